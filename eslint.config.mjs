@@ -1,0 +1,61 @@
+import nx from '@nx/eslint-plugin';
+import * as jsoncParser from 'jsonc-eslint-parser';
+import tseslint from 'typescript-eslint';
+
+export default tseslint.config(
+  { ignores: ['**/dist', '**/out-tsc', '**/coverage', '.nx', '**/.venv'] },
+  ...nx.configs['flat/base'],
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/explicit-module-boundary-types': 'error',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      // Typed arrays are indexed within proven bounds in hot loops; `!` is how that is said.
+      '@typescript-eslint/no-non-null-assertion': 'off',
+    },
+  },
+  {
+    files: ['{packages,apps}/*/{src,test}/**/*.ts'],
+    rules: {
+      '@nx/enforce-module-boundaries': [
+        'error',
+        {
+          enforceBuildableLibDependency: true,
+          allow: [],
+          depConstraints: [
+            {
+              sourceTag: 'layer:core',
+              onlyDependOnLibsWithTags: [],
+              bannedExternalImports: ['onnxruntime-node', 'undici', 'fastify'],
+            },
+            { sourceTag: 'layer:base', onlyDependOnLibsWithTags: ['layer:core'] },
+            // Domain packages never import each other: an application composes them.
+            { sourceTag: 'layer:domain', onlyDependOnLibsWithTags: ['layer:core', 'layer:base'] },
+            { sourceTag: 'layer:app', onlyDependOnLibsWithTags: ['layer:core', 'layer:base', 'layer:domain'] },
+            { sourceTag: 'scope:model', onlyDependOnLibsWithTags: ['layer:core', 'scope:storage', 'scope:onnx'] },
+            { sourceTag: 'scope:nomodel', notDependOnLibsWithTags: ['scope:onnx'] },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    files: ['{packages,apps}/*/package.json'],
+    languageOptions: { parser: jsoncParser },
+    rules: {
+      '@nx/dependency-checks': [
+        'error',
+        {
+          ignoredFiles: [
+            '{projectRoot}/{vitest,tsup}.config.ts',
+            '{projectRoot}/src/**/*.test.ts',
+            '{projectRoot}/{test,bench}/**/*',
+          ],
+        },
+      ],
+    },
+  },
+);

@@ -1,0 +1,72 @@
+import type { Parameters } from '../tensors/parameters.ts';
+
+/** A metric's value; never NaN or infinite on the wire. */
+export type Metrics = Readonly<Record<string, number>>;
+
+/** Per-feature affine normaliser, common to every participant of a run. `std` is never 0. */
+export interface Normalizer {
+  readonly state: { readonly mean: readonly number[]; readonly std: readonly number[] };
+  readonly action: { readonly mean: readonly number[]; readonly std: readonly number[] };
+}
+
+/** What the server asks of one client in one round. */
+export interface FitInstructions {
+  readonly round: number;
+  /** Fixes shuffles, noise and times of this client in this round. */
+  readonly seed: string;
+  /** Optimiser steps. */
+  readonly localSteps: number;
+  /** Samples per step. */
+  readonly batchSize: number;
+  /** Peak learning rate of the round's cosine schedule. */
+  readonly learningRate: number;
+  /** FedProx μ; 0 turns the proximal term off. */
+  readonly proximalMu: number;
+}
+
+/** Where a running fit or evaluation stands. */
+export interface StepProgress {
+  /** What is being done now, e.g. `caching`, `training`, `evaluating`. */
+  readonly phase: string;
+  readonly step: number;
+  readonly totalSteps: number;
+  /** Loss of the last step, when one exists. */
+  readonly loss?: number;
+}
+
+/** Hooks a caller passes to long work. */
+export interface WorkHooks {
+  readonly onProgress?: (progress: StepProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** The outcome of a local training round. */
+export interface FitResult {
+  readonly parameters: Parameters;
+  /** Weight of this update in an example-weighted mean. */
+  readonly numExamples: number;
+  readonly metrics: Metrics;
+}
+
+/** The outcome of an evaluation. */
+export interface EvaluateResult {
+  /** Mean policy loss over the evaluated samples. */
+  readonly loss: number;
+  readonly numExamples: number;
+  readonly metrics: Metrics;
+}
+
+/**
+ * A model bound to one dataset: what a federation needs of it and nothing more.
+ * Both calls leave the learner unchanged apart from caches; parameters always come in from outside.
+ */
+export interface Learner {
+  fit(global: Parameters, instructions: FitInstructions, hooks?: WorkHooks): Promise<FitResult>;
+  /** Evaluates with noise and times fixed by `seed`; `batches` 0 means the whole dataset. */
+  evaluate(
+    parameters: Parameters,
+    options: { readonly seed: string; readonly batches: number; readonly batchSize: number },
+    hooks?: WorkHooks,
+  ): Promise<EvaluateResult>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,79 @@
+/** A camera of a dataset. Pixels are 8-bit RGB. */
+export interface CameraInfo {
+  /** Feature name, e.g. `observation.images.top`. */
+  readonly key: string;
+  readonly height: number;
+  readonly width: number;
+}
+
+/** One decoded image: RGB, row-major, `height × width × 3` bytes. */
+export interface RgbImage {
+  readonly height: number;
+  readonly width: number;
+  readonly data: Uint8Array;
+}
+
+/** One recorded episode inside a dataset. */
+export interface EpisodeSpan {
+  /** The episode's number as recorded (not renumbered when a subset is opened). */
+  readonly episodeIndex: number;
+  /** First frame of the episode, as an index into the opened dataset. */
+  readonly from: number;
+  /** One past the last frame. */
+  readonly to: number;
+}
+
+/**
+ * Exact, mergeable statistics of a vector feature.
+ * `m2` is the sum of squared deviations from the mean, so that `std = sqrt(m2 / count)`.
+ */
+export interface FeatureMoments {
+  readonly count: number;
+  readonly mean: readonly number[];
+  readonly m2: readonly number[];
+  readonly min: readonly number[];
+  readonly max: readonly number[];
+}
+
+/** The actions that follow a frame. */
+export interface ActionChunk {
+  /** `length × actionSize` values, row-major; past the episode's end the last action repeats. */
+  readonly actions: Float32Array;
+  /** `length` flags: 1 where the step lies past the episode's end. */
+  readonly isPad: Uint8Array;
+}
+
+/** What a dataset is, without opening its frames. Small enough to send to a server. */
+export interface RobotDatasetInfo {
+  /** Short name for people: the folder's or repository's name. */
+  readonly name: string;
+  /** The URI it was opened from. */
+  readonly uri: string;
+  /** Hex SHA-256 over what identifies the recordings and the chosen episodes; the key of every cache made from it. */
+  readonly contentHash: string;
+  readonly robotType: string;
+  readonly fps: number;
+  readonly frameCount: number;
+  readonly stateNames: readonly string[];
+  readonly actionNames: readonly string[];
+  readonly cameras: readonly CameraInfo[];
+  readonly episodes: readonly EpisodeSpan[];
+  /** Distinct task texts. */
+  readonly tasks: readonly string[];
+  /** Moments of `observation.state` and `action` over the chosen episodes. */
+  readonly moments: { readonly state: FeatureMoments; readonly action: FeatureMoments };
+}
+
+/** Random access to a recorded robot dataset. Frames are numbered 0 … frameCount − 1 over the chosen episodes. */
+export interface RobotDataset {
+  readonly info: RobotDatasetInfo;
+  /** The state at a frame, `stateNames.length` values. The array is the caller's to keep. */
+  state(frame: number): Float32Array;
+  /** The `length` actions from a frame on, inside its episode. */
+  actionChunk(frame: number, length: number): ActionChunk;
+  /** The task text of a frame, as recorded (no trailing newline added). */
+  task(frame: number): string;
+  /** Decodes one frame of the cameras named, in that order. */
+  images(frame: number, cameraKeys: readonly string[]): Promise<readonly RgbImage[]>;
+  close(): Promise<void>;
+}

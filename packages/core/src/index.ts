@@ -1,0 +1,55 @@
+/**
+ * @module
+ * Rounds, tensors, seeds, run configuration, and the contracts the other packages implement. No sockets, no files.
+ */
+export { CancelledError, errorMessage, InvalidArgumentError, Zk0Error, type Zk0ErrorOptions } from './errors.ts';
+export {
+  byteLength,
+  compareNames,
+  DTYPE_BYTES,
+  elementCount,
+  sameShape,
+  type Dtype,
+  type TensorSpec,
+} from './tensors/dtype.ts';
+export {
+  decodeSafetensors,
+  encodeHeader,
+  encodeSafetensors,
+  headerLength,
+  MAX_HEADER_BYTES,
+  parseHeader,
+  SafetensorsError,
+  type SafetensorsHeader,
+  type TensorBytes,
+  type TensorLocation,
+} from './tensors/safetensors.ts';
+export {
+  encodeParameters,
+  hashParameters,
+  updateNorm,
+  type Float32Tensor,
+  type Parameters,
+} from './tensors/parameters.ts';
+export { MemoryTensorSource } from './tensors/memory-source.ts';
+export { deriveSeed, Random } from './random/random.ts';
+export type { TensorSink, TensorSource } from './contracts/tensor-io.ts';
+export type {
+  ActionChunk,
+  CameraInfo,
+  EpisodeSpan,
+  FeatureMoments,
+  RgbImage,
+  RobotDataset,
+  RobotDatasetInfo,
+} from './contracts/robot-dataset.ts';
+export type {
+  EvaluateResult,
+  FitInstructions,
+  FitResult,
+  Learner,
+  Metrics,
+  Normalizer,
+  StepProgress,
+  WorkHooks,
+} from './contracts/learner.ts';

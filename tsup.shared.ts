@@ -1,0 +1,13 @@
+import type { Options } from 'tsup';
+
+/** What every package's `tsup.config.ts` builds on: one ESM entry with types. */
+export const shared: Options = {
+  entry: ['src/index.ts'],
+  format: ['esm'],
+  target: 'node22',
+  platform: 'node',
+  tsconfig: 'tsconfig.lib.json',
+  dts: true,
+  sourcemap: true,
+  clean: true,
+};
