@@ -53,3 +53,15 @@ export type {
   StepProgress,
   WorkHooks,
 } from './contracts/learner.ts';
+export { runConfigSchema, type RunConfig, type RunConfigInput } from './config/run-config.ts';
+export {
+  blobReferenceSchema,
+  evaluationSchema,
+  runEventSchema,
+  type BlobReference,
+  type Evaluation,
+  type RunEvent,
+} from './run/events.ts';
+export { isFinal, type Participation, type RoundPhase, type RoundState, type RunPhase, type RunState } from './run/state.ts';
+export { applyRunEvent, IllegalTransitionError, replay } from './run/apply.ts';
+export { allHeard, isDue, nextAction, type NextAction } from './run/next-action.ts';

@@ -1,0 +1,41 @@
+import * as z from 'zod';
+
+/** A strategy's name and its own options; `@zk0/strategy` checks the options. */
+const strategySchema = z.looseObject({ name: z.string().min(1) });
+
+/** Everything that fixes what a run computes. Two runs with the same configuration and data give the same bytes. */
+export const runConfigSchema = z.strictObject({
+  /** Federated rounds; round 0 is the evaluation of the initial model. */
+  rounds: z.int().min(1).max(100_000).default(20),
+  /** Fixes client selection, shuffles, noise and times. */
+  seed: z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(42),
+  /** A policy preset (`small`), a checkpoint directory, or `hf:owner/name`. */
+  policy: z.string().min(1).default('small'),
+  strategy: strategySchema.default({ name: 'fedprox' }),
+  /** The session starts when this many clients are there, and a round needs this many results. */
+  minClients: z.int().min(1).max(100_000).default(2),
+  /** Fraction of the available clients that trains in a round. */
+  fraction: z.number().gt(0).max(1).default(1),
+  /** Optimiser steps per client and round (the original called them epochs). */
+  localSteps: z.int().min(1).max(1_000_000).default(2),
+  batchSize: z.int().min(1).max(4096).default(16),
+  /** Peak learning rate of a round's cosine; the policy's own preset when absent. */
+  learningRate: z.number().gt(0).max(1).optional(),
+  /** Datasets that nobody trains on; the server evaluates on them after each round. */
+  heldOut: z.array(z.string().min(1)).max(100).default([]),
+  /** Evaluate every so many rounds; the last round always. */
+  evaluateEvery: z.int().min(1).default(1),
+  /** Batches per held-out dataset; 0 = all. */
+  evaluateBatches: z.int().min(0).default(4),
+  /** Save a checkpoint every so many rounds; the last round always. */
+  checkpointEvery: z.int().min(1).default(20),
+  /** A round closes with what has arrived when this many seconds have passed. */
+  roundDeadlineSeconds: z.number().gt(0).max(30 * 24 * 3600).default(3600),
+  /** Clients that train at the same time, at most; 0 = no limit. One machine with one GPU wants 1. */
+  maxParallel: z.int().min(0).default(0),
+});
+
+/** A run's resolved configuration. */
+export type RunConfig = z.infer<typeof runConfigSchema>;
+/** What a user may write: every field has a default. */
+export type RunConfigInput = z.input<typeof runConfigSchema>;

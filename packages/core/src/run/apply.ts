@@ -1,0 +1,144 @@
+import { Zk0Error } from '../errors.ts';
+import type { RunEvent } from './events.ts';
+import { isFinal, type Participation, type RoundPhase, type RoundState, type RunState } from './state.ts';
+
+/** An event that cannot happen in the state it met: a bug in the caller, or a damaged journal. */
+export class IllegalTransitionError extends Zk0Error {
+  declare readonly code: 'RUN_ILLEGAL_TRANSITION';
+
+  constructor(message: string) {
+    super('RUN_ILLEGAL_TRANSITION', message, {
+      hint: 'The journal is damaged or of another version; start a new run from the last checkpoint.',
+    });
+  }
+}
+
+/**
+ * Folds one event into a run's state. Pure: the same journal always gives the same state.
+ *
+ * @throws IllegalTransitionError when the event is not possible now, so that no update is counted twice, none after its
+ * round closed, and a finished round never changes.
+ */
+export function applyRunEvent(state: RunState | null, event: RunEvent): RunState {
+  if (event.type === 'run-created') {
+    if (state !== null) throw new IllegalTransitionError(`run ${event.runId} exists already`);
+    return {
+      runId: event.runId,
+      config: event.config,
+      phase: 'waiting_for_clients',
+      context: null,
+      parameters: null,
+      strategyState: null,
+      strategyScalars: {},
+      rounds: [],
+    };
+  }
+  if (state === null) throw new IllegalTransitionError(`${event.type} before run-created`);
+  if (isFinal(state)) throw new IllegalTransitionError(`${event.type} after the run ${state.phase}`);
+  switch (event.type) {
+    case 'run-started':
+      if (state.phase !== 'waiting_for_clients') throw new IllegalTransitionError('the run started twice');
+      return { ...state, phase: 'running', parameters: event.parameters, context: event.context };
+    case 'run-finished':
+    case 'run-failed':
+    case 'run-stopped':
+      return end(state, event);
+    case 'round-configured':
+      return configure(state, event);
+    case 'round-evaluated':
+      if (event.round === 0) {
+        if (state.phase !== 'running' || state.baseline !== undefined || state.rounds.length > 0) {
+          throw new IllegalTransitionError('the baseline is evaluated once, before the first round');
+        }
+        return { ...state, baseline: event.evaluation };
+      }
+      return advance(state, event.round, 'evaluating', { phase: 'checkpointing', evaluation: event.evaluation });
+    case 'update-accepted':
+    case 'update-refused':
+      return settle(state, event);
+    case 'round-closed':
+      return advance(state, event.round, 'training', { phase: 'aggregating', closedBecause: event.reason });
+    case 'round-aggregated': {
+      const { round, parameters, strategyState, strategyScalars, metrics, excluded } = event;
+      const aggregate = { parameters, metrics, excluded };
+      const next = advance(state, round, 'aggregating', { phase: 'evaluating', aggregate });
+      return { ...next, parameters, strategyState, strategyScalars };
+    }
+    case 'round-checkpointed':
+      return advance(state, event.round, 'checkpointing', { phase: 'done', checkpoint: event.path });
+    case 'round-skipped':
+      return advance(state, event.round, 'aggregating', { phase: 'skipped', skippedBecause: event.reason });
+  }
+}
+
+/** The state after a whole journal. */
+export function replay(events: Iterable<RunEvent>): RunState | null {
+  let state: RunState | null = null;
+  for (const event of events) state = applyRunEvent(state, event);
+  return state;
+}
+
+function end(state: RunState, event: Extract<RunEvent, { type: 'run-finished' | 'run-failed' | 'run-stopped' }>): RunState {
+  if (event.type === 'run-failed') {
+    return { ...state, phase: 'failed', ending: { code: event.code, message: event.message } };
+  }
+  if (event.type === 'run-stopped') return { ...state, phase: 'stopped', ending: { code: 'STOPPED', message: event.reason } };
+  const last = state.rounds.at(-1);
+  if (last?.round !== state.config.rounds || !isRoundFinal(last.phase)) {
+    throw new IllegalTransitionError(`the run finished after round ${last?.round ?? 0} of ${state.config.rounds}`);
+  }
+  return { ...state, phase: 'finished' };
+}
+
+function configure(state: RunState, event: Extract<RunEvent, { type: 'round-configured' }>): RunState {
+  const last = state.rounds.at(-1);
+  const expected = (last?.round ?? 0) + 1;
+  if (state.phase !== 'running' || event.round !== expected || (last && !isRoundFinal(last.phase))) {
+    throw new IllegalTransitionError(`round ${event.round} cannot be configured: round ${expected} is next`);
+  }
+  if (state.baseline === undefined) throw new IllegalTransitionError('round 1 before the baseline evaluation');
+  const participants = new Map(
+    event.assignments.map(({ clientId, instructions }) => [
+      clientId,
+      { instructions, outcome: { state: 'assigned' } satisfies Participation },
+    ]),
+  );
+  if (participants.size !== event.assignments.length) throw new IllegalTransitionError('a client was assigned twice');
+  return { ...state, rounds: [...state.rounds, { round: event.round, phase: 'training', participants }] };
+}
+
+function settle(state: RunState, event: Extract<RunEvent, { type: 'update-accepted' | 'update-refused' }>): RunState {
+  const current = currentRound(state, event.round, 'training');
+  const participant = current.participants.get(event.clientId);
+  if (participant?.outcome.state !== 'assigned') {
+    const why = participant === undefined ? 'has no part in it' : `is ${participant.outcome.state} already`;
+    throw new IllegalTransitionError(`round ${event.round}: client ${event.clientId} ${why}`);
+  }
+  const outcome: Participation =
+    event.type === 'update-accepted'
+      ? { state: 'accepted', update: event.update, numExamples: event.numExamples, metrics: event.metrics }
+      : { state: 'refused', code: event.code, message: event.message };
+  const participants = new Map(current.participants).set(event.clientId, { ...participant, outcome });
+  return replaceLast(state, { ...current, participants });
+}
+
+function advance(state: RunState, round: number, from: RoundPhase, change: Partial<RoundState>): RunState {
+  return replaceLast(state, { ...currentRound(state, round, from), ...change });
+}
+
+function currentRound(state: RunState, round: number, phase: RoundPhase): RoundState {
+  const current = state.rounds.at(-1);
+  if (current?.round !== round || current.phase !== phase) {
+    const where = current === undefined ? 'no round' : `round ${current.round} (${current.phase})`;
+    throw new IllegalTransitionError(`round ${round} is not ${phase}: the run is at ${where}`);
+  }
+  return current;
+}
+
+function replaceLast(state: RunState, round: RoundState): RunState {
+  return { ...state, rounds: [...state.rounds.slice(0, -1), round] };
+}
+
+function isRoundFinal(phase: RoundPhase): boolean {
+  return phase === 'done' || phase === 'skipped';
+}

@@ -1,0 +1,70 @@
+import * as z from 'zod';
+import { runConfigSchema } from '../config/run-config.ts';
+
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
+const metrics = z.record(z.string(), z.number());
+const round = z.int().min(0);
+const blob = z.strictObject({ hash, byteLength: z.int().min(0) });
+const json = z.record(z.string(), z.json());
+
+/** Content-addressed bytes: the address is the SHA-256. */
+export type BlobReference = z.infer<typeof blob>;
+export const blobReferenceSchema = blob;
+
+/** Held-out evaluation of one parameter set. */
+export const evaluationSchema = z.strictObject({
+  policyLoss: z.number(),
+  totalSamples: z.int().min(0),
+  datasets: z.array(
+    z.strictObject({ name: z.string(), policyLoss: z.number(), samples: z.int().min(0), actionDim: z.int().min(1) }),
+  ),
+});
+export type Evaluation = z.infer<typeof evaluationSchema>;
+
+/**
+ * Everything that happens to a run, one journal entry each. The journal is the truth: state is its fold
+ * ({@link applyRunEvent}), and recovery after a crash is replay.
+ */
+export const runEventSchema = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('run-created'), runId: z.string().min(1), config: runConfigSchema }),
+  /** Enough clients are there: what holds for the whole run is fixed now. `context` is the application's own. */
+  z.strictObject({ type: z.literal('run-started'), parameters: blob, context: json }),
+  z.strictObject({
+    type: z.literal('round-configured'),
+    round,
+    assignments: z.array(z.strictObject({ clientId: z.string().min(1), instructions: json })),
+  }),
+  z.strictObject({
+    type: z.literal('update-accepted'),
+    round,
+    clientId: z.string(),
+    update: blob,
+    numExamples: z.int().min(1),
+    metrics,
+  }),
+  z.strictObject({
+    type: z.literal('update-refused'),
+    round,
+    clientId: z.string(),
+    code: z.string(),
+    message: z.string(),
+  }),
+  z.strictObject({ type: z.literal('round-closed'), round, reason: z.enum(['all-in', 'deadline']) }),
+  z.strictObject({
+    type: z.literal('round-aggregated'),
+    round,
+    parameters: blob,
+    strategyState: blob.nullable(),
+    strategyScalars: json,
+    metrics,
+    /** Updates the strategy left out, with why. */
+    excluded: z.array(z.strictObject({ clientId: z.string(), code: z.string(), reason: z.string() })),
+  }),
+  z.strictObject({ type: z.literal('round-evaluated'), round, evaluation: evaluationSchema.nullable() }),
+  z.strictObject({ type: z.literal('round-checkpointed'), round, path: z.string().nullable() }),
+  z.strictObject({ type: z.literal('round-skipped'), round, reason: z.string() }),
+  z.strictObject({ type: z.literal('run-finished') }),
+  z.strictObject({ type: z.literal('run-failed'), code: z.string(), message: z.string() }),
+  z.strictObject({ type: z.literal('run-stopped'), reason: z.string() }),
+]);
+export type RunEvent = z.infer<typeof runEventSchema>;

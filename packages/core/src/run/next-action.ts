@@ -1,0 +1,45 @@
+import { isFinal, type RoundState, type RunState } from './state.ts';
+
+/** What a server has to do next for a run. Each leads to the journal entries that change the state. */
+export type NextAction =
+  | { readonly do: 'wait-for-clients' }
+  | { readonly do: 'evaluate-baseline' }
+  | { readonly do: 'configure-round'; readonly round: number }
+  | { readonly do: 'collect-updates'; readonly round: number }
+  | { readonly do: 'aggregate'; readonly round: number }
+  | { readonly do: 'evaluate'; readonly round: number }
+  | { readonly do: 'checkpoint'; readonly round: number }
+  | { readonly do: 'finish' }
+  | { readonly do: 'nothing' };
+
+/** The one next step. Pure, so a restarted server goes on exactly where the journal ends. */
+export function nextAction(state: RunState): NextAction {
+  if (isFinal(state)) return { do: 'nothing' };
+  if (state.phase === 'waiting_for_clients') return { do: 'wait-for-clients' };
+  if (state.baseline === undefined) return { do: 'evaluate-baseline' };
+  const last = state.rounds.at(-1);
+  if (last === undefined) return { do: 'configure-round', round: 1 };
+  switch (last.phase) {
+    case 'training':
+      return { do: 'collect-updates', round: last.round };
+    case 'aggregating':
+      return { do: 'aggregate', round: last.round };
+    case 'evaluating':
+      return { do: 'evaluate', round: last.round };
+    case 'checkpointing':
+      return { do: 'checkpoint', round: last.round };
+    case 'done':
+    case 'skipped':
+      return last.round >= state.config.rounds ? { do: 'finish' } : { do: 'configure-round', round: last.round + 1 };
+  }
+}
+
+/** Whether every assigned client of a round has been heard. */
+export function allHeard(round: RoundState): boolean {
+  return [...round.participants.values()].every(({ outcome }) => outcome.state !== 'assigned');
+}
+
+/** Whether something that is done every `every` rounds is due: every so often, and always in the last round. */
+export function isDue(round: number, every: number, rounds: number): boolean {
+  return round % every === 0 || round === rounds;
+}

@@ -1,0 +1,149 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { runConfigSchema } from '../config/run-config.ts';
+import { Random } from '../random/random.ts';
+import { applyRunEvent, IllegalTransitionError, replay } from './apply.ts';
+import { runEventSchema, type RunEvent } from './events.ts';
+import { allHeard, isDue, nextAction } from './next-action.ts';
+import type { RunState } from './state.ts';
+
+const blob = (digit: number): { hash: string; byteLength: number } => ({ hash: String(digit % 10).repeat(64), byteLength: 8 });
+
+const created: RunEvent = { type: 'run-created', runId: 'r', config: runConfigSchema.parse({ rounds: 2, minClients: 1 }) };
+const started: RunEvent = { type: 'run-started', parameters: blob(0), context: {} };
+const baseline: RunEvent = { type: 'round-evaluated', round: 0, evaluation: null };
+const configured = (round: number, clients = ['a', 'b']): RunEvent => ({
+  type: 'round-configured',
+  round,
+  assignments: clients.map((clientId) => ({ clientId, instructions: {} })),
+});
+const accepted = (round: number, clientId: string): RunEvent => ({
+  type: 'update-accepted',
+  round,
+  clientId,
+  update: blob(round),
+  numExamples: 3,
+  metrics: {},
+});
+const closed = (round: number): RunEvent => ({ type: 'round-closed', round, reason: 'all-in' });
+const aggregated = (round: number): RunEvent => ({
+  type: 'round-aggregated',
+  round,
+  parameters: blob(round),
+  strategyState: null,
+  strategyScalars: {},
+  metrics: {},
+  excluded: [],
+});
+const wholeRound = (round: number): RunEvent[] => [
+  configured(round),
+  accepted(round, 'a'),
+  accepted(round, 'b'),
+  closed(round),
+  aggregated(round),
+  { type: 'round-evaluated', round, evaluation: null },
+  { type: 'round-checkpointed', round, path: null },
+];
+
+describe('a run', () => {
+  it('goes through its rounds to the end, and says at each point what comes next', () => {
+    const journal = [created, started, baseline, ...wholeRound(1), ...wholeRound(2), { type: 'run-finished' } as const];
+    const actions: string[] = [];
+    let state: RunState | null = null;
+    for (const event of journal) {
+      state = applyRunEvent(state, event);
+      actions.push(nextAction(state).do);
+    }
+    expect(actions).toEqual([
+      'wait-for-clients',
+      'evaluate-baseline',
+      'configure-round',
+      ...['collect-updates', 'collect-updates', 'collect-updates', 'aggregate', 'evaluate', 'checkpoint', 'configure-round'],
+      ...['collect-updates', 'collect-updates', 'collect-updates', 'aggregate', 'evaluate', 'checkpoint', 'finish'],
+      'nothing',
+    ]);
+    expect(state?.phase).toBe('finished');
+    expect(state?.parameters).toEqual(blob(2));
+  });
+
+  it('survives the journal being written out and read back', () => {
+    const journal = [created, started, baseline, ...wholeRound(1)];
+    const read = journal.map((event) => runEventSchema.parse(JSON.parse(JSON.stringify(event))));
+    expect(replay(read)).toEqual(replay(journal));
+  });
+
+  it.each([
+    ['an update counted twice', [...prefix(), configured(1), accepted(1, 'a'), accepted(1, 'a')]],
+    ['an update from a client without a part in the round', [...prefix(), configured(1), accepted(1, 'z')]],
+    ['an update after the round closed', [...prefix(), configured(1), accepted(1, 'a'), closed(1), accepted(1, 'b')]],
+    ['an update for another round', [...prefix(), configured(1), accepted(2, 'a')]],
+    ['a change to a finished round', [...prefix(), ...wholeRound(1), aggregated(1)]],
+    ['a round left out', [...prefix(), configured(2)]],
+    ['a round before the baseline', [created, started, configured(1)]],
+    ['a client assigned twice', [...prefix(), configured(1, ['a', 'a'])]],
+    ['an early finish', [...prefix(), ...wholeRound(1), { type: 'run-finished' } as const]],
+    ['anything after the end', [...prefix(), { type: 'run-stopped', reason: 'x' } as const, configured(1)]],
+    ['a second start', [created, started, started]],
+    ['anything before the run exists', [started]],
+  ])('refuses %s', (_what, journal) => {
+    expect(() => replay(journal)).toThrow(IllegalTransitionError);
+  });
+
+  it('goes on with the next round when one is skipped, parameters unchanged', () => {
+    const state = replay([
+      ...prefix(),
+      configured(1),
+      { type: 'update-refused', round: 1, clientId: 'a', code: 'NAN', message: 'NaN' },
+      { type: 'round-closed', round: 1, reason: 'deadline' },
+      { type: 'round-skipped', round: 1, reason: 'no updates' },
+    ])!;
+    expect(nextAction(state)).toEqual({ do: 'configure-round', round: 2 });
+    expect(state.parameters).toEqual(blob(0));
+  });
+
+  it('keeps its invariants under random repeats, reorderings and late arrivals', () => {
+    fc.assert(
+      fc.property(fc.integer(), (seed) => {
+        const random = new Random(seed);
+        const pool = [created, started, baseline, ...wholeRound(1), ...wholeRound(2), { type: 'run-finished' } as const];
+        let state: RunState | null = null;
+        let next = 0;
+        for (let step = 0; step < 200 && next < pool.length; step++) {
+          // Half the time the right event, half the time any other: repeated, early or late.
+          const index = random.below(2) === 0 ? next : random.below(pool.length);
+          const before: RunState | null = state;
+          try {
+            state = applyRunEvent(state, pool[index]!);
+          } catch (error) {
+            expect(error).toBeInstanceOf(IllegalTransitionError);
+            expect(state).toBe(before);
+            continue;
+          }
+          if (index === next) next++;
+          else pool.splice(index, 1); // an order that the rules allow, e.g. b's update before a's
+          for (const [position, finished] of (before?.rounds ?? []).entries()) {
+            if (finished.phase === 'done') expect(state.rounds[position]).toBe(finished);
+          }
+          expect(state.rounds.map(({ round }) => round)).toEqual(state.rounds.map((_, position) => position + 1));
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe('round helpers', () => {
+  it('knows when every client has been heard', () => {
+    const half = replay([...prefix(), configured(1), accepted(1, 'a')])!;
+    expect(allHeard(half.rounds[0]!)).toBe(false);
+    expect(allHeard(applyRunEvent(half, accepted(1, 'b')).rounds[0]!)).toBe(true);
+  });
+
+  it('does periodic work on time and always in the last round', () => {
+    expect([1, 2, 3, 4, 5].filter((round) => isDue(round, 2, 5))).toEqual([2, 4, 5]);
+  });
+});
+
+function prefix(): RunEvent[] {
+  return [created, started, baseline];
+}

@@ -1,0 +1,88 @@
+import type { RunConfig } from '../config/run-config.ts';
+import type { Metrics } from '../contracts/learner.ts';
+import type { BlobReference, Evaluation } from './events.ts';
+
+/** One client's part in a round. */
+export type Participation =
+  /** Told to train; nothing final has arrived. */
+  | { readonly state: 'assigned' }
+  /** Its update passed every check and will be aggregated. */
+  | {
+      readonly state: 'accepted';
+      readonly update: BlobReference;
+      readonly numExamples: number;
+      readonly metrics: Metrics;
+    }
+  /** Its update failed a check, or it reported a failure. */
+  | { readonly state: 'refused'; readonly code: string; readonly message: string };
+
+/** Where a round stands; each value is entered once, in this order, and `done`/`skipped` are final. */
+export type RoundPhase =
+  /** Clients are training; updates are accepted. */
+  | 'training'
+  /** Closed: no update counts any more; the strategy folds the accepted ones. */
+  | 'aggregating'
+  /** New global parameters exist; the held-out datasets are evaluated. */
+  | 'evaluating'
+  /** Checkpoint, metrics and charts are written. */
+  | 'checkpointing'
+  | 'done'
+  /** Too few updates: the global parameters did not change. */
+  | 'skipped';
+
+/** One round's record. */
+export interface RoundState {
+  readonly round: number;
+  readonly phase: RoundPhase;
+  readonly participants: ReadonlyMap<
+    string,
+    { readonly instructions: Readonly<Record<string, unknown>>; readonly outcome: Participation }
+  >;
+  readonly closedBecause?: 'all-in' | 'deadline';
+  /** What aggregation produced; absent before it, and for a skipped round. */
+  readonly aggregate?: {
+    readonly parameters: BlobReference;
+    readonly metrics: Metrics;
+    readonly excluded: readonly { readonly clientId: string; readonly code: string; readonly reason: string }[];
+  };
+  /** `null`: this round was not to be evaluated. Absent: not yet. */
+  readonly evaluation?: Evaluation | null;
+  readonly checkpoint?: string | null;
+  readonly skippedBecause?: string;
+}
+
+/** Where a run stands. */
+export type RunPhase =
+  /** Created; waits for its turn and for enough clients. */
+  | 'waiting_for_clients'
+  /** Rounds are being run. */
+  | 'running'
+  /** All rounds are done. Final. */
+  | 'finished'
+  /** An error ended it. Final. */
+  | 'failed'
+  /** Somebody stopped it; finished rounds stand. Final. */
+  | 'stopped';
+
+/** A run, as the fold of its journal. */
+export interface RunState {
+  readonly runId: string;
+  readonly config: RunConfig;
+  readonly phase: RunPhase;
+  /** Fixed when the run starts: normaliser, features, policy hash… The application's own. */
+  readonly context: Readonly<Record<string, unknown>> | null;
+  /** The newest global parameters; those of round r+1 depend on round r's accepted updates alone. */
+  readonly parameters: BlobReference | null;
+  readonly strategyState: BlobReference | null;
+  readonly strategyScalars: Readonly<Record<string, unknown>>;
+  /** Evaluation of the initial parameters (`undefined`: not yet). */
+  readonly baseline?: Evaluation | null;
+  /** Rounds 1, 2, … in order; only the last may be unfinished. */
+  readonly rounds: readonly RoundState[];
+  readonly ending?: { readonly code: string; readonly message: string };
+}
+
+/** Whether a run can change no more. */
+export function isFinal(state: Pick<RunState, 'phase'>): boolean {
+  return state.phase === 'finished' || state.phase === 'failed' || state.phase === 'stopped';
+}
