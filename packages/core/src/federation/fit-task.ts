@@ -1,0 +1,38 @@
+import * as z from 'zod';
+
+const spread = z.strictObject({ mean: z.array(z.number()).max(256), std: z.array(z.number().gt(0)).max(256) });
+
+/** The normaliser common to all participants of a run. */
+export const normalizerSchema = z.strictObject({ state: spread, action: spread });
+
+/** What every participant of a run needs to know to build the same model; fixed when the run starts. */
+export const runContextSchema = z.strictObject({
+  policy: z.strictObject({
+    /** Preset, path or `hf:` URI, as the server was given it. */
+    source: z.string().min(1).max(4096),
+    /** Hex SHA-256 over configuration, frozen weights and tokenizer: both sides must hold the same base. */
+    baseHash: z.string().regex(/^[0-9a-f]{64}$/),
+  }),
+  features: z.strictObject({
+    stateSize: z.int().min(1).max(256),
+    actionSize: z.int().min(1).max(256),
+    /** Camera keys in the order the policy takes them. */
+    cameras: z.array(z.string().min(1).max(200)).min(1).max(16),
+  }),
+  normalizer: normalizerSchema,
+});
+export type RunContext = z.infer<typeof runContextSchema>;
+
+/** The instructions of a `fit` task: what to build, and how to train it this round. */
+export const fitTaskSchema = z.strictObject({
+  context: runContextSchema,
+  fit: z.strictObject({
+    round: z.int().min(1),
+    seed: z.string().min(1).max(200),
+    localSteps: z.int().min(1).max(1_000_000),
+    batchSize: z.int().min(1).max(4096),
+    learningRate: z.number().gt(0).max(1),
+    proximalMu: z.number().min(0).max(1e6),
+  }),
+});
+export type FitTask = z.infer<typeof fitTaskSchema>;
