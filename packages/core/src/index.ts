@@ -31,7 +31,15 @@ export {
   type Float32Tensor,
   type Parameters,
 } from './tensors/parameters.ts';
+export { MemoryTensorSink } from './tensors/memory-sink.ts';
 export { MemoryTensorSource } from './tensors/memory-source.ts';
+export {
+  decodeBfloat16,
+  decodeFloat16,
+  encodeBfloat16,
+  encodeFloat16,
+  float16ToNumber,
+} from './tensors/half.ts';
 export { deriveSeed, Random } from './random/random.ts';
 export type { TensorSink, TensorSource } from './contracts/tensor-io.ts';
 export type {

@@ -1,0 +1,73 @@
+import type { TensorSink } from '../contracts/tensor-io.ts';
+import { InvalidArgumentError } from '../errors.ts';
+import { byteLength, compareNames, type TensorSpec } from './dtype.ts';
+import { MemoryTensorSource } from './memory-source.ts';
+
+interface Target {
+  readonly spec: TensorSpec;
+  readonly data: Uint8Array;
+  /** Written ranges, disjoint and sorted; touching ones are merged, so a tensor written in order keeps one. */
+  readonly written: [begin: number, end: number][];
+}
+
+/** A {@link TensorSink} into memory that holds its caller to "every byte exactly once". */
+export class MemoryTensorSink implements TensorSink {
+  readonly specs: readonly TensorSpec[];
+  readonly #targets: ReadonlyMap<string, Target>;
+
+  constructor(specs: readonly TensorSpec[]) {
+    this.specs = [...specs].sort((a, b) => compareNames(a.name, b.name));
+    this.#targets = new Map(
+      this.specs.map((spec) => [spec.name, { spec, data: new Uint8Array(byteLength(spec)), written: [] }]),
+    );
+    if (this.#targets.size !== specs.length) throw new InvalidArgumentError('two tensors of a sink have the same name');
+  }
+
+  writeBytes(name: string, byteOffset: number, bytes: Uint8Array): Promise<void> {
+    const target = this.#targets.get(name);
+    if (target === undefined) return Promise.reject(new InvalidArgumentError(`the sink has no tensor named ${name}`));
+    const end = byteOffset + bytes.byteLength;
+    if (byteOffset < 0 || end > target.data.byteLength) {
+      return Promise.reject(
+        new InvalidArgumentError(`tensor ${name}: bytes ${byteOffset}…${end} of ${target.data.byteLength}`),
+      );
+    }
+    if (!claim(target.written, byteOffset, end)) {
+      return Promise.reject(new InvalidArgumentError(`tensor ${name}: bytes ${byteOffset}…${end} are written twice`));
+    }
+    target.data.set(bytes, byteOffset);
+    return Promise.resolve();
+  }
+
+  /**
+   * What was written, as a source over the same memory.
+   *
+   * @throws InvalidArgumentError naming a tensor with bytes that nobody wrote.
+   */
+  finish(): MemoryTensorSource {
+    for (const { spec, data, written } of this.#targets.values()) {
+      const complete = data.byteLength === 0 || (written.length === 1 && written[0]![1] - written[0]![0] === data.byteLength);
+      if (!complete) throw new InvalidArgumentError(`tensor ${spec.name} was not written completely`);
+    }
+    return new MemoryTensorSource([...this.#targets.values()].map(({ spec, data }) => ({ ...spec, data })));
+  }
+}
+
+/** Adds a range to disjoint sorted ranges; `false` when it overlaps one of them. */
+function claim(ranges: [begin: number, end: number][], begin: number, end: number): boolean {
+  if (begin === end) return true;
+  let position = ranges.length;
+  while (position > 0 && ranges[position - 1]![0] >= end) position--;
+  const before = ranges[position - 1];
+  const after = ranges[position];
+  if (before !== undefined && before[1] > begin) return false;
+  const joinsBefore = before?.[1] === begin;
+  const joinsAfter = after?.[0] === end;
+  if (joinsBefore && joinsAfter) {
+    before[1] = after[1];
+    ranges.splice(position, 1);
+  } else if (joinsBefore) before[1] = end;
+  else if (joinsAfter) after[0] = begin;
+  else ranges.splice(position, 0, [begin, end]);
+  return true;
+}
