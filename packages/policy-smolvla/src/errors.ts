@@ -1,0 +1,40 @@
+import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core';
+
+/**
+ * Stable codes of everything that can be wrong with a policy or with what is fed to it.
+ *
+ * - `POLICY_NOT_FOUND`: no such preset, directory or file
+ * - `POLICY_CONFIG_INVALID`: config.json is not JSON, not a SmolVLA configuration, or contradicts itself
+ * - `POLICY_UNSUPPORTED`: a valid configuration that this implementation does not run; the field is named
+ * - `POLICY_WEIGHTS_MISSING`: a policy directory without model.safetensors
+ * - `POLICY_TENSORS_MISMATCH`: missing, extra or misshapen tensors, all listed
+ * - `POLICY_BASE_MISMATCH`: trained weights that belong to another frozen base
+ * - `TOKENIZER_INVALID`: tokenizer files that are missing, damaged, or lack the special tokens
+ * - `CAMERAS_MISMATCH`: the dataset's cameras are not those the policy takes; both sides are listed
+ * - `FEATURES_MISMATCH`: state, action or normaliser sizes that do not fit the policy
+ * - `NOT_FINITE`: NaN or infinity in data, weights, loss or gradients; step and tensor are named
+ * - `CACHE_FULL`: the disk or the byte budget has no room for the cache
+ * - `CACHE_BUSY`: another process has been filling the same cache without progress
+ */
+export type PolicyErrorCode =
+  | 'POLICY_NOT_FOUND'
+  | 'POLICY_CONFIG_INVALID'
+  | 'POLICY_UNSUPPORTED'
+  | 'POLICY_WEIGHTS_MISSING'
+  | 'POLICY_TENSORS_MISMATCH'
+  | 'POLICY_BASE_MISMATCH'
+  | 'TOKENIZER_INVALID'
+  | 'CAMERAS_MISMATCH'
+  | 'FEATURES_MISMATCH'
+  | 'NOT_FINITE'
+  | 'CACHE_FULL'
+  | 'CACHE_BUSY';
+
+/** Something is wrong with a policy, or with what it was given; see {@link PolicyErrorCode}. */
+export class PolicyError extends Zk0Error {
+  declare readonly code: PolicyErrorCode;
+
+  constructor(code: PolicyErrorCode, message: string, options: Zk0ErrorOptions = {}) {
+    super(code, message, options);
+  }
+}

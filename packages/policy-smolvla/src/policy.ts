@@ -1,0 +1,138 @@
+import type { Learner, Normalizer, Parameters, RgbImage, RobotDataset, TensorSpec, WorkHooks } from '@zk0/core';
+import type { SmolVlaConfig } from './config/policy-config.ts';
+
+/** What the policy sees and moves: sizes of the vectors, and cameras in the order the policy takes them. */
+export interface PolicyFeatures {
+  readonly stateSize: number;
+  readonly actionSize: number;
+  /** Feature names, e.g. `observation.images.top`. */
+  readonly cameras: readonly string[];
+}
+
+/** How a policy is opened. */
+export interface OpenPolicyOptions extends WorkHooks {
+  /** Execution provider: `auto` (default), `cpu`, `cuda`, `webgpu`, …; not there is an error, never a fallback. */
+  readonly device?: string;
+  /** Threads of the CPU provider; all cores when absent. */
+  readonly threads?: number;
+  /** Where generated presets and frozen-prefix caches live; `$ZK0_CACHE_DIR`, else `~/.cache/zk0`. */
+  readonly cacheDirectory?: string;
+  /** Sizes and cameras, overriding those of config.json (a preset has none of its own). */
+  readonly features?: PolicyFeatures;
+}
+
+/** Training hyper-parameters that suit the policy; what a run uses where its configuration says nothing. */
+export interface TrainingDefaults {
+  readonly learningRate: number;
+  readonly localSteps: number;
+  readonly batchSize: number;
+}
+
+/**
+ * How much frozen work is kept on disk: `prefix` = keys and values of every layer, `vision` = image tokens, `off` =
+ * nothing; `auto` = the first of prefix and vision that fits the byte budget, else off.
+ */
+export type CacheMode = 'auto' | 'prefix' | 'vision' | 'off';
+
+/** How a policy is bound to a dataset. */
+export interface LearnerOptions {
+  readonly normalizer: Normalizer;
+  /** Dataset camera key → policy camera key. Every entry must name a camera of the dataset. */
+  readonly rename?: Readonly<Record<string, string>>;
+  /** Default `auto`. */
+  readonly cache?: CacheMode;
+  /** Most bytes of disk that this dataset's cache may take; default 20 GB. */
+  readonly cacheBudgetBytes?: number;
+}
+
+/** One moment as the robot sees it. */
+export interface Observation {
+  /** Raw joint values, `stateSize` of them. */
+  readonly state: Float32Array | readonly number[];
+  /** Images by the policy's camera keys. */
+  readonly images: Readonly<Record<string, RgbImage>>;
+  /** What to do, as a person would say it. */
+  readonly task: string;
+}
+
+/** Where a chunk's noise comes from: given (`chunkSize × maxActionDim` values), or drawn from a seed. */
+export type ActOptions = { readonly noise: Float32Array } | { readonly seed: string };
+
+/** A run of future actions, in the units of the recordings. */
+export interface PredictedChunk {
+  readonly chunkSize: number;
+  readonly actionSize: number;
+  /** `chunkSize × actionSize` values, row-major. */
+  readonly actions: Float32Array;
+}
+
+/** The weights and normaliser that an {@link Actor} acts with; those of the checkpoint where absent. */
+export interface ActorOptions {
+  readonly parameters?: Parameters;
+  readonly normalizer?: Normalizer;
+}
+
+/** A policy that acts with fixed weights. */
+export interface Actor {
+  /** Predicts the next `chunkSize` actions. The same noise or seed gives the same bytes. */
+  act(observation: Observation, options: ActOptions): Promise<PredictedChunk>;
+  /**
+   * The next single action: predicts a chunk when its queue is empty and hands out the first `nActionSteps` of it one by
+   * one (LeRobot's `select_action`). `options` matter only on the calls that predict.
+   */
+  selectAction(observation: Observation, options: ActOptions): Promise<Float32Array>;
+  /** Empties the queue; call it when an episode starts. */
+  reset(): void;
+  close(): Promise<void>;
+}
+
+/** How a checkpoint is written. */
+export interface SaveCheckpointOptions {
+  /** Statistics for the pre- and post-processor files; those the policy was opened with when absent. */
+  readonly normalizer?: Normalizer;
+  /**
+   * `full` (default): a directory that LeRobot loads, frozen weights included. `trained`: the trained weights and the
+   * base's hash alone; `openPolicy` on it needs the base.
+   */
+  readonly form?: 'full' | 'trained';
+}
+
+/** A SmolVLA policy: an architecture, frozen weights and a tokenizer, ready to be trained and to act. */
+export interface SmolVlaPolicy {
+  /** As given to `openPolicy`. */
+  readonly source: string;
+  /** The checkpoint directory that holds its files. */
+  readonly directory: string;
+  readonly config: SmolVlaConfig;
+  /** The execution provider in use. */
+  readonly device: string;
+  /** Hex SHA-256 over architecture, frozen weights and tokenizer; features and trained weights do not enter it. */
+  readonly baseHash: string;
+  /** Where sizes and cameras come from config.json or the options; `undefined` for a preset opened without them. */
+  readonly features: PolicyFeatures | undefined;
+  /** Statistics found in the checkpoint. */
+  readonly normalizer: Normalizer | undefined;
+  readonly trainingDefaults: TrainingDefaults;
+  /** Trained tensors, all `F32`, in LeRobot's names, sorted by name. */
+  readonly parameterSpecs: readonly TensorSpec[];
+  /** The checkpoint's trained weights, float32. The arrays are the caller's to keep. */
+  initialParameters(): Promise<Parameters>;
+  /**
+   * Binds the policy to a dataset.
+   *
+   * @throws PolicyError CAMERAS_MISMATCH, FEATURES_MISMATCH
+   */
+  learner(dataset: RobotDataset, options: LearnerOptions): Learner;
+  /** An actor over these weights; the policy itself acts with the checkpoint's. */
+  actor(options?: ActorOptions): Promise<Actor>;
+  act(observation: Observation, options: ActOptions): Promise<PredictedChunk>;
+  selectAction(observation: Observation, options: ActOptions): Promise<Float32Array>;
+  /** Empties the queue of {@link selectAction}. */
+  reset(): void;
+  /** Writes a checkpoint directory; nothing half-written is ever visible under its name. */
+  saveCheckpoint(directory: string, parameters: Parameters, options?: SaveCheckpointOptions): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens a policy: a preset's name (`small`) or a checkpoint directory. */
+export type OpenPolicy = (source: string, options?: OpenPolicyOptions) => Promise<SmolVlaPolicy>;
