@@ -1,0 +1,190 @@
+import { DTYPE_BYTES, elementCount, sameShape, type Dtype, type TensorSource, type TensorSpec } from '@zk0/core';
+import type { ClientUpdate } from './contract.ts';
+import { InlineExecutor, type Executor } from './engine/executor.ts';
+import { INT8_BLOCK, isAveraged, scaleName, specsByName, type Operand, type StoredDtype } from './engine/operands.ts';
+import { runPass } from './engine/pass.ts';
+import { AggregationError, UpdateRejectedError } from './errors.ts';
+
+/** Above this a client's example count is taken for an attempt to own the mean. */
+export const MAX_EXAMPLES = 1_000_000_000_000;
+
+/** What updates are checked against, beyond names, shapes, counts and finiteness. */
+export interface UpdateGuards {
+  /** Largest allowed ‖update − base‖ over all tensors; no limit by default. */
+  readonly maxUpdateNorm?: number;
+  /** Element types that an update's tensors may have beside the parameters' own (e.g. a negotiated `BF16`). */
+  readonly acceptedDtypes?: readonly ('F32' | 'BF16' | 'F16' | 'I8')[];
+}
+
+/** What reading an update through has shown. */
+export interface UpdateInspection {
+  /** ‖update − base‖ over all tensors. */
+  readonly norm: number;
+}
+
+/** What {@link checkUpdate} compares with. */
+export interface CheckContext {
+  /** The round's global parameters. */
+  readonly global: TensorSource;
+  readonly guards?: UpdateGuards;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Reads an update through once and refuses it when it must not be aggregated. Call it when the update arrives, and pass
+ * the result on as {@link ClientUpdate.inspection}.
+ *
+ * @throws UpdateRejectedError naming client and tensor.
+ */
+export async function checkUpdate(update: ClientUpdate, context: CheckContext): Promise<UpdateInspection> {
+  const executor = new InlineExecutor();
+  try {
+    checkDeclared(update, context.global.specs, context.guards);
+    return await inspectUpdate(update, context, executor);
+  } finally {
+    await executor.close();
+  }
+}
+
+/**
+ * The checks that need no data: example count, metrics, names, shapes, dtypes.
+ *
+ * @throws UpdateRejectedError naming client and tensor.
+ */
+export function checkDeclared(update: ClientUpdate, specs: readonly TensorSpec[], guards: UpdateGuards = {}): void {
+  const { clientId, numExamples, metrics, staleness = 0 } = update;
+  if (!Number.isInteger(numExamples) || numExamples < 1 || numExamples > MAX_EXAMPLES) {
+    throw new UpdateRejectedError('UPDATE_BAD_EXAMPLE_COUNT', clientId, `${numExamples} is not a possible number of examples`, {
+      hint: `Report the number of samples trained on: 1 to ${MAX_EXAMPLES}.`,
+    });
+  }
+  for (const [name, value] of Object.entries(metrics)) {
+    if (!Number.isFinite(value)) {
+      throw new UpdateRejectedError('UPDATE_BAD_METRIC', clientId, `metric ${name} is ${value}`);
+    }
+  }
+  if (!Number.isInteger(staleness) || staleness < 0) {
+    throw new UpdateRejectedError('UPDATE_BAD_METRIC', clientId, `a staleness of ${staleness} is not possible`);
+  }
+  checkTensors(clientId, update.tensors, specs, guards);
+  if (update.base !== undefined) checkTensors(clientId, update.base, specs, {});
+  if (update.control !== undefined) checkTensors(clientId, update.control, specs, guards);
+}
+
+/**
+ * Reads an update's data.
+ *
+ * @throws UpdateRejectedError when a value is not finite or the norm is above the guard.
+ */
+export async function inspectUpdate(update: ClientUpdate, context: CheckContext, executor: Executor): Promise<UpdateInspection> {
+  const { global, guards = {}, signal } = context;
+  const base = update.kind === 'delta' ? null : (update.base ?? global);
+  const norm = await inspectTensors(update.clientId, update.tensors, base, global.specs, executor, signal);
+  if (update.control !== undefined) {
+    await inspectTensors(update.clientId, update.control, null, global.specs, executor, signal);
+  }
+  if (guards.maxUpdateNorm !== undefined && norm > guards.maxUpdateNorm) {
+    throw new UpdateRejectedError(
+      'UPDATE_NORM_TOO_LARGE',
+      update.clientId,
+      `the update's norm is ${norm.toPrecision(6)}, above the guard of ${guards.maxUpdateNorm}`,
+      { hint: 'Lower the learning rate, or raise maxUpdateNorm on the server if such updates are expected.' },
+    );
+  }
+  return { norm };
+}
+
+async function inspectTensors(
+  clientId: string,
+  tensors: TensorSource,
+  base: TensorSource | null,
+  specs: readonly TensorSpec[],
+  executor: Executor,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const operand = operands(tensors);
+  const baseOperand = base === null ? null : operands(base);
+  let sumOfSquares = 0;
+  await runPass(
+    {
+      tensors: specs,
+      kernel: { kind: 'inspect' },
+      operands: ({ name }) => (baseOperand === null ? [operand(name)] : [operand(name), baseOperand(name)]),
+      reduce: ([firstBad, sum], block) => {
+        if (firstBad! >= 0) {
+          throw new UpdateRejectedError('UPDATE_NON_FINITE', clientId, `element ${block.offset + firstBad!} is not finite`, {
+            tensor: block.tensor,
+            hint: 'The training diverged: lower the learning rate.',
+          });
+        }
+        sumOfSquares += sum!;
+      },
+    },
+    executor,
+    signal,
+  );
+  if (!Number.isFinite(sumOfSquares)) {
+    throw new AggregationError('NON_FINITE_GLOBAL', 'the parameters that the update is compared with are not finite', {
+      hint: 'Go back to the last checkpoint that evaluates.',
+    });
+  }
+  return Math.sqrt(sumOfSquares);
+}
+
+/** Looks tensors up in a source that has passed its checks. */
+export function operands(source: TensorSource): (name: string) => Operand {
+  const specs = specsByName(source.specs);
+  return (name) => ({ source, name, dtype: specs.get(name)!.dtype as StoredDtype });
+}
+
+function checkTensors(clientId: string, source: TensorSource, expected: readonly TensorSpec[], guards: UpdateGuards): void {
+  const present = specsByName(source.specs);
+  const scales = new Set<string>();
+  for (const spec of expected) {
+    const found = present.get(spec.name);
+    if (found === undefined) {
+      throw new UpdateRejectedError('UPDATE_MISSING_TENSOR', clientId, 'the update does not have it', { tensor: spec.name });
+    }
+    if (!sameShape(found.shape, spec.shape)) {
+      throw new UpdateRejectedError('UPDATE_WRONG_SHAPE', clientId, `shape [${found.shape.join(', ')}], not [${spec.shape.join(', ')}]`, {
+        tensor: spec.name,
+      });
+    }
+    if (found.dtype !== spec.dtype && !(guards.acceptedDtypes as readonly Dtype[] | undefined)?.includes(found.dtype)) {
+      throw new UpdateRejectedError('UPDATE_WRONG_DTYPE', clientId, `${found.dtype}, not ${spec.dtype}`, { tensor: spec.name });
+    }
+    if (found.dtype === 'I8') scales.add(checkScales(clientId, present, spec));
+  }
+  const names = new Set(expected.map(({ name }) => name));
+  for (const { name } of source.specs) {
+    if (!names.has(name) && !scales.has(name)) {
+      throw new UpdateRejectedError('UPDATE_UNKNOWN_TENSOR', clientId, 'the global parameters do not have it', { tensor: name });
+    }
+  }
+}
+
+function checkScales(clientId: string, present: ReadonlyMap<string, TensorSpec>, { name, shape }: TensorSpec): string {
+  const count = Math.ceil(elementCount(shape) / INT8_BLOCK);
+  const scales = present.get(scaleName(name));
+  if (scales?.dtype !== 'F32' || !sameShape(scales.shape, [count])) {
+    throw new UpdateRejectedError('UPDATE_WRONG_DTYPE', clientId, `int8 without ${count} float32 scales in ${scaleName(name)}`, {
+      tensor: name,
+    });
+  }
+  return scales.name;
+}
+
+/**
+ * The global parameters must be floating-point tensors of a type that can be averaged.
+ *
+ * @throws AggregationError naming the tensor that cannot.
+ */
+export function checkParameters(specs: readonly TensorSpec[]): void {
+  for (const { name, dtype } of specs) {
+    if (!isAveraged(dtype)) {
+      throw new AggregationError('UNSUPPORTED_TENSOR', `tensor ${name} is ${dtype} (${DTYPE_BYTES[dtype]} bytes an element)`, {
+        hint: 'Federate only trained floating-point tensors (F32, BF16, F16); counters and statistics stay local.',
+      });
+    }
+  }
+}

@@ -1,0 +1,44 @@
+import { readSegment, resultSegment, type Scratch, SEGMENT, storeSegment, type Block } from './block.ts';
+import { combineSegment, type Combine } from './combine.ts';
+import { optimizeSegment, type OptimizerStep } from './optimizers.ts';
+
+/**
+ * The last pass of every strategy: combine the clients' values, then take the server optimiser's step.
+ *
+ * Operands: the global parameters, the optimiser's state (when there is one yet), then what `combine` names.
+ * Results: the new parameters, then the optimiser's new state.
+ */
+export interface AggregateSpec {
+  readonly kind: 'aggregate';
+  readonly combine: Combine;
+  readonly optimizer: OptimizerStep;
+  /** State operands that are there: 0 in the first round. */
+  readonly stateCount: number;
+}
+
+/** Returns `[values that are not finite, Σ (new − old)²]` of the block. */
+export function aggregateBlock(spec: AggregateSpec, block: Block, buffer: ArrayBufferLike, scratch: Scratch): Float64Array {
+  let nonFinite = 0;
+  let sumOfSquares = 0;
+  const [parameters, ...stateResults] = block.results;
+  for (let start = 0; start < block.length; start += SEGMENT) {
+    const length = Math.min(SEGMENT, block.length - start);
+    const global = readSegment(buffer, block.operands[0]!, start, length, scratch.float32(0));
+    const combined = combineSegment(spec.combine, block, buffer, start, length, global, scratch);
+    const state = block.operands
+      .slice(1, 1 + spec.stateCount)
+      .map((region, index) => readSegment(buffer, region, start, length, scratch.float32(2 + index)));
+    const newState = stateResults.map((region) => new Float32Array(buffer, region.begin + start * 4, length));
+    const result = resultSegment(buffer, parameters!, start, length, scratch.float32(1));
+    optimizeSegment(spec.optimizer, combined, global, state, result, newState, length);
+    for (let index = 0; index < length; index++) {
+      const value = result[index]!;
+      const change = value - global[index]!;
+      sumOfSquares += change * change;
+      // NaN and ±∞ are the values whose difference from themselves is not 0.
+      if (value - value !== 0) nonFinite++;
+    }
+    storeSegment(buffer, parameters!, start, result);
+  }
+  return Float64Array.of(nonFinite, sumOfSquares);
+}
