@@ -1,1 +1,22 @@
-export {};
+/**
+ * @module
+ * What both command lines share: errors as one line, exit codes, signals, progress, configuration, tables.
+ */
+export { quietCommander, type CommandLike } from './commander.ts';
+export { loadConfig, loadConfigFile, type ConfigSources } from './config.ts';
+export { loadEnvFile } from './env-file.ts';
+export { errorLine } from './error-line.ts';
+export { ConfigError, UsageError, type ConfigErrorCode } from './errors.ts';
+export { EXIT_CODE, exitCodeOf } from './exit-code.ts';
+export { formatBytes, formatDuration } from './format.ts';
+export { nearestName, suggestion } from './nearest-name.ts';
+export {
+  createProgress,
+  type Progress,
+  type ProgressOptions,
+  type ProgressState,
+  type ProgressStream,
+} from './progress.ts';
+export { runCli, type RunCliOptions } from './run-cli.ts';
+export { table, type TableColumn } from './table.ts';
+export { fitText, printable, textWidth } from './text-width.ts';

@@ -1,0 +1,72 @@
+import { constants } from 'node:os';
+import { CancelledError } from '@zk0/core';
+import { isCommanderError, toUsageError } from './commander.ts';
+import { errorLine } from './error-line.ts';
+import { EXIT_CODE, exitCodeOf } from './exit-code.ts';
+
+/** Options of {@link runCli}. */
+export interface RunCliOptions {
+  /** Codes and stacks with errors. @default whether `--verbose` is on the command line */
+  readonly verbose?: boolean;
+}
+
+/** Something that keeps the process alive after `main` is done gets this long before the process ends anyway. */
+const LINGER_MS = 2000;
+
+/**
+ * Runs a command line program to its exit code.
+ *
+ * `main` gets a signal that is aborted by the first Ctrl-C, SIGTERM or SIGHUP, or when the reader of stdout goes away
+ * (`zk0-server logs -f | head`); it then has all the time it needs to save and stop. A second one ends the process at once.
+ * What `main` throws becomes one line on stderr. It may return an exit code of its own.
+ */
+export async function runCli(
+  main: (signal: AbortSignal) => Promise<number | undefined>,
+  options: RunCliOptions = {},
+): Promise<void> {
+  const verbose = options.verbose ?? process.argv.includes('--verbose');
+  const controller = new AbortController();
+  let interruption: number | undefined;
+
+  const interrupt = (signal: NodeJS.Signals): void => {
+    const code = 128 + constants.signals[signal];
+    if (interruption !== undefined) process.exit(code);
+    interruption = code;
+    if (signal !== 'SIGPIPE') process.stderr.write('stopping; press Ctrl-C again to quit at once\n');
+    controller.abort(new CancelledError('the command'));
+  };
+  const report = (thrown: unknown): number => {
+    if (isCommanderError(thrown)) {
+      // Help and version are printed already: because they were asked for, or in place of a missing command.
+      if (thrown.exitCode === 0) return EXIT_CODE.ok;
+      if (thrown.code === 'commander.help') return EXIT_CODE.usage;
+      return report(toUsageError(thrown));
+    }
+    if (interruption !== undefined && isCancellation(thrown)) return interruption;
+    process.stderr.write(`${errorLine(thrown, verbose)}\n`);
+    return exitCodeOf(thrown);
+  };
+  const crash = (thrown: unknown): void => {
+    process.exit(report(thrown));
+  };
+
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') interrupt('SIGPIPE');
+    else crash(error);
+  });
+  // Without a reader of stderr there is nobody left to tell.
+  process.stderr.on('error', () => undefined);
+  process.on('uncaughtException', crash);
+
+  try {
+    process.exitCode = (await main(controller.signal)) ?? interruption ?? EXIT_CODE.ok;
+  } catch (thrown) {
+    process.exitCode = report(thrown);
+  }
+  setTimeout(() => process.exit(), LINGER_MS).unref();
+}
+
+function isCancellation(thrown: unknown): boolean {
+  return thrown instanceof CancelledError || (thrown instanceof Error && thrown.name === 'AbortError');
+}

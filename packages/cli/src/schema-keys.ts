@@ -1,0 +1,46 @@
+import { z } from 'zod';
+
+/** What a schema says about the keys at one path. */
+export type KeysAt =
+  /** An object with these keys. */
+  | { readonly kind: 'object'; readonly keys: readonly string[] }
+  /** A value, a list, or a map with keys of the user's choice. */
+  | { readonly kind: 'open' };
+
+const OPEN: KeysAt = { kind: 'open' };
+
+/** The keys that `schema` knows below `path`; wrappers (optional, default, …) are looked through. */
+export function keysAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): KeysAt {
+  const shape = shapeOf(schema);
+  if (shape === undefined) return OPEN;
+  const [head, ...rest] = path;
+  if (head === undefined) return { kind: 'object', keys: [...shape.keys()] };
+  const next = shape.get(String(head));
+  return next === undefined ? OPEN : keysAt(next, rest);
+}
+
+/** Every dotted path that `schema` knows: `rounds`, `strategy`, `strategy.mu`. */
+export function dottedPaths(schema: z.core.$ZodType, prefix = ''): string[] {
+  return [...(shapeOf(schema) ?? [])].flatMap(([key, value]) => [
+    prefix + key,
+    ...dottedPaths(value, `${prefix}${key}.`),
+  ]);
+}
+
+function shapeOf(schema: z.core.$ZodType): Map<string, z.core.$ZodType> | undefined {
+  const inner = unwrapped(schema);
+  return inner instanceof z.ZodObject ? new Map(Object.entries<z.core.$ZodType>(inner.shape)) : undefined;
+}
+
+function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodNullable ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault ||
+    schema instanceof z.ZodReadonly
+  ) {
+    return unwrapped(schema.unwrap());
+  }
+  return schema instanceof z.ZodPipe ? unwrapped(schema.in) : schema;
+}
