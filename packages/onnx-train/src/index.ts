@@ -1,1 +1,25 @@
-export {};
+/**
+ * @module
+ * ONNX graphs written and differentiated from TypeScript, optimisers, and sessions on the stock onnxruntime-node.
+ */
+export { GraphError, NotDifferentiableError, SessionError, type SessionErrorCode } from './errors.ts';
+export { DATA_TYPES, dataTypeOf, type DataType } from './graph/data-type.ts';
+export { encodeModel, OPSET, type OnnxModel } from './graph/encode-model.ts';
+export { GraphBuilder, MAX_EMBEDDED_BYTES, type ExternalData, type InitializerData } from './graph/graph-builder.ts';
+export type { Attribute, Attributes, GraphNode, Value, ValueType } from './graph/value.ts';
+export * as ops from './ops/index.ts';
+export * as nn from './ops/nn.ts';
+export type { AttentionOptions } from './ops/nn.ts';
+export type { LoopResult, LoopScope, LoopStep, Operand } from './ops/index.ts';
+export { listDevices, type Device, type DeviceInfo } from './session/devices.ts';
+export { createSession, type RunOptions, type Session, type SessionOptions } from './session/session.ts';
+export {
+  boolTensor,
+  float32Tensor,
+  int64Tensor,
+  sharedTensor,
+  type Tensor,
+  type TensorData,
+  type Tensors,
+  type TensorType,
+} from './session/tensor.ts';
