@@ -1,13 +1,13 @@
 import type { TensorSink } from '../contracts/tensor-io.ts';
 import { InvalidArgumentError } from '../errors.ts';
+import { claimRange, coversAll, type ByteRanges } from './byte-ranges.ts';
 import { byteLength, compareNames, type TensorSpec } from './dtype.ts';
 import { MemoryTensorSource } from './memory-source.ts';
 
 interface Target {
   readonly spec: TensorSpec;
   readonly data: Uint8Array;
-  /** Written ranges, disjoint and sorted; touching ones are merged, so a tensor written in order keeps one. */
-  readonly written: [begin: number, end: number][];
+  readonly written: ByteRanges;
 }
 
 /** A {@link TensorSink} into memory that holds its caller to "every byte exactly once". */
@@ -32,7 +32,7 @@ export class MemoryTensorSink implements TensorSink {
         new InvalidArgumentError(`tensor ${name}: bytes ${byteOffset}…${end} of ${target.data.byteLength}`),
       );
     }
-    if (!claim(target.written, byteOffset, end)) {
+    if (!claimRange(target.written, byteOffset, end)) {
       return Promise.reject(new InvalidArgumentError(`tensor ${name}: bytes ${byteOffset}…${end} are written twice`));
     }
     target.data.set(bytes, byteOffset);
@@ -46,28 +46,8 @@ export class MemoryTensorSink implements TensorSink {
    */
   finish(): MemoryTensorSource {
     for (const { spec, data, written } of this.#targets.values()) {
-      const complete = data.byteLength === 0 || (written.length === 1 && written[0]![1] - written[0]![0] === data.byteLength);
-      if (!complete) throw new InvalidArgumentError(`tensor ${spec.name} was not written completely`);
+      if (!coversAll(written, data.byteLength)) throw new InvalidArgumentError(`tensor ${spec.name} was not written completely`);
     }
     return new MemoryTensorSource([...this.#targets.values()].map(({ spec, data }) => ({ ...spec, data })));
   }
-}
-
-/** Adds a range to disjoint sorted ranges; `false` when it overlaps one of them. */
-function claim(ranges: [begin: number, end: number][], begin: number, end: number): boolean {
-  if (begin === end) return true;
-  let position = ranges.length;
-  while (position > 0 && ranges[position - 1]![0] >= end) position--;
-  const before = ranges[position - 1];
-  const after = ranges[position];
-  if (before !== undefined && before[1] > begin) return false;
-  const joinsBefore = before?.[1] === begin;
-  const joinsAfter = after?.[0] === end;
-  if (joinsBefore && joinsAfter) {
-    before[1] = after[1];
-    ranges.splice(position, 1);
-  } else if (joinsBefore) before[1] = end;
-  else if (joinsAfter) after[0] = begin;
-  else ranges.splice(position, 0, [begin, end]);
-  return true;
 }
