@@ -1,1 +1,18 @@
-export {};
+/**
+ * @module
+ * Files that never half-exist: atomic writes, safetensors on disk read and written by ranges, content-addressed blobs.
+ */
+export { writeDirectoryAtomic, writeFileAtomic } from './atomic.ts';
+export { assertHash, type BlobStore, type ByteRange, type CollectReport } from './blob-store.ts';
+export {
+  DEFAULT_MAX_BLOB_BYTES,
+  DEFAULT_UPLOAD_IDLE_MS,
+  openBlobStore,
+  type BlobStoreLimits,
+} from './directory-blob-store.ts';
+export { StorageError, type StorageErrorCode } from './errors.ts';
+export { hashFile } from './hash.ts';
+export { MAX_JSON_BYTES, readJsonFile, type Schema } from './json.ts';
+export { readParameters, writeParameters } from './parameters-file.ts';
+export { openSafetensors, type SafetensorsFile } from './safetensors-file.ts';
+export { createSafetensors, type SafetensorsWriter } from './safetensors-writer.ts';
