@@ -1,0 +1,77 @@
+/**
+ * @module
+ * The layers that SmolVLA's towers are made of. Tokens are [batch, tokens, width]; heads are [batch, heads, tokens, size].
+ */
+import { nn, ops, type GraphBuilder, type Value } from '@zk0/onnx-train';
+
+/** The score of a key that must not be seen: the smallest float32, as LeRobot's eager attention takes it. */
+export const HIDDEN = -3.4028234663852886e38;
+
+/** Longest wavelength of the rotary positions of both towers (LeRobot's `apply_rope`, not SmolLM2's own 100 000). */
+const MAX_WAVELENGTH = 10_000;
+
+/** `x · weightᵀ + bias` over the last axis; weight [out, in] as PyTorch stores it, read in place. */
+export function linear(x: Value, weight: Value, bias?: Value): Value {
+  const rows = ops.reshape(x, [-1, x.shape.at(-1)!]);
+  const product = ops.gemm(rows, weight, bias === undefined ? { transB: true } : { transB: true, c: bias });
+  return ops.reshape(product, [...x.shape.slice(0, -1), weight.shape[0]!]);
+}
+
+/** Feed-forward part of the text model and the expert: `down(silu(gate(x)) · up(x))`. */
+export function swiGlu(x: Value, gate: Value, up: Value, down: Value): Value {
+  return linear(ops.mul(nn.silu(linear(x, gate)), linear(x, up)), down);
+}
+
+/** Sines and cosines of rotary positions, [batch or 1, 1, tokens, size / 2]. */
+export interface Rotation {
+  readonly sine: Value;
+  readonly cosine: Value;
+}
+
+/** The rotation of every token at float32 `positions` [batch or 1, tokens], for heads of `size`. */
+export function rotationAt(positions: Value, size: number): Rotation {
+  const [batch, tokens] = positions.shape as [number, number];
+  const half = size / 2;
+  const timescales = Array.from({ length: half }, (_, index) => Math.fround(MAX_WAVELENGTH ** Math.fround((2 / size) * index)));
+  const radians = ops.div(
+    ops.reshape(positions, [batch, 1, tokens, 1]),
+    positions.graph.constant(timescales, 'float32', [1, 1, 1, half]),
+  );
+  return { sine: ops.sin(radians), cosine: ops.cos(radians) };
+}
+
+/** Turns heads by their positions. */
+export function rotate(heads: Value, { sine, cosine }: Rotation): Value {
+  return nn.rotate(heads, sine, cosine);
+}
+
+/**
+ * Grouped-query attention: `query` [batch, heads, queries, size] over `key` and `value` [batch, groups, keys, size], to
+ * tokens [batch, queries, heads · size]. `bias` is added to the scores and broadcasts to [batch, heads, queries, keys]:
+ * 0 for a key to see, {@link HIDDEN} for one to hide.
+ */
+export function attend(query: Value, key: Value, value: Value, bias?: Value): Value {
+  const [batch, heads, queries, size] = query.shape as [number, number, number, number];
+  const [, groups, keys] = key.shape as [number, number, number, number];
+  // The heads of one group are rows of one product, so keys and values are not repeated.
+  const rows = (heads / groups) * queries;
+  const grouped = ops.reshape(ops.mul(query, size ** -0.5), [batch, groups, rows, size]);
+  const scores = ops.matMul(grouped, ops.transpose(key));
+  const biased = bias === undefined ? scores : ops.add(ops.reshape(scores, [batch, heads, queries, keys]), bias);
+  const weights = ops.reshape(ops.softmax(biased), [batch, groups, rows, keys]);
+  return nn.mergeHeads(ops.reshape(ops.matMul(weights, value), [batch, heads, queries, size]));
+}
+
+/** Bool [batch, keys] → float32 [batch, 1, 1, keys] to add to scores: 0 where true, {@link HIDDEN} where false. */
+export function keyBias(mask: Value): Value {
+  const [batch, keys] = mask.shape as [number, number];
+  const { graph } = mask;
+  const bias = ops.where(mask, graph.constant(0, 'float32'), graph.constant(HIDDEN, 'float32'));
+  return ops.reshape(bias, [batch, 1, 1, keys]);
+}
+
+/** float32 [1, 1, tokens, tokens]: token i sees tokens 0 … i. */
+export function causalBias(graph: GraphBuilder, tokens: number): Value {
+  const bias = Array.from({ length: tokens * tokens }, (_, index) => (index % tokens <= Math.floor(index / tokens) ? 0 : HIDDEN));
+  return graph.constant(bias, 'float32', [1, 1, tokens, tokens]);
+}

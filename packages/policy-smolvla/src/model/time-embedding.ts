@@ -1,0 +1,61 @@
+import { ops, type Value } from '@zk0/onnx-train';
+import { modelSizes, type SmolVlaModelConfig } from './config.ts';
+
+/** Cycles per unit of time of each sine and cosine: periods from `minPeriod` to `maxPeriod`, geometric. */
+function frequencies(config: SmolVlaModelConfig): number[] {
+  const count = modelSizes(config).expertWidth / 2;
+  const { minPeriod, maxPeriod } = config;
+  return Array.from({ length: count }, (_, index) => {
+    const fraction = count === 1 ? 0 : index / (count - 1);
+    return 1 / (minPeriod * (maxPeriod / minPeriod) ** fraction);
+  });
+}
+
+/** The embedding of one time, computed in float64: sines, then cosines (`create_sinusoidal_pos_embedding`). */
+export function timeEmbedding(config: SmolVlaModelConfig, time: number): number[] {
+  const angles = frequencies(config).map((frequency) => 2 * Math.PI * frequency * time);
+  return [...angles.map(Math.sin), ...angles.map(Math.cos)];
+}
+
+/** Bits that a factor may have for a product of two to be exact in float32's 24. */
+const HALF_BITS = 12;
+
+/**
+ * The embeddings of times in [0, 1]: float32 [batch] → [batch, expertWidth].
+ *
+ * LeRobot computes the angles in float64, because a float32 angle of 2π·250 is off by 1e-4. Accelerators have no float64;
+ * here frequency and time are cut into pieces whose products are exact in float32, so that whole turns can be taken off
+ * before anything is rounded. The result is within 1e-6 of {@link timeEmbedding}.
+ */
+export function timeEmbeddings(config: SmolVlaModelConfig, time: Value): Value {
+  const { graph } = time;
+  const cycles = frequencies(config);
+  const coarse = 2 ** (Math.ceil(Math.log2(Math.max(...cycles))) - HALF_BITS + 1);
+  const fine = coarse / 2 ** HALF_BITS;
+  const high = cycles.map((cycle) => Math.round(cycle / coarse) * coarse);
+  const middle = cycles.map((cycle, index) => Math.round((cycle - high[index]!) / fine) * fine);
+  const low = cycles.map((cycle, index) => cycle - high[index]! - middle[index]!);
+  const row = (values: readonly number[]): Value => graph.constant(values, 'float32', [1, values.length]);
+
+  const column = ops.reshape(time, [-1, 1]);
+  const timeHigh = ops.mul(floor(ops.mul(column, 2 ** HALF_BITS)), 2 ** -HALF_BITS);
+  const timeLow = ops.sub(column, timeHigh);
+  const turns = ops.addAll([
+    fraction(ops.mul(timeHigh, row(high))),
+    ops.mul(timeHigh, row(middle)),
+    ops.mul(timeLow, row(high)),
+    ops.mul(timeLow, row(middle)),
+    ops.mul(column, row(low)),
+  ]);
+  const angles = ops.mul(turns, 2 * Math.PI);
+  return ops.concat([ops.sin(angles), ops.cos(angles)], 1);
+}
+
+/** Rounding down of values that are not negative. */
+function floor(x: Value): Value {
+  return ops.cast(ops.cast(x, 'int32'), 'float32');
+}
+
+function fraction(x: Value): Value {
+  return ops.sub(x, floor(x));
+}

@@ -1,0 +1,56 @@
+import { ops, type GraphBuilder, type Value } from '@zk0/onnx-train';
+import { PolicyError } from '../errors.ts';
+import type { SmolVlaModelConfig } from './config.ts';
+import type { WeightSource } from './graph-shape.ts';
+import { weightSpecs, type WeightSpec } from './weights.ts';
+
+/**
+ * A model's weights as values of one graph, made when first asked for: the tensors named in `inputs` are fed at every
+ * run, the rest are part of the model.
+ */
+export class WeightTable {
+  readonly #graph: GraphBuilder;
+  readonly #source: WeightSource;
+  readonly #specs: ReadonlyMap<string, WeightSpec>;
+  readonly #inputs: ReadonlySet<string>;
+  readonly #values = new Map<string, Value>();
+
+  constructor(graph: GraphBuilder, config: SmolVlaModelConfig, source: WeightSource, inputs: Iterable<string> = []) {
+    this.#graph = graph;
+    this.#source = source;
+    this.#specs = new Map(weightSpecs(config).map((spec) => [spec.name, spec]));
+    this.#inputs = new Set(inputs);
+  }
+
+  /** The float32 value of a tensor, by LeRobot's name. */
+  get(name: string): Value {
+    const known = this.#values.get(name);
+    if (known !== undefined) return known;
+    const value = this.#make(name);
+    this.#values.set(name, value);
+    return value;
+  }
+
+  /** `<layer>.weight` and `<layer>.bias`. */
+  affine(layer: string): readonly [weight: Value, bias: Value] {
+    return [this.get(`${layer}.weight`), this.get(`${layer}.bias`)];
+  }
+
+  #make(name: string): Value {
+    const spec = this.#specs.get(name);
+    if (spec === undefined) throw new PolicyError('POLICY_TENSORS_MISMATCH', `the model has no tensor ${name}`);
+    if (this.#inputs.has(name)) return this.#graph.input(name, 'float32', spec.shape);
+    const tensor = this.#source(name);
+    if (tensor === undefined) {
+      throw new PolicyError('POLICY_TENSORS_MISMATCH', `no data for the tensor ${name} [${spec.shape.join(', ')}]`, {
+        hint: 'Use a checkpoint that holds every tensor of its configuration.',
+      });
+    }
+    const { dtype, data } = tensor;
+    const value =
+      'bytes' in data
+        ? this.#graph.initializer(name, dtype, spec.shape, data.bytes)
+        : this.#graph.externalInitializer(name, dtype, spec.shape, data.external);
+    return ops.cast(value, 'float32');
+  }
+}
