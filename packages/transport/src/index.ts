@@ -1,1 +1,31 @@
-export {};
+/**
+ * @module
+ * The wire: small msgpack messages and content-addressed blobs over HTTP/1.1. Clients only dial out.
+ */
+export { RemoteError, TransportError, type TransportErrorCode } from './errors.ts';
+export type { TransportLog } from './log.ts';
+export {
+  MAX_MESSAGE_BYTES,
+  MAX_PROFILE_BYTES,
+  PROTOCOL_VERSION,
+  SUPPORTED_VERSIONS,
+  type JoinMessage,
+  type JoinReply,
+  type JsonObject,
+  type ProgressMessage,
+  type ProgressReply,
+  type ResultMessage,
+  type ResultReply,
+  type Task,
+  type TaskResult,
+} from './protocol/messages.ts';
+export type { TransportHandler } from './server/handler.ts';
+export type {
+  ByteCounts,
+  ClientTls,
+  ConnectionState,
+  ConnectOptions,
+  RetryOptions,
+  TransferOptions,
+  TransportClient,
+} from './client/types.ts';

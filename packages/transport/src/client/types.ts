@@ -1,0 +1,95 @@
+import type { Zk0Error } from '@zk0/core';
+import type { BlobStore } from '@zk0/storage';
+import type { JoinMessage, ProgressMessage, ProgressReply, ResultReply, Task, TaskResult } from '../protocol/messages.ts';
+
+/** TLS material of a client, PEM; `ca` replaces the system's roots, `key` and `cert` are for servers that ask for one. */
+export interface ClientTls {
+  readonly ca?: string;
+  readonly key?: string;
+  readonly cert?: string;
+}
+
+/** How failures that may pass are tried again: exponential back-off with full jitter; `Retry-After` is a minimum. */
+export interface RetryOptions {
+  /** Bound of the first pause, in ms (1000). */
+  readonly initialMs?: number;
+  /** Bound of every pause, in ms (20 000). */
+  readonly maxMs?: number;
+  /**
+   * Until the server has answered once, give up after so many ms (10 000): a wrong address is an error, not silence.
+   * Afterwards a client tries for ever.
+   */
+  readonly firstContactMs?: number;
+  /** Uniform in [0, 1); a seeded one makes tests repeat. */
+  readonly random?: () => number;
+  /** Waits; rejects when the signal aborts. */
+  readonly sleep?: (ms: number, signal?: AbortSignal) => Promise<void>;
+  /** Milliseconds of a clock that never goes back. */
+  readonly now?: () => number;
+}
+
+/** Whether the server can be reached, told on every change and every failed attempt. */
+export type ConnectionState =
+  | { readonly state: 'connected' }
+  | { readonly state: 'retrying'; readonly error: Zk0Error; readonly attempt: number; readonly delayMs: number };
+
+/** How to reach a server. */
+export interface ConnectOptions {
+  /** `http://…` or `https://…`, as the server printed it. */
+  readonly url: string;
+  readonly clientId: string;
+  /** Shared secret; never sent over plain HTTP to another machine unless `allowInsecure`. */
+  readonly token?: string;
+  readonly tls?: ClientTls;
+  readonly allowInsecure?: boolean;
+  readonly retry?: RetryOptions;
+  /** A transfer or a request fails when no byte has moved for so long, in ms (60 000). */
+  readonly noProgressMs?: number;
+  readonly onConnectionState?: (state: ConnectionState) => void;
+}
+
+/** Hooks of a transfer. */
+export interface TransferOptions {
+  readonly signal?: AbortSignal;
+  /** Bytes that are there (downloads) or on the other side (uploads), out of the blob's size. */
+  readonly onProgress?: (bytes: number) => void;
+}
+
+/** Body bytes since the last call, or since the client was made. */
+export interface ByteCounts {
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+}
+
+/**
+ * One client's line to a server. It only ever dials out. Every call but `progress` and `leave` is tried again until it
+ * succeeds, is refused for good, or its signal aborts (CancelledError).
+ */
+export interface TransportClient {
+  /** Body bytes sent and received so far, messages and blobs. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  takeByteCounts(): ByteCounts;
+
+  /**
+   * Introduces this client; it is remembered, and said again by itself to a server that has forgotten it.
+   *
+   * @throws RemoteError with the server's code, message and hint when it does not accept this client.
+   */
+  join(message: Omit<JoinMessage, 'clientId'>, signal?: AbortSignal): Promise<void>;
+  /** Waits for work, however long it takes; `null` when the signal aborts. */
+  poll(signal?: AbortSignal): Promise<Task | null>;
+  /** One attempt, no repetition: the next report makes up for a lost one. A loss that is not finite is left out. */
+  progress(message: Omit<ProgressMessage, 'clientId'>): Promise<ProgressReply>;
+  result(result: TaskResult, signal?: AbortSignal): Promise<ResultReply>;
+  /** Says goodbye, once, briefly. */
+  leave(): Promise<void>;
+
+  /** Brings a blob into the store; resumes what an earlier call left, receives nothing when it is there. */
+  download(hash: string, byteLength: number, blobs: BlobStore, options?: TransferOptions): Promise<void>;
+  /** Sends a blob from the store; resumes where the server stands, sends nothing when it has it. */
+  upload(hash: string, blobs: BlobStore, options?: TransferOptions): Promise<void>;
+
+  /** Ends every request; calls in flight reject. */
+  close(): Promise<void>;
+}

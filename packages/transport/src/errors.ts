@@ -1,0 +1,67 @@
+import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core';
+
+/** What can go wrong on the wire; the same codes in thrown errors and in the server's replies. */
+export const TRANSPORT_ERROR_CODES = [
+  /** Nobody listens at the address. */
+  'CONNECTION_REFUSED',
+  /** The connection broke, or the name does not resolve, or TLS failed. */
+  'CONNECTION_FAILED',
+  /** No byte moved for as long as the limit allows. */
+  'NO_PROGRESS',
+  /** Token missing or wrong. */
+  'UNAUTHORIZED',
+  /** Plain HTTP where it would leave this machine. */
+  'INSECURE',
+  /** The request names a host that this server is not known by. */
+  'HOST_REFUSED',
+  /** The other side speaks another version. */
+  'PROTOCOL_VERSION',
+  /** A message that does not fit its schema. */
+  'MESSAGE_INVALID',
+  /** A body above its named limit. */
+  'BODY_TOO_LARGE',
+  /** The request is not one that this server knows. */
+  'NOT_FOUND',
+  /** Bytes that do not have the hash they were named by. */
+  'HASH_MISMATCH',
+  /** The server does not know this client (it restarted, perhaps): join again. */
+  'NOT_JOINED',
+  /** A second process polls under the same client id. */
+  'CLIENT_ID_IN_USE',
+  /** Too many requests of this kind are open. */
+  'BUSY',
+  /** The server is shutting down. */
+  'CLOSING',
+  /** The server failed; its log says why. */
+  'INTERNAL',
+  /** Another process listens on the port. */
+  'PORT_IN_USE',
+  /** The host or port cannot be listened on. */
+  'ADDRESS_UNAVAILABLE',
+] as const;
+
+export type TransportErrorCode = (typeof TRANSPORT_ERROR_CODES)[number];
+
+/** A failure of the wire itself. */
+export class TransportError extends Zk0Error {
+  declare readonly code: TransportErrorCode;
+
+  constructor(code: TransportErrorCode, message: string, options: Zk0ErrorOptions = {}) {
+    super(code, message, options);
+  }
+}
+
+/** The other side's application said no: its code, message and hint, as it sent them. */
+export class RemoteError extends Zk0Error {
+  /** HTTP status of the reply; 200 for a refusal that is a regular answer (a join that was not accepted). */
+  readonly status: number;
+
+  constructor(code: string, message: string, status: number, options: Zk0ErrorOptions = {}) {
+    super(code, message, options);
+    this.status = status;
+  }
+}
+
+export function isTransportErrorCode(code: string): code is TransportErrorCode {
+  return (TRANSPORT_ERROR_CODES as readonly string[]).includes(code);
+}
