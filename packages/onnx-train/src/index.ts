@@ -2,6 +2,7 @@
  * @module
  * ONNX graphs written and differentiated from TypeScript, optimisers, and sessions on the stock onnxruntime-node.
  */
+export { gradients } from './autodiff/gradients.ts';
 export { GraphError, NotDifferentiableError, SessionError, type SessionErrorCode } from './errors.ts';
 export { DATA_TYPES, dataTypeOf, type DataType } from './graph/data-type.ts';
 export { encodeModel, OPSET, type OnnxModel } from './graph/encode-model.ts';

@@ -1,3 +1,4 @@
+import { sameShape } from '@zk0/core';
 import { GraphError } from '../errors.ts';
 import { DATA_TYPES, type DataType } from '../graph/data-type.ts';
 import { broadcast } from '../graph/shapes.ts';
@@ -6,7 +7,19 @@ import { apply, requireFloat, requireType, sameType, type Operand } from './oper
 
 function binary(op: string, a: Operand, b: Operand, result?: DataType): Value {
   const [left, right] = sameType(op, [a, b]) as [Value, Value];
-  return apply(op, [left, right], { dtype: result ?? left.dtype, shape: broadcast(op, left.shape, right.shape) });
+  const shape = broadcast(op, left.shape, right.shape);
+  const operands = [unexpanded(left, right, shape), right];
+  operands[1] = unexpanded(right, operands[0]!, shape);
+  return apply(op, operands, { dtype: result ?? left.dtype, shape });
+}
+
+/** What a value was before `expand`, when the operator broadcasts it to the same shape by itself. */
+function unexpanded(value: Value, other: Value, shape: readonly number[]): Value {
+  if (value.producer?.opType !== 'Expand') return value;
+  const source = value.producer.inputs[0]!;
+  return source.shape.length <= shape.length && sameShape(broadcast('Expand', source.shape, other.shape), shape)
+    ? source
+    : value;
 }
 
 function unary(op: string, x: Value, attributes = {}): Value {

@@ -42,6 +42,7 @@ export {
   fill,
   gather,
   identity,
+  pad,
   reshape,
   scatterAdd,
   slice,

@@ -9,10 +9,18 @@ export function identity(x: Value): Value {
   return apply('Identity', [x], x);
 }
 
-/** Axes in another order: axis `i` of the result is axis `perm[i]` of `x`. By default the last two are exchanged. */
+/**
+ * Axes in another order: axis `i` of the result is axis `perm[i]` of `x`. By default the last two are exchanged.
+ * Transposing what was transposed is one step, or none.
+ */
 export function transpose(x: Value, perm: readonly number[] = swapLastTwo(x.shape.length)): Value {
   const axes = perm.map((axis) => normalizeAxis('Transpose', axis, x.shape.length));
   if (new Set(axes).size !== x.shape.length) throw new GraphError(`Transpose: ${format(perm)} permutes ${format(x.shape)} not`);
+  const before = x.producer;
+  if (before?.opType === 'Transpose') {
+    const inner = before.attributes['perm'] as readonly number[];
+    return transpose(before.inputs[0]!, axes.map((axis) => inner[axis]!));
+  }
   if (axes.every((axis, index) => axis === index)) return x;
   return apply('Transpose', [x], { dtype: x.dtype, shape: axes.map((axis) => x.shape[axis]!) }, { perm: axes });
 }
@@ -89,6 +97,19 @@ export function slice(x: Value, axis: number, start: number, end: number, step =
   const { graph } = x;
   const inputs = [x, int64s(graph, [from]), int64s(graph, [to]), int64s(graph, [at]), int64s(graph, [step])];
   return apply('Slice', inputs, { dtype: x.dtype, shape });
+}
+
+/** Zeros before and after the elements of one axis. */
+export function pad(x: Value, axis: number, before: number, after: number): Value {
+  const at = normalizeAxis('Pad', axis, x.shape.length);
+  if (!Number.isInteger(before) || !Number.isInteger(after) || before < 0 || after < 0) {
+    throw new GraphError(`Pad: ${before} and ${after} elements`);
+  }
+  if (before === 0 && after === 0) return x;
+  const { graph } = x;
+  const shape = x.shape.map((size, index) => (index === at ? before + size + after : size));
+  const inputs = [x, int64s(graph, [before, after]), graph.constant(0, x.dtype), int64s(graph, [at])];
+  return apply('Pad', inputs, { dtype: x.dtype, shape }, { mode: 'constant' });
 }
 
 /** Cuts an axis into pieces of the given sizes. */

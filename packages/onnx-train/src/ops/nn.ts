@@ -4,7 +4,7 @@
  */
 import type { Value } from '../graph/value.ts';
 import { add, div, mul, pow, sigmoid, sqrt, sub, where } from './elementwise.ts';
-import { concat, reshape, slice, transpose } from './layout.ts';
+import { concat, reshape, split, transpose } from './layout.ts';
 import { matMul } from './matmul.ts';
 import { reduceMean, softmax } from './reduce.ts';
 
@@ -76,8 +76,7 @@ export function attention(query: Value, key: Value, value: Value, options: Atten
  */
 export function rotate(x: Value, sine: Value, cosine: Value): Value {
   const half = x.shape.at(-1)! / 2;
-  const left = slice(x, -1, 0, half);
-  const right = slice(x, -1, half, 2 * half);
+  const [left, right] = split(x, -1, [half, half]) as [Value, Value];
   return concat(
     [sub(mul(left, cosine), mul(right, sine)), add(mul(right, cosine), mul(left, sine))],
     -1,
