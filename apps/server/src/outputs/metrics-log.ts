@@ -1,0 +1,188 @@
+import { open, type FileHandle } from 'node:fs/promises';
+import { z } from 'zod';
+import { OutputsError } from './errors.ts';
+import { aggregatedMetrics, clientFile, serverFile } from './reports.ts';
+import type { RoundRecord } from './types.ts';
+
+// JSON has no NaN: a diverged loss is written as null.
+const number = z.number().nullable().transform((value) => value ?? NaN);
+const round = z.int().min(0);
+const clientLine = z
+  .object({
+    type: z.literal('client'),
+    round,
+    client_id: z.string(),
+    dataset_name: z.string(),
+    num_examples: z.number(),
+    param_hash: z.string().optional(),
+  })
+  .catchall(number);
+const missingLine = z.object({ type: z.literal('missing'), round, client_id: z.string(), reason: z.string() });
+const serverLine = z.object({
+  type: z.literal('server'),
+  round,
+  policy_loss: number,
+  total_samples: z.number(),
+  datasets: z.array(
+    z.object({
+      name: z.string(),
+      policy_loss: number,
+      action_dim: z.number(),
+      total_samples: z.number(),
+      successful_batches: z.number().optional(),
+      total_batches: z.number().optional(),
+    }),
+  ),
+});
+const roundLine = z
+  .object({ type: z.literal('round'), round, param_hash: z.string().optional(), skipped: z.string().optional() })
+  .catchall(number);
+const line = z.discriminatedUnion('type', [clientLine, missingLine, serverLine, roundLine]);
+type Line = z.infer<typeof line>;
+
+/**
+ * `metrics.jsonl`: the record that every other file of metrics is made from. One line per client and round, one per
+ * evaluation, and a `round` line that ends each round. A round is appended at once and synced; whatever follows the last
+ * `round` line was torn by a crash and is cut off.
+ */
+export class MetricsLog {
+  private readonly handle: FileHandle;
+  private readonly recorded: RoundRecord[];
+
+  private constructor(handle: FileHandle, recorded: RoundRecord[]) {
+    this.handle = handle;
+    this.recorded = recorded;
+  }
+
+  /** @throws OutputsError when a line that a finished round consists of cannot be read */
+  static async open(path: string): Promise<MetricsLog> {
+    const handle = await open(path, 'a+');
+    try {
+      const text = await handle.readFile('utf8');
+      const { records, length } = parseLog(text, path);
+      await handle.truncate(Buffer.byteLength(text.slice(0, length)));
+      return new MetricsLog(handle, records);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  get rounds(): readonly RoundRecord[] {
+    return this.recorded;
+  }
+
+  async append(record: RoundRecord): Promise<void> {
+    await this.handle.appendFile(linesOf(record).map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+    await this.handle.sync();
+    this.recorded.push(record);
+  }
+
+  close(): Promise<void> {
+    return this.handle.close();
+  }
+}
+
+function linesOf(record: RoundRecord): Readonly<Record<string, unknown>>[] {
+  return [
+    ...record.clients.map((client) => ({ type: 'client', ...clientFile(record.round, client) })),
+    ...(record.missing ?? []).map(({ clientId, reason }) => ({
+      type: 'missing',
+      round: record.round,
+      client_id: clientId,
+      reason,
+    })),
+    ...(record.server === null ? [] : [{ type: 'server', ...serverFile(record.round, record.server) }]),
+    {
+      ...aggregatedMetrics(record),
+      type: 'round',
+      round: record.round,
+      ...(record.paramHash === undefined ? {} : { param_hash: record.paramHash }),
+      ...(record.skipped === undefined ? {} : { skipped: record.skipped }),
+    },
+  ];
+}
+
+/** The finished rounds of a log, and how much of the text they are. */
+function parseLog(text: string, path: string): { records: RoundRecord[]; length: number } {
+  const records: RoundRecord[] = [];
+  let pending: Line[] = [];
+  let length = 0;
+  let at = 0;
+  for (const [index, raw] of text.split('\n').slice(0, -1).entries()) {
+    at += raw.length + 1;
+    const entry = parseLine(raw);
+    if (entry === undefined) {
+      // Torn writes are at the end; a bad line with finished rounds after it is something else.
+      if (!text.slice(at).includes('"type":"round"')) break;
+      throw new OutputsError(`${path}:${index + 1} is not a line of metrics`, {
+        hint: 'Restore the file, or go on in another output directory',
+      });
+    }
+    pending.push(entry);
+    if (entry.type === 'round') {
+      records.push(recordOf(pending, entry));
+      pending = [];
+      length = at;
+    }
+  }
+  return { records, length };
+}
+
+function parseLine(raw: string): Line | undefined {
+  try {
+    return line.parse(JSON.parse(raw));
+  } catch {
+    return undefined;
+  }
+}
+
+function recordOf(lines: readonly Line[], end: z.infer<typeof roundLine>): RoundRecord {
+  const { round: number, param_hash: paramHash, skipped } = end;
+  const server = lines.find((entry) => entry.type === 'server');
+  return {
+    round: number,
+    clients: lines.flatMap((entry) => (entry.type === 'client' ? [clientOf(entry)] : [])),
+    missing: lines.flatMap((entry) =>
+      entry.type === 'missing' ? [{ clientId: entry.client_id, reason: entry.reason }] : [],
+    ),
+    server: server === undefined ? null : evaluationOf(server),
+    aggregated: numbersOf(end, ['round']),
+    ...(paramHash === undefined ? {} : { paramHash }),
+    ...(skipped === undefined ? {} : { skipped }),
+  };
+}
+
+function clientOf(entry: z.infer<typeof clientLine>): RoundRecord['clients'][number] {
+  return {
+    clientId: entry.client_id,
+    datasetName: entry.dataset_name,
+    numExamples: entry.num_examples,
+    metrics: numbersOf(entry, ['round', 'num_examples']),
+    ...(entry.param_hash === undefined ? {} : { paramHash: entry.param_hash }),
+  };
+}
+
+/** The metrics of a line: every number that is not one of its fixed keys. */
+function numbersOf(entry: Readonly<Record<string, unknown>>, fixed: readonly string[]): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(entry).filter(
+      (pair): pair is [string, number] => typeof pair[1] === 'number' && !fixed.includes(pair[0]),
+    ),
+  );
+}
+
+function evaluationOf(entry: z.infer<typeof serverLine>): NonNullable<RoundRecord['server']> {
+  return {
+    policyLoss: entry.policy_loss,
+    totalSamples: entry.total_samples,
+    datasets: entry.datasets.map((dataset) => ({
+      name: dataset.name,
+      policyLoss: dataset.policy_loss,
+      samples: dataset.total_samples,
+      actionDim: dataset.action_dim,
+      ...(dataset.successful_batches === undefined ? {} : { successfulBatches: dataset.successful_batches }),
+      ...(dataset.total_batches === undefined ? {} : { totalBatches: dataset.total_batches }),
+    })),
+  };
+}

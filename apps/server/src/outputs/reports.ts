@@ -1,0 +1,121 @@
+import type { ClientRound, RoundRecord, RunInfo, ServerEvaluation } from './types.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** `config.json`: what ran. */
+export function configFile(info: RunInfo): Json {
+  return {
+    run_id: info.runId,
+    started_at: info.startedAt.toISOString(),
+    versions: info.versions,
+    config: info.config,
+    datasets: info.datasets.map((dataset) => ({
+      role: dataset.role,
+      ...(dataset.clientId === undefined ? {} : { client_id: dataset.clientId }),
+      name: dataset.name,
+      content_hash: dataset.contentHash,
+      episodes: dataset.episodes,
+      frames: dataset.frames,
+    })),
+    ...(info.context === undefined ? {} : { context: info.context }),
+  };
+}
+
+/** `clients/client_<id>/round_N.json`. The fixed keys win over metrics of the same name. */
+export function clientFile(round: number, client: ClientRound): Json {
+  return {
+    ...client.metrics,
+    round,
+    client_id: client.clientId,
+    dataset_name: client.datasetName,
+    num_examples: client.numExamples,
+    ...(client.paramHash === undefined ? {} : { param_hash: client.paramHash }),
+  };
+}
+
+/** `server/round_N_server_eval.json`. */
+export function serverFile(round: number, evaluation: ServerEvaluation): Json {
+  return {
+    round,
+    policy_loss: evaluation.policyLoss,
+    action_dim: evaluation.datasets[0]?.actionDim ?? null,
+    total_samples: evaluation.totalSamples,
+    ...batchCounts(evaluation.datasets),
+    datasets: evaluation.datasets.map((dataset) => ({
+      name: dataset.name,
+      policy_loss: dataset.policyLoss,
+      action_dim: dataset.actionDim,
+      total_samples: dataset.samples,
+      ...batchCounts([dataset]),
+    })),
+  };
+}
+
+function batchCounts(datasets: ServerEvaluation['datasets']): Json {
+  if (!datasets.every((dataset) => dataset.totalBatches !== undefined)) return {};
+  return {
+    successful_batches: sum(datasets.map((dataset) => dataset.successfulBatches ?? dataset.totalBatches ?? 0)),
+    total_batches: sum(datasets.map((dataset) => dataset.totalBatches ?? 0)),
+  };
+}
+
+/** `server/federated_metrics.json`: one entry a round. */
+export function federatedMetrics(rounds: readonly RoundRecord[]): Json {
+  return {
+    rounds: rounds.map((record) => ({
+      ...aggregatedMetrics(record),
+      round: record.round,
+      server_policy_loss: record.server?.policyLoss ?? null,
+      ...(record.paramHash === undefined ? {} : { param_hash: record.paramHash }),
+      ...(record.skipped === undefined ? {} : { skipped: record.skipped }),
+      missing: (record.missing ?? []).map(({ clientId, reason }) => ({ client_id: clientId, reason })),
+    })),
+  };
+}
+
+/** `server/eval_policy_loss_history.json`: held-out loss and every client's training loss, by round. */
+export function lossHistory(rounds: readonly RoundRecord[]): Json {
+  return Object.fromEntries(
+    rounds.map((record) => [
+      String(record.round),
+      {
+        server_policy_loss: record.server?.policyLoss ?? null,
+        action_dim: record.server?.datasets[0]?.actionDim ?? null,
+        clients: Object.fromEntries(record.clients.map((client) => [client.clientId, clientLoss(client) ?? null])),
+      },
+    ]),
+  );
+}
+
+/** A client's policy loss, without the proximal term where the client tells them apart. */
+export function clientLoss(client: ClientRound): number | undefined {
+  return client.metrics['policy_loss'] ?? client.metrics['loss'];
+}
+
+/** What the strategy said of a round, and means and deviations over the clients that counted. */
+export function aggregatedMetrics(record: RoundRecord): Readonly<Record<string, number>> {
+  const over = (name: string): number[] =>
+    record.clients.flatMap(({ metrics }) => (metrics[name] === undefined ? [] : [metrics[name]]));
+  const losses = over('loss');
+  const average = mean(losses);
+  return {
+    ...record.aggregated,
+    num_clients: record.clients.length,
+    ...defined('avg_client_loss', average),
+    ...defined('std_client_loss', average && Math.sqrt(mean(losses.map((loss) => (loss - average) ** 2)) ?? 0)),
+    ...defined('avg_client_proximal_loss', mean(over('fedprox_loss'))),
+    ...defined('avg_client_grad_norm', mean(over('grad_norm'))),
+  };
+}
+
+function defined(name: string, value: number | undefined): Record<string, number> {
+  return value === undefined ? {} : { [name]: value };
+}
+
+function mean(values: readonly number[]): number | undefined {
+  return values.length === 0 ? undefined : sum(values) / values.length;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
