@@ -1,0 +1,172 @@
+import { readdir } from 'node:fs/promises';
+import { z } from 'zod';
+import { DatasetError } from '../errors.ts';
+import { MAX_EPISODES, MAX_FRAMES, MAX_TASK_LENGTH } from '../limits.ts';
+import type { DatasetInfo } from './info.ts';
+import { ParquetFile } from './parquet.ts';
+import { expandTemplate, type DatasetFolder } from './path-template.ts';
+import { readJsonLines } from './text-files.ts';
+
+/** Where an episode's frames of one camera are. */
+export interface VideoSpan {
+  /** Path inside the dataset. */
+  readonly file: string;
+  /** Seconds into the file at which the episode begins; 0 where a file holds one episode. */
+  readonly fromTimestamp: number;
+}
+
+/** One recorded episode, as the metadata describes it. */
+export interface EpisodeRecord {
+  readonly episodeIndex: number;
+  /** Frames. */
+  readonly length: number;
+  /** Task texts listed for it; normally one. */
+  readonly tasks: readonly string[];
+  /** Path of the parquet file that holds its rows, inside the dataset. */
+  readonly dataFile: string;
+  /** One span per camera of kind `video`. */
+  readonly videos: ReadonlyMap<string, VideoSpan>;
+}
+
+const index = z.union([z.number().int(), z.bigint().transform(Number)]).pipe(z.number().int().min(0).max(2 ** 31));
+const episodeSchema = z.looseObject({
+  episode_index: index.pipe(z.number().max(MAX_EPISODES)),
+  length: index.pipe(z.number().max(MAX_FRAMES)),
+  tasks: z.array(z.string().max(MAX_TASK_LENGTH)).max(1000).nullish(),
+});
+
+/**
+ * Reads the list of episodes, of any format version, in the order of their numbers.
+ *
+ * @throws DatasetError naming file and row
+ */
+export async function readEpisodes(folder: DatasetFolder, info: DatasetInfo): Promise<readonly EpisodeRecord[]> {
+  const episodes = info.version === 'v3.0' ? await readV3(folder, info) : await readV2(folder, info);
+  const sorted = [...episodes].sort((a, b) => a.episodeIndex - b.episodeIndex);
+  for (let i = 1; i < sorted.length; i++) {
+    if (sorted[i]!.episodeIndex === sorted[i - 1]!.episodeIndex) {
+      const { episodeIndex } = sorted[i]!;
+      throw new DatasetError('DATASET_METADATA', `${folder.root}: episode ${episodeIndex} is listed twice in meta/`, {
+        episode: episodeIndex,
+        hint: 'Repair the dataset with `zk0-client dataset validate --fix`.',
+      });
+    }
+  }
+  return sorted;
+}
+
+async function readV2(folder: DatasetFolder, info: DatasetInfo): Promise<EpisodeRecord[]> {
+  const file = await folder.resolve('meta/episodes.jsonl');
+  const rows = await readJsonLines(file, MAX_EPISODES);
+  return rows.map((row, line) => {
+    const { episode_index: episodeIndex, length, tasks } = parseRow(episodeSchema, row, file, line);
+    const chunk = Math.floor(episodeIndex / info.chunksSize);
+    const values = { episode_chunk: chunk, chunk_index: chunk, episode_index: episodeIndex };
+    return {
+      episodeIndex,
+      length,
+      tasks: tasks ?? [],
+      dataFile: expandTemplate(info.dataPath, values),
+      videos: videoSpans(info, (key) => ({
+        file: expandTemplate(videoTemplate(info), { ...values, video_key: key }),
+        fromTimestamp: 0,
+      })),
+    };
+  });
+}
+
+async function readV3(folder: DatasetFolder, info: DatasetInfo): Promise<EpisodeRecord[]> {
+  const episodes: EpisodeRecord[] = [];
+  for (const relative of await listEpisodeFiles(folder)) {
+    const file = await folder.resolve(relative);
+    const parquet = await ParquetFile.open(file, MAX_EPISODES);
+    try {
+      const rows = await parquet.objects(v3Columns(info, parquet));
+      rows.forEach((row, line) => episodes.push(parseV3(row, info, file, line)));
+    } finally {
+      await parquet.close();
+    }
+    if (episodes.length > MAX_EPISODES) {
+      throw new DatasetError('DATASET_LIMIT', `${folder.root} lists more than ${MAX_EPISODES} episodes`, { file });
+    }
+  }
+  return episodes;
+}
+
+function parseV3(row: Record<string, unknown>, info: DatasetInfo, file: string, line: number): EpisodeRecord {
+  const { episode_index: episodeIndex, length, tasks } = parseRow(episodeSchema, row, file, line);
+  const integer = (column: string): number => parseRow(z.looseObject({ [column]: index }), row, file, line)[column]!;
+  return {
+    episodeIndex,
+    length,
+    tasks: tasks ?? [],
+    dataFile: expandTemplate(info.dataPath, {
+      chunk_index: integer('data/chunk_index'),
+      file_index: integer('data/file_index'),
+    }),
+    videos: videoSpans(info, (key) => {
+      const column = `videos/${key}/from_timestamp`;
+      const from = parseRow(z.looseObject({ [column]: z.number().min(0).max(1e9) }), row, file, line)[column]!;
+      return {
+        file: expandTemplate(videoTemplate(info), {
+          video_key: key,
+          chunk_index: integer(`videos/${key}/chunk_index`),
+          file_index: integer(`videos/${key}/file_index`),
+        }),
+        fromTimestamp: from,
+      };
+    }),
+  };
+}
+
+function v3Columns(info: DatasetInfo, parquet: ParquetFile): string[] {
+  const videos = info.cameras.filter((camera) => camera.kind === 'video');
+  const needed = [
+    ...['episode_index', 'length', 'data/chunk_index', 'data/file_index'],
+    ...videos.flatMap(({ key }) => ['chunk_index', 'file_index', 'from_timestamp'].map((name) => `videos/${key}/${name}`)),
+  ];
+  const missing = needed.find((column) => !parquet.columns.has(column));
+  if (missing !== undefined) {
+    throw new DatasetError('DATASET_METADATA', `${parquet.path} has no column "${missing}"`, { file: parquet.path });
+  }
+  return parquet.columns.has('tasks') ? [...needed, 'tasks'] : needed;
+}
+
+/** `meta/episodes/chunk-CCC/file-FFF.parquet`, in order. */
+async function listEpisodeFiles(folder: DatasetFolder): Promise<string[]> {
+  const root = await folder.resolve('meta/episodes');
+  const entries = await readdir(root, { recursive: true });
+  const files = entries.map((entry) => entry.replaceAll('\\', '/')).filter((entry) => /^chunk-\d+\/file-\d+\.parquet$/.test(entry));
+  if (files.length === 0) {
+    throw new DatasetError('DATASET_FILE_MISSING', `${root} holds no chunk-000/file-000.parquet`, {
+      file: root,
+      hint: 'Copy or download the dataset again, complete.',
+    });
+  }
+  return files.sort().map((entry) => `meta/episodes/${entry}`);
+}
+
+function videoSpans(info: DatasetInfo, spanOf: (key: string) => VideoSpan): Map<string, VideoSpan> {
+  const spans = new Map<string, VideoSpan>();
+  for (const camera of info.cameras) if (camera.kind === 'video') spans.set(camera.key, spanOf(camera.key));
+  return spans;
+}
+
+function videoTemplate(info: DatasetInfo): string {
+  if (info.videoPath === null) {
+    throw new DatasetError('DATASET_METADATA', 'meta/info.json lists cameras of dtype video but no video_path');
+  }
+  return info.videoPath;
+}
+
+/** Checks one row of a metadata table. @throws DatasetError `DATASET_METADATA` naming file, row and field */
+export function parseRow<T extends z.ZodType>(schema: T, row: unknown, file: string, line: number): z.infer<T> {
+  const parsed = schema.safeParse(row);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new DatasetError(
+    'DATASET_METADATA',
+    `${file} row ${line}: "${issue?.path.join('.') ?? ''}" is malformed: ${issue?.message ?? 'unknown reason'}`,
+    { file, row: line, hint: 'Copy or download the dataset again.' },
+  );
+}

@@ -1,0 +1,193 @@
+import { open, type FileHandle } from 'node:fs/promises';
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
+import { errorMessage } from '@zk0/core';
+import {
+  parquetMetadataAsync,
+  parquetRead,
+  parquetReadObjects,
+  type AsyncBuffer,
+  type Compressors,
+  type FileMetaData,
+} from 'hyparquet';
+import { DatasetError } from '../errors.ts';
+import { MAX_PARQUET_CHUNK_BYTES, MAX_PARQUET_FOOTER_BYTES } from '../limits.ts';
+
+/** A run of consecutive rows of one column, as hyparquet hands them over. */
+export interface ColumnChunk {
+  readonly column: string;
+  readonly rowStart: number;
+  readonly values: ArrayLike<unknown>;
+}
+
+const bounded =
+  (decompress: (input: Uint8Array, options: { maxOutputLength: number }) => Uint8Array) =>
+  (input: Uint8Array, outputLength: number): Uint8Array => {
+    if (outputLength > MAX_PARQUET_CHUNK_BYTES) throw new Error(`a page claims ${outputLength} bytes`);
+    return decompress(input, { maxOutputLength: Math.max(1, outputLength) });
+  };
+
+/** Snappy is built into hyparquet; the others come from Node. */
+const COMPRESSORS: Compressors = {
+  ZSTD: bounded(zstdDecompressSync),
+  GZIP: bounded(gunzipSync),
+  BROTLI: bounded(brotliDecompressSync),
+};
+
+/** One parquet file, opened: its size and columns are known and within bounds; nothing else is read yet. */
+export class ParquetFile {
+  readonly path: string;
+  readonly rowCount: number;
+  readonly columns: ReadonlySet<string>;
+  readonly #metadata: FileMetaData;
+  readonly #buffer: AsyncBuffer;
+  readonly #handle: FileHandle;
+
+  private constructor(path: string, handle: FileHandle, buffer: AsyncBuffer, metadata: FileMetaData) {
+    this.path = path;
+    this.#handle = handle;
+    this.#buffer = buffer;
+    this.#metadata = metadata;
+    this.rowCount = Number(metadata.num_rows);
+    this.columns = new Set(topLevelColumns(metadata));
+  }
+
+  /**
+   * @param maxRows more rows than this are refused
+   * @throws DatasetError `DATASET_FILE_DAMAGED` or `DATASET_LIMIT`
+   */
+  static async open(path: string, maxRows: number): Promise<ParquetFile> {
+    const handle = await open(path, 'r');
+    try {
+      const { size } = await handle.stat();
+      const buffer: AsyncBuffer = { byteLength: size, slice: (start, end = size) => readRange(handle, start, end) };
+      await checkFooter(buffer, path);
+      const metadata = await parquetMetadataAsync(buffer).catch((cause: unknown) => {
+        throw damaged(path, cause);
+      });
+      checkMetadata(metadata, size, path, maxRows);
+      return new ParquetFile(path, handle, buffer, metadata);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  /** Hands over the named columns, chunk by chunk; chunks of different columns come in any order. */
+  async read(columns: readonly string[], onChunk: (chunk: ColumnChunk) => void): Promise<void> {
+    this.#checkChunks(columns);
+    await this.#guard(
+      parquetRead({
+        file: this.#buffer,
+        metadata: this.#metadata,
+        columns: [...columns],
+        compressors: COMPRESSORS,
+        utf8: false,
+        onChunk: (chunk) => {
+          onChunk({ column: chunk.columnName, rowStart: chunk.rowStart, values: chunk.columnData });
+        },
+      }),
+    );
+  }
+
+  /** Reads whole rows as objects. For small tables only. */
+  async objects(columns: readonly string[]): Promise<readonly Record<string, unknown>[]> {
+    this.#checkChunks(columns);
+    return await this.#guard(
+      parquetReadObjects({
+        file: this.#buffer,
+        metadata: this.#metadata,
+        columns: [...columns],
+        compressors: COMPRESSORS,
+      }),
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+
+  async #guard<T>(reading: Promise<T>): Promise<T> {
+    try {
+      return await reading;
+    } catch (cause) {
+      throw cause instanceof DatasetError ? cause : damaged(this.path, cause);
+    }
+  }
+
+  #checkChunks(columns: readonly string[]): void {
+    for (const group of this.#metadata.row_groups) {
+      for (const { meta_data: chunk } of group.columns) {
+        if (chunk === undefined || !columns.includes(chunk.path_in_schema[0] ?? '')) continue;
+        if (chunk.total_uncompressed_size > MAX_PARQUET_CHUNK_BYTES || chunk.num_values > MAX_PARQUET_CHUNK_BYTES) {
+          const column = chunk.path_in_schema.join('.');
+          throw new DatasetError('DATASET_LIMIT', `${this.path}: column ${column} claims too many bytes`, {
+            file: this.path,
+          });
+        }
+      }
+    }
+  }
+}
+
+async function readRange(handle: FileHandle, start: number, end: number): Promise<ArrayBuffer> {
+  const bytes = new Uint8Array(Math.max(0, end - start));
+  let done = 0;
+  while (done < bytes.byteLength) {
+    const { bytesRead } = await handle.read(bytes, done, bytes.byteLength - done, start + done);
+    if (bytesRead === 0) throw new Error(`the file ends before byte ${end}`);
+    done += bytesRead;
+  }
+  return bytes.buffer;
+}
+
+/** A parquet file ends with the length of its footer and `PAR1`; both are checked before anything is allocated. */
+async function checkFooter(buffer: AsyncBuffer, path: string): Promise<void> {
+  if (buffer.byteLength < 12) throw damaged(path, new Error(`only ${buffer.byteLength} bytes`));
+  const tail = new DataView(await buffer.slice(buffer.byteLength - 8));
+  if (tail.getUint32(4, true) !== 0x31524150) throw damaged(path, new Error('it does not end with PAR1'));
+  const footer = tail.getUint32(0, true);
+  if (footer > buffer.byteLength - 8 || footer > MAX_PARQUET_FOOTER_BYTES) {
+    throw damaged(path, new Error(`its footer claims ${footer} bytes`));
+  }
+}
+
+function checkMetadata(metadata: FileMetaData, size: number, path: string, maxRows: number): void {
+  const rows = metadata.num_rows;
+  let grouped = 0n;
+  for (const group of metadata.row_groups) {
+    if (group.num_rows < 0n) throw damaged(path, new Error('a row group has a negative size'));
+    grouped += group.num_rows;
+    for (const { meta_data: chunk } of group.columns) {
+      if (chunk === undefined) continue;
+      const start = chunk.dictionary_page_offset ?? chunk.data_page_offset;
+      if (start < 0n || chunk.total_compressed_size < 0n || start + chunk.total_compressed_size > BigInt(size)) {
+        throw damaged(path, new Error(`column ${chunk.path_in_schema.join('.')} lies outside the file`));
+      }
+    }
+  }
+  if (rows < 0n || rows !== grouped) throw damaged(path, new Error('its row counts disagree'));
+  if (rows > BigInt(maxRows)) {
+    throw new DatasetError('DATASET_LIMIT', `${path} claims ${rows.toString()} rows; at most ${maxRows} are read here`, {
+      file: path,
+    });
+  }
+}
+
+function topLevelColumns(metadata: FileMetaData): string[] {
+  const names: string[] = [];
+  const skip = (index: number): number => {
+    let next = index + 1;
+    for (let child = 0; child < (metadata.schema[index]?.num_children ?? 0); child++) next = skip(next);
+    return next;
+  };
+  for (let index = 1; index < metadata.schema.length; index = skip(index)) names.push(metadata.schema[index]!.name);
+  return names;
+}
+
+function damaged(path: string, cause: unknown): DatasetError {
+  return new DatasetError('DATASET_FILE_DAMAGED', `${path} is no readable parquet file: ${errorMessage(cause)}`, {
+    file: path,
+    hint: 'Copy or download the file again; it may be cut off.',
+    cause,
+  });
+}

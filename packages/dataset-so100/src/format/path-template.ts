@@ -1,0 +1,109 @@
+import { realpath } from 'node:fs/promises';
+import path from 'node:path';
+import { DatasetError } from '../errors.ts';
+
+/** What a path template of `info.json` may be filled with. */
+export interface TemplateValues {
+  readonly episode_chunk?: number;
+  readonly episode_index?: number;
+  readonly chunk_index?: number;
+  readonly file_index?: number;
+  readonly video_key?: string;
+}
+
+const PLACEHOLDER = /\{([a-z_]+)(?::0?(\d{1,2})d)?\}/g;
+
+/**
+ * Fills a Python format string such as `data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet`.
+ *
+ * Only the names of {@link TemplateValues} and zero-padded integers are understood; the result is a relative path that
+ * stays below the dataset's folder.
+ *
+ * @throws DatasetError `DATASET_METADATA` for an unknown placeholder, `DATASET_PATH` for a path that climbs out.
+ */
+export function expandTemplate(template: string, values: TemplateValues): string {
+  const expanded = template.replace(PLACEHOLDER, (whole, name: string, width: string | undefined) => {
+    const value = (values as Record<string, number | string | undefined>)[name];
+    if (value === undefined) {
+      throw new DatasetError('DATASET_METADATA', `Path template "${template}" asks for ${whole}, which is not known here`, {
+        hint: 'Correct data_path and video_path in meta/info.json.',
+      });
+    }
+    return String(value).padStart(Number(width ?? 0), '0');
+  });
+  if (/[{}]/.test(expanded)) {
+    throw new DatasetError('DATASET_METADATA', `Path template "${template}" is not understood`, {
+      hint: 'Correct data_path and video_path in meta/info.json.',
+    });
+  }
+  return assertInside(expanded);
+}
+
+/** Returns the path when it is relative and stays below its root. @throws DatasetError `DATASET_PATH` otherwise. */
+export function assertInside(relative: string): string {
+  const parts = relative.split('/');
+  const bad =
+    relative === '' ||
+    relative.includes('\0') ||
+    relative.includes('\\') ||
+    path.isAbsolute(relative) ||
+    path.win32.isAbsolute(relative) ||
+    parts.some((part) => part === '..' || part === '.' || part === '');
+  if (bad) {
+    throw new DatasetError('DATASET_PATH', `Path "${relative}" in meta/info.json leaves the dataset's folder`, {
+      hint: 'Use only datasets from people you trust; this one names files outside itself.',
+    });
+  }
+  return relative;
+}
+
+/**
+ * Files of one dataset folder: joins relative paths and refuses symbolic links that lead out of it.
+ *
+ * The Hugging Face cache keeps a snapshot as links into the `blobs` folder beside it; those are inside.
+ */
+export class DatasetFolder {
+  /** The folder as it was named. */
+  readonly root: string;
+  readonly #allowed: readonly string[];
+
+  private constructor(root: string, allowed: readonly string[]) {
+    this.root = root;
+    this.#allowed = allowed;
+  }
+
+  /** @param root an existing folder */
+  static async open(root: string): Promise<DatasetFolder> {
+    const real = await realpath(root);
+    const isSnapshot = path.basename(path.dirname(real)) === 'snapshots';
+    return new DatasetFolder(root, isSnapshot ? [real, path.join(real, '..', '..', 'blobs')] : [real]);
+  }
+
+  /** Where a file of the dataset is. Does not look whether it exists. */
+  join(relative: string): string {
+    return path.join(this.root, relative);
+  }
+
+  /**
+   * Where a file of the dataset really is, every link followed.
+   *
+   * @throws DatasetError `DATASET_FILE_MISSING`, or `DATASET_PATH` when a link leads out of the dataset.
+   */
+  async resolve(relative: string, options: { readonly hint?: string } = {}): Promise<string> {
+    const file = this.join(assertInside(relative));
+    const real = await realpath(file).catch((cause: unknown) => {
+      throw new DatasetError('DATASET_FILE_MISSING', `${file} is missing`, {
+        file,
+        hint: options.hint ?? 'Copy or download the dataset again, complete.',
+        cause,
+      });
+    });
+    if (!this.#allowed.some((root) => real === root || real.startsWith(root + path.sep))) {
+      throw new DatasetError('DATASET_PATH', `${file} is a link to ${real}, outside the dataset`, {
+        file,
+        hint: 'Replace the link by the file itself.',
+      });
+    }
+    return real;
+  }
+}

@@ -1,0 +1,65 @@
+import { DatasetError } from '../errors.ts';
+import type { EpisodeRecord } from '../format/episodes.ts';
+import type { FrameTable } from './frame-table.ts';
+
+/** The rows of one episode, in the order of its frames. */
+export interface EpisodeRows {
+  readonly rows: Int32Array;
+  /** Set when a repair was needed: what was found and done. */
+  readonly warning: string | null;
+}
+
+/**
+ * Finds the rows of an episode in a data file and proves that they are its frames 0 … length − 1.
+ *
+ * Doubled datasets (lerobot #1875) list frames twice; the first of each is kept, and said.
+ *
+ * @throws DatasetError `DATASET_ROWS` naming file and row
+ */
+export function findEpisodeRows(table: FrameTable, episode: EpisodeRecord): EpisodeRows {
+  const { episodeIndex, length } = episode;
+  const found = rowsOf(table, episodeIndex);
+  const frame = (k: number): number => table.frameIndex?.[found[k]!] ?? k;
+  let isInOrder = found.length === length;
+  for (let k = 0; k < length && isInOrder; k++) isInOrder = frame(k) === k;
+  if (isInOrder) return { rows: found, warning: null };
+
+  const first = new Int32Array(length).fill(-1);
+  let kept = 0;
+  for (let k = 0; k < found.length && table.frameIndex !== null; k++) {
+    const index = frame(k);
+    if (!Number.isInteger(index) || index < 0 || index >= length) {
+      throw new DatasetError(
+        'DATASET_ROWS',
+        `${table.path} row ${found[k]!}: frame_index ${index} of episode ${episodeIndex}, which has ${length} frames by meta/`,
+        { file: table.path, row: found[k]!, episode: episodeIndex, hint: REPAIR },
+      );
+    }
+    if (first[index] === -1) {
+      first[index] = found[k]!;
+      kept++;
+    }
+  }
+  if (kept !== length) {
+    throw new DatasetError(
+      'DATASET_ROWS',
+      `${table.path} has ${found.length} rows of episode ${episodeIndex}; meta/ says ${length} frames`,
+      { file: table.path, episode: episodeIndex, hint: REPAIR },
+    );
+  }
+  const what = found.length > length ? 'doubled frames' : 'frames out of order';
+  return {
+    rows: first,
+    warning: `Episode ${episodeIndex} has ${what}: ${found.length} rows for ${length} frames; the first of each is read.`,
+  };
+}
+
+const REPAIR = 'Leave the episode out with ?episodes=…, or repair the set with `zk0-client dataset validate --fix`.';
+
+function rowsOf(table: FrameTable, episodeIndex: number): Int32Array {
+  const { episodeIndex: column, rowCount } = table;
+  if (column === null) return Int32Array.from({ length: rowCount }, (_, row) => row);
+  const rows: number[] = [];
+  for (let row = 0; row < rowCount; row++) if (column[row] === episodeIndex) rows.push(row);
+  return Int32Array.from(rows);
+}

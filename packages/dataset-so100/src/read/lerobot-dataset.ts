@@ -1,0 +1,153 @@
+import type { ActionChunk, RgbImage, RobotDataset, RobotDatasetInfo } from '@zk0/core';
+import { DatasetError } from '../errors.ts';
+import type { FormatVersion } from '../format/info.ts';
+import type { EpisodeRecord } from '../format/episodes.ts';
+import type { VideoDecoder } from '../video/decoder.ts';
+import type { DatasetRows } from './rows.ts';
+
+/** How a row's frame is found in its video. */
+export type FrameLookup = 'position' | 'timestamp';
+
+/** How far the recorded timestamps of a dataset stray from its frame rate, in seconds. */
+export interface TimestampDrift {
+  /** Largest `|timestamp − k / fps|` of any frame k of an episode: what adds up over an episode. */
+  readonly fromGrid: number;
+  /** Largest `|step − 1 / fps|` between neighbouring frames. */
+  readonly step: number;
+}
+
+/** What a {@link LeRobotDataset} is made of. */
+export interface LeRobotDatasetParts {
+  readonly info: RobotDatasetInfo;
+  readonly version: FormatVersion;
+  readonly root: string;
+  readonly warnings: readonly string[];
+  readonly drift: TimestampDrift;
+  readonly episodes: readonly EpisodeRecord[];
+  readonly rows: DatasetRows;
+  /** Camera name as opened → name as recorded. */
+  readonly recordedKeys: ReadonlyMap<string, string>;
+  /** Video file inside the dataset → path. */
+  readonly videoPaths: ReadonlyMap<string, string>;
+  /** Made when the first image is asked for. */
+  readonly createDecoder: () => Promise<VideoDecoder>;
+  readonly lookup: FrameLookup;
+  /** Seconds. */
+  readonly tolerance: number;
+}
+
+/** A LeRobot dataset on disk, opened: rows in memory, images decoded on demand. */
+export class LeRobotDataset implements RobotDataset {
+  readonly info: RobotDatasetInfo;
+  /** Format it is stored in. */
+  readonly version: FormatVersion;
+  /** Its folder. */
+  readonly root: string;
+  /** What was unusual about it and how it was read; empty for a clean dataset. */
+  readonly warnings: readonly string[];
+  readonly drift: TimestampDrift;
+  readonly #parts: LeRobotDatasetParts;
+  #decoder: Promise<VideoDecoder> | null = null;
+  #isClosed = false;
+
+  constructor(parts: LeRobotDatasetParts) {
+    this.info = parts.info;
+    this.version = parts.version;
+    this.root = parts.root;
+    this.warnings = parts.warnings;
+    this.drift = parts.drift;
+    this.#parts = parts;
+  }
+
+  state(frame: number): Float32Array {
+    this.#checkFrame(frame);
+    const size = this.info.stateNames.length;
+    return this.#parts.rows.state.slice(frame * size, (frame + 1) * size);
+  }
+
+  actionChunk(frame: number, length: number): ActionChunk {
+    const { episode } = this.locate(frame);
+    if (!Number.isInteger(length) || length < 1 || length > 65_536) {
+      throw new RangeError(`An action chunk has from 1 to 65536 steps, not ${length}`);
+    }
+    const size = this.info.actionNames.length;
+    const last = this.#parts.rows.offsets[episode + 1]! - 1;
+    const actions = new Float32Array(length * size);
+    const isPad = new Uint8Array(length);
+    for (let step = 0; step < length; step++) {
+      const row = Math.min(frame + step, last);
+      actions.set(this.#parts.rows.action.subarray(row * size, (row + 1) * size), step * size);
+      isPad[step] = frame + step > last ? 1 : 0;
+    }
+    return { actions, isPad };
+  }
+
+  task(frame: number): string {
+    this.#checkFrame(frame);
+    const { task, taskTexts } = this.#parts.rows;
+    return taskTexts[task[frame]!]!;
+  }
+
+  /** Seconds since the start of the frame's episode, as recorded. */
+  timestamp(frame: number): number {
+    this.#checkFrame(frame);
+    return this.#parts.rows.timestamp[frame]!;
+  }
+
+  /**
+   * The episode of a frame, as an index into `info.episodes`, and the frame's position in it, from 0.
+   *
+   * @throws RangeError when there is no such frame
+   */
+  locate(frame: number): { readonly episode: number; readonly position: number } {
+    this.#checkFrame(frame);
+    const { offsets } = this.#parts.rows;
+    let low = 0;
+    let high = offsets.length - 1;
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      if (offsets[middle]! <= frame) low = middle;
+      else high = middle;
+    }
+    return { episode: low, position: frame - offsets[low]! };
+  }
+
+  /** Where a frame of a camera is: the video file and the time in it, in seconds. */
+  videoPosition(frame: number, cameraKey: string): { readonly file: string; readonly timestamp: number } {
+    const { episode, position } = this.locate(frame);
+    const recorded = this.#parts.recordedKeys.get(cameraKey);
+    const span = recorded === undefined ? undefined : this.#parts.episodes[episode]!.videos.get(recorded);
+    if (span === undefined) throw unknownCamera(cameraKey, this.info);
+    const offset = this.#parts.lookup === 'position' ? position / this.info.fps : this.timestamp(frame);
+    return { file: this.#parts.videoPaths.get(span.file)!, timestamp: span.fromTimestamp + offset };
+  }
+
+  async images(frame: number, cameraKeys: readonly string[]): Promise<readonly RgbImage[]> {
+    if (this.#isClosed) throw new DatasetError('DATASET_CLOSED', `${this.info.name} was closed`);
+    const positions = cameraKeys.map((key) => this.videoPosition(frame, key));
+    this.#decoder ??= this.#parts.createDecoder();
+    const decoder = await this.#decoder;
+    const { tolerance } = this.#parts;
+    return await Promise.all(positions.map((position) => decoder.frame({ ...position, tolerance })));
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const decoder = await this.#decoder?.catch(() => null);
+    this.#decoder = null;
+    await decoder?.close();
+  }
+
+  #checkFrame(frame: number): void {
+    if (!Number.isInteger(frame) || frame < 0 || frame >= this.info.frameCount) {
+      throw new RangeError(`${this.info.name} has frames 0 … ${this.info.frameCount - 1}, not ${frame}`);
+    }
+  }
+}
+
+function unknownCamera(key: string, info: RobotDatasetInfo): DatasetError {
+  const known = info.cameras.map((camera) => camera.key).join(', ');
+  return new DatasetError('DATASET_CAMERA_UNKNOWN', `${info.name} has no camera "${key}"; it has: ${known || 'none'}`, {
+    hint: `Rename one: --rename <recorded name>=${key}`,
+  });
+}

@@ -1,0 +1,73 @@
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { DatasetError } from '../errors.ts';
+import { readEpisodes, type EpisodeRecord } from '../format/episodes.ts';
+import { parseInfo, type DatasetInfo } from '../format/info.ts';
+import { DatasetFolder } from '../format/path-template.ts';
+import { readTasks } from '../format/tasks.ts';
+import { parsePythonJson, readText } from '../format/text-files.ts';
+
+/** A dataset's metadata: everything but rows and frames. */
+export interface Recording {
+  readonly folder: DatasetFolder;
+  /** Short name for people: the folder's name. */
+  readonly name: string;
+  readonly info: DatasetInfo;
+  /** Every episode recorded, by number. */
+  readonly episodes: readonly EpisodeRecord[];
+  /** Task index → text. */
+  readonly tasks: ReadonlyMap<number, string>;
+}
+
+/**
+ * Reads the metadata of a LeRobot dataset folder.
+ *
+ * @throws DatasetError `DATASET_NOT_FOUND`, `DATASET_NOT_LEROBOT`, or what is wrong with its metadata
+ */
+export async function readRecording(root: string): Promise<Recording> {
+  const found = await stat(root).catch(() => null);
+  if (found === null) {
+    throw new DatasetError('DATASET_NOT_FOUND', `There is nothing at ${root}`, { file: root, hint: 'Check the path.' });
+  }
+  const folder = found.isDirectory() ? await DatasetFolder.open(root) : null;
+  const isDataset = folder !== null && (await stat(folder.join('meta/info.json')).catch(() => null)) !== null;
+  if (!isDataset) {
+    throw new DatasetError('DATASET_NOT_LEROBOT', `${root} is no LeRobot dataset: it has no meta/info.json`, {
+      file: root,
+      hint: 'Point at the folder that LeRobot recorded: the one with meta/, data/ and videos/ in it.',
+    });
+  }
+  const infoFile = await folder.resolve('meta/info.json');
+  const info = parseInfo(parsePythonJson(await readText(infoFile), infoFile), infoFile);
+  const episodes = await readEpisodes(folder, info);
+  const tasks = await readTasks(folder, info);
+  return { folder, name: path.basename(path.resolve(root)), info, episodes, tasks };
+}
+
+/**
+ * The records of the episodes chosen, by number; all of them for `null`.
+ *
+ * @throws DatasetError `DATASET_EPISODES` naming what is not there
+ */
+export function chooseEpisodes(recording: Recording, wanted: readonly number[] | null): readonly EpisodeRecord[] {
+  if (recording.episodes.length === 0 || wanted?.length === 0) {
+    throw new DatasetError('DATASET_EPISODES', `${recording.folder.root}: no episodes to read`, {
+      hint: 'Record at least one episode, or choose some with ?episodes=….',
+    });
+  }
+  if (wanted === null) return recording.episodes;
+  const byNumber = new Map(recording.episodes.map((episode) => [episode.episodeIndex, episode]));
+  return [...new Set(wanted)]
+    .sort((a, b) => a - b)
+    .map((number) => {
+      const episode = byNumber.get(number);
+      if (episode !== undefined) return episode;
+      const { episodes } = recording;
+      throw new DatasetError(
+        'DATASET_EPISODES',
+        `${recording.folder.root} has no episode ${number}; it has ${episodes.length}, from ` +
+          `${episodes[0]!.episodeIndex} to ${episodes.at(-1)!.episodeIndex}`,
+        { episode: number, hint: 'Choose others with ?episodes=….' },
+      );
+    });
+}

@@ -1,0 +1,114 @@
+import { DatasetError } from '../errors.ts';
+import { MAX_FRAMES, MAX_ROW_BYTES } from '../limits.ts';
+import type { EpisodeRecord } from '../format/episodes.ts';
+import { findEpisodeRows } from './episode-rows.ts';
+import { readFrameTable, type FrameTable } from './frame-table.ts';
+import type { Recording } from './recording.ts';
+
+/** Rows of the chosen episodes, one after the other. */
+export interface DatasetRows {
+  readonly frameCount: number;
+  readonly state: Float32Array;
+  readonly action: Float32Array;
+  /** As recorded; the regular `k / fps` where a dataset records none. Seconds since the start of the episode. */
+  readonly timestamp: Float64Array;
+  /** For each frame, an index into `taskTexts`. */
+  readonly task: Uint32Array;
+  /** Distinct task texts, in order of first use. */
+  readonly taskTexts: readonly string[];
+  /** Where each episode begins; one more entry than episodes, the last is `frameCount`. */
+  readonly offsets: readonly number[];
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Reads the rows of the episodes; each file once, one file in memory at a time.
+ *
+ * @throws DatasetError naming file and row
+ */
+export async function readRows(
+  recording: Recording,
+  episodes: readonly EpisodeRecord[],
+  signal?: AbortSignal,
+): Promise<DatasetRows> {
+  const { info } = recording;
+  const [stateSize, actionSize] = [info.state.names.length, info.action.names.length];
+  const offsets = [0];
+  for (const episode of episodes) offsets.push(offsets.at(-1)! + episode.length);
+  const frameCount = offsets.at(-1)!;
+  if (frameCount > MAX_FRAMES || frameCount * (stateSize + actionSize) * 4 > MAX_ROW_BYTES) {
+    throw new DatasetError('DATASET_LIMIT', `${recording.folder.root}: ${frameCount} frames are too many to open at once`, {
+      hint: 'Choose fewer episodes with ?episodes=….',
+    });
+  }
+  const texts = new TaskTexts(recording);
+  const warnings: string[] = [];
+  let into: Omit<DatasetRows, 'offsets' | 'warnings' | 'taskTexts'> | null = null;
+  for (const [file, members] of groupByFile(episodes)) {
+    signal?.throwIfAborted();
+    const path = await recording.folder.resolve(file);
+    const table = await readFrameTable(path, info.state, info.action);
+    // Allocated only now: a dataset whose metadata claims far too much fails at its first file.
+    into ??= {
+      frameCount,
+      state: new Float32Array(frameCount * stateSize),
+      action: new Float32Array(frameCount * actionSize),
+      timestamp: new Float64Array(frameCount),
+      task: new Uint32Array(frameCount),
+    };
+    for (const member of members) {
+      const episode = episodes[member]!;
+      const { rows, warning } = findEpisodeRows(table, episode);
+      if (warning !== null) warnings.push(warning);
+      for (let k = 0; k < rows.length; k++) {
+        const row = rows[k]!;
+        const frame = offsets[member]! + k;
+        into.state.set(table.state.subarray(row * stateSize, (row + 1) * stateSize), frame * stateSize);
+        into.action.set(table.action.subarray(row * actionSize, (row + 1) * actionSize), frame * actionSize);
+        into.timestamp[frame] = table.timestamp?.[row] ?? k / info.fps;
+        into.task[frame] = texts.idOf(table, row, episode);
+      }
+    }
+  }
+  return { ...into!, taskTexts: texts.list, offsets, warnings };
+}
+
+function groupByFile(episodes: readonly EpisodeRecord[]): Map<string, number[]> {
+  const groups = new Map<string, number[]>();
+  episodes.forEach(({ dataFile }, member) => {
+    const group = groups.get(dataFile);
+    if (group === undefined) groups.set(dataFile, [member]);
+    else group.push(member);
+  });
+  return groups;
+}
+
+/** Finds the task text of rows: by their `task_index`, else by the episode's own list. */
+class TaskTexts {
+  readonly list: string[] = [];
+  readonly #ids = new Map<string, number>();
+  readonly #recording: Recording;
+
+  constructor(recording: Recording) {
+    this.#recording = recording;
+  }
+
+  idOf(table: FrameTable, row: number, episode: EpisodeRecord): number {
+    const index = table.taskIndex?.[row];
+    const text = index === undefined || this.#recording.tasks.size === 0 ? episode.tasks[0] : this.#recording.tasks.get(index);
+    if (text === undefined) {
+      const what = index === undefined ? 'has no task' : `has task_index ${index}, which meta/tasks does not list`;
+      throw new DatasetError('DATASET_METADATA', `${table.path} row ${row} of episode ${episode.episodeIndex} ${what}`, {
+        file: table.path,
+        row,
+        episode: episode.episodeIndex,
+        hint: 'A policy is told the task in words: add it to meta/.',
+      });
+    }
+    const known = this.#ids.get(text);
+    if (known !== undefined) return known;
+    this.list.push(text);
+    this.#ids.set(text, this.list.length - 1);
+    return this.list.length - 1;
+  }
+}

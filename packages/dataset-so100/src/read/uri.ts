@@ -1,0 +1,91 @@
+import { fileURLToPath } from 'node:url';
+import { DatasetError } from '../errors.ts';
+import { parseEpisodeList } from './episode-list.ts';
+
+/** A dataset's address, taken apart. `episodes` is null where all are meant. */
+export type DatasetUri = { readonly episodes: readonly number[] | null } & (
+  | { readonly scheme: 'local'; readonly path: string }
+  | { readonly scheme: 'demo'; readonly task: string; readonly count: number; readonly seed: string }
+  | { readonly scheme: 'hf'; readonly repository: string; readonly revision: string }
+);
+
+const HINT = 'Write a path, local:/path, demo:<task>?episodes=20&seed=1 or hf:owner/name@revision.';
+
+/** Episodes that a demo dataset has when its address does not say. */
+const DEMO_EPISODES = 20;
+const MAX_DEMO_EPISODES = 10_000;
+
+/**
+ * Parses a dataset's address: a path, `local:/path`, `file:///path`, `demo:<task>`, `hf:owner/name[@revision]`.
+ *
+ * `?episodes=0-3,7` selects recorded episodes of any of them. For `demo:`, `episodes=20` (a plain number) says instead
+ * how many to make, and `select=0-3,7` selects; `seed=1` fixes them.
+ *
+ * @throws DatasetError `DATASET_URI`
+ */
+export function parseDatasetUri(uri: string): DatasetUri {
+  if (uri === '' || uri.includes('\0')) throw new DatasetError('DATASET_URI', 'The dataset address is empty', { hint: HINT });
+  const { base, query } = splitQuery(uri);
+  const match = /^([a-z][a-z0-9+.-]+):(.*)$/s.exec(base);
+  if (match === null) return { scheme: 'local', path: base, episodes: selection(query, 'episodes', uri) };
+  const [, scheme, rest] = match as unknown as [string, string, string];
+  switch (scheme) {
+    case 'local':
+      return { scheme: 'local', path: rest.replace(/^\/\/(?=\/)/, ''), episodes: selection(query, 'episodes', uri) };
+    case 'file':
+      return { scheme: 'local', path: fileURLToPath(base), episodes: selection(query, 'episodes', uri) };
+    case 'demo':
+      return demoUri(rest, query, uri);
+    case 'hf':
+      return hubUri(rest, query, uri);
+    default:
+      throw new DatasetError('DATASET_URI', `"${uri}" has the unknown scheme "${scheme}:"`, { hint: HINT });
+  }
+}
+
+/** A path may hold a `?`; only a tail of known parameters is a query. */
+function splitQuery(uri: string): { base: string; query: URLSearchParams } {
+  const at = uri.lastIndexOf('?');
+  const isQuery = at > 0 && /^[a-z]+=[^/]*$/.test(uri.slice(at + 1));
+  return isQuery
+    ? { base: uri.slice(0, at), query: new URLSearchParams(uri.slice(at + 1)) }
+    : { base: uri, query: new URLSearchParams() };
+}
+
+function refuseUnknown(query: URLSearchParams, known: readonly string[], uri: string): void {
+  const unknown = [...query.keys()].find((key) => !known.includes(key));
+  if (unknown !== undefined) {
+    throw new DatasetError('DATASET_URI', `"${uri}" has the unknown parameter "${unknown}"; known: ${known.join(', ')}`);
+  }
+}
+
+function selection(query: URLSearchParams, key: 'episodes' | 'select', uri: string): readonly number[] | null {
+  if (key === 'episodes') refuseUnknown(query, ['episodes'], uri);
+  const text = query.get(key);
+  return text === null ? null : parseEpisodeList(text);
+}
+
+function demoUri(task: string, query: URLSearchParams, uri: string): DatasetUri {
+  refuseUnknown(query, ['episodes', 'seed', 'select'], uri);
+  if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(task)) {
+    throw new DatasetError('DATASET_URI', `"${uri}" names no demo task`, { hint: HINT });
+  }
+  const text = query.get('episodes') ?? String(DEMO_EPISODES);
+  const count = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > MAX_DEMO_EPISODES) {
+    throw new DatasetError('DATASET_URI', `"${uri}": episodes must be a number from 1 to ${MAX_DEMO_EPISODES}`, {
+      hint: 'episodes= says how many a demo dataset has; select=0-3,7 chooses some of them.',
+    });
+  }
+  const seed = query.get('seed') ?? '0';
+  if (!/^[\w.-]{1,64}$/.test(seed)) throw new DatasetError('DATASET_URI', `"${uri}": seed must be a short word or number`);
+  return { scheme: 'demo', task, count, seed, episodes: selection(query, 'select', uri) };
+}
+
+function hubUri(rest: string, query: URLSearchParams, uri: string): DatasetUri {
+  const match = /^([\w.-]{1,96}\/[\w.-]{1,96})(?:@([\w./-]{1,128}))?$/.exec(rest);
+  if (match?.[1] === undefined || /\.\.|--/.test(match[1]) || /\.\./.test(match[2] ?? '')) {
+    throw new DatasetError('DATASET_URI', `"${uri}" is no hub address`, { hint: 'Write hf:owner/name or hf:owner/name@revision.' });
+  }
+  return { scheme: 'hf', repository: match[1], revision: match[2] ?? 'main', episodes: selection(query, 'episodes', uri) };
+}

@@ -1,0 +1,99 @@
+import type { CameraInfo } from '@zk0/core';
+import { DatasetError } from '../errors.ts';
+import type { EpisodeRecord } from '../format/episodes.ts';
+import { readMp4Summary, type Mp4Summary } from '../video/mp4.ts';
+import type { Recording } from './recording.ts';
+
+/** Codecs that LeRobot datasets come in, by the name in the MP4. */
+const CODECS: ReadonlySet<string> = new Set(['av01', 'avc1', 'avc3', 'hvc1', 'hev1', 'mp4v', 'vp09']);
+
+/** The video files of the chosen episodes, each proved complete. */
+export interface DatasetVideos {
+  /** Cameras with the size that their videos really have. */
+  readonly cameras: readonly CameraInfo[];
+  /** Path inside the dataset → where it really is, and what it holds. */
+  readonly files: ReadonlyMap<string, { readonly path: string; readonly summary: Mp4Summary }>;
+  readonly warnings: readonly string[];
+}
+
+/** Files looked at concurrently. */
+const CONCURRENCY = 8;
+
+/**
+ * Finds the videos of the chosen episodes and checks, without decoding, that each is there, complete, of a known codec,
+ * of one size per camera, and long enough for the frames that the rows claim.
+ *
+ * @throws DatasetError naming the file
+ */
+export async function checkVideos(
+  recording: Recording,
+  episodes: readonly EpisodeRecord[],
+  signal?: AbortSignal,
+): Promise<DatasetVideos> {
+  const cameras = recording.info.cameras.filter((camera) => camera.kind === 'video');
+  const needed = new Map<string, { frames: number; camera: string; episode: number }>();
+  for (const { key } of cameras) {
+    for (const episode of episodes) {
+      const span = episode.videos.get(key)!;
+      const frames = Math.round(span.fromTimestamp * recording.info.fps) + episode.length;
+      if (frames > (needed.get(span.file)?.frames ?? 0)) {
+        needed.set(span.file, { frames, camera: key, episode: episode.episodeIndex });
+      }
+    }
+  }
+  const files = new Map<string, { path: string; summary: Mp4Summary }>();
+  const queue = [...needed];
+  const check = async (): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      signal?.throwIfAborted();
+      const [file, { frames, camera, episode }] = next;
+      const path = await recording.folder.resolve(file, {
+        hint: `The video of camera ${camera} was not copied or downloaded: get it, or leave its episodes out.`,
+      });
+      const summary = await readMp4Summary(path);
+      assertPlayable(path, summary, frames, episode);
+      files.set(file, { path, summary });
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, check));
+
+  const warnings: string[] = [];
+  const sized = cameras.map(({ key, height, width }): CameraInfo => {
+    const summaries = episodes.map((episode) => files.get(episode.videos.get(key)!.file)!);
+    const [first] = summaries;
+    const other = summaries.find(({ summary }) => {
+      return summary.height !== first!.summary.height || summary.width !== first!.summary.width;
+    });
+    if (other !== undefined) {
+      throw new DatasetError(
+        'DATASET_VIDEO',
+        `${other.path} has frames of ${other.summary.height}×${other.summary.width} pixels, other videos of ${key} ` +
+          `${first!.summary.height}×${first!.summary.width}`,
+        { file: other.path, hint: 'Leave its episodes out with ?episodes=….' },
+      );
+    }
+    const actual = { key, height: first!.summary.height, width: first!.summary.width };
+    if (actual.height !== height || actual.width !== width) {
+      warnings.push(`${key} is ${height}×${width} by meta/info.json; its videos are ${actual.height}×${actual.width}.`);
+    }
+    return actual;
+  });
+  return { cameras: sized, files, warnings };
+}
+
+function assertPlayable(path: string, summary: Mp4Summary, frames: number, episode: number): void {
+  if (!CODECS.has(summary.codec)) {
+    throw new DatasetError('DATASET_VIDEO', `${path} is coded as "${summary.codec}", which is not read`, {
+      file: path,
+      episode,
+      hint: `Code it again as one of ${[...CODECS].join(', ')}.`,
+    });
+  }
+  if (summary.frameCount > 0 && summary.frameCount < frames) {
+    throw new DatasetError(
+      'DATASET_VIDEO',
+      `${path} holds ${summary.frameCount} frames; the rows up to episode ${episode} need ${frames}`,
+      { file: path, episode, hint: `Leave episode ${episode} out with ?episodes=…, or copy the video again.` },
+    );
+  }
+}

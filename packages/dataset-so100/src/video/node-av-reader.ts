@@ -1,0 +1,187 @@
+import { AV_FRAME_FLAG_CORRUPT, AV_LOG_QUIET, AVERROR_EAGAIN, AVERROR_EOF, AVMEDIA_TYPE_VIDEO, AVSEEK_FLAG_BACKWARD } from 'node-av/constants';
+import { Scaler } from 'node-av/api';
+import { Codec, CodecContext, FFmpegError, FormatContext, Frame, Log, Packet } from 'node-av/lib';
+
+/** A frame with its time in seconds. */
+export interface DecodedFrame {
+  readonly timestamp: number;
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array<ArrayBuffer>;
+}
+
+/** What decoding towards a time came upon. */
+interface Search {
+  /** The nearest frame, when it is within the tolerance. */
+  readonly frame: Frame | null;
+  /** Time of the first frame decoded; null when there was none. */
+  readonly first: number | null;
+  /** Time of the nearest frame; null when there was none. */
+  readonly nearest: number | null;
+}
+
+/** Targets at most this far ahead of the last frame are reached by decoding on instead of seeking, in seconds. */
+const FORWARD_SECONDS = 0.5;
+
+/** Seeks per frame, each twice as far back as the one before: enough to reach the start of any file. */
+const MAX_SEEKS = 24;
+
+Log.setLevel(AV_LOG_QUIET);
+
+/**
+ * Random access to one video file through FFmpeg inside this process. Every call blocks the thread, so it belongs into
+ * a worker thread.
+ */
+export class NodeAvReader {
+  readonly #format = new FormatContext();
+  readonly #decoder = new CodecContext();
+  readonly #scaler = new Scaler();
+  readonly #packet = new Packet();
+  /** Decoded into in turn, so that the frame before the last one is still there. */
+  #frames: [Frame, Frame] = [new Frame(), new Frame()];
+  readonly #stream: number;
+  /** Seconds per tick of the stream's clock. */
+  readonly #tick: number;
+  /** Time of the last frame decoded; null when the decoder must be positioned by a seek first. */
+  #position: number | null = null;
+  #isFlushing = false;
+
+  constructor(path: string) {
+    check(this.#format.openInputSync(path), 'open');
+    check(this.#format.findStreamInfoSync(), 'find streams of');
+    const stream = this.#format.streams.find((candidate) => candidate.codecpar.codecType === AVMEDIA_TYPE_VIDEO);
+    if (stream === undefined) throw new Error('it has no video stream');
+    const codec = Codec.findDecoder(stream.codecpar.codecId);
+    if (codec === null) throw new Error(`there is no decoder for codec ${stream.codecpar.codecId}`);
+    this.#stream = stream.index;
+    this.#tick = stream.timeBase.num / stream.timeBase.den;
+    this.#decoder.allocContext3(codec);
+    check(this.#decoder.parametersToContext(stream.codecpar), 'configure the decoder for');
+    // One thread a reader: two make a single random frame slower, and the pool already uses every core.
+    this.#decoder.threadCount = 1;
+    check(this.#decoder.open2Sync(codec), 'open the decoder for');
+    this.#packet.alloc();
+    for (const frame of this.#frames) frame.alloc();
+  }
+
+  /**
+   * The frame nearest to a time.
+   *
+   * @throws Error when none lies within `tolerance`, or the data cannot be decoded
+   */
+  frameAt(timestamp: number, tolerance: number): DecodedFrame {
+    if (this.#position !== null) {
+      if (Math.abs(this.#position - timestamp) <= tolerance / 2) return this.#convert(this.#frames[0]);
+      if (timestamp > this.#position && timestamp <= this.#position + FORWARD_SECONDS) {
+        const found = this.#decodeUntil(timestamp, tolerance, this.#position);
+        if (found.frame !== null) return this.#convert(found.frame);
+      }
+    }
+    // A seek lands on a key frame at or before the target. With an open GOP the frames that follow it in decoding
+    // order but precede it in time are lost, so the first frame out can be later than the target: start further back.
+    let back = 0;
+    for (let seek = 0; seek < MAX_SEEKS; seek++) {
+      const from = Math.max(0, timestamp - back);
+      this.#seek(from);
+      const found = this.#decodeUntil(timestamp, tolerance);
+      if (found.frame !== null) return this.#convert(found.frame);
+      const isLate = found.first === null || found.first > timestamp;
+      if (!isLate || from === 0) {
+        const nearest = found.nearest === null ? 'there are none' : `the nearest is at ${found.nearest.toFixed(6)} s`;
+        throw new Error(`no frame within ${tolerance} s of ${timestamp.toFixed(6)} s; ${nearest}`);
+      }
+      back = back === 0 ? Math.max(0.1, 4 * tolerance) : back * 2;
+    }
+    throw new Error(`no frame at ${timestamp.toFixed(6)} s`);
+  }
+
+  close(): void {
+    for (const frame of this.#frames) frame.free();
+    this.#packet.free();
+    this.#scaler.close();
+    this.#decoder.freeContext();
+    this.#format.closeInputSync();
+  }
+
+  #seek(timestamp: number): void {
+    const target = BigInt(Math.round(timestamp / this.#tick));
+    check(this.#format.seekFrameSync(this.#stream, target, AVSEEK_FLAG_BACKWARD), 'seek in');
+    this.#decoder.flushBuffers();
+    this.#isFlushing = false;
+    this.#position = null;
+  }
+
+  /** Decodes on until the nearest frame to `timestamp` is known; `nearest` is the time of the frame decoded before. */
+  #decodeUntil(timestamp: number, tolerance: number, nearest: number | null = null): Search {
+    let first: number | null = null;
+    for (;;) {
+      const time = this.#next();
+      if (time === null) {
+        this.#position = null;
+        const isHit = nearest !== null && Math.abs(nearest - timestamp) <= tolerance;
+        return { frame: isHit ? this.#frames[1] : null, first, nearest };
+      }
+      first ??= time;
+      const distance = Math.abs(time - timestamp);
+      const before = nearest === null ? Infinity : Math.abs(nearest - timestamp);
+      if (time >= timestamp || distance <= tolerance / 2) {
+        if (before < distance) return { frame: before <= tolerance ? this.#frames[1] : null, first, nearest };
+        return { frame: distance <= tolerance ? this.#frames[0] : null, first, nearest: time };
+      }
+      nearest = time;
+    }
+  }
+
+  /** Decodes one frame into `#frames[0]`, the one before moves to `#frames[1]`. Returns its time; null at the end. */
+  #next(): number | null {
+    this.#frames = [this.#frames[1], this.#frames[0]];
+    const frame = this.#frames[0];
+    for (;;) {
+      const received = this.#decoder.receiveFrameSync(frame);
+      if (received === AVERROR_EOF) return null;
+      if (received !== AVERROR_EAGAIN) {
+        check(received, 'decode');
+        if (frame.decodeErrorFlags !== 0 || (frame.flags & AV_FRAME_FLAG_CORRUPT) !== 0) {
+          this.#position = null;
+          throw new Error('the coded data is damaged');
+        }
+        this.#position = Number(frame.bestEffortTimestamp) * this.#tick;
+        return this.#position;
+      }
+      this.#feed();
+    }
+  }
+
+  /** Gives the decoder its next packet, or the sign that there are no more. */
+  #feed(): void {
+    if (this.#isFlushing) throw new Error('the decoder asks for data after its end');
+    for (;;) {
+      const read = this.#format.readFrameSync(this.#packet);
+      if (read === AVERROR_EOF) {
+        this.#isFlushing = true;
+        check(this.#decoder.sendPacketSync(null), 'flush the decoder of');
+        return;
+      }
+      check(read, 'read');
+      const isOurs = this.#packet.streamIndex === this.#stream;
+      const sent = isOurs ? this.#decoder.sendPacketSync(this.#packet) : 0;
+      this.#packet.unref();
+      if (sent < 0) {
+        this.#position = null;
+        check(sent, 'decode');
+      }
+      if (isOurs) return;
+    }
+  }
+
+  #convert(frame: Frame): DecodedFrame {
+    const rgb = this.#scaler.toBufferSync(frame, { format: 'rgb' });
+    const data = new Uint8Array(rgb.byteLength);
+    data.set(rgb);
+    return { timestamp: Number(frame.bestEffortTimestamp) * this.#tick, width: frame.width, height: frame.height, data };
+  }
+}
+
+function check(result: number, what: string): void {
+  if (result < 0) throw new Error(`FFmpeg could not ${what} it: ${new FFmpegError(result).message}`);
+}
