@@ -85,14 +85,14 @@ export class MetricsLog {
 
 function linesOf(record: RoundRecord): Readonly<Record<string, unknown>>[] {
   return [
-    ...record.clients.map((client) => ({ type: 'client', ...clientFile(record.round, client) })),
+    ...record.clients.map((client) => ({ ...clientFile(record.round, client), type: 'client' })),
     ...(record.missing ?? []).map(({ clientId, reason }) => ({
       type: 'missing',
       round: record.round,
       client_id: clientId,
       reason,
     })),
-    ...(record.server === null ? [] : [{ type: 'server', ...serverFile(record.round, record.server) }]),
+    ...(record.server === null ? [] : [{ ...serverFile(record.round, record.server), type: 'server' }]),
     {
       ...aggregatedMetrics(record),
       type: 'round',

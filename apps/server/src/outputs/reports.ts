@@ -21,10 +21,19 @@ export function configFile(info: RunInfo): Json {
   };
 }
 
-/** `clients/client_<id>/round_N.json`. The fixed keys win over metrics of the same name. */
+/** Keys of the lines and files below; a metric of such a name would change what they say. */
+const RESERVED = new Set(['type', 'round', 'client_id', 'dataset_name', 'num_examples', 'param_hash', 'skipped', 'missing']);
+const METRIC_NAME = /^[a-z]\w{0,63}$/;
+
+/** Metrics under proper names; clients choose theirs, and others are left out. */
+export function namedMetrics(metrics: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(metrics).filter(([name]) => METRIC_NAME.test(name) && !RESERVED.has(name)));
+}
+
+/** `clients/client_<id>/round_N.json`. */
 export function clientFile(round: number, client: ClientRound): Json {
   return {
-    ...client.metrics,
+    ...namedMetrics(client.metrics),
     round,
     client_id: client.clientId,
     dataset_name: client.datasetName,
@@ -99,7 +108,7 @@ export function aggregatedMetrics(record: RoundRecord): Readonly<Record<string, 
   const losses = over('loss');
   const average = mean(losses);
   return {
-    ...record.aggregated,
+    ...namedMetrics(record.aggregated),
     num_clients: record.clients.length,
     ...defined('avg_client_loss', average),
     ...defined('std_client_loss', average && Math.sqrt(mean(losses.map((loss) => (loss - average) ** 2)) ?? 0)),

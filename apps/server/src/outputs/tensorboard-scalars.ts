@@ -1,4 +1,4 @@
-import { aggregatedMetrics } from './reports.ts';
+import { aggregatedMetrics, namedMetrics } from './reports.ts';
 import type { RoundRecord } from './types.ts';
 
 /** A round as TensorBoard tags: `server/…`, `aggregated/…`, `client_metric/<id>`, so that clients share one plot group. */
@@ -12,7 +12,7 @@ export function scalarsOf(record: RoundRecord): Readonly<Record<string, number>>
     for (const [name, value] of Object.entries(aggregatedMetrics(record))) scalars[`aggregated/${name}`] = value;
   }
   for (const client of record.clients) {
-    for (const [name, value] of Object.entries(client.metrics)) scalars[`client_${name}/${client.clientId}`] = value;
+    for (const [name, value] of Object.entries(namedMetrics(client.metrics))) scalars[`client_${name}/${client.clientId}`] = value;
   }
   return scalars;
 }

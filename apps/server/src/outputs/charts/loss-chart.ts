@@ -1,9 +1,23 @@
 import { clientLoss } from '../reports.ts';
 import type { RoundRecord } from '../types.ts';
-import { AXIS_LINE, INK, label, MUTED, PALETTE, renderPng, SPLIT_LINE, tick, type ChartOption, type ChartSeries } from './render.ts';
+import {
+  AXIS_LINE,
+  INK,
+  MUTED,
+  PALETTE,
+  renderPng,
+  SPLIT_LINE,
+  type ChartOption,
+  type ChartSeries,
+} from './render.ts';
 import { clientIds, missingNote, perRound, quantile, roundAxis } from './series.ts';
+import { label, tick } from './text.ts';
 
 const SIZE = { width: 1000, height: 560 };
+const LEGEND_LEFT = 762;
+/** Names of the two stacked series that make the band; the lower one is not drawn. */
+const BAND = '10–90 % of clients';
+const BAND_FLOOR = 'below 10 %';
 /** More clients than this are drawn as a median with a band: single lines could not be told apart. */
 const MAX_CLIENT_LINES = PALETTE.length;
 /** More datasets than this would hide the line of all together. */
@@ -19,7 +33,7 @@ export function renderLossChart(rounds: readonly RoundRecord[]): Promise<Uint8Ar
 /** The chart as data; separate from the rendering for tests. */
 export function lossChart(rounds: readonly RoundRecord[]): ChartOption {
   const axis = roundAxis(rounds);
-  const series = [...clientSeries(axis, rounds), ...datasetSeries(axis, rounds), serverSeries(axis, rounds)];
+  const series = [serverSeries(axis, rounds), ...datasetSeries(axis, rounds), ...clientSeries(axis, rounds)];
   return {
     title: {
       text: 'Policy loss by round',
@@ -31,15 +45,18 @@ export function lossChart(rounds: readonly RoundRecord[]): ChartOption {
     },
     legend: {
       orient: 'vertical',
-      right: 16,
+      left: LEGEND_LEFT,
       top: 84,
       itemWidth: 22,
       itemHeight: 8,
       itemGap: 12,
       textStyle: { fontSize: 12, color: INK, width: 186, overflow: 'truncate' },
-      data: series.filter(({ name }) => name !== undefined && !String(name).startsWith('_')).map(({ name }) => String(name)).reverse(),
+      data: series.flatMap(({ name }) => {
+        if (name === BAND_FLOOR) return [];
+        return [name === BAND ? { name: BAND, icon: 'roundRect' } : String(name)];
+      }),
     },
-    grid: { left: 76, right: 260, top: 84, bottom: 74 },
+    grid: { left: 76, right: SIZE.width - LEGEND_LEFT + 20, top: 84, bottom: 74 },
     xAxis: {
       type: 'category',
       data: axis,
@@ -66,7 +83,7 @@ export function lossChart(rounds: readonly RoundRecord[]): ChartOption {
       type: 'text',
       left: 24,
       bottom: 12,
-      style: { text: label120(missingNote(rounds)), fill: MUTED, font: '12px Arimo' },
+      style: { text: missingNote(rounds), fill: MUTED, font: '12px Arimo' },
     },
     series,
   };
@@ -108,7 +125,7 @@ function datasetSeries(axis: readonly number[], rounds: readonly RoundRecord[]):
     name: label(`held-out: ${name}`),
     data: perRound(axis, rounds, (record) => record.server?.datasets.find((dataset) => dataset.name === name)?.policyLoss),
     connectNulls: true,
-    showSymbol: false,
+    symbol: 'none',
     lineStyle: { width: 1.6, color: INK, type: ([[6, 4], [2, 3], [10, 4], [1, 5]] as const)[index]!.slice(), opacity: 0.75 },
     itemStyle: { color: INK },
   }));
@@ -140,12 +157,12 @@ function clientBand(axis: readonly number[], rounds: readonly RoundRecord[], cou
       return losses.length === 0 ? undefined : quantile(losses.sort((a, b) => a! - b!) as number[], q);
     });
   const [low, high] = [at(0.1), at(0.9)];
-  const invisible = { type: 'line', showSymbol: false, stack: 'band', lineStyle: { width: 0 }, silent: true } as const;
+  const invisible = { type: 'line', symbol: 'none', stack: 'band', lineStyle: { width: 0 }, silent: true } as const;
   return [
-    { ...invisible, name: '_low', data: low },
+    { ...invisible, name: BAND_FLOOR, data: low },
     {
       ...invisible,
-      name: '10–90 % of clients',
+      name: BAND,
       data: high.map((value, index) => (value === null ? null : value - low[index]!)),
       areaStyle: { color: PALETTE[0], opacity: 0.22 },
       itemStyle: { color: PALETTE[0], opacity: 0.4 },
@@ -154,14 +171,9 @@ function clientBand(axis: readonly number[], rounds: readonly RoundRecord[], cou
       type: 'line',
       name: `median of ${count} clients`,
       data: at(0.5),
-      showSymbol: false,
+      symbol: 'none',
       lineStyle: { width: 2, color: PALETTE[0] },
       itemStyle: { color: PALETTE[0] },
     },
   ];
-}
-
-/** Notes under a chart have the whole width. */
-function label120(text: string): string {
-  return text.length > 140 ? `${text.slice(0, 139)}…` : text;
 }

@@ -1,7 +1,17 @@
 import { aggregatedMetrics } from '../reports.ts';
 import type { RoundRecord } from '../types.ts';
-import { AXIS_LINE, INK, MUTED, PALETTE, renderPng, SPLIT_LINE, tick, type ChartOption, type ChartSeries } from './render.ts';
+import {
+  AXIS_LINE,
+  INK,
+  MUTED,
+  PALETTE,
+  renderPng,
+  SPLIT_LINE,
+  type ChartOption,
+  type ChartSeries,
+} from './render.ts';
 import { perRound, roundAxis } from './series.ts';
+import { tick } from './text.ts';
 
 const SIZE = { width: 1200, height: 680 };
 const COLUMNS = 3;
@@ -110,7 +120,7 @@ function barOf(data: (number | null)[], color: string): ChartSeries {
 }
 
 function spread(mean: (number | null)[], deviation: (number | null)[]): ChartSeries[] {
-  const invisible = { type: 'line', showSymbol: false, stack: 'band', lineStyle: { width: 0 }, silent: true } as const;
+  const invisible = { type: 'line', symbol: 'none', stack: 'band', lineStyle: { width: 0 }, silent: true } as const;
   // A loss is not negative; the band must not seem to say so.
   const low = mean.map((value, index) => (value === null ? null : Math.max(0, value - (deviation[index] ?? 0))));
   const high = mean.map((value, index) => (value === null ? null : value + (deviation[index] ?? 0) - low[index]!));

@@ -1,4 +1,5 @@
 import type { RoundRecord } from '../types.ts';
+import { label } from './text.ts';
 
 /** Every round from the first recorded to the last, also those that were not recorded: an axis has no holes. */
 export function roundAxis(rounds: readonly RoundRecord[]): number[] {
@@ -47,6 +48,10 @@ export function ranges(sorted: readonly number[]): string {
   return runs.map(([from, to]) => (from === to ? String(from) : `${from}–${to}`)).join(', ');
 }
 
+/** How many clients, and how many separate runs of rounds of each, a note can list. */
+const MAX_LISTED_CLIENTS = 3;
+const MAX_LISTED_RANGES = 3;
+
 /** One sentence on which clients were asked and did not count, for under a chart; empty when all did. */
 export function missingNote(rounds: readonly RoundRecord[]): string {
   const missed = new Map<string, number[]>();
@@ -55,7 +60,13 @@ export function missingNote(rounds: readonly RoundRecord[]): string {
   }
   if (missed.size === 0) return '';
   const listed = clientIds(rounds).filter((id) => missed.has(id));
-  const shown = listed.slice(0, 3).map((id) => `${id} in round ${ranges(missed.get(id)!)}`);
-  const more = listed.length > 3 ? `; and ${listed.length - 3} more clients` : '';
-  return `Without an update: ${shown.join('; ')}${more}`;
+  const shown = listed.slice(0, MAX_LISTED_CLIENTS).map((id) => `${label(id)} in ${when(missed.get(id)!)}`);
+  const more = listed.length - shown.length;
+  return `Without an update: ${[...shown, ...(more > 0 ? [`and ${more} more`] : [])].join('; ')}`;
+}
+
+function when(rounds: readonly number[]): string {
+  const listed = ranges(rounds);
+  if (listed.split(', ').length > MAX_LISTED_RANGES) return `${rounds.length} rounds`;
+  return `${rounds.length === 1 ? 'round' : 'rounds'} ${listed}`;
 }

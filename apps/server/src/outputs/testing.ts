@@ -1,0 +1,41 @@
+import type { RoundRecord, RunInfo } from './types.ts';
+
+/** A run for tests: losses fall by half each round; client `missing` has no update in round 2. */
+export function exampleRounds(clients: number, last: number, missing?: number): RoundRecord[] {
+  return Array.from({ length: last + 1 }, (_, round) => {
+    const asked = round === 0 ? [] : Array.from({ length: clients }, (_unused, index) => index);
+    const counted = asked.filter((index) => !(index === missing && round === 2));
+    return {
+      round,
+      clients: counted.map((index) => ({
+        clientId: `client_${index}`,
+        datasetName: `kitchen ${index}`,
+        numExamples: 100 + index,
+        metrics: { loss: 0.5 ** round + index * 0.1, fedprox_loss: 0.01, grad_norm: 2, num_steps: 20 },
+        paramHash: String(index % 10).repeat(64),
+      })),
+      missing: asked.filter((index) => !counted.includes(index)).map((index) => ({
+        clientId: `client_${index}`,
+        reason: 'deadline',
+      })),
+      server: {
+        policyLoss: 0.5 ** round,
+        totalSamples: 64,
+        datasets: [{ name: 'held', policyLoss: 0.5 ** round, samples: 64, actionDim: 6, successfulBatches: 4, totalBatches: 4 }],
+      },
+      aggregated: round === 0 ? {} : { param_update_norm: 1.5, lr: 1e-4, mu: 0.01 },
+      paramHash: 'f'.repeat(64),
+    };
+  });
+}
+
+export const exampleInfo: RunInfo = {
+  runId: 'run-1',
+  startedAt: new Date('2026-01-31T12:00:00Z'),
+  config: { rounds: 3, seed: 42 },
+  versions: { zk0: '0.1.0', node: '24.0.0' },
+  datasets: [
+    { role: 'train', clientId: 'client_0', name: 'kitchen 0', contentHash: 'a'.repeat(64), episodes: 8, frames: 400 },
+    { role: 'held-out', name: 'held', contentHash: 'b'.repeat(64), episodes: 2, frames: 100 },
+  ],
+};
