@@ -42,6 +42,8 @@ export class NodeAvReader {
   readonly #stream: number;
   /** Seconds per tick of the stream's clock. */
   readonly #tick: number;
+  /** A frame this close to the time asked for is taken without looking at the next: a quarter of a frame, in seconds. */
+  readonly #near: number;
   /** Time of the last frame decoded; null when the decoder must be positioned by a seek first. */
   #position: number | null = null;
   #isFlushing = false;
@@ -55,6 +57,8 @@ export class NodeAvReader {
     if (codec === null) throw new Error(`there is no decoder for codec ${stream.codecpar.codecId}`);
     this.#stream = stream.index;
     this.#tick = stream.timeBase.num / stream.timeBase.den;
+    const { num: frames, den: seconds } = stream.avgFrameRate;
+    this.#near = frames > 0 && seconds > 0 ? seconds / frames / 4 : 0;
     this.#decoder.allocContext3(codec);
     check(this.#decoder.parametersToContext(stream.codecpar), 'configure the decoder for');
     // One thread a reader: two make a single random frame slower, and the pool already uses every core.
@@ -71,7 +75,7 @@ export class NodeAvReader {
    */
   frameAt(timestamp: number, tolerance: number): DecodedFrame {
     if (this.#position !== null) {
-      if (Math.abs(this.#position - timestamp) <= tolerance / 2) return this.#convert(this.#frames[0]);
+      if (Math.abs(this.#position - timestamp) <= Math.min(tolerance, this.#near)) return this.#convert(this.#frames[0]);
       if (timestamp > this.#position && timestamp <= this.#position + FORWARD_SECONDS) {
         const found = this.#decodeUntil(timestamp, tolerance, this.#position);
         if (found.frame !== null) return this.#convert(found.frame);
@@ -124,7 +128,7 @@ export class NodeAvReader {
       first ??= time;
       const distance = Math.abs(time - timestamp);
       const before = nearest === null ? Infinity : Math.abs(nearest - timestamp);
-      if (time >= timestamp || distance <= tolerance / 2) {
+      if (time >= timestamp || distance <= Math.min(tolerance, this.#near)) {
         if (before < distance) return { frame: before <= tolerance ? this.#frames[1] : null, first, nearest };
         return { frame: distance <= tolerance ? this.#frames[0] : null, first, nearest: time };
       }
