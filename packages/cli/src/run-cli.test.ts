@@ -88,9 +88,17 @@ describe('runCli', () => {
   });
 
   it('quits at once on the second Ctrl-C', async () => {
-    const stuck = `signal.addEventListener('abort', () => console.log('ready')); ${WAIT} await new Promise((r) => setTimeout(r, 60_000));`;
+    const stuck = `
+      signal.addEventListener('abort', () => setTimeout(() => console.log('ready'), 600));
+      ${WAIT} await new Promise((r) => setTimeout(r, 60_000));`;
     const outcome = await run(stuck, [], ['SIGINT', 'SIGINT']);
     expect(outcome).toMatchObject({ code: 130, stdout: 'ready\nready\n' });
+  });
+
+  it('takes a Ctrl-C that arrives twice at once, as under npm, for one', async () => {
+    const slow = `signal.addEventListener('abort', () => console.log('ready')); ${WAIT} await new Promise((r) => setTimeout(r, 300)); console.log('saved');`;
+    const outcome = await run(slow, [], ['SIGINT', 'SIGINT']);
+    expect(outcome).toMatchObject({ code: 130, stdout: 'ready\nready\nsaved\n' });
   });
 
   it('ends although something was left open', async () => {

@@ -12,6 +12,8 @@ export interface RunCliOptions {
 
 /** Something that keeps the process alive after `main` is done gets this long before the process ends anyway. */
 const LINGER_MS = 2000;
+/** One Ctrl-C may arrive several times at once: from the terminal, and again from an npm that passes it on. */
+const SAME_PRESS_MS = 500;
 
 /**
  * Runs a command line program to its exit code.
@@ -27,11 +29,16 @@ export async function runCli(
   const verbose = options.verbose ?? process.argv.includes('--verbose');
   const controller = new AbortController();
   let interruption: number | undefined;
+  let interruptedAt = 0;
 
   const interrupt = (signal: NodeJS.Signals): void => {
     const code = 128 + constants.signals[signal];
-    if (interruption !== undefined) process.exit(code);
+    if (interruption !== undefined) {
+      if (performance.now() - interruptedAt > SAME_PRESS_MS) process.exit(code);
+      return;
+    }
     interruption = code;
+    interruptedAt = performance.now();
     if (signal !== 'SIGPIPE') process.stderr.write('stopping; press Ctrl-C again to quit at once\n');
     controller.abort(new CancelledError('the command'));
   };
