@@ -19,6 +19,15 @@ export {
   type Task,
   type TaskResult,
 } from './protocol/messages.ts';
+export { adminClient, type AdminClient, type AdminClientOptions } from './client/admin.ts';
+export { connect } from './client/client.ts';
+export {
+  createTransportServer,
+  type ServerTls,
+  type TransportLimits,
+  type TransportServer,
+  type TransportServerOptions,
+} from './server/server.ts';
 export type { TransportHandler } from './server/handler.ts';
 export type {
   ByteCounts,

@@ -10,7 +10,8 @@ export const MAX_MESSAGE_BYTES = 256 * 1024;
 /** What a client may say about itself when it joins, as JSON. */
 export const MAX_PROFILE_BYTES = 64 * 1024;
 const MAX_METRICS = 256;
-const MAX_TEXT = 4000;
+/** Longest text for people. */
+export const MAX_TEXT = 4000;
 
 const id = z.string().min(1).max(300);
 const text = z.string().max(MAX_TEXT);
@@ -116,25 +117,38 @@ export type ResultReply = z.infer<typeof resultReplySchema>;
 const clientOnly = z.strictObject({ clientId: clientIdSchema });
 
 /** What clients send, by type. */
-export const REQUEST_SCHEMAS = {
+export interface RequestBodies {
+  readonly join: JoinMessage;
+  readonly poll: z.infer<typeof clientOnly>;
+  readonly progress: ProgressMessage;
+  readonly result: ResultMessage;
+  readonly leave: z.infer<typeof clientOnly>;
+}
+export type RequestType = keyof RequestBodies;
+
+/** What the server answers, by the type of the request. A poll without a task in time is answered with `null`. */
+export interface ReplyBodies {
+  readonly join: JoinReply;
+  readonly poll: { readonly task: Task | null };
+  readonly progress: ProgressReply;
+  readonly result: ResultReply;
+  readonly leave: Readonly<Record<string, never>>;
+}
+
+export const REQUEST_SCHEMAS: { readonly [T in RequestType]: z.ZodType<RequestBodies[T]> } = {
   join: joinMessageSchema,
   poll: clientOnly,
   progress: progressMessageSchema,
   result: resultMessageSchema,
   leave: clientOnly,
-} as const;
-export type RequestType = keyof typeof REQUEST_SCHEMAS;
-export type RequestBody<T extends RequestType> = z.infer<(typeof REQUEST_SCHEMAS)[T]>;
-
-/** What the server answers, by the type of the request. A poll without a task in time is answered with `null`. */
-export const REPLY_SCHEMAS = {
+};
+export const REPLY_SCHEMAS: { readonly [T in RequestType]: z.ZodType<ReplyBodies[T]> } = {
   join: joinReplySchema,
   poll: z.strictObject({ task: taskSchema.nullable() }),
   progress: progressReplySchema,
   result: resultReplySchema,
   leave: z.strictObject({}),
-} as const;
-export type ReplyBody<T extends RequestType> = z.infer<(typeof REPLY_SCHEMAS)[T]>;
+};
 
 /** An error reply. Its layout holds across versions, so that a client of any version can show it. */
 export const errorReplySchema = z.object({

@@ -1,0 +1,164 @@
+import { CancelledError, type Zk0Error } from '@zk0/core';
+import { RemoteError, TransportError } from '../errors.ts';
+import { decodeEnvelope, encodeMessage, MESSAGE_CONTENT_TYPE, parse } from '../protocol/codec.ts';
+import { PATHS } from '../protocol/http.ts';
+import {
+  clientIdSchema,
+  MAX_TEXT,
+  REPLY_SCHEMAS,
+  REQUEST_SCHEMAS,
+  type JoinMessage,
+  type ProgressMessage,
+  type ProgressReply,
+  type ReplyBodies,
+  type RequestBodies,
+  type RequestType,
+  type ResultReply,
+  type Task,
+  type TaskResult,
+} from '../protocol/messages.ts';
+import type { BlobStore } from '@zk0/storage';
+import { Http } from './http.ts';
+import { Retrier } from './retry.ts';
+import { download, upload } from './transfer.ts';
+import type { ByteCounts, ConnectOptions, TransferOptions, TransportClient } from './types.ts';
+
+/** `leave` is a courtesy: it does not hold up the end of a process. */
+const LEAVE_TIMEOUT_MS = 2000;
+/** Polls come back after the server's own wait; a server that answers at once, again and again, is not asked faster. */
+const MIN_POLL_INTERVAL_MS = 1000;
+
+/**
+ * Makes a client; nothing is sent yet.
+ *
+ * @throws TransportError for an address that cannot be one, a token that would travel in the clear, a bad client id.
+ */
+export function connect(options: ConnectOptions): TransportClient {
+  return new HttpTransportClient(options);
+}
+
+class HttpTransportClient implements TransportClient {
+  readonly #clientId: string;
+  readonly #http: Http;
+  readonly #retrier: Retrier;
+  readonly #closed = new AbortController();
+  #introduction: JoinMessage | undefined;
+  #taken: ByteCounts = { bytesUp: 0, bytesDown: 0 };
+
+  constructor(options: ConnectOptions) {
+    this.#clientId = parse(clientIdSchema, options.clientId, 'client id');
+    this.#retrier = new Retrier(options.retry ?? {}, (state) => options.onConnectionState?.(state));
+    this.#http = new Http(options, () => {
+      this.#retrier.contact();
+    });
+  }
+
+  get bytesUp(): number {
+    return this.#http.bytesUp;
+  }
+
+  get bytesDown(): number {
+    return this.#http.bytesDown;
+  }
+
+  takeByteCounts(): ByteCounts {
+    const { bytesUp, bytesDown } = this.#http;
+    const counts = { bytesUp: bytesUp - this.#taken.bytesUp, bytesDown: bytesDown - this.#taken.bytesDown };
+    this.#taken = { bytesUp, bytesDown };
+    return counts;
+  }
+
+  async join(message: Omit<JoinMessage, 'clientId'>, signal?: AbortSignal): Promise<void> {
+    const introduction = { ...message, clientId: this.#clientId };
+    await this.#introduce(introduction, signal);
+    this.#introduction = introduction;
+  }
+
+  async poll(signal?: AbortSignal): Promise<Task | null> {
+    const until = this.#until(signal);
+    try {
+      for (;;) {
+        const begun = performance.now();
+        const { task } = await this.#ask('poll', { clientId: this.#clientId }, until);
+        if (task !== null) return task;
+        const early = MIN_POLL_INTERVAL_MS - (performance.now() - begun);
+        if (early > 0) await this.#retrier.pause('poll', early, until);
+      }
+    } catch (error) {
+      if (error instanceof CancelledError && signal?.aborted === true) return null;
+      throw error;
+    }
+  }
+
+  async progress(message: Omit<ProgressMessage, 'clientId'>): Promise<ProgressReply> {
+    const { loss, ...rest } = message;
+    const finite = loss !== undefined && Number.isFinite(loss) ? { loss } : {};
+    return this.#rejoining('progress', { ...rest, ...finite, clientId: this.#clientId }, this.#until());
+  }
+
+  async result(result: TaskResult, signal?: AbortSignal): Promise<ResultReply> {
+    const { outcome } = result;
+    const told = outcome.ok ? outcome : { ...outcome, message: outcome.message.slice(0, MAX_TEXT) };
+    return this.#ask('result', { ...result, outcome: told, clientId: this.#clientId }, this.#until(signal));
+  }
+
+  async leave(): Promise<void> {
+    await this.#exchange('leave', { clientId: this.#clientId }, this.#until(AbortSignal.timeout(LEAVE_TIMEOUT_MS)));
+  }
+
+  async download(hash: string, byteLength: number, blobs: BlobStore, options: TransferOptions = {}): Promise<void> {
+    const signal = this.#until(options.signal);
+    await download(this.#http, this.#retrier, { hash, byteLength }, blobs, { ...options, signal });
+  }
+
+  async upload(hash: string, blobs: BlobStore, options: TransferOptions = {}): Promise<void> {
+    await upload(this.#http, this.#retrier, hash, blobs, { ...options, signal: this.#until(options.signal) });
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort();
+    await this.#http.close();
+  }
+
+  async #introduce(introduction: JoinMessage, signal: AbortSignal | undefined): Promise<void> {
+    const until = this.#until(signal);
+    const reply = await this.#retrier.run('join', until, () => this.#exchange('join', introduction, until));
+    if (reply.accepted) return;
+    throw new RemoteError(reply.code, reply.message, 200, reply.hint === undefined ? {} : { hint: reply.hint });
+  }
+
+  /** Asks until there is an answer. */
+  #ask<T extends RequestType>(type: T, body: RequestBodies[T], signal: AbortSignal): Promise<ReplyBodies[T]> {
+    return this.#retrier.run(type, signal, () => this.#rejoining(type, body, signal));
+  }
+
+  /** Asks once; a server that has forgotten this client is told again who it is. */
+  async #rejoining<T extends RequestType>(type: T, body: RequestBodies[T], signal: AbortSignal): Promise<ReplyBodies[T]> {
+    try {
+      return await this.#exchange(type, body, signal);
+    } catch (error) {
+      if ((error as Zk0Error).code !== 'NOT_JOINED' || this.#introduction === undefined) throw error;
+      await this.#introduce(this.#introduction, signal);
+      return this.#exchange(type, body, signal);
+    }
+  }
+
+  async #exchange<T extends RequestType>(type: T, body: RequestBodies[T], signal: AbortSignal): Promise<ReplyBodies[T]> {
+    const reply = await this.#http.send({
+      method: 'POST',
+      path: PATHS.messages,
+      headers: { 'content-type': MESSAGE_CONTENT_TYPE },
+      body: encodeMessage(type, parse(REQUEST_SCHEMAS[type], body, type)),
+      signal,
+    });
+    const envelope = decodeEnvelope(await reply.bytes());
+    if (envelope.type !== type) {
+      throw new TransportError('MESSAGE_INVALID', `the server answered ${type} with ${envelope.type}`);
+    }
+    return parse(REPLY_SCHEMAS[type], envelope.body, `reply to ${type}`);
+  }
+
+  #until(signal?: AbortSignal): AbortSignal {
+    return signal === undefined ? this.#closed.signal : AbortSignal.any([signal, this.#closed.signal]);
+  }
+}

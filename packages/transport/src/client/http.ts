@@ -1,0 +1,222 @@
+import { Readable } from 'node:stream';
+import { CancelledError, errorMessage, Zk0Error } from '@zk0/core';
+import { Agent, type Dispatcher } from 'undici';
+import { isTransportErrorCode, RemoteError, TransportError } from '../errors.ts';
+import { decodeError } from '../protocol/codec.ts';
+import { isLoopback } from '../protocol/http.ts';
+import { errorReplySchema, MAX_MESSAGE_BYTES, type ErrorReply } from '../protocol/messages.ts';
+import { withRetryAfter } from './retry.ts';
+import type { ClientTls } from './types.ts';
+import { Watchdog } from './watchdog.ts';
+
+const CONNECT_TIMEOUT_MS = 10_000;
+const DEFAULT_NO_PROGRESS_MS = 60_000;
+
+/** How to reach a server, for clients and operators alike. */
+export interface HttpOptions {
+  readonly url: string;
+  readonly token?: string;
+  readonly tls?: ClientTls;
+  readonly allowInsecure?: boolean;
+  readonly noProgressMs?: number;
+}
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PATCH';
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A reply whose status was not an error. The body must be read to its end, or the reply discarded. */
+export interface HttpReply {
+  readonly status: number;
+  header(name: string): string | undefined;
+  /** The whole body, bounded. */
+  bytes(): Promise<Uint8Array>;
+  /** The body as it arrives; ends with an error of this package when the line breaks or stalls. */
+  chunks(): AsyncGenerator<Uint8Array>;
+}
+
+/**
+ * One peer's HTTP/1.1 line to a server: typed errors, no progress noticed in both directions, bytes counted.
+ *
+ * Every request passes through {@link send}: a signature over method, path, body digest, time and nonce would be added
+ * there, and checked where the server checks tokens.
+ */
+export class Http {
+  readonly #origin: string;
+  readonly #prefix: string;
+  readonly #agent: Agent;
+  readonly #authorization: Readonly<Record<string, string>>;
+  readonly #noProgressMs: number;
+  readonly #onContact: () => void;
+  bytesUp = 0;
+  bytesDown = 0;
+
+  constructor(options: HttpOptions, onContact: () => void = () => undefined) {
+    const url = parseUrl(options);
+    this.#origin = url.origin;
+    this.#prefix = url.pathname.replace(/\/$/, '');
+    this.#authorization = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` };
+    this.#noProgressMs = options.noProgressMs ?? DEFAULT_NO_PROGRESS_MS;
+    this.#onContact = onContact;
+    // Silence is watched here, over request and reply together; undici's own limits are off.
+    this.#agent = new Agent({
+      allowH2: false,
+      pipelining: 1,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: { timeout: CONNECT_TIMEOUT_MS, ...options.tls },
+    });
+  }
+
+  /**
+   * @throws TransportError or RemoteError for a failed connection and for every status of 400 and above;
+   * CancelledError when the signal aborts.
+   */
+  async send({ method, path, headers = {}, body, signal }: HttpRequest): Promise<HttpReply> {
+    const stalled = new AbortController();
+    const watchdog = new Watchdog(this.#noProgressMs, () => {
+      stalled.abort();
+    });
+    const fail = (cause: unknown): Zk0Error => {
+      watchdog.stop();
+      if (signal?.aborted === true) return new CancelledError(`${method} ${path}`, { cause });
+      if (stalled.signal.aborted) {
+        return new TransportError('NO_PROGRESS', `${this.#origin}: nothing moved for ${this.#noProgressMs / 1000} s`, {
+          cause,
+          hint: 'Check the network; the transfer goes on where it stopped.',
+        });
+      }
+      return connectionError(this.#origin, cause);
+    };
+    let reply: Dispatcher.ResponseData;
+    try {
+      reply = await this.#agent.request({
+        origin: this.#origin,
+        path: this.#prefix + path,
+        method,
+        headers: { ...this.#authorization, ...headers },
+        ...(body === undefined ? {} : { body: this.#counted(body, watchdog) }),
+        signal: signal === undefined ? stalled.signal : AbortSignal.any([signal, stalled.signal]),
+      });
+    } catch (cause) {
+      throw fail(cause);
+    }
+    watchdog.touch();
+    this.#onContact();
+    const chunks = (): AsyncGenerator<Uint8Array> => this.#received(reply.body, watchdog, fail);
+    const header = (name: string): string | undefined => {
+      const value = reply.headers[name];
+      return typeof value === 'string' ? value : value?.[0];
+    };
+    if (reply.statusCode >= 400) {
+      const bytes = await readBounded(chunks(), MAX_MESSAGE_BYTES);
+      throw withRetryAfter(replyError(reply.statusCode, bytes, method === 'HEAD'), header('retry-after'));
+    }
+    return { status: reply.statusCode, header, bytes: () => readBounded(chunks(), MAX_MESSAGE_BYTES), chunks };
+  }
+
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  #counted(body: Uint8Array | AsyncIterable<Uint8Array>, watchdog: Watchdog): Uint8Array | Readable {
+    if (body instanceof Uint8Array) {
+      this.bytesUp += body.byteLength;
+      return body;
+    }
+    const count = async function* (this: Http): AsyncGenerator<Uint8Array> {
+      for await (const chunk of body) {
+        this.bytesUp += chunk.byteLength;
+        // Being asked for the next piece means that this one is on its way.
+        yield chunk;
+        watchdog.touch();
+      }
+    };
+    return Readable.from(count.call(this), { objectMode: false });
+  }
+
+  async *#received(body: Readable, watchdog: Watchdog, fail: (cause: unknown) => Zk0Error): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const chunk of body as AsyncIterable<Uint8Array>) {
+        this.bytesDown += chunk.byteLength;
+        watchdog.touch();
+        yield chunk;
+      }
+    } catch (cause) {
+      throw cause instanceof Zk0Error ? cause : fail(cause);
+    } finally {
+      watchdog.stop();
+    }
+  }
+}
+
+async function readBounded(chunks: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of chunks) {
+    size += chunk.byteLength;
+    if (size > limit) throw new TransportError('BODY_TOO_LARGE', `the server's reply is above ${limit} bytes`);
+    parts.push(chunk);
+  }
+  return Buffer.concat(parts);
+}
+
+function parseUrl({ url, token, allowInsecure = false }: HttpOptions): URL {
+  const parsed = URL.canParse(url) ? new URL(url) : null;
+  if (parsed === null || !/^https?:$/.test(parsed.protocol) || parsed.username !== '' || parsed.search !== '') {
+    throw new TransportError('CONNECTION_FAILED', `${JSON.stringify(url)} is not a server's address`, {
+      hint: 'Give it as http://host:port or https://host:port.',
+    });
+  }
+  if (token !== undefined && parsed.protocol === 'http:' && !isLoopback(parsed.hostname) && !allowInsecure) {
+    throw new TransportError('INSECURE', `the token would travel to ${parsed.host} in the clear`, {
+      hint: 'Use https://, or say --insecure where the network itself is trusted.',
+    });
+  }
+  return parsed;
+}
+
+function connectionError(origin: string, cause: unknown): Zk0Error {
+  const code = errorCode(cause);
+  if (code === 'ECONNREFUSED') {
+    return new TransportError('CONNECTION_REFUSED', `${origin}: nobody listens there`, {
+      cause,
+      hint: 'Start the server first, or check the address and port.',
+    });
+  }
+  return new TransportError('CONNECTION_FAILED', `${origin}: the connection failed (${errorMessage(cause)})`, {
+    cause,
+    hint: 'Check the address and the network.',
+  });
+}
+
+/** Node wraps what went wrong with several addresses into one error. */
+function errorCode(cause: unknown): string | undefined {
+  if (cause instanceof AggregateError) return errorCode(cause.errors[0]);
+  return (cause as { code?: string } | null)?.code;
+}
+
+function replyError(status: number, bytes: Uint8Array, hasNoBody: boolean): Zk0Error {
+  const reply = hasNoBody ? null : (decodeError(bytes) ?? jsonError(bytes));
+  if (reply === null) {
+    // Not this server's own words: a proxy, a load balancer, another program.
+    return new RemoteError(`HTTP_${status}`, `the server answered with status ${status}`, status);
+  }
+  const hint = reply.hint === undefined ? {} : { hint: reply.hint };
+  const range = reply.supported === undefined ? '' : ` (it reads versions ${reply.supported.min}…${reply.supported.max})`;
+  if (isTransportErrorCode(reply.code)) return new TransportError(reply.code, reply.message + range, hint);
+  return new RemoteError(reply.code, reply.message, status, hint);
+}
+
+function jsonError(bytes: Uint8Array): ErrorReply | null {
+  try {
+    const { error } = JSON.parse(Buffer.from(bytes).toString('utf8')) as { error?: unknown };
+    return errorReplySchema.parse(error);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,25 @@
+/** Paths and headers, the same on both sides. Uploads follow the IETF draft on resumable uploads in their names. */
+export const PATHS = {
+  messages: '/messages',
+  blob: (hash: string): string => `/blobs/${hash}`,
+  upload: (hash: string): string => `/uploads/${hash}`,
+  status: '/admin/status',
+  runs: '/admin/runs',
+  stop: '/admin/stop',
+  events: '/admin/events',
+} as const;
+
+export const UPLOAD_LENGTH = 'upload-length';
+export const UPLOAD_OFFSET = 'upload-offset';
+export const UPLOAD_COMPLETE = 'upload-complete';
+/** Structured-field booleans (RFC 8941). */
+export const TRUE = '?1';
+export const FALSE = '?0';
+
+export const BLOB_CONTENT_TYPE = 'application/octet-stream';
+
+/** The loopback interface: what is sent there never leaves the machine. */
+export function isLoopback(host: string): boolean {
+  const name = host.replace(/^\[|\]$/g, '').toLowerCase();
+  return name === 'localhost' || name.endsWith('.localhost') || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name);
+}

@@ -1,0 +1,63 @@
+import { Zk0Error } from '@zk0/core';
+import type { FastifyReply } from 'fastify';
+import { encodeMessage, MESSAGE_CONTENT_TYPE } from '../protocol/codec.ts';
+import { SUPPORTED_VERSIONS, type ErrorReply } from '../protocol/messages.ts';
+import type { TransportLog } from '../log.ts';
+
+/**
+ * HTTP status by code: 4xx is final for a client, 5xx is tried again. What is not listed is the application's refusal of
+ * a well-formed request: 409.
+ */
+const STATUS: Readonly<Record<string, number>> = {
+  UNAUTHORIZED: 401,
+  HOST_REFUSED: 421,
+  NOT_FOUND: 404,
+  PROTOCOL_VERSION: 400,
+  MESSAGE_INVALID: 400,
+  HASH_INVALID: 400,
+  BODY_TOO_LARGE: 413,
+  BLOB_NOT_FOUND: 404,
+  BLOB_RANGE: 416,
+  BLOB_TOO_LARGE: 413,
+  UPLOAD_TOO_LONG: 413,
+  HASH_MISMATCH: 422,
+  BUSY: 503,
+  CLOSING: 503,
+  CANCELLED: 503,
+  DISK_FULL: 507,
+  STORE_FULL: 507,
+  FILE_UNWRITABLE: 500,
+  FILE_UNREADABLE: 500,
+  INTERNAL: 500,
+};
+/** Seconds after which a client may try again what failed for lack of room. */
+const RETRY_AFTER: Readonly<Record<number, number>> = { 503: 1, 507: 30 };
+
+/** Status and body of the answer to an error; what nobody foresaw is logged and told without details. */
+export function describeError(error: unknown, log: TransportLog): { readonly status: number; readonly body: ErrorReply } {
+  if (!(error instanceof Zk0Error)) {
+    log.error('request failed', { error });
+    return { status: 500, body: { code: 'INTERNAL', message: 'the server failed; its log says why' } };
+  }
+  const { code, message, hint } = error;
+  return {
+    status: STATUS[code] ?? 409,
+    body: {
+      code,
+      message,
+      ...(hint === undefined ? {} : { hint }),
+      ...(code === 'PROTOCOL_VERSION' ? { supported: SUPPORTED_VERSIONS } : {}),
+    },
+  };
+}
+
+/** Sends an error: as JSON to operators' tools, as a message to clients. */
+export function sendError(reply: FastifyReply, error: unknown, log: TransportLog, format: 'json' | 'message'): FastifyReply {
+  const { status, body } = describeError(error, log);
+  const retryAfter = RETRY_AFTER[status];
+  if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter));
+  if (status === 401) reply.header('www-authenticate', 'Bearer');
+  reply.code(status);
+  if (format === 'json') return reply.type('application/json').send(JSON.stringify({ error: body }));
+  return reply.type(MESSAGE_CONTENT_TYPE).send(Buffer.from(encodeMessage('error', body)));
+}

@@ -1,0 +1,115 @@
+import { EventEmitter } from 'node:events';
+import { errorMessage } from '@zk0/core';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { ZodType } from 'zod';
+import { TransportError } from '../errors.ts';
+import type { TransportLog } from '../log.ts';
+import { decodeEnvelope, encodeMessage, MESSAGE_CONTENT_TYPE, parse } from '../protocol/codec.ts';
+import { PATHS } from '../protocol/http.ts';
+import {
+  MAX_MESSAGE_BYTES,
+  REPLY_SCHEMAS,
+  REQUEST_SCHEMAS,
+  type ReplyBodies,
+  type RequestBodies,
+  type RequestType,
+} from '../protocol/messages.ts';
+import { sendError } from './error-reply.ts';
+import type { TransportHandler } from './handler.ts';
+import { readBody } from './read-body.ts';
+
+/** What the message routes need of the server. */
+export interface MessageRoutesOptions {
+  readonly handler: TransportHandler;
+  readonly log: TransportLog;
+  /** How long a poll is held open without a task. */
+  readonly pollWaitMs: number;
+  /** Polls held open at once. */
+  readonly maxPolls: number;
+  /** Aborts when the server closes: polls are answered at once. */
+  readonly closing: AbortSignal;
+}
+
+/** The one route that clients send messages to. */
+export function addMessageRoutes(app: FastifyInstance, options: MessageRoutesOptions): void {
+  const { handler, log } = options;
+  const polls = new Polls(options);
+  /** Checked both ways: a reply that the client would refuse is this server's bug, found here. */
+  const route =
+    <T extends RequestType>(type: T, handle: (body: RequestBodies[T], gone: AbortSignal) => Promise<ReplyBodies[T]>) =>
+    async (body: unknown, gone: AbortSignal): Promise<Uint8Array> => {
+      const reply = await handle(parse(REQUEST_SCHEMAS[type], body, type), gone);
+      return encodeMessage(type, checkReply(REPLY_SCHEMAS[type], reply, type));
+    };
+  const routes = {
+    join: route('join', (body) => handler.join(body)),
+    poll: route('poll', async ({ clientId }, gone) => ({ task: await polls.hold(clientId, gone) })),
+    progress: route('progress', (body) => handler.progress(body)),
+    result: route('result', (body) => handler.result(body)),
+    leave: route('leave', async ({ clientId }) => {
+      await handler.leave(clientId);
+      return {};
+    }),
+  };
+
+  app.post(PATHS.messages, async (request: FastifyRequest, reply: FastifyReply) => {
+    const gone = new AbortController();
+    reply.raw.once('close', () => {
+      gone.abort();
+    });
+    try {
+      const { type, body } = decodeEnvelope(await readBody(request.raw, MAX_MESSAGE_BYTES));
+      if (!Object.hasOwn(routes, type)) {
+        throw new TransportError('MESSAGE_INVALID', `no message of type ${JSON.stringify(type)}`);
+      }
+      const bytes = await routes[type as RequestType](body, gone.signal);
+      return await reply.type(MESSAGE_CONTENT_TYPE).send(Buffer.from(bytes));
+    } catch (error) {
+      if (!request.raw.complete) reply.header('connection', 'close');
+      return sendError(reply, error, log, 'message');
+    }
+  });
+}
+
+function checkReply<T>(schema: ZodType<T>, reply: unknown, type: RequestType): T {
+  try {
+    return parse(schema, reply, `reply to ${type}`);
+  } catch (cause) {
+    throw new Error(`the application gave an answer that does not fit: ${errorMessage(cause)}`, { cause });
+  }
+}
+
+/** The polls that are held open; one for each client. */
+class Polls {
+  readonly #options: MessageRoutesOptions;
+  readonly #open = new Map<string, AbortController>();
+
+  constructor(options: MessageRoutesOptions) {
+    this.#options = options;
+    // Every open poll listens to the one closing signal.
+    EventEmitter.setMaxListeners(0, options.closing);
+  }
+
+  async hold(clientId: string, gone: AbortSignal): ReturnType<TransportHandler['poll']> {
+    const { handler, pollWaitMs, maxPolls, closing } = this.#options;
+    if (closing.aborted) throw new TransportError('CLOSING', 'the server is shutting down');
+    const before = this.#open.get(clientId);
+    if (before === undefined && this.#open.size >= maxPolls) {
+      throw new TransportError('BUSY', `${maxPolls} clients are waiting already`);
+    }
+    // The newest poll is the living one; the other is a broken line that the server has not noticed, or a second process.
+    before?.abort(new TransportError('CLIENT_ID_IN_USE', `client id ${clientId} is used by another process`, {
+      hint: 'Give each client an id of its own.',
+    }));
+    const replaced = new AbortController();
+    this.#open.set(clientId, replaced);
+    const until = AbortSignal.any([gone, closing, replaced.signal, AbortSignal.timeout(pollWaitMs)]);
+    try {
+      const task = await handler.poll(clientId, until);
+      if (replaced.signal.aborted) throw replaced.signal.reason as TransportError;
+      return task;
+    } finally {
+      if (this.#open.get(clientId) === replaced) this.#open.delete(clientId);
+    }
+  }
+}

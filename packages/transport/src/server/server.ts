@@ -1,0 +1,193 @@
+import { EventEmitter } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { errorMessage } from '@zk0/core';
+import type { BlobStore } from '@zk0/storage';
+import fastify, { type FastifyInstance } from 'fastify';
+import { TransportError } from '../errors.ts';
+import { silentLog, type TransportLog } from '../log.ts';
+import { isLoopback } from '../protocol/http.ts';
+import { checkAccess } from './access.ts';
+import { addAdminRoutes } from './admin-routes.ts';
+import { addBlobRoutes } from './blob-routes.ts';
+import { sendError } from './error-reply.ts';
+import type { TransportHandler } from './handler.ts';
+import { addMessageRoutes } from './message-routes.ts';
+
+/** How long `close` waits for requests in flight before it cuts them. Transfers resume elsewhere or later. */
+const CLOSE_GRACE_MS = 2000;
+
+/** Bounds of one server; blob sizes are the {@link BlobStore}'s own. */
+export interface TransportLimits {
+  /** How long a poll without a task is held open, in ms (25 000). */
+  readonly pollWaitMs?: number;
+  /** A connection on which no byte moves for so long is closed, in ms (60 000); must be above `pollWaitMs`. */
+  readonly noProgressMs?: number;
+  /** Polls held open at once (10 000). */
+  readonly maxPolls?: number;
+  /** Uploads received at once (256). */
+  readonly maxUploads?: number;
+  /** Event streams open at once (64). */
+  readonly maxFollowers?: number;
+  /** Open connections (20 000). */
+  readonly maxConnections?: number;
+}
+
+/** TLS material of a server, PEM. With `clientCa`, only clients with a certificate signed by it are let in. */
+export interface ServerTls {
+  readonly key: string;
+  readonly cert: string;
+  readonly clientCa?: string;
+}
+
+export interface TransportServerOptions {
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  readonly blobs: BlobStore;
+  readonly handler: TransportHandler;
+  readonly limits?: TransportLimits;
+  /** Shared secret that every request must carry as a bearer token. */
+  readonly token?: string;
+  /** Another secret for the operator's routes; `token` when absent. */
+  readonly adminToken?: string;
+  readonly tls?: ServerTls;
+  /** Allows plain HTTP beyond this machine: anyone on the way can read and change everything. */
+  readonly allowInsecure?: boolean;
+  readonly log?: TransportLog;
+}
+
+/** A listening server. */
+export interface TransportServer {
+  readonly url: string;
+  readonly port: number;
+  /** Answers waiting polls, ends event streams, gives requests in flight a moment, closes every socket. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens for clients and operators.
+ *
+ * @throws TransportError `INSECURE` for plain HTTP beyond loopback without `allowInsecure`, `PORT_IN_USE`,
+ * `ADDRESS_UNAVAILABLE`
+ */
+export async function createTransportServer(options: TransportServerOptions): Promise<TransportServer> {
+  const { host, port, blobs, handler, token, adminToken, tls, limits = {}, log = silentLog } = options;
+  const loopback = isLoopback(host);
+  if (tls === undefined && !loopback && options.allowInsecure !== true) {
+    throw new TransportError('INSECURE', `plain HTTP on ${host} would let anyone on the way read and change everything`, {
+      hint: 'Give a TLS key and certificate, or say --insecure where the network itself is trusted.',
+    });
+  }
+  const { pollWaitMs = 25_000, noProgressMs = 60_000 } = limits;
+  const app = createApp(tls, noProgressMs);
+  if (limits.maxConnections !== undefined) app.server.maxConnections = limits.maxConnections;
+  const closing = new AbortController();
+  // Every follower and every poll listens to it.
+  EventEmitter.setMaxListeners(0, closing.signal);
+  const shared = { log, closing: closing.signal };
+
+  const rules = {
+    ...(token === undefined ? {} : { token }),
+    ...(adminToken === undefined ? {} : { adminToken }),
+    loopbackOnly: loopback,
+  };
+  app.addHook('onRequest', (request, reply, done) => {
+    const area = request.url.startsWith('/admin/') ? 'admin' : 'client';
+    try {
+      checkAccess(request.headers, area, rules);
+      done();
+    } catch (error) {
+      if (!request.raw.complete) reply.header('connection', 'close');
+      sendError(reply, error, log, area === 'admin' ? 'json' : 'message');
+    }
+  });
+  app.setNotFoundHandler((request, reply) =>
+    sendError(reply, new TransportError('NOT_FOUND', `${request.method} ${request.url.slice(0, 200)} is nothing here`), log, 'json'),
+  );
+  app.setErrorHandler((error, _request, reply) => sendError(reply, error, log, 'json'));
+  addMessageRoutes(app, { ...shared, handler, pollWaitMs, maxPolls: limits.maxPolls ?? 10_000 });
+  addBlobRoutes(app, { ...shared, blobs, maxUploads: limits.maxUploads ?? 256 });
+  addAdminRoutes(app, { ...shared, handler, maxFollowers: limits.maxFollowers ?? 64 });
+
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    await app.close();
+    throw listenError(error, host, port);
+  }
+  const address = app.server.address() as AddressInfo;
+  const url = `${tls === undefined ? 'http' : 'https'}://${urlHost(host)}:${address.port}`;
+  log.info(`listening on ${url}`);
+  if (tls === undefined && !loopback) log.warn('plain HTTP beyond this machine: anyone on the way can read and change everything');
+
+  let closed: Promise<void> | undefined;
+  return {
+    url,
+    port: address.port,
+    close: () => {
+      closed ??= close(app, closing);
+      return closed;
+    },
+  };
+}
+
+function createApp(tls: ServerTls | undefined, noProgressMs: number): FastifyInstance {
+  const options = {
+    // Socket inactivity, either direction: a peer that stopped reading or sending is cut; a slow one is not.
+    connectionTimeout: noProgressMs,
+    // No bound on the whole request: a large upload over a thin line is progress.
+    requestTimeout: 0,
+    routerOptions: { maxParamLength: 256 },
+    forceCloseConnections: 'idle' as const,
+  };
+  const app =
+    tls === undefined
+      ? fastify(options)
+      : (fastify({
+          ...options,
+          https: {
+            key: tls.key,
+            cert: tls.cert,
+            ...(tls.clientCa === undefined ? {} : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: true }),
+          },
+        }) as unknown as FastifyInstance);
+  // Bodies are never parsed by the framework: each route reads its own, within its own limit, or streams it.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, done) => {
+    done(null);
+  });
+  return app;
+}
+
+async function close(app: FastifyInstance, closing: AbortController): Promise<void> {
+  closing.abort();
+  const cut = setTimeout(() => {
+    app.server.closeAllConnections();
+  }, CLOSE_GRACE_MS);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(cut);
+  }
+}
+
+function listenError(error: unknown, host: string, port: number): TransportError {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'EADDRINUSE') {
+    return new TransportError('PORT_IN_USE', `port ${port} on ${host} is taken`, {
+      cause: error,
+      hint: 'Choose another port, or stop what listens there.',
+    });
+  }
+  return new TransportError('ADDRESS_UNAVAILABLE', `cannot listen on ${host}:${port} (${errorMessage(error)})`, {
+    cause: error,
+    hint: 'Check the host name, and that the port is one this user may take.',
+  });
+}
+
+/** An address to dial: the wildcard addresses stand for this machine. */
+function urlHost(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+}

@@ -1,0 +1,214 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Random, Zk0Error } from '@zk0/core';
+import { openBlobStore, type BlobStore, type BlobStoreLimits } from '@zk0/storage';
+import {
+  connect,
+  createTransportServer,
+  type ConnectOptions,
+  type JoinMessage,
+  type JsonObject,
+  type ProgressMessage,
+  type ResultMessage,
+  type ResultReply,
+  type Task,
+  type TransportClient,
+  type TransportHandler,
+  type TransportServer,
+  type TransportServerOptions,
+} from '../src/index.ts';
+
+/** A small real application behind the server: tasks by client, results counted once. */
+export class TestHandler implements TransportHandler {
+  readonly joined = new Map<string, JoinMessage>();
+  readonly progressed: ProgressMessage[] = [];
+  readonly results: ResultMessage[] = [];
+  readonly left: string[] = [];
+  readonly runs: JsonObject[] = [];
+  readonly stopped: (string | undefined)[] = [];
+  wanted = true;
+  polls = 0;
+  readonly #tasks = new Map<string, Task>();
+  readonly #wakers = new Set<() => void>();
+  #events: JsonObject[] = [];
+
+  give(clientId: string, task: Task): void {
+    this.#tasks.set(clientId, task);
+    this.wake();
+  }
+
+  emit(event: JsonObject): void {
+    this.#events.push(event);
+    this.wake();
+  }
+
+  wake(): void {
+    for (const wake of [...this.#wakers]) wake();
+  }
+
+  /** Polls and followers that wait now. */
+  get waiting(): number {
+    return this.#wakers.size;
+  }
+
+  join(message: JoinMessage): Promise<{ accepted: true } | { accepted: false; code: string; message: string; hint: string }> {
+    if (message.profile['robot'] === 'wrong') {
+      return Promise.resolve({ accepted: false, code: 'ROBOT_UNKNOWN', message: 'no such robot', hint: 'Use an SO-101.' });
+    }
+    this.joined.set(message.clientId, message);
+    return Promise.resolve({ accepted: true });
+  }
+
+  async poll(clientId: string, signal: AbortSignal): Promise<Task | null> {
+    this.polls++;
+    if (!this.joined.has(clientId)) throw new Zk0Error('NOT_JOINED', `client ${clientId} has not joined`);
+    for (;;) {
+      const task = this.#tasks.get(clientId);
+      if (task !== undefined) return task;
+      if (signal.aborted) return null;
+      await this.#change(signal);
+    }
+  }
+
+  progress(message: ProgressMessage): Promise<{ continue: boolean }> {
+    this.progressed.push(message);
+    return Promise.resolve({ continue: this.wanted });
+  }
+
+  result(message: ResultMessage): Promise<ResultReply> {
+    const known = this.results.some(({ taskId, attempt }) => taskId === message.taskId && attempt === message.attempt);
+    if (known) return Promise.resolve({ status: 'duplicate' });
+    this.results.push(message);
+    this.#tasks.delete(message.clientId);
+    return Promise.resolve({ status: 'accepted' });
+  }
+
+  leave(clientId: string): Promise<void> {
+    this.left.push(clientId);
+    return Promise.resolve();
+  }
+
+  status(): Promise<JsonObject> {
+    return Promise.resolve({ clients: [...this.joined.keys()] });
+  }
+
+  submitRun(config: JsonObject): Promise<{ runId: string }> {
+    if (config['rounds'] === 0) throw new Zk0Error('RUN_CONFIG_INVALID', 'rounds: too small', { hint: 'At least 1.' });
+    if (config['rounds'] === -1) throw new TypeError('secret detail');
+    this.runs.push(config);
+    return Promise.resolve({ runId: `run-${this.runs.length}` });
+  }
+
+  stopRun(runId: string | undefined): Promise<{ runId: string }> {
+    this.stopped.push(runId);
+    return Promise.resolve({ runId: runId ?? 'run-1' });
+  }
+
+  async *events(runId: string | undefined, signal: AbortSignal): AsyncGenerator<JsonObject> {
+    let position = 0;
+    while (!signal.aborted) {
+      const event = this.#events[position];
+      if (event === undefined) await this.#change(signal);
+      else {
+        position++;
+        if (event['type'] === 'break') throw new Zk0Error('RUN_UNKNOWN', 'the feed broke');
+        if (runId === undefined || event['runId'] === runId) yield event;
+      }
+    }
+  }
+
+  #change(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#wakers.delete(wake);
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      this.#wakers.add(wake);
+      signal.addEventListener('abort', wake, { once: true });
+    });
+  }
+}
+
+/** Everything a test makes, undone in reverse order. */
+export class Scope {
+  readonly #undo: (() => Promise<unknown>)[] = [];
+
+  defer(undo: () => Promise<unknown>): void {
+    this.#undo.push(undo);
+  }
+
+  async dispose(): Promise<void> {
+    for (const undo of this.#undo.splice(0).reverse()) await undo();
+  }
+
+  async directory(): Promise<string> {
+    const path = await mkdtemp(join(tmpdir(), 'zk0-transport-'));
+    this.defer(() => rm(path, { recursive: true, force: true }));
+    return path;
+  }
+
+  async store(limits?: BlobStoreLimits): Promise<BlobStore> {
+    return openBlobStore(await this.directory(), limits);
+  }
+
+  async server(
+    options: Partial<TransportServerOptions> = {},
+  ): Promise<{ server: TransportServer; handler: TestHandler; blobs: BlobStore }> {
+    const handler = new TestHandler();
+    const blobs = options.blobs ?? (await this.store());
+    const server = await createTransportServer({ host: '127.0.0.1', port: 0, handler, ...options, blobs });
+    this.defer(() => server.close());
+    return { server, handler, blobs };
+  }
+
+  /** A client that never waits long between attempts, and always the same. */
+  client(url: string, options: Partial<ConnectOptions> = {}): TransportClient {
+    const random = new Random(1);
+    const client = connect({
+      url,
+      clientId: 'client-1',
+      ...options,
+      retry: { initialMs: 2, maxMs: 10, firstContactMs: 2000, random: () => random.uniform(), ...options.retry },
+    });
+    this.defer(() => client.close());
+    return client;
+  }
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** Seeded bytes, so that a failure repeats. */
+export function randomBytes(length: number, seed = 1): Uint8Array {
+  const random = new Random(seed);
+  const words = new Uint32Array(Math.ceil(length / 4));
+  for (let index = 0; index < words.length; index++) words[index] = random.uint32();
+  return new Uint8Array(words.buffer, 0, length);
+}
+
+export function makeTask(overrides: Partial<Task> = {}): Task {
+  return {
+    taskId: 'run-1/1/client-1',
+    runId: 'run-1',
+    round: 1,
+    kind: 'fit',
+    attempt: 1,
+    parameters: { hash: '0'.repeat(64), byteLength: 0 },
+    instructions: { learningRate: 1e-4, nested: { list: [1, 'two', null, true] } },
+    deadline: '2026-01-31T12:00:00.000Z',
+    ...overrides,
+  };
+}
+
+/** Waits until `condition` holds; fails loudly when it never does. */
+export async function until(condition: () => boolean, what = 'the condition'): Promise<void> {
+  for (let attempt = 0; attempt < 500; attempt++) {
+    if (condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error(`${what} did not come about within 5 s`);
+}
