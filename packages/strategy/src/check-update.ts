@@ -68,7 +68,10 @@ export function checkDeclared(update: ClientUpdate, specs: readonly TensorSpec[]
   }
   checkTensors(clientId, update.tensors, specs, guards);
   if (update.base !== undefined) checkTensors(clientId, update.base, specs, {});
-  if (update.control !== undefined) checkTensors(clientId, update.control, specs, guards);
+  if (update.control !== undefined) {
+    const acceptedDtypes = ['F32' as const, ...(guards.acceptedDtypes ?? [])];
+    checkTensors(clientId, update.control, specs, { acceptedDtypes });
+  }
 }
 
 /**

@@ -1,138 +1,124 @@
-import { compareNames, type Metrics } from '@zk0/core';
-import { checkDeclared, checkParameters, inspectUpdate, operands, type UpdateInspection } from './check-update.ts';
-import { parseStrategyConfig, type StrategyConfigInput } from './config.ts';
-import type { AggregationInput, ClientUpdate, ExcludedUpdate, FitContext, FitPlan, Strategy } from './contract.ts';
-import { InlineExecutor } from './engine/executor.ts';
-import { isAveraged } from './engine/operands.ts';
-import { runPass } from './engine/pass.ts';
-import { AggregationError, UpdateRejectedError } from './errors.ts';
-
+import { composeStrategy, requireControl, type StrategyParts } from './compose-strategy.ts';
+import {
+  parseStrategyConfig,
+  type OptimizerConfig,
+  type PrivacyConfig,
+  type RuleConfig,
+  type StrategyConfig,
+  type StrategyConfigInput,
+} from './config.ts';
+import type { Strategy } from './contract.ts';
+import { adagrad, adam, heavyBall, nesterov, yogi, type ServerOptimizer } from './optimizers.ts';
+import { PrivacyMechanism } from './privacy/mechanism.ts';
+import { bufferedMean, examplesMean, fairMean } from './rules/mean.ts';
+import { bulyan, krum, meanAroundMedian, median, trimmedMean } from './rules/robust.ts';
+import type { Rule } from './rules/rule.ts';
+import { scheduleOptions } from './schedule/config.ts';
 
 /**
  * Makes a strategy from its configuration (as it stands in a run's configuration: checked here).
  *
- * @throws StrategyConfigError when it is not valid.
+ * @throws StrategyConfigError when it is not valid, or its parts make no sense together.
  */
 export function createStrategy(config: StrategyConfigInput | { readonly name: string }): Strategy {
   const parsed = parseStrategyConfig(config);
-  const proximalMu = parsed.name === 'fedprox' ? parsed.proximalMu : 0;
-  return {
-    name: parsed.name,
-    minUpdates: 1,
+  const { maxUpdateNorm, acceptedDtypes } = parsed.guards;
+  return composeStrategy({
+    ...partsOf(parsed),
+    name: nameOf(parsed),
     guards: {
-      ...(parsed.guards.maxUpdateNorm === undefined ? {} : { maxUpdateNorm: parsed.guards.maxUpdateNorm }),
-      ...(parsed.guards.acceptedDtypes === undefined ? {} : { acceptedDtypes: parsed.guards.acceptedDtypes }),
+      ...(maxUpdateNorm === undefined ? {} : { maxUpdateNorm }),
+      ...(acceptedDtypes === undefined ? {} : { acceptedDtypes }),
     },
-    broadcastState: [],
-    stateSpecs: () => [],
-    configureFit: (context) => configureFit(context, proximalMu),
-    async aggregate(input, output, options = {}) {
-      checkParameters(input.global.specs);
-      const executor = new InlineExecutor();
-      try {
-        const { accepted, excluded } = await acceptUpdates(input, this.guards, executor, options.signal);
-        if (accepted.length < this.minUpdates) {
-          throw new AggregationError('TOO_FEW_UPDATES', `${accepted.length} usable updates, ${parsed.name} needs ${this.minUpdates}`);
-        }
-        const global = operands(input.global);
-        const sources = accepted.map(({ update }) => operands(update.tensors));
-        let sumOfSquares = 0;
-        await runPass(
-          {
-            tensors: input.global.specs,
-            kernel: {
-              kind: 'aggregate',
-              stateCount: 0,
-              optimizer: { kind: 'replace' },
-              combine: {
-                kind: 'linear',
-                terms: accepted.map(({ update }, index) => ({ operand: 1 + index, coefficient: update.numExamples })),
-                divisor: totalExamples(accepted),
-                globalCoefficient: deltaShare(accepted),
-              },
-            },
-            operands: ({ name }) => [global(name), ...sources.map((operand) => operand(name))],
-            results: ({ name, dtype }) => (isAveraged(dtype) ? [{ sink: output.parameters, name, dtype }] : []),
-            reduce: ([nonFinite, squares], block) => {
-              if (nonFinite! > 0) throw new AggregationError('NON_FINITE_RESULT', `tensor ${block.tensor}: ${nonFinite!} values are not finite`);
-              sumOfSquares += squares!;
-            },
-          },
-          executor,
-          options.signal,
-        );
-        return {
-          metrics: {
-            ...meanMetrics(accepted.map(({ update }) => update)),
-            num_clients: accepted.length,
-            param_update_norm: Math.sqrt(sumOfSquares),
-          },
-          scalars: {},
-          excluded,
-        };
-      } finally {
-        await executor.close();
-      }
-    },
-  };
+    minCompletionRate: parsed.minCompletionRate,
+    schedule: parsed.schedule === undefined ? null : scheduleOptions(parsed.schedule),
+  });
 }
 
-interface Accepted {
-  readonly update: ClientUpdate;
-  readonly inspection: UpdateInspection;
+type AnyConfig = StrategyConfig | PrivacyConfig | OptimizerConfig | RuleConfig;
+
+/** E.g. `dp-fixed(fedavgm(fedmedian))`; FedAvg, every wrapper's default, goes without saying. */
+function nameOf(config: AnyConfig): string {
+  if (!('inner' in config) || config.inner.name === 'fedavg') return config.name;
+  return `${config.name}(${nameOf(config.inner)})`;
 }
 
-function totalExamples(accepted: readonly Accepted[]): number {
-  return accepted.reduce((sum, { update }) => sum + update.numExamples, 0);
-}
-
-/** The share of the mean that updates given as differences leave to the global parameters. */
-function deltaShare(accepted: readonly Accepted[]): number {
-  const examples = accepted.reduce((sum, { update }) => sum + (update.kind === 'delta' ? update.numExamples : 0), 0);
-  return examples / totalExamples(accepted);
-}
-
-async function acceptUpdates(
-  input: AggregationInput,
-  guards: Strategy['guards'],
-  executor: InlineExecutor,
-  signal: AbortSignal | undefined,
-): Promise<{ readonly accepted: readonly Accepted[]; readonly excluded: readonly ExcludedUpdate[] }> {
-  const accepted: Accepted[] = [];
-  const excluded: ExcludedUpdate[] = [];
-  const seen = new Set<string>();
-  const sorted = [...input.updates].sort((a, b) => compareNames(a.clientId, b.clientId));
-  for (const update of sorted) {
-    try {
-      if (seen.has(update.clientId)) {
-        throw new UpdateRejectedError('UPDATE_DUPLICATE_CLIENT', update.clientId, 'a second update of the same round');
-      }
-      seen.add(update.clientId);
-      checkDeclared(update, input.global.specs, guards);
-      const context = { global: input.global, guards, ...(signal === undefined ? {} : { signal }) };
-      accepted.push({ update, inspection: update.inspection ?? (await inspectUpdate(update, context, executor)) });
-    } catch (error) {
-      if (!(error instanceof UpdateRejectedError)) throw error;
-      excluded.push({ clientId: error.clientId, code: error.code, reason: error.message });
-    }
+function partsOf(config: AnyConfig): Omit<StrategyParts, 'name'> {
+  switch (config.name) {
+    case 'dp-fixed':
+    case 'dp-adaptive':
+      return { ...partsOf(config.inner), privacy: privacyOf(config) };
+    case 'fedavgm':
+    case 'fedmom':
+    case 'diloco':
+    case 'fedadagrad':
+    case 'fedadam':
+    case 'fedyogi':
+      return { ...partsOf(config.inner), optimizer: optimizerOf(config) };
+    case 'fault-tolerant-fedavg':
+      return { rule: examplesMean('fedavg') };
+    default:
+      return {
+        rule: ruleOf(config),
+        proximalMu: config.name === 'fedprox' ? config.proximalMu : 0,
+        controlVariates: config.name === 'scaffold',
+      };
   }
-  return { accepted, excluded };
 }
 
-/** Example-weighted means of the metrics that every client reported. */
-function meanMetrics(updates: readonly ClientUpdate[]): Metrics {
-  const names = Object.keys(updates[0]?.metrics ?? {}).filter((name) => updates.every(({ metrics }) => name in metrics));
-  const total = updates.reduce((sum, { numExamples }) => sum + numExamples, 0);
-  return Object.fromEntries(
-    names.map((name) => [name, updates.reduce((sum, { metrics, numExamples }) => sum + metrics[name]! * numExamples, 0) / total]),
-  );
+function ruleOf(config: RuleConfig): Rule {
+  switch (config.name) {
+    case 'fedavg':
+    case 'fedprox':
+      return examplesMean(config.name);
+    case 'scaffold':
+      return { ...examplesMean(config.name), check: requireControl };
+    case 'fedmedian':
+      return median();
+    case 'fedtrimmedavg':
+      return trimmedMean(config.beta);
+    case 'meamed':
+      return meanAroundMedian(config.count);
+    case 'krum':
+      return krum('krum', config.malicious, 1);
+    case 'multikrum':
+      return krum('multikrum', config.malicious, config.keep);
+    case 'bulyan':
+      return bulyan(config.malicious);
+    case 'qfedavg':
+      return fairMean(config.q, config.learningRate);
+    case 'fedbuff':
+      return bufferedMean(config.bufferSize);
+  }
 }
 
-function configureFit({ clientIds, learningRate }: FitContext, proximalMu: number): FitPlan {
-  return {
-    clients: new Map(clientIds.map((clientId) => [clientId, { learningRate, proximalMu }])),
-    learningRate,
-    proximalMu,
-    reasons: [],
-  };
+function optimizerOf(config: OptimizerConfig): ServerOptimizer {
+  switch (config.name) {
+    case 'fedavgm':
+      return heavyBall(config.learningRate, config.momentum);
+    case 'fedmom':
+    case 'diloco':
+      return nesterov(config.learningRate, config.momentum);
+    case 'fedadagrad':
+      return adagrad(config.learningRate, config.tau);
+    case 'fedadam':
+      return adam(config.learningRate, config.beta1, config.beta2, config.tau);
+    case 'fedyogi':
+      return yogi(config.learningRate, config.beta1, config.beta2, config.tau);
+  }
+}
+
+function privacyOf(config: PrivacyConfig): PrivacyMechanism {
+  const { noiseMultiplier, budget, poissonRate } = config;
+  const clipping =
+    config.name === 'dp-fixed'
+      ? { kind: 'fixed' as const, norm: config.clippingNorm }
+      : {
+          kind: 'adaptive' as const,
+          initialNorm: config.initialClippingNorm,
+          targetQuantile: config.targetQuantile,
+          learningRate: config.clippingLearningRate,
+          countStddev: config.countStddev,
+        };
+  return new PrivacyMechanism({ noiseMultiplier, clipping, budget, poissonRate });
 }

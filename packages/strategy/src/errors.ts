@@ -19,7 +19,9 @@ export type UpdateRejectionCode =
   /** The same client is already among the round's updates. */
   | 'UPDATE_DUPLICATE_CLIENT'
   /** The strategy needs something beside the weights (control variate, base parameters) that did not come. */
-  | 'UPDATE_INCOMPLETE';
+  | 'UPDATE_INCOMPLETE'
+  /** It started from older global parameters, and the rule does not take such. */
+  | 'UPDATE_STALE';
 
 /** One client's update does not count; the round may go on without it. */
 export class UpdateRejectedError extends Zk0Error {
@@ -82,5 +84,18 @@ export class TooFewClientsError extends Zk0Error {
     super('TOO_FEW_CLIENTS', `${available} clients are available, a round needs ${needed}`, {
       hint: 'Wait for more clients, or lower the minimum.',
     });
+  }
+}
+
+/** The round about to start would exceed the privacy budget. It must not start. */
+export class PrivacyBudgetError extends Zk0Error {
+  declare readonly code: 'PRIVACY_BUDGET_EXHAUSTED';
+
+  constructor(spent: number, next: number, epsilon: number, delta: number) {
+    super(
+      'PRIVACY_BUDGET_EXHAUSTED',
+      `another round would spend ε = ${next.toPrecision(5)} of ${epsilon} (δ = ${delta}; ${spent.toPrecision(5)} are spent)`,
+      { hint: 'End the run here: the model is as private as was promised. A larger budget is a new promise.' },
+    );
   }
 }

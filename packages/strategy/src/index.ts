@@ -5,6 +5,7 @@
  */
 export {
   AggregationError,
+  PrivacyBudgetError,
   StrategyConfigError,
   TooFewClientsError,
   UpdateRejectedError,
@@ -28,7 +29,15 @@ export type {
 } from './contract.ts';
 export { checkUpdate, MAX_EXAMPLES, type CheckContext, type UpdateGuards, type UpdateInspection } from './check-update.ts';
 export { createStrategy } from './create-strategy.ts';
-export { parseStrategyConfig, strategyConfigSchema, type StrategyConfig, type StrategyConfigInput } from './config.ts';
+export {
+  parseStrategyConfig,
+  strategyConfigSchema,
+  type OptimizerConfig,
+  type PrivacyConfig,
+  type RuleConfig,
+  type StrategyConfig,
+  type StrategyConfigInput,
+} from './config.ts';
 export {
   aggregateParameters,
   type ParametersInput,
@@ -36,3 +45,29 @@ export {
   type ParametersUpdate,
 } from './aggregate-parameters.ts';
 export { sampleSize, selectClients, type Candidate, type SelectionOptions } from './selection/select-clients.ts';
+export { scheduled, type ScheduleOptions } from './schedule/schedule.ts';
+export { decayed, type Decay } from './schedule/decay.ts';
+
+// Parts for one's own strategies.
+export { composeStrategy, type StrategyParts } from './compose-strategy.ts';
+export type { CheckedUpdate, Combination, Rule, RuleContext } from './rules/rule.ts';
+export type { ColumnRule } from './kernels/columns.ts';
+export type { CustomCombine } from './kernels/combine.ts';
+export { bufferedMean, examplesMean, fairMean } from './rules/mean.ts';
+export { bulyan, krum, meanAroundMedian, median, trimmedMean } from './rules/robust.ts';
+export { adagrad, adam, heavyBall, nesterov, yogi, type ServerOptimizer } from './optimizers.ts';
+
+// Differential privacy.
+export { DEFAULT_ORDERS, privacySpent, renyiDivergence, type PrivacyEvent } from './privacy/accountant.ts';
+export {
+  clipScale,
+  effectiveNoiseMultiplier,
+  PrivacyMechanism,
+  readLedger,
+  type Clipping,
+  type PrivacyOptions,
+} from './privacy/mechanism.ts';
+
+// What clients compute.
+export { scaffoldControl, scaffoldCorrection, type ControlVariates, type ScaffoldTraining } from './client/scaffold.ts';
+export { INT8_BLOCK, scaleName } from './engine/operands.ts';

@@ -1,5 +1,5 @@
-import { readSegment, resultSegment, type Scratch, SEGMENT, storeSegment, type Block } from './block.ts';
-import { combineSegment, type Combine } from './combine.ts';
+import { readSegment, resultSegment, SEGMENT, storeSegment, type Block, type Scratch } from './block.ts';
+import { addNoise, combineSegment, type Combine, type Noise } from './combine.ts';
 import { optimizeSegment, type OptimizerStep } from './optimizers.ts';
 
 /**
@@ -11,6 +11,8 @@ import { optimizeSegment, type OptimizerStep } from './optimizers.ts';
 export interface AggregateSpec {
   readonly kind: 'aggregate';
   readonly combine: Combine;
+  /** Added to the combined values, before the optimiser sees them. */
+  readonly noise: Noise | null;
   readonly optimizer: OptimizerStep;
   /** State operands that are there: 0 in the first round. */
   readonly stateCount: number;
@@ -25,6 +27,7 @@ export function aggregateBlock(spec: AggregateSpec, block: Block, buffer: ArrayB
     const length = Math.min(SEGMENT, block.length - start);
     const global = readSegment(buffer, block.operands[0]!, start, length, scratch.float32(0));
     const combined = combineSegment(spec.combine, block, buffer, start, length, global, scratch);
+    if (spec.noise !== null) addNoise(spec.noise, block.tensor, block.offset + start, combined, length);
     const state = block.operands
       .slice(1, 1 + spec.stateCount)
       .map((region, index) => readSegment(buffer, region, start, length, scratch.float32(2 + index)));

@@ -1,4 +1,5 @@
-import { readSegment, type Scratch, SEGMENT, type Block } from './block.ts';
+import { readSegment, SEGMENT, type Block, type Scratch } from './block.ts';
+import { squaredDistance } from './distances.ts';
 
 /**
  * Reads one update beside the parameters it started from. Operands: the update, then (unless it is a delta) the base.
@@ -6,6 +7,8 @@ import { readSegment, type Scratch, SEGMENT, type Block } from './block.ts';
 export interface InspectSpec {
   readonly kind: 'inspect';
 }
+
+const ZEROS = new Float32Array(SEGMENT);
 
 /** Returns `[index of the first value that is not finite in the block, or −1; Σ (update − base)²]`. */
 export function inspectBlock(block: Block, buffer: ArrayBufferLike, scratch: Scratch): Float64Array {
@@ -16,8 +19,8 @@ export function inspectBlock(block: Block, buffer: ArrayBufferLike, scratch: Scr
     const length = Math.min(SEGMENT, block.length - start);
     const values = readSegment(buffer, update!, start, length, scratch.float32(0));
     const sum = base === undefined
-      ? squares(values, length)
-      : squaredDifferences(values, readSegment(buffer, base, start, length, scratch.float32(1)), length);
+      ? squaredDistance(values, ZEROS, length)
+      : squaredDistance(values, readSegment(buffer, base, start, length, scratch.float32(1)), length);
     // Squares of finite float32 values cannot overflow float64, so a sum that is not finite has a value that is not.
     if (sum - sum !== 0 && firstBad < 0) {
       const index = values.findIndex((value) => value - value !== 0);
@@ -26,19 +29,4 @@ export function inspectBlock(block: Block, buffer: ArrayBufferLike, scratch: Scr
     sumOfSquares += sum;
   }
   return Float64Array.of(firstBad, sumOfSquares);
-}
-
-function squares(values: Float32Array, length: number): number {
-  let sum = 0;
-  for (let index = 0; index < length; index++) sum += values[index]! * values[index]!;
-  return sum;
-}
-
-function squaredDifferences(values: Float32Array, base: Float32Array, length: number): number {
-  let sum = 0;
-  for (let index = 0; index < length; index++) {
-    const difference = values[index]! - base[index]!;
-    sum += difference * difference;
-  }
-  return sum;
 }

@@ -25,6 +25,17 @@ describe.each([{ name: 'fedavg' } as const, { name: 'fedprox' } as const])('$nam
     expect(parameters.get('0')).toEqual({ shape: [], data: Float32Array.of(7 / 3) });
   });
 
+  it.each([
+    [[[5, 0.5]], 0.5],
+    [[[1, 2], [2, 1], [1, 2]], 1.5],
+  ] as const)('vector 1: the mean loss of %j is %f', async (entries, mean) => {
+    const { metrics } = await aggregateParameters(strategy, {
+      global: model(0),
+      updates: entries.map(([numExamples, loss], index) => ({ clientId: `c${index}`, numExamples, parameters: model(1), metrics: { loss } })),
+    });
+    expect(metrics['loss']).toBe(mean);
+  });
+
   it('averages the metrics that every client has, by examples', async () => {
     const [first, second] = updates([model(1), 1], [model(3), 2]);
     const { metrics } = await aggregateParameters(strategy, {

@@ -1,0 +1,249 @@
+import type { Metrics, TensorSpec } from '@zk0/core';
+import { acceptUpdates, type AcceptedUpdates } from './accept-updates.ts';
+import { checkParameters, operands, type UpdateGuards } from './check-update.ts';
+import { pairDistances, planCombine } from './combine-updates.ts';
+import type {
+  AggregationInput,
+  AggregationOutput,
+  AggregationResult,
+  ClientUpdate,
+  FitContext,
+  FitPlan,
+  Scalars,
+  Strategy,
+} from './contract.ts';
+import { InlineExecutor, type Executor } from './engine/executor.ts';
+import { isAveraged, type Operand } from './engine/operands.ts';
+import { runPass } from './engine/pass.ts';
+import { createExecutor } from './engine/pool.ts';
+import { AggregationError, UpdateRejectedError } from './errors.ts';
+import { OPTIMIZER_STATE } from './kernels/optimizers.ts';
+import { REPLACE, stepsTaken, type ServerOptimizer } from './optimizers.ts';
+import type { PrivacyMechanism, PrivateRound } from './privacy/mechanism.ts';
+import type { CheckedUpdate, Combination, Rule } from './rules/rule.ts';
+import { scheduled, type ScheduleOptions } from './schedule/schedule.ts';
+
+/** What a strategy is made of. Only the rule is necessary. */
+export interface StrategyParts {
+  readonly name: string;
+  readonly rule: Rule;
+  readonly optimizer?: ServerOptimizer;
+  readonly privacy?: PrivacyMechanism | null;
+  /** FedProx's μ for the clients; 0 by default. */
+  readonly proximalMu?: number;
+  readonly schedule?: ScheduleOptions | null;
+  /** SCAFFOLD: keeps the server's control variate from the clients' `control` tensors. */
+  readonly controlVariates?: boolean;
+  readonly guards?: UpdateGuards;
+  /** Smallest fraction of the asked clients that must have given a usable update; 0 by default. */
+  readonly minCompletionRate?: number;
+}
+
+/** State tensors of SCAFFOLD's server. */
+const CONTROL = 'control';
+
+/** Makes a strategy from parts: the way to one's own (see the README). */
+export function composeStrategy(parts: StrategyParts): Strategy {
+  return new ComposedStrategy(parts);
+}
+
+class ComposedStrategy implements Strategy {
+  readonly name: string;
+  readonly minUpdates: number;
+  readonly guards: UpdateGuards;
+  readonly broadcastState: readonly string[];
+  readonly #parts: StrategyParts;
+  readonly #optimizer: ServerOptimizer;
+
+  constructor(parts: StrategyParts) {
+    this.#parts = parts;
+    this.#optimizer = parts.optimizer ?? REPLACE;
+    this.name = parts.name;
+    this.minUpdates = parts.rule.minUpdates;
+    this.guards = parts.guards ?? {};
+    this.broadcastState = parts.controlVariates === true ? [CONTROL] : [];
+  }
+
+  stateSpecs(parameters: readonly TensorSpec[]): readonly TensorSpec[] {
+    return [...OPTIMIZER_STATE[this.#optimizer.kind], ...this.broadcastState].flatMap((prefix) =>
+      parameters.map(({ name, shape }): TensorSpec => ({ name: `${prefix}/${name}`, dtype: 'F32', shape })),
+    );
+  }
+
+  configureFit(context: FitContext): FitPlan {
+    const { privacy, schedule, proximalMu = 0 } = this.#parts;
+    privacy?.admit(context.scalars, context.clientIds.length);
+    if (schedule !== undefined && schedule !== null) return scheduled(schedule, context, proximalMu);
+    const { clientIds, learningRate } = context;
+    return {
+      clients: new Map(clientIds.map((clientId) => [clientId, { learningRate, proximalMu }])),
+      learningRate,
+      proximalMu,
+      reasons: [],
+    };
+  }
+
+  async aggregate(
+    input: AggregationInput,
+    output: AggregationOutput,
+    { signal, workers = 0 }: { readonly signal?: AbortSignal; readonly workers?: number } = {},
+  ): Promise<AggregationResult> {
+    checkParameters(input.global.specs);
+    this.#checkState(input);
+    const executor = createExecutor(workers);
+    try {
+      const { accepted, excluded } = await acceptUpdates(input, this.#parts.rule, this.guards, executor, signal);
+      this.#checkCounts({ accepted, excluded }, input.failures ?? 0);
+      const distances = (): Promise<(a: number, b: number) => number> => pairDistances(input, accepted, executor, signal);
+      const combination = await this.#parts.rule.combine({ updates: accepted, distances });
+      const norms = accepted.map(({ norm }) => norm);
+      const privateRound = this.#parts.privacy?.round(norms, input.scalars, input.seed, input.round) ?? null;
+      const norm = await this.#write(input, output, accepted, combination, privateRound, executor, signal);
+      if (this.#parts.controlVariates === true) await writeControl(input, output, accepted, executor, signal);
+      return {
+        metrics: {
+          ...meanMetrics(accepted),
+          ...privateRound?.metrics,
+          num_clients: accepted.length,
+          param_update_norm: norm,
+        },
+        scalars: this.#nextScalars(input.scalars, privateRound),
+        excluded: [...excluded, ...(combination.excluded ?? [])],
+      };
+    } finally {
+      await executor.close();
+    }
+  }
+
+  /** Runs the last pass and returns ‖new − old‖. */
+  async #write(
+    input: AggregationInput,
+    output: AggregationOutput,
+    updates: readonly CheckedUpdate[],
+    combination: Combination,
+    privateRound: PrivateRound | null,
+    executor: Executor,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
+    const global = operands(input.global);
+    const prefixes = OPTIMIZER_STATE[this.#optimizer.kind];
+    const stateOperands = (tensor: string): Operand[] =>
+      input.state === null ? [] : prefixes.map((prefix) => ({ source: input.state!, name: `${prefix}/${tensor}`, dtype: 'F32' }));
+    const stateCount = input.state === null ? 0 : prefixes.length;
+    const planned = planCombine(combination, updates, privateRound?.scales ?? null, 1 + stateCount);
+    const sigma = privateRound?.sigma(this.#parts.rule.boundedBy?.(updates.length) ?? NaN) ?? 0;
+    let sumOfSquares = 0;
+    await runPass(
+      {
+        tensors: input.global.specs,
+        kernel: {
+          kind: 'aggregate',
+          stateCount,
+          combine: planned.combine,
+          noise: privateRound === null || sigma === 0 ? null : { sigma, seed: privateRound.seed },
+          optimizer: this.#optimizer.step(stepsTaken(input.scalars) + 1),
+        },
+        operands: ({ name }) => [global(name), ...stateOperands(name), ...planned.operands(name)],
+        results: ({ name, dtype }) => [
+          ...(isAveraged(dtype) ? [{ sink: output.parameters, name, dtype }] : []),
+          ...prefixes.map((prefix) => ({ sink: output.state!, name: `${prefix}/${name}`, dtype: 'F32' as const })),
+        ],
+        reduce: ([nonFinite, squares], { tensor }) => {
+          if (nonFinite! > 0) {
+            throw new AggregationError('NON_FINITE_RESULT', `tensor ${tensor}: ${nonFinite!} new values are not finite`, {
+              hint: 'The server optimiser diverged: lower its learning rate.',
+            });
+          }
+          sumOfSquares += squares!;
+        },
+      },
+      // A function does not travel to worker threads.
+      planned.combine.kind === 'custom' ? new InlineExecutor() : executor,
+      signal,
+    );
+    return Math.sqrt(sumOfSquares);
+  }
+
+  #checkCounts({ accepted, excluded }: AcceptedUpdates, failures: number): void {
+    const { minCompletionRate = 0 } = this.#parts;
+    const failed = failures + excluded.length;
+    const why = excluded.map(({ reason }) => reason).join('; ');
+    if (accepted.length < this.minUpdates || accepted.length === 0) {
+      throw new AggregationError(
+        'TOO_FEW_UPDATES',
+        `${accepted.length} usable updates, ${this.name} needs ${this.minUpdates}${why === '' ? '' : ` (left out: ${why})`}`,
+        { hint: 'Skip the round; ask more clients, or choose a rule that needs fewer.' },
+      );
+    }
+    if (accepted.length / (accepted.length + failed) < minCompletionRate) {
+      throw new AggregationError(
+        'TOO_MANY_FAILURES',
+        `${accepted.length} of ${accepted.length + failed} clients gave a usable update, minCompletionRate is ${minCompletionRate}`,
+        { hint: 'Skip the round and look at why the clients failed.' },
+      );
+    }
+  }
+
+  #checkState({ global, state, scalars }: AggregationInput): void {
+    const expected = this.stateSpecs(global.specs);
+    if (state === null) {
+      if (expected.length > 0 && stepsTaken(scalars) > 0) {
+        throw new AggregationError('STATE_MISMATCH', `round ${stepsTaken(scalars) + 1} of ${this.name} without its state tensors`);
+      }
+      return;
+    }
+    const present = new Map(state.specs.map((spec) => [spec.name, spec]));
+    for (const { name, shape } of expected) {
+      const found = present.get(name);
+      if (found?.dtype !== 'F32' || found.shape.join() !== shape.join()) {
+        throw new AggregationError('STATE_MISMATCH', `state tensor ${name} is missing or of another shape`, {
+          hint: 'The state belongs to another model or another strategy: start the run anew.',
+        });
+      }
+    }
+  }
+
+  #nextScalars(scalars: Scalars, privateRound: PrivateRound | null): Scalars {
+    return { ...scalars, step: stepsTaken(scalars) + 1, ...privateRound?.scalars };
+  }
+}
+
+/** SCAFFOLD's server: `c ← c + (n/N)·mean(Δc_k) = c + Σ Δc_k / N`. */
+async function writeControl(
+  input: AggregationInput,
+  output: AggregationOutput,
+  updates: readonly CheckedUpdate[],
+  executor: Executor,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const population = Math.max(input.population ?? 0, updates.length);
+  const controls = updates.map(({ control }) => operands(control!));
+  const before = (tensor: string): Operand[] =>
+    input.state === null ? [] : [{ source: input.state, name: `${CONTROL}/${tensor}`, dtype: 'F32' }];
+  await runPass(
+    {
+      tensors: input.global.specs,
+      kernel: { kind: 'sum', coefficients: [...(input.state === null ? [] : [1]), ...controls.map(() => 1 / population)] },
+      operands: ({ name }) => [...before(name), ...controls.map((control) => control(name))],
+      results: ({ name }) => [{ sink: output.state!, name: `${CONTROL}/${name}`, dtype: 'F32' }],
+    },
+    executor,
+    signal,
+  );
+}
+
+/** What SCAFFOLD requires of an update. */
+export function requireControl(update: ClientUpdate): void {
+  if (update.control === undefined) {
+    throw new UpdateRejectedError('UPDATE_INCOMPLETE', update.clientId, 'SCAFFOLD needs the change of the control variate');
+  }
+}
+
+/** Example-weighted means of the metrics that every client reported. */
+function meanMetrics(updates: readonly ClientUpdate[]): Metrics {
+  const names = Object.keys(updates[0]?.metrics ?? {}).filter((name) => updates.every(({ metrics }) => Object.hasOwn(metrics, name)));
+  const total = updates.reduce((sum, { numExamples }) => sum + numExamples, 0);
+  return Object.fromEntries(
+    names.map((name) => [name, updates.reduce((sum, { metrics, numExamples }) => sum + metrics[name]! * numExamples, 0) / total]),
+  );
+}
