@@ -1,0 +1,37 @@
+/**
+ * `npm start` and `npm test` on a machine that has git and any Node from 18 on with npm: installs what package-lock.json
+ * says, finds a Node that is new enough (the machine's own, or the one that npm brought), and runs the command.
+ *
+ * Plain JavaScript without dependencies, because it runs before there are any.
+ */
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { runChecks } from './setup/checks.mjs';
+import { installDependencies } from './setup/install.mjs';
+import { findNode, toolEnvironment } from './setup/node.mjs';
+import { forwardSignals, run } from './setup/process.mjs';
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+const [command, ...args] = process.argv.slice(2);
+
+async function main() {
+  forwardSignals();
+  if (command !== 'start' && command !== 'test') throw new Error('usage: node tools/with-setup.mjs start|test [arguments]');
+  await installDependencies(root);
+  const node = findNode(root);
+  const env = toolEnvironment(root, node);
+  if (command === 'test') return runChecks({ root, node, env, args });
+  const flags = ['--disable-warning=ExperimentalWarning', '--conditions=@zk0/source'];
+  return run(node, [...flags, resolve(root, 'apps/server/src/main.ts'), 'simulate', ...args], {
+    // Paths on the command line are relative to where the user is, not to the repository.
+    cwd: process.env['INIT_CWD'] ?? process.cwd(),
+    env,
+  });
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}
