@@ -1,0 +1,97 @@
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { CameraInfo, RgbImage } from '@zk0/core';
+import type { EpisodeVideo } from './dataset-tables.ts';
+import { imageSampleStride, imageStatistics, sampledImageIndices } from './episode-stats.ts';
+import { FIRST_FILE, nextFile, PATHS, VIDEO_FILE_MEGABYTES } from './layout.ts';
+import { VideoFile, type VideoCodec } from './video-file.ts';
+
+/** Red, green and blue, 256 levels each. */
+const LEVELS = 3 * 256;
+
+/** Encodes one camera's frames: many episodes a file, a new file once one has grown large; image statistics beside. */
+export class CameraRecorder {
+  readonly #root: string;
+  readonly #camera: CameraInfo;
+  readonly #fps: number;
+  readonly #codec: VideoCodec;
+  readonly #stride: number;
+  #position = FIRST_FILE;
+  #file: VideoFile | undefined;
+  #episodeStart = 0;
+  /** Pixel counts of each frame of this episode: which frames count is known only when its length is. */
+  #levels: Uint32Array[] = [];
+
+  constructor(root: string, camera: CameraInfo, fps: number, codec: VideoCodec) {
+    this.#root = root;
+    this.#camera = camera;
+    this.#fps = fps;
+    this.#codec = codec;
+    this.#stride = imageSampleStride(camera.width, camera.height);
+  }
+
+  async write(image: RgbImage): Promise<void> {
+    const file = await this.#openFile();
+    this.#levels.push(countLevels(image, this.#stride));
+    await file.write(image);
+  }
+
+  /** Ends the episode; the frames written since the last end are its video. */
+  async endEpisode(): Promise<EpisodeVideo> {
+    const file = await this.#openFile();
+    const position = this.#position;
+    const fromTimestamp = this.#episodeStart / this.#fps;
+    const toTimestamp = file.frameCount / this.#fps;
+    const statistics = this.#statistics();
+    this.#episodeStart = file.frameCount;
+    this.#levels = [];
+    if ((await stat(file.path)).size >= VIDEO_FILE_MEGABYTES * 2 ** 20) this.finish();
+    return { position, fromTimestamp, toTimestamp, statistics };
+  }
+
+  /** Completes the file being written. */
+  finish(): void {
+    this.#file?.close();
+    this.#file = undefined;
+    this.#position = nextFile(this.#position);
+    this.#episodeStart = 0;
+  }
+
+  /** Lets go of the file being written without completing it. */
+  abort(): void {
+    this.#file?.abort();
+    this.#file = undefined;
+  }
+
+  async #openFile(): Promise<VideoFile> {
+    if (this.#file !== undefined) return this.#file;
+    const path = join(this.#root, PATHS.video(this.#camera.key, this.#position));
+    await mkdir(dirname(path), { recursive: true });
+    const { width, height } = this.#camera;
+    this.#file = await VideoFile.create({ path, width, height, fps: this.#fps, codec: this.#codec });
+    return this.#file;
+  }
+
+  #statistics(): EpisodeVideo['statistics'] {
+    const samples = sampledImageIndices(this.#levels.length);
+    const total = new Float64Array(LEVELS);
+    for (const sample of samples) {
+      const levels = this.#levels[sample]!;
+      for (let level = 0; level < LEVELS; level++) total[level]! += levels[level]!;
+    }
+    return imageStatistics(total, samples.length);
+  }
+}
+
+function countLevels({ data, width, height }: RgbImage, stride: number): Uint32Array {
+  const levels = new Uint32Array(LEVELS);
+  for (let y = 0; y < height; y += stride) {
+    for (let x = 0; x < width; x += stride) {
+      const pixel = (y * width + x) * 3;
+      levels[data[pixel]!]!++;
+      levels[256 + data[pixel + 1]!]!++;
+      levels[512 + data[pixel + 2]!]!++;
+    }
+  }
+  return levels;
+}

@@ -1,0 +1,10 @@
+export {
+  createDatasetWriter,
+  type DatasetWriter,
+  type DatasetWriterOptions,
+  type EpisodeFrame,
+  type EpisodeInput,
+  type WrittenDataset,
+} from './dataset-writer.ts';
+export { DatasetWriteError, type DatasetWriteErrorCode } from './errors.ts';
+export type { VideoCodec } from './video-file.ts';
