@@ -162,19 +162,19 @@ class DirectoryBlobStore implements BlobStore {
     if (upload.offset < blob.byteLength) {
       throw new StorageError('UPLOAD_INCOMPLETE', `upload ${blob.hash} has ${upload.offset} of ${blob.byteLength} bytes`);
     }
-    const digest = await upload.digest();
-    if (digest !== blob.hash) {
-      await this.#drop(upload);
-      throw new StorageError('HASH_MISMATCH', `upload ${blob.hash}: the bytes that arrived have hash ${digest}`, {
-        hint: 'Send it again; if it happens again, the sender’s file is damaged.',
-      });
-    }
-    // Two requests may finish at once: the second finds the file renamed and the blob there.
     try {
+      const digest = await upload.digest();
+      if (digest !== blob.hash) {
+        await this.#drop(upload);
+        throw new StorageError('HASH_MISMATCH', `upload ${blob.hash}: the bytes that arrived have hash ${digest}`, {
+          hint: 'Send it again; if it happens again, the sender’s file is damaged.',
+        });
+      }
       await rename(upload.path, this.path(blob.hash));
       this.#storedBytes += blob.byteLength;
       await syncDirectory(this.#blobs);
     } catch (error) {
+      // Of two requests that finish at once, the second finds the partial file gone and the blob there.
       if (!(await this.has(blob.hash))) throw fileError('write', upload.path, error);
     }
     await this.#drop(upload);
