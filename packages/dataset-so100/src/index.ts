@@ -3,6 +3,7 @@
  * LeRobot datasets v2.0, v2.1 and v3.0: rows, video, statistics, partitioning.
  */
 export { DatasetError, type DatasetErrorCode, type DatasetErrorOptions } from './errors.ts';
+export { demoTasks, makeDemoDataset, type DemoAction, type DemoDatasetOptions, type DemoTask } from './demo/index.ts';
 export { formatEpisodeList, parseEpisodeList } from './read/episode-list.ts';
 export {
   LeRobotDataset,
@@ -23,3 +24,14 @@ export {
 } from './partition/partition.ts';
 export { availableVideoBackends, createVideoDecoder, type VideoOptions } from './video/choose-decoder.ts';
 export type { FrameRequest, VideoBackend, VideoDecoder, VideoFrame } from './video/decoder.ts';
+export {
+  createDatasetWriter,
+  DatasetWriteError,
+  type DatasetWriteErrorCode,
+  type DatasetWriter,
+  type DatasetWriterOptions,
+  type EpisodeFrame,
+  type EpisodeInput,
+  type VideoCodec,
+  type WrittenDataset,
+} from './write/index.ts';
