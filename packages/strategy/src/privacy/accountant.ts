@@ -82,7 +82,8 @@ function logMomentFractional(q: number, sigma: number, order: number): number {
       logBinomial + j * Math.log(q) + i * Math.log1p(-q) + (j * j - j) / (2 * sigma ** 2) + Math.log(0.5) + logErfc((z - j) / root);
     if (sign > 0) positive = logAdd(logAdd(positive, below), above);
     else negative = logAdd(logAdd(negative, below), above);
-    if (i > order && Math.max(below, above) < positive - 35) break;
+    // Beyond i = α terms alternate and fall, so what is left out is less than the first term left out.
+    if (i > order && Math.max(below, above) < positive - 28) break;
   }
   return positive + Math.log1p(-Math.exp(negative - positive));
 }

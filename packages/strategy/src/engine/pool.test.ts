@@ -1,0 +1,192 @@
+import { MemoryTensorSink, MemoryTensorSource, Random, type Parameters, type TensorSource } from '@zk0/core';
+import { describe, expect, it } from 'vitest';
+import {
+  aggregateParameters,
+  createStrategy,
+  type AggregationResult,
+  type ParametersInput,
+  type ParametersUpdate,
+  type StrategyConfigInput,
+} from '../index.ts';
+import { WorkerPool } from './pool.ts';
+
+/** A model whose tensors do not end on any boundary: several blocks, odd lengths, a scalar, an empty one. */
+function randomModel(seed: string): Parameters {
+  const random = new Random(seed);
+  const shapes = [[3, 50_001], [4096], [7], [], [0, 5]];
+  return new Map(
+    shapes.map((shape, index) => {
+      const data = random.fillNormal(new Float32Array(shape.reduce((count, size) => count * size, 1)));
+      return [`t${index}`, { shape, data }];
+    }),
+  );
+}
+
+function input(count: number): ParametersInput & { readonly updates: readonly ParametersUpdate[] } {
+  return {
+    global: randomModel('global'),
+    seed: 'pool',
+    updates: Array.from({ length: count }, (_, index) => ({
+      clientId: `client-${index}`,
+      parameters: randomModel(`client ${index}`),
+      numExamples: index + 1,
+      metrics: { loss: 1 + index },
+      control: randomModel(`control ${index}`),
+    })),
+  };
+}
+
+const bytes = (parameters: Parameters | null): Record<string, string> =>
+  Object.fromEntries([...(parameters ?? [])].map(([name, { data }]) => [name, Buffer.from(data.buffer).toString('base64')]));
+
+const CONFIGS: readonly StrategyConfigInput[] = [
+  { name: 'fedavg' },
+  { name: 'fedadam' },
+  { name: 'diloco', inner: { name: 'fedtrimmedavg' } },
+  { name: 'meamed', count: 3 },
+  { name: 'multikrum', malicious: 1, keep: 3 },
+  { name: 'bulyan', malicious: 1 },
+  { name: 'qfedavg', learningRate: 0.1 },
+  { name: 'scaffold' },
+  { name: 'dp-adaptive', noiseMultiplier: 0.5, inner: { name: 'fedmedian' } },
+];
+
+describe('worker threads', () => {
+  it.each(CONFIGS.map((config) => [config.name, config] as const))('%s gives the same bits on 0, 1 and 3, in any order of arrival', async (_name, config) => {
+    const strategy = createStrategy(config);
+    const round = input(7);
+    const here = await aggregateParameters(strategy, round);
+    for (const workers of [1, 3]) {
+      const there = await aggregateParameters(strategy, { ...round, updates: round.updates.toReversed() }, { workers });
+      expect(bytes(there.parameters)).toEqual(bytes(here.parameters));
+      expect(bytes(there.state)).toEqual(bytes(here.state));
+      expect({ ...there, parameters: 0, state: 0 }).toEqual({ ...here, parameters: 0, state: 0 });
+    }
+  });
+
+  it('stop when told to', async () => {
+    const controller = new AbortController();
+    const slow = aggregateParameters(createStrategy({ name: 'fedavg' }), input(3), { workers: 1, signal: controller.signal });
+    controller.abort();
+    await expect(slow).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+
+  it('hand on a kernel’s error and keep working', async () => {
+    const pool = new WorkerPool(1);
+    try {
+      pool.buffer(0, 64);
+      const broken = { tensor: 't', offset: 0, length: 1, operands: [], results: [] };
+      await expect(pool.run(0, { kind: 'inspect' }, broken)).rejects.toThrow(TypeError);
+      const fine = { ...broken, operands: [{ dtype: 'F32' as const, begin: 0, scaleBegin: 0 }] };
+      await expect(pool.run(0, { kind: 'inspect' }, fine)).resolves.toEqual(Float64Array.of(-1, 0));
+    } finally {
+      await pool.close();
+    }
+  });
+});
+
+describe('memory', () => {
+  it('does not grow with the number of clients: no read is larger than its share of a block', async () => {
+    const shape = [600_000];
+    let inFlight = 0;
+    let most = 0;
+    const source = (seed: number): TensorSource => ({
+      specs: [{ name: 'w', dtype: 'F32', shape }],
+      async readBytes(_name, byteOffset, into) {
+        inFlight += into.byteLength;
+        most = Math.max(most, inFlight);
+        await Promise.resolve();
+        new Float32Array(into.buffer, into.byteOffset, into.byteLength / 4).fill(seed + byteOffset / 4e7);
+        inFlight -= into.byteLength;
+      },
+    });
+    const peaks: number[] = [];
+    for (const count of [4, 64]) {
+      most = 0;
+      const global = source(0);
+      const sink = new MemoryTensorSink(global.specs);
+      await createStrategy({ name: 'fedmedian' }).aggregate(
+        {
+          round: 1,
+          global,
+          updates: Array.from({ length: count }, (_, index) => ({
+            clientId: `c${index}`,
+            numExamples: 1,
+            metrics: {},
+            tensors: source(index),
+            inspection: { norm: 1 },
+          })),
+          state: null,
+          scalars: {},
+          seed: 1,
+        },
+        { parameters: sink, state: null },
+      );
+      peaks.push(most);
+    }
+    for (const peak of peaks) expect(peak).toBeLessThanOrEqual(2 * 8 * 1024 * 1024);
+    expect(peaks[1]).toBeLessThan(64 * 600_000 * 4);
+  });
+});
+
+describe('element types', () => {
+  /** Bytes of a bfloat16 model and of the same values as float32. */
+  const bf16 = (value: number): MemoryTensorSource =>
+    new MemoryTensorSource([{ name: 'w', dtype: 'BF16', shape: [2], data: new Uint8Array(Uint16Array.of(value, value).buffer) }]);
+
+  const run = async (global: TensorSource, updates: readonly TensorSource[], config: StrategyConfigInput): Promise<[MemoryTensorSource, AggregationResult]> => {
+    const strategy = createStrategy(config);
+    const sink = new MemoryTensorSink(global.specs);
+    const result = await strategy.aggregate(
+      {
+        round: 1,
+        global,
+        updates: updates.map((tensors, index) => ({ clientId: `c${index}`, numExamples: 1, metrics: {}, tensors })),
+        state: null,
+        scalars: {},
+        seed: 1,
+      },
+      { parameters: sink, state: null },
+    );
+    return [sink.finish(), result];
+  };
+
+  it('pitfall: bfloat16 stays bfloat16, rounded once', async () => {
+    // 1 and 1.0078125 are neighbours: their mean is a tie, and goes to the even one.
+    const [result] = await run(bf16(0), [bf16(0x3f80), bf16(0x3f81)], { name: 'fedavg' });
+    expect(result.specs).toEqual([{ name: 'w', dtype: 'BF16', shape: [2] }]);
+    const bits = new Uint16Array(2);
+    await result.readBytes('w', 0, new Uint8Array(bits.buffer));
+    expect([...bits]).toEqual([0x3f80, 0x3f80]);
+  });
+
+  it('folds block-wise int8 with its scales, and rounds nothing before the end', async () => {
+    const count = 5000;
+    const scales = Float32Array.from({ length: Math.ceil(count / 64) }, (_, index) => 0.01 * (index + 1));
+    const quantised = Int8Array.from({ length: count }, (_, index) => (index % 255) - 127);
+    const int8 = new MemoryTensorSource([
+      { name: 'w', dtype: 'I8', shape: [count], data: new Uint8Array(quantised.buffer) },
+      { name: 'w.int8_scale', dtype: 'F32', shape: [scales.length], data: new Uint8Array(scales.buffer) },
+    ]);
+    const expanded = Float32Array.from(quantised, (value, index) => value * scales[Math.floor(index / 64)]!);
+    const float = MemoryTensorSource.fromParameters(new Map([['w', { shape: [count], data: expanded }]]));
+    const zero = MemoryTensorSource.fromParameters(new Map([['w', { shape: [count], data: new Float32Array(count) }]]));
+    for (const name of ['fedavg', 'fedmedian'] as const) {
+      const [fromInt8] = await run(zero, [int8, float], { name, guards: { acceptedDtypes: ['I8'] } });
+      const [fromFloat] = await run(zero, [float, float], { name });
+      const [a, b] = [new Uint8Array(count * 4), new Uint8Array(count * 4)];
+      await fromInt8.readBytes('w', 0, a);
+      await fromFloat.readBytes('w', 0, b);
+      expect(a).toEqual(b);
+    }
+  });
+
+  it('refuses int8 without scales, and tensors that have no mean', async () => {
+    const data = new Uint8Array(2);
+    const int8 = new MemoryTensorSource([{ name: 'w', dtype: 'I8', shape: [2], data }]);
+    const zero = MemoryTensorSource.fromParameters(new Map([['w', { shape: [2], data: new Float32Array(2) }]]));
+    const [, { excluded }] = await run(zero, [zero, int8], { name: 'fedavg', guards: { acceptedDtypes: ['I8'] } });
+    expect(excluded).toMatchObject([{ clientId: 'c1', code: 'UPDATE_WRONG_DTYPE' }]);
+    await expect(run(int8, [int8], { name: 'fedavg' })).rejects.toMatchObject({ code: 'UNSUPPORTED_TENSOR' });
+  });
+});
