@@ -1,17 +1,15 @@
 /**
  * @module
- * LeRobot datasets v2.0, v2.1 and v3.0: rows, video, statistics, partitioning.
+ * LeRobot datasets v2.0, v2.1 and v3.0 in and out: rows, video, statistics, partitioning, a demo maker.
  */
 export { DatasetError, type DatasetErrorCode, type DatasetErrorOptions } from './errors.ts';
 export { demoTasks, makeDemoDataset, type DemoAction, type DemoDatasetOptions, type DemoTask } from './demo/index.ts';
 export { formatEpisodeList, parseEpisodeList } from './read/episode-list.ts';
-export {
-  LeRobotDataset,
-  type FrameLookup,
-  type LeRobotDatasetParts,
-  type TimestampDrift,
-} from './read/lerobot-dataset.ts';
+export { inspectDataset, type DatasetInspection, type JointSummary } from './inspect/inspect.ts';
+export { LeRobotDataset, type FrameLookup, type LeRobotDatasetParts } from './read/lerobot-dataset.ts';
 export { listEpisodes, openDataset, requireCameras, type EpisodeSummary, type OpenOptions } from './read/open.ts';
+export type { TimestampDrift } from './read/timestamp-drift.ts';
+export type { SourceOptions, SourceProgress } from './read/source.ts';
 export { parseDatasetUri, type DatasetUri } from './read/uri.ts';
 export { mergeMoments, momentsOf, normalizerFrom, safeStd } from './stats/moments.ts';
 export {
@@ -22,6 +20,8 @@ export {
   type PartitionOptions,
   type PartitionScheme,
 } from './partition/partition.ts';
+export type { Finding, FindingCode } from './validate/findings.ts';
+export { validateDataset, type ValidateOptions, type ValidationReport } from './validate/validate.ts';
 export { availableVideoBackends, createVideoDecoder, type VideoOptions } from './video/choose-decoder.ts';
 export type { FrameRequest, VideoBackend, VideoDecoder, VideoFrame } from './video/decoder.ts';
 export {

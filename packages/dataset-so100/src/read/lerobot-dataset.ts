@@ -4,17 +4,10 @@ import type { FormatVersion } from '../format/info.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
 import type { VideoDecoder } from '../video/decoder.ts';
 import type { DatasetRows } from './rows.ts';
+import type { TimestampDrift } from './timestamp-drift.ts';
 
 /** How a row's frame is found in its video. */
 export type FrameLookup = 'position' | 'timestamp';
-
-/** How far the recorded timestamps of a dataset stray from its frame rate, in seconds. */
-export interface TimestampDrift {
-  /** Largest `|timestamp − k / fps|` of any frame k of an episode: what adds up over an episode. */
-  readonly fromGrid: number;
-  /** Largest `|step − 1 / fps|` between neighbouring frames. */
-  readonly step: number;
-}
 
 /** What a {@link LeRobotDataset} is made of. */
 export interface LeRobotDatasetParts {

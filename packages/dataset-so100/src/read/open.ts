@@ -1,16 +1,17 @@
-import type { CameraInfo, FeatureMoments, RobotDatasetInfo } from '@zk0/core';
+import type { CameraInfo, RobotDatasetInfo } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
-import { mergeMoments, momentsOf } from '../stats/moments.ts';
+import { episodeMoments } from '../stats/moments.ts';
 import { createVideoDecoder, type VideoOptions } from '../video/choose-decoder.ts';
 import { contentHash } from './content-hash.ts';
-import { LeRobotDataset, type FrameLookup, type TimestampDrift } from './lerobot-dataset.ts';
-import { chooseEpisodes, readRecording, type Recording } from './recording.ts';
-import { readRows, type DatasetRows } from './rows.ts';
-import { parseDatasetUri } from './uri.ts';
+import { LeRobotDataset, type FrameLookup } from './lerobot-dataset.ts';
+import { chooseEpisodes, readRecording } from './recording.ts';
+import { readRows } from './rows.ts';
+import { locateDataset, type SourceOptions } from './source.ts';
+import { timestampDrift, type TimestampDrift } from './timestamp-drift.ts';
 import { checkVideos } from './videos.ts';
 
 /** How to open a dataset. */
-export interface OpenOptions {
+export interface OpenOptions extends SourceOptions {
   /** Recorded episode numbers to open; default all, or what the address selects. */
   readonly episodes?: readonly number[];
   /** Camera name as recorded → name to give it, e.g. `observation.images.front` → `observation.images.camera1`. */
@@ -24,9 +25,6 @@ export interface OpenOptions {
   /** How far a frame may be from where it is looked for, in seconds; default half a frame. LeRobot's default is 1e-4. */
   readonly tolerance?: number;
   readonly video?: VideoOptions;
-  /** Where demo and hub datasets are kept; default `$ZK0_HOME` or `~/.cache/zk0`. */
-  readonly cacheDirectory?: string;
-  readonly signal?: AbortSignal;
 }
 
 /** One recorded episode as {@link listEpisodes} tells it. */
@@ -44,16 +42,16 @@ export interface EpisodeSummary {
  * @throws DatasetError when anything is wrong with the address or the dataset
  */
 export async function openDataset(uri: string, options: OpenOptions = {}): Promise<LeRobotDataset> {
-  const { root, episodes: selected } = locateDataset(uri);
+  const { root, name, episodes: selected } = await locateDataset(uri, options);
   const recording = await readRecording(root);
   const episodes = chooseEpisodes(recording, options.episodes ?? selected);
   const videos = await checkVideos(recording, episodes, options.signal);
   const rows = await readRows(recording, episodes, options.signal);
-  const { cameras, recordedKeys } = renameCameras(videos.cameras, options.rename ?? {}, recording);
+  const { cameras, recordedKeys } = renameCameras(videos.cameras, options.rename ?? {}, name);
   const { info } = recording;
   const drift = timestampDrift(rows, info.fps);
   const described: RobotDatasetInfo = {
-    name: recording.name,
+    name,
     uri,
     contentHash: contentHash(recording, episodes, rows, videos, cameras),
     robotType: info.robotType,
@@ -90,8 +88,8 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
  *
  * @throws DatasetError when anything is wrong with the address or the metadata
  */
-export async function listEpisodes(uri: string): Promise<readonly EpisodeSummary[]> {
-  const { root, episodes } = locateDataset(uri);
+export async function listEpisodes(uri: string, options: SourceOptions = {}): Promise<readonly EpisodeSummary[]> {
+  const { root, episodes } = await locateDataset(uri, options);
   const recording = await readRecording(root);
   return chooseEpisodes(recording, episodes).map(({ episodeIndex, length, tasks }) => ({ episodeIndex, length, tasks }));
 }
@@ -108,25 +106,17 @@ export function requireCameras(info: RobotDatasetInfo): void {
   });
 }
 
-function locateDataset(uri: string): { root: string; episodes: readonly number[] | null } {
-  const parsed = parseDatasetUri(uri);
-  if (parsed.scheme !== 'local') {
-    throw new DatasetError('DATASET_URI', `${parsed.scheme}: addresses cannot be opened by this version`);
-  }
-  return { root: parsed.path, episodes: parsed.episodes };
-}
-
 function renameCameras(
   cameras: readonly CameraInfo[],
   rename: Readonly<Record<string, string>>,
-  recording: Recording,
+  name: string,
 ): { cameras: readonly CameraInfo[]; recordedKeys: ReadonlyMap<string, string> } {
   const recorded = cameras.map((camera) => camera.key);
   const unknown = Object.keys(rename).find((key) => !recorded.includes(key));
   if (unknown !== undefined) {
     throw new DatasetError(
       'DATASET_CAMERA_UNKNOWN',
-      `Cannot rename "${unknown}": ${recording.name} has the cameras ${recorded.join(', ') || '(none)'}`,
+      `Cannot rename "${unknown}": ${name} has the cameras ${recorded.join(', ') || '(none)'}`,
       { hint: 'Write --rename <recorded name>=<new name>.' },
     );
   }
@@ -134,29 +124,9 @@ function renameCameras(
   const recordedKeys = new Map(renamed.map((camera, i) => [camera.key, recorded[i]!]));
   if (recordedKeys.size !== cameras.length) {
     const names = renamed.map((camera) => camera.key).join(', ');
-    throw new DatasetError('DATASET_CAMERA_UNKNOWN', `Renaming gives two cameras of ${recording.name} one name: ${names}`);
+    throw new DatasetError('DATASET_CAMERA_UNKNOWN', `Renaming gives two cameras of ${name} one name: ${names}`);
   }
   return { cameras: renamed, recordedKeys };
-}
-
-/** Episode by episode, then merged: stays exact over millions of frames. */
-function episodeMoments(values: Float32Array, size: number, offsets: readonly number[]): FeatureMoments {
-  return mergeMoments(
-    offsets.slice(0, -1).map((from, i) => momentsOf(values.subarray(from * size, offsets[i + 1]! * size), size)),
-  );
-}
-
-function timestampDrift({ timestamp, offsets }: DatasetRows, fps: number): TimestampDrift {
-  let fromGrid = 0;
-  let step = 0;
-  for (let episode = 0; episode + 1 < offsets.length; episode++) {
-    const from = offsets[episode]!;
-    for (let frame = from; frame < offsets[episode + 1]!; frame++) {
-      fromGrid = Math.max(fromGrid, Math.abs(timestamp[frame]! - (frame - from) / fps));
-      if (frame > from) step = Math.max(step, Math.abs(timestamp[frame]! - timestamp[frame - 1]! - 1 / fps));
-    }
-  }
-  return { fromGrid, step };
 }
 
 function driftWarning({ fromGrid, step }: TimestampDrift, fps: number): string[] {

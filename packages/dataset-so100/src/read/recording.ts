@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import path from 'node:path';
 import { DatasetError } from '../errors.ts';
 import { readEpisodes, type EpisodeRecord } from '../format/episodes.ts';
 import { parseInfo, type DatasetInfo } from '../format/info.ts';
@@ -10,8 +9,6 @@ import { parsePythonJson, readText } from '../format/text-files.ts';
 /** A dataset's metadata: everything but rows and frames. */
 export interface Recording {
   readonly folder: DatasetFolder;
-  /** Short name for people: the folder's name. */
-  readonly name: string;
   readonly info: DatasetInfo;
   /** Every episode recorded, by number. */
   readonly episodes: readonly EpisodeRecord[];
@@ -41,7 +38,7 @@ export async function readRecording(root: string): Promise<Recording> {
   const info = parseInfo(parsePythonJson(await readText(infoFile), infoFile), infoFile);
   const episodes = await readEpisodes(folder, info);
   const tasks = await readTasks(folder, info);
-  return { folder, name: path.basename(path.resolve(root)), info, episodes, tasks };
+  return { folder, info, episodes, tasks };
 }
 
 /**

@@ -73,7 +73,8 @@ export async function readRows(
   return { ...into!, taskTexts: texts.list, offsets, warnings };
 }
 
-function groupByFile(episodes: readonly EpisodeRecord[]): Map<string, number[]> {
+/** Positions in `episodes`, by the data file that holds their rows. */
+export function groupByFile(episodes: readonly EpisodeRecord[]): Map<string, number[]> {
   const groups = new Map<string, number[]>();
   episodes.forEach(({ dataFile }, member) => {
     const group = groups.get(dataFile);

@@ -7,12 +7,28 @@ import type { Recording } from './recording.ts';
 /** Codecs that LeRobot datasets come in, by the name in the MP4. */
 const CODECS: ReadonlySet<string> = new Set(['av01', 'avc1', 'avc3', 'hvc1', 'hev1', 'mp4v', 'vp09']);
 
+/** A video file that was found complete. */
+export interface VideoFile {
+  /** Where it really is. */
+  readonly path: string;
+  readonly summary: Mp4Summary;
+}
+
+/** What the rows need of a video file. */
+export interface VideoNeed {
+  readonly camera: string;
+  /** Frames it must hold. */
+  readonly frames: number;
+  /** The last episode in it. */
+  readonly episode: number;
+}
+
 /** The video files of the chosen episodes, each proved complete. */
 export interface DatasetVideos {
   /** Cameras with the size that their videos really have. */
   readonly cameras: readonly CameraInfo[];
   /** Path inside the dataset → where it really is, and what it holds. */
-  readonly files: ReadonlyMap<string, { readonly path: string; readonly summary: Mp4Summary }>;
+  readonly files: ReadonlyMap<string, VideoFile>;
   readonly warnings: readonly string[];
 }
 
@@ -31,28 +47,12 @@ export async function checkVideos(
   signal?: AbortSignal,
 ): Promise<DatasetVideos> {
   const cameras = recording.info.cameras.filter((camera) => camera.kind === 'video');
-  const needed = new Map<string, { frames: number; camera: string; episode: number }>();
-  for (const { key } of cameras) {
-    for (const episode of episodes) {
-      const span = episode.videos.get(key)!;
-      const frames = Math.round(span.fromTimestamp * recording.info.fps) + episode.length;
-      if (frames > (needed.get(span.file)?.frames ?? 0)) {
-        needed.set(span.file, { frames, camera: key, episode: episode.episodeIndex });
-      }
-    }
-  }
-  const files = new Map<string, { path: string; summary: Mp4Summary }>();
-  const queue = [...needed];
+  const files = new Map<string, VideoFile>();
+  const queue = [...neededVideos(recording, episodes)];
   const check = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       signal?.throwIfAborted();
-      const [file, { frames, camera, episode }] = next;
-      const path = await recording.folder.resolve(file, {
-        hint: `The video of camera ${camera} was not copied or downloaded: get it, or leave its episodes out.`,
-      });
-      const summary = await readMp4Summary(path);
-      assertPlayable(path, summary, frames, episode);
-      files.set(file, { path, summary });
+      files.set(next[0], await checkVideo(recording, ...next));
     }
   };
   await Promise.all(Array.from({ length: CONCURRENCY }, check));
@@ -79,6 +79,32 @@ export async function checkVideos(
     return actual;
   });
   return { cameras: sized, files, warnings };
+}
+
+/** The video files of the episodes, by path inside the dataset. */
+export function neededVideos(recording: Recording, episodes: readonly EpisodeRecord[]): Map<string, VideoNeed> {
+  const needed = new Map<string, VideoNeed>();
+  for (const { episodeIndex, length, videos } of episodes) {
+    for (const [camera, { file, fromTimestamp }] of videos) {
+      const frames = Math.round(fromTimestamp * recording.info.fps) + length;
+      if (frames > (needed.get(file)?.frames ?? 0)) needed.set(file, { camera, frames, episode: episodeIndex });
+    }
+  }
+  return needed;
+}
+
+/**
+ * Finds one video file and proves, without decoding, that it is complete, of a known codec and long enough.
+ *
+ * @throws DatasetError naming the file
+ */
+export async function checkVideo(recording: Recording, file: string, need: VideoNeed): Promise<VideoFile> {
+  const path = await recording.folder.resolve(file, {
+    hint: `The video of camera ${need.camera} was not copied or downloaded: get it, or leave its episodes out.`,
+  });
+  const summary = await readMp4Summary(path);
+  assertPlayable(path, summary, need.frames, need.episode);
+  return { path, summary };
 }
 
 function assertPlayable(path: string, summary: Mp4Summary, frames: number, episode: number): void {

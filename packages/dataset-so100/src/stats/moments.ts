@@ -51,6 +51,17 @@ export function mergeMoments(list: readonly FeatureMoments[]): FeatureMoments {
   return filled.slice(1).reduce(mergeTwo, first);
 }
 
+/**
+ * Moments of consecutive episodes, taken one by one and merged: exact over millions of rows.
+ *
+ * @param offsets row at which each episode begins, and the number of rows
+ */
+export function episodeMoments(values: Float32Array, size: number, offsets: readonly number[]): FeatureMoments {
+  return mergeMoments(
+    offsets.slice(0, -1).map((from, i) => momentsOf(values.subarray(from * size, offsets[i + 1]! * size), size)),
+  );
+}
+
 function mergeTwo(a: FeatureMoments, b: FeatureMoments): FeatureMoments {
   const count = a.count + b.count;
   const weight = b.count / count;

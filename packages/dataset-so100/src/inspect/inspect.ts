@@ -1,0 +1,109 @@
+import type { FeatureMoments } from '@zk0/core';
+import { DatasetError } from '../errors.ts';
+import type { FormatVersion } from '../format/info.ts';
+import { chooseEpisodes, readRecording } from '../read/recording.ts';
+import { readRows, type DatasetRows } from '../read/rows.ts';
+import { locateDataset, type SourceOptions } from '../read/source.ts';
+import { checkVideo, neededVideos } from '../read/videos.ts';
+import { timestampDrift, type TimestampDrift } from '../read/timestamp-drift.ts';
+import { episodeMoments } from '../stats/moments.ts';
+
+/** One value of a state or action vector. */
+export interface JointSummary {
+  readonly name: string;
+  readonly min: number;
+  readonly max: number;
+  readonly mean: number;
+  readonly std: number;
+}
+
+/** What is in a dataset, for people. */
+export interface DatasetInspection {
+  readonly name: string;
+  readonly uri: string;
+  readonly root: string;
+  readonly version: FormatVersion;
+  readonly robotType: string;
+  readonly fps: number;
+  readonly episodes: number;
+  readonly frames: number;
+  /** Seconds. */
+  readonly duration: number;
+  /** Frames of an episode. */
+  readonly episodeLength: { readonly min: number; readonly median: number; readonly max: number };
+  readonly tasks: readonly { readonly text: string; readonly episodes: number; readonly frames: number }[];
+  /** `codec` is null where no video could be read. */
+  readonly cameras: readonly {
+    readonly key: string;
+    readonly height: number;
+    readonly width: number;
+    readonly codec: string | null;
+  }[];
+  readonly state: readonly JointSummary[];
+  readonly action: readonly JointSummary[];
+  readonly drift: TimestampDrift;
+  /** What is wrong with it or was unusual; `validateDataset` finds more. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * Tells what is in a dataset. Missing or damaged videos are told as problems; damaged rows or metadata are thrown.
+ *
+ * @throws DatasetError
+ */
+export async function inspectDataset(uri: string, options: SourceOptions = {}): Promise<DatasetInspection> {
+  const { root, name, episodes: selected } = await locateDataset(uri, options);
+  const recording = await readRecording(root);
+  const episodes = chooseEpisodes(recording, selected);
+  const rows = await readRows(recording, episodes, options.signal);
+  const { info } = recording;
+  const problems = [...info.warnings, ...rows.warnings];
+  const codecs = new Map<string, string>();
+  for (const [file, need] of neededVideos(recording, episodes)) {
+    try {
+      codecs.set(need.camera, (await checkVideo(recording, file, need)).summary.codec);
+    } catch (error) {
+      if (!(error instanceof DatasetError)) throw error;
+      problems.push(error.message);
+    }
+  }
+  const lengths = episodes.map((episode) => episode.length).sort((a, b) => a - b);
+  return {
+    name,
+    uri,
+    root,
+    version: info.version,
+    robotType: info.robotType,
+    fps: info.fps,
+    episodes: episodes.length,
+    frames: rows.frameCount,
+    duration: rows.frameCount / info.fps,
+    episodeLength: { min: lengths[0]!, median: lengths[lengths.length >> 1]!, max: lengths.at(-1)! },
+    tasks: taskCounts(rows),
+    cameras: info.cameras.map(({ key, height, width }) => ({ key, height, width, codec: codecs.get(key) ?? null })),
+    state: summarise(info.state.names, episodeMoments(rows.state, info.state.names.length, rows.offsets)),
+    action: summarise(info.action.names, episodeMoments(rows.action, info.action.names.length, rows.offsets)),
+    drift: timestampDrift(rows, info.fps),
+    problems,
+  };
+}
+
+function taskCounts(rows: DatasetRows): DatasetInspection['tasks'] {
+  const counts = rows.taskTexts.map((text) => ({ text, episodes: 0, frames: 0 }));
+  for (const task of rows.task) counts[task]!.frames++;
+  for (let episode = 0; episode + 1 < rows.offsets.length; episode++) {
+    const members = new Set(rows.task.subarray(rows.offsets[episode], rows.offsets[episode + 1]));
+    for (const task of members) counts[task]!.episodes++;
+  }
+  return counts;
+}
+
+function summarise(names: readonly string[], moments: FeatureMoments): JointSummary[] {
+  return names.map((name, i) => ({
+    name,
+    min: moments.min[i]!,
+    max: moments.max[i]!,
+    mean: moments.mean[i]!,
+    std: Math.sqrt(moments.m2[i]! / moments.count),
+  }));
+}

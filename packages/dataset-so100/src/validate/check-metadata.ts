@@ -1,0 +1,43 @@
+import { readdir } from 'node:fs/promises';
+import type { EpisodeRecord } from '../format/episodes.ts';
+import type { Recording } from '../read/recording.ts';
+import type { Findings } from './findings.ts';
+
+/** Compares the totals of `info.json` with the episodes listed, and reports what was unusual about the metadata. */
+export function checkCounts({ info, episodes }: Recording, findings: Findings): void {
+  for (const warning of info.warnings) findings.add('info', 'QUIRK', warning);
+  const frames = episodes.reduce((sum, episode) => sum + episode.length, 0);
+  if (info.totalEpisodes !== episodes.length) {
+    findings.add('warning', 'COUNTS', `meta/info.json says ${info.totalEpisodes} episodes; ${episodes.length} are listed.`);
+  }
+  if (info.totalFrames !== frames) {
+    findings.add('warning', 'COUNTS', `meta/info.json says ${info.totalFrames} frames; the episodes have ${frames}.`);
+  }
+  const last = episodes.at(-1)?.episodeIndex ?? -1;
+  if (last !== episodes.length - 1) {
+    findings.add('info', 'EPISODE_GAPS', `${episodes.length} episodes are numbered up to ${last}: some are missing.`);
+  }
+  for (const { episodeIndex, length } of episodes) {
+    if (length === 0) findings.add('error', 'COUNTS', `Episode ${episodeIndex} has no frames.`, { episode: episodeIndex });
+  }
+}
+
+/** Most files looked at in one folder tree. */
+const MAX_FILES = 200_000;
+
+/** Reports data and video files that no episode uses. */
+export async function checkUnusedFiles(
+  { folder }: Recording,
+  episodes: readonly EpisodeRecord[],
+  findings: Findings,
+): Promise<void> {
+  const used = new Set(episodes.flatMap((episode) => [episode.dataFile, ...[...episode.videos.values()].map(({ file }) => file)]));
+  for (const root of ['data', 'videos']) {
+    const entries = await readdir(folder.join(root), { recursive: true }).catch((): string[] => []);
+    for (const entry of entries.slice(0, MAX_FILES)) {
+      const file = `${root}/${entry.replaceAll('\\', '/')}`;
+      if (!/\.(parquet|mp4)$/.test(file) || used.has(file)) continue;
+      findings.add('info', 'UNUSED_FILE', `${file} belongs to no episode.`, { file: folder.join(file) });
+    }
+  }
+}

@@ -1,0 +1,157 @@
+import { createHash } from 'node:crypto';
+import type { EpisodeRecord } from '../format/episodes.ts';
+import { findEpisodeRows } from '../read/episode-rows.ts';
+import { readFrameTable, type FrameTable } from '../read/frame-table.ts';
+import type { Recording } from '../read/recording.ts';
+import { groupByFile } from '../read/rows.ts';
+import { momentsOf } from '../stats/moments.ts';
+import type { FeatureMoments } from '@zk0/core';
+import type { Findings } from './findings.ts';
+
+/** What the rows of a sound episode are, for later checks. */
+export interface EpisodeFacts {
+  readonly episode: EpisodeRecord;
+  readonly state: FeatureMoments;
+  readonly action: FeatureMoments;
+  /** Hex SHA-256 of its states and actions. */
+  readonly hash: string;
+}
+
+/** Reads every data file; reports damage, doubled frames and timestamps. Returns the episodes that can be read. */
+export async function checkRows(
+  recording: Recording,
+  episodes: readonly EpisodeRecord[],
+  findings: Findings,
+  signal?: AbortSignal,
+): Promise<readonly EpisodeFacts[]> {
+  const { info, folder } = recording;
+  const sound: EpisodeFacts[] = [];
+  const absent = new Set<string>();
+  for (const [file, members] of groupByFile(episodes)) {
+    signal?.throwIfAborted();
+    let table: FrameTable;
+    try {
+      table = await readFrameTable(await folder.resolve(file), info.state, info.action);
+    } catch (error) {
+      findings.addError(error);
+      continue;
+    }
+    for (const column of absentColumns(table)) absent.add(column);
+    for (const member of members) {
+      const episode = episodes[member]!;
+      try {
+        const { rows, warning } = findEpisodeRows(table, episode);
+        if (warning !== null) {
+          findings.add('warning', 'DOUBLED_FRAMES', warning, { file: table.path, episode: episode.episodeIndex });
+        }
+        checkTasks(recording, table, rows, episode, findings);
+        checkTimestamps(table, rows, episode, info.fps, findings);
+        sound.push(factsOf(recording, table, rows, episode));
+      } catch (error) {
+        findings.addError(error);
+      }
+    }
+  }
+  for (const column of absent) {
+    findings.add('info', 'QUIRK', `The rows have no column "${column}"; ${SUBSTITUTES[column as keyof typeof SUBSTITUTES]}.`);
+  }
+  return sound;
+}
+
+/** What is read instead of a column that is not there. */
+const SUBSTITUTES = {
+  timestamp: 'the time of a frame is its position divided by the frame rate',
+  frame_index: 'frames are taken in the order of the rows',
+  episode_index: 'every row of a file is taken for its one episode',
+  task_index: "an episode's own list names its task",
+} as const;
+
+function absentColumns(table: FrameTable): (keyof typeof SUBSTITUTES)[] {
+  const { timestamp, frameIndex, episodeIndex, taskIndex } = table;
+  const columns = { timestamp, frame_index: frameIndex, episode_index: episodeIndex, task_index: taskIndex };
+  return (Object.keys(columns) as (keyof typeof SUBSTITUTES)[]).filter((name) => columns[name] === null);
+}
+
+/** Reports episodes with the same states and actions: the same recording twice. */
+export function checkDuplicates(facts: readonly EpisodeFacts[], findings: Findings): void {
+  const seen = new Map<string, number>();
+  for (const { episode, hash } of facts) {
+    const first = seen.get(hash);
+    if (first === undefined) seen.set(hash, episode.episodeIndex);
+    else {
+      const message = `Episode ${episode.episodeIndex} holds the same states and actions as episode ${first}.`;
+      findings.add('warning', 'DUPLICATE_EPISODE', message, { episode: episode.episodeIndex });
+    }
+  }
+}
+
+function factsOf(recording: Recording, table: FrameTable, rows: Int32Array, episode: EpisodeRecord): EpisodeFacts {
+  const pick = (values: Float32Array, size: number): Float32Array => {
+    const picked = new Float32Array(rows.length * size);
+    rows.forEach((row, k) => {
+      picked.set(values.subarray(row * size, (row + 1) * size), k * size);
+    });
+    return picked;
+  };
+  const [stateSize, actionSize] = [recording.info.state.names.length, recording.info.action.names.length];
+  const state = pick(table.state, stateSize);
+  const action = pick(table.action, actionSize);
+  const hash = createHash('sha256').update(new Uint8Array(state.buffer)).update(new Uint8Array(action.buffer));
+  return {
+    episode,
+    state: momentsOf(state, stateSize),
+    action: momentsOf(action, actionSize),
+    hash: hash.digest('hex'),
+  };
+}
+
+function checkTasks(
+  { tasks }: Recording,
+  table: FrameTable,
+  rows: Int32Array,
+  { episodeIndex, tasks: listed }: EpisodeRecord,
+  findings: Findings,
+): void {
+  const where = { file: table.path, episode: episodeIndex };
+  const column = table.taskIndex;
+  if (column === null || tasks.size === 0) {
+    if (listed.length === 0) findings.add('error', 'DATASET_METADATA', `Episode ${episodeIndex} has no task.`, where);
+    return;
+  }
+  const bad = rows.find((row) => !tasks.has(column[row]!));
+  if (bad === undefined) return;
+  const message = `${table.path} row ${bad} has task_index ${column[bad]!}, which meta/tasks does not list.`;
+  findings.add('error', 'DATASET_METADATA', message, { ...where, row: bad });
+}
+
+function checkTimestamps(
+  { timestamp, path }: FrameTable,
+  rows: Int32Array,
+  { episodeIndex }: EpisodeRecord,
+  fps: number,
+  findings: Findings,
+): void {
+  if (timestamp === null) return;
+  let drift = 0;
+  let step = 0;
+  let backwards: number | null = null;
+  for (let k = 0; k < rows.length; k++) {
+    const now = timestamp[rows[k]!]!;
+    drift = Math.max(drift, Math.abs(now - k / fps));
+    if (k === 0) continue;
+    const difference = now - timestamp[rows[k - 1]!]!;
+    step = Math.max(step, Math.abs(difference - 1 / fps));
+    if (difference <= 0) backwards ??= rows[k]!;
+  }
+  const where = { file: path, episode: episodeIndex };
+  if (backwards !== null) {
+    const message = `${path} row ${backwards}: time does not advance in episode ${episodeIndex}.`;
+    findings.add('warning', 'TIMESTAMPS', message, { ...where, row: backwards });
+  }
+  if (drift > 1e-3) {
+    const message =
+      `Episode ${episodeIndex}: timestamps stray from ${fps} fps by up to ${(step * 1000).toFixed(0)} ms a step, ` +
+      `${drift.toFixed(3)} s (${(drift * fps).toFixed(1)} frames) in all; frames are read by position.`;
+    findings.add('info', 'TIMESTAMPS', message, where);
+  }
+}

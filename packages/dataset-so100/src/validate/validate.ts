@@ -1,0 +1,76 @@
+import { chooseEpisodes, readRecording, type Recording } from '../read/recording.ts';
+import { locateDataset, type SourceOptions } from '../read/source.ts';
+import type { EpisodeRecord } from '../format/episodes.ts';
+import { createVideoDecoder, type VideoOptions } from '../video/choose-decoder.ts';
+import { checkImages } from './check-images.ts';
+import { checkCounts, checkUnusedFiles } from './check-metadata.ts';
+import { checkDuplicates, checkRows } from './check-rows.ts';
+import { checkStatistics } from './check-statistics.ts';
+import { checkVideoFiles } from './check-videos.ts';
+import { Findings, type Finding } from './findings.ts';
+
+/** How thoroughly to check. */
+export interface ValidateOptions extends SourceOptions {
+  /** Frames decoded of every episode and camera, evenly spread; default 5, `Infinity` for all, 0 for none. */
+  readonly samples?: number;
+  readonly video?: VideoOptions;
+}
+
+/** What a check of a dataset found. */
+export interface ValidationReport {
+  readonly uri: string;
+  /** Whether the dataset can be used as it is: there is no finding of severity `error`. */
+  readonly ok: boolean;
+  readonly findings: readonly Finding[];
+  /** How much was looked at. */
+  readonly checked: {
+    readonly episodes: number;
+    readonly frames: number;
+    readonly videoFiles: number;
+    readonly imagesDecoded: number;
+  };
+}
+
+/**
+ * Checks a dataset: structure, counts, rows, timestamps, tasks, statistics, videos against rows, images. Reads
+ * everything and changes nothing. Goes on after an error, so that one report lists them all.
+ *
+ * @throws DatasetError only for an address that cannot be understood; damage is reported, not thrown
+ */
+export async function validateDataset(uri: string, options: ValidateOptions = {}): Promise<ValidationReport> {
+  const { root, episodes: selected } = await locateDataset(uri, options);
+  const findings = new Findings();
+  const checked = { episodes: 0, frames: 0, videoFiles: 0, imagesDecoded: 0 };
+  let recording: Recording;
+  let episodes: readonly EpisodeRecord[];
+  try {
+    recording = await readRecording(root);
+    checkCounts(recording, findings);
+    episodes = chooseEpisodes(recording, selected);
+  } catch (error) {
+    findings.addError(error);
+    return { uri, ok: false, findings: findings.list, checked };
+  }
+  const { signal, samples = 5 } = options;
+  const facts = await checkRows(recording, episodes, findings, signal);
+  checked.episodes = facts.length;
+  checked.frames = facts.reduce((sum, { episode }) => sum + episode.length, 0);
+  checkDuplicates(facts, findings);
+  try {
+    await checkStatistics(recording, facts, findings);
+  } catch (error) {
+    findings.addError(error);
+  }
+  const videos = await checkVideoFiles(recording, episodes, findings, signal);
+  checked.videoFiles = videos.size;
+  await checkUnusedFiles(recording, recording.episodes, findings);
+  if (videos.size > 0 && samples > 0) {
+    const decoder = await createVideoDecoder(options.video);
+    try {
+      checked.imagesDecoded = await checkImages(recording, episodes, videos, decoder, samples, findings, signal);
+    } finally {
+      await decoder.close();
+    }
+  }
+  return { uri, ok: !findings.hasErrors, findings: findings.list, checked };
+}
