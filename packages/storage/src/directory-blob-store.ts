@@ -97,20 +97,26 @@ class DirectoryBlobStore implements BlobStore {
 
   async openRead(hash: string, range?: ByteRange): Promise<Readable> {
     const path = this.path(hash);
-    const size = await this.#sizeOrThrow(hash);
-    const { start, end } = range ?? { start: 0, end: size };
-    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || start > end || end > size) {
-      throw new StorageError('BLOB_RANGE', `blob ${hash}: bytes ${start}…${end} of ${size}`);
-    }
     const handle = await open(path, 'r').catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+        throw new StorageError('BLOB_NOT_FOUND', `no blob ${hash} in the store`);
+      }
       throw fileError('read', path, error);
     });
-    // A read stream's `end` is inclusive: an empty range cannot be said to it.
-    if (start === end) {
+    try {
+      const { size } = await handle.stat();
+      const { start, end } = range ?? { start: 0, end: size };
+      if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || start > end || end > size) {
+        throw new StorageError('BLOB_RANGE', `blob ${hash}: bytes ${start}…${end} of ${size}`);
+      }
+      // A read stream's `end` is inclusive: an empty range cannot be said to it.
+      if (start < end) return createReadStream(path, { fd: handle, start, end: end - 1, highWaterMark: CHUNK_BYTES });
+    } catch (error) {
       await handle.close();
-      return Readable.from([], { objectMode: false });
+      throw error;
     }
-    return createReadStream(path, { fd: handle, start, end: end - 1, highWaterMark: CHUNK_BYTES });
+    await handle.close();
+    return Readable.from([], { objectMode: false });
   }
 
   async put(bytes: Uint8Array): Promise<BlobReference> {
@@ -205,12 +211,6 @@ class DirectoryBlobStore implements BlobStore {
     const now = new Date();
     await utimes(this.path(hash), now, now).catch(() => undefined);
     return true;
-  }
-
-  async #sizeOrThrow(hash: string): Promise<number> {
-    const size = await this.size(hash);
-    if (size === null) throw new StorageError('BLOB_NOT_FOUND', `no blob ${hash} in the store`);
-    return size;
   }
 
   /** The upload of this blob: in memory, on disk, or new. Loaded once, however many ask at the same time. */

@@ -2,7 +2,10 @@ import { createHash, type Hash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 import type { BlobReference } from '@zk0/core';
 import { fileError, StorageError } from './errors.ts';
-import { CHUNK_BYTES, readChunks, writeFully } from './io.ts';
+import { readChunks, writeFully } from './io.ts';
+
+/** What waits in memory to be written, and is sent again when a newer request takes over: large for a disk, small to lose. */
+const GATHER_BYTES = 1 << 18;
 
 /**
  * A blob that is arriving: a partial file and the hash of what it holds. The file outlives the process; the hash is made
@@ -112,7 +115,7 @@ export class Upload {
  * before the source failed is handed on before its error is.
  */
 async function* gathered(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const buffer = new Uint8Array(CHUNK_BYTES);
+  const buffer = new Uint8Array(GATHER_BYTES);
   let filled = 0;
   let failure: { readonly error: unknown } | undefined;
   try {

@@ -117,7 +117,7 @@ export async function createTransportServer(options: TransportServerOptions): Pr
   }
   const address = app.server.address() as AddressInfo;
   const url = `${tls === undefined ? 'http' : 'https'}://${urlHost(host)}:${address.port}`;
-  log.info(`listening on ${url}`);
+  log.debug(`listening on ${url}`);
   if (tls === undefined && !loopback) log.warn('plain HTTP beyond this machine: anyone on the way can read and change everything');
 
   let closed: Promise<void> | undefined;

@@ -1,0 +1,331 @@
+import { readdir, writeFile } from 'node:fs/promises';
+import { createServer, type ServerResponse } from 'node:http';
+import { type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { CancelledError } from '@zk0/core';
+import { openBlobStore } from '@zk0/storage';
+import fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import { type ConnectionState, createTransportServer } from '../src/index.ts';
+import { choppingProxy, type Cut } from './chopping-proxy.ts';
+import { randomBytes, Scope, sha256, TestHandler, until } from './harness.ts';
+
+const scope = new Scope();
+afterEach(() => scope.dispose());
+
+const SIZE = 4 << 20;
+/** What a cut may lose: bytes in sockets, and what the receiver had not written yet. */
+const UNDER_WAY = 600_000;
+
+async function proxy(target: string, cuts: readonly Cut[] = []): Promise<Awaited<ReturnType<typeof choppingProxy>>> {
+  const made = await choppingProxy(target, cuts);
+  scope.defer(() => made.close());
+  return made;
+}
+
+describe('a transfer over a bad line', () => {
+  it('goes on where it was cut, down', async () => {
+    const { server, blobs } = await scope.server();
+    const { hash } = await blobs.put(randomBytes(SIZE));
+    const line = await proxy(server.url, [{ down: 1_500_000 }, { down: 1_500_000 }]);
+    const local = await scope.store();
+    await scope.client(line.url).download(hash, SIZE, local);
+    expect(await local.has(hash)).toBe(true);
+    expect(line.connections).toBe(3);
+    expect(line.bytesDown).toBeLessThan(SIZE + 2 * UNDER_WAY);
+  });
+
+  it('goes on where it was cut, up', async () => {
+    const { server, blobs } = await scope.server();
+    const local = await scope.store();
+    const { hash } = await local.put(randomBytes(SIZE));
+    const line = await proxy(server.url, [{ up: 1_500_000 }, { up: 1_500_000 }]);
+    // A pause as in earnest: the server has read what had arrived before it is asked where it stands.
+    const client = scope.client(line.url, { retry: { sleep: () => new Promise((resolve) => setTimeout(resolve, 150)) } });
+    await client.upload(hash, local);
+    expect(await blobs.has(hash)).toBe(true);
+    expect(line.bytesUp).toBeLessThan(SIZE + 2 * UNDER_WAY);
+  });
+
+  it('arrives whole for any cuts, in both directions', async () => {
+    const { server, blobs } = await scope.server();
+    const local = await scope.store();
+    let seed = 0;
+    const cut = fc.oneof(
+      fc.nat({ max: 400_000 }).map((up): Cut => ({ up })),
+      fc.nat({ max: 400_000 }).map((down): Cut => ({ down })),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(cut, { maxLength: 8 }), fc.integer({ min: 1, max: 300_000 }), async (cuts, size) => {
+        const line = await choppingProxy(server.url, cuts);
+        const client = scope.client(line.url, { retry: { firstContactMs: Infinity } });
+        try {
+          const bytes = randomBytes(size, ++seed);
+          const { hash } = await local.put(bytes);
+          await client.upload(hash, local);
+          const back = await scope.store();
+          await client.download(hash, size, back);
+          expect(await blobs.size(hash)).toBe(size);
+          expect(sha256(await readAll(back.openRead(hash)))).toBe(hash);
+        } finally {
+          await client.close();
+          await line.close();
+        }
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it('survives a restart of the server in the middle', async () => {
+    const directory = await scope.directory();
+    const handler = new TestHandler();
+    const start = async (port: number): Promise<Awaited<ReturnType<typeof createTransportServer>>> =>
+      createTransportServer({ host: '127.0.0.1', port, handler, blobs: await openBlobStore(directory) });
+    const first = await start(0);
+    const local = await scope.store();
+    const { hash } = await local.put(randomBytes(SIZE));
+    const line = await proxy(first.url, [{ up: 1_500_000 }]);
+    let restarted: Promise<void> | undefined;
+    const client = scope.client(line.url, {
+      retry: { sleep: () => new Promise((resolve) => setTimeout(resolve, 5)), firstContactMs: Infinity },
+      onConnectionState: ({ state }) => {
+        if (state !== 'retrying') return;
+        restarted ??= (async () => {
+          await first.close();
+          const second = await start(first.port);
+          scope.defer(() => second.close());
+        })();
+      },
+    });
+    await client.upload(hash, local);
+    expect(restarted).toBeDefined();
+    await restarted;
+    expect(await readdir(join(directory, 'sha256'))).toEqual([hash]);
+    expect(client.bytesUp).toBeLessThan(2 * SIZE);
+  });
+
+  it('fails on silence, not on slowness, and goes on when the line wakes', async () => {
+    const { server, blobs } = await scope.server();
+    const { hash } = await blobs.put(randomBytes(SIZE));
+    const line = await proxy(server.url, [{}]);
+    line.stall = true;
+    const states: ConnectionState[] = [];
+    const client = scope.client(line.url, {
+      noProgressMs: 150,
+      retry: { firstContactMs: 60_000 },
+      onConnectionState: (state) => {
+        states.push(state);
+        line.stall = false;
+      },
+    });
+    const local = await scope.store();
+    await client.download(hash, SIZE, local);
+    expect(states[0]).toMatchObject({ state: 'retrying', error: { code: 'NO_PROGRESS' } });
+    expect(states.at(-1)).toEqual({ state: 'connected' });
+  });
+
+  it('notices that nobody takes what it sends', async () => {
+    const local = await scope.store();
+    const { hash } = await local.put(randomBytes(16 << 20));
+    const deaf = createServer((request, reply) => {
+      if (request.method === 'POST') {
+        reply.writeHead(204, { 'upload-offset': '0', 'upload-complete': '?0' }).end();
+      }
+      // The body of the PATCH is never read.
+    });
+    await new Promise<void>((resolve) => deaf.listen(0, '127.0.0.1', resolve));
+    scope.defer(() => new Promise((resolve) => { deaf.closeAllConnections(); deaf.close(resolve); }));
+    const abort = new AbortController();
+    const codes: string[] = [];
+    const client = scope.client(`http://127.0.0.1:${(deaf.address() as AddressInfo).port}`, {
+      noProgressMs: 150,
+      onConnectionState: (state) => {
+        if (state.state !== 'retrying') return;
+        codes.push(state.error.code);
+        abort.abort();
+      },
+    });
+    await expect(client.upload(hash, local, { signal: abort.signal })).rejects.toThrow(CancelledError);
+    expect(codes).toEqual(['NO_PROGRESS']);
+  });
+
+  it('does not mind a slow reader: memory stays flat and nothing is lost', async () => {
+    const { server, blobs } = await scope.server();
+    const { hash } = await blobs.put(randomBytes(SIZE));
+    const local = await scope.store();
+    const slow = {
+      ...bind(local),
+      append: (blob: Parameters<typeof local.append>[0], offset: number, chunks: AsyncIterable<Uint8Array>) =>
+        local.append(blob, offset, (async function* () {
+          for await (const chunk of chunks) {
+            await new Promise((resolve) => setTimeout(resolve, 1));
+            yield chunk;
+          }
+        })()),
+    };
+    await scope.client(server.url).download(hash, SIZE, slow);
+    expect(await local.has(hash)).toBe(true);
+  });
+
+  it('stops when its signal aborts, and goes on from there next time', async () => {
+    const { server, blobs } = await scope.server();
+    const { hash } = await blobs.put(randomBytes(SIZE));
+    const local = await scope.store();
+    const client = scope.client(server.url);
+    const abort = new AbortController();
+    await expect(
+      client.download(hash, SIZE, local, { signal: abort.signal, onProgress: (bytes) => { if (bytes > 2_000_000) abort.abort(); } }),
+    ).rejects.toThrow(CancelledError);
+    const before = client.bytesDown;
+    let first = -1;
+    await client.download(hash, SIZE, local, { onProgress: (bytes) => { if (first < 0) first = bytes; } });
+    expect(first).toBeGreaterThan(1_000_000);
+    expect(client.bytesDown - before).toBe(SIZE - first);
+  });
+});
+
+describe('bytes that are not what they are called', () => {
+  it('are refused when they come down', async () => {
+    const { server, blobs } = await scope.server();
+    const { hash } = await blobs.put(randomBytes(10_000, 1));
+    await writeFile(blobs.path(hash), randomBytes(10_000, 2));
+    const local = await scope.store();
+    await expect(scope.client(server.url).download(hash, 10_000, local)).rejects.toMatchObject({ code: 'HASH_MISMATCH' });
+    expect(await local.has(hash)).toBe(false);
+  });
+
+  it('are refused when they come up', async () => {
+    const { server, blobs } = await scope.server();
+    const local = await scope.store();
+    const { hash } = await local.put(randomBytes(10_000, 1));
+    await writeFile(local.path(hash), randomBytes(10_000, 2));
+    await expect(scope.client(server.url).upload(hash, local)).rejects.toMatchObject({ code: 'HASH_MISMATCH' });
+    expect(await blobs.has(hash)).toBe(false);
+  });
+
+  it('are mended when they were damaged on the way', async () => {
+    const directory = await scope.directory();
+    const { server, blobs } = await scope.server();
+    const bytes = randomBytes(10_000);
+    const { hash } = await blobs.put(bytes);
+    const before = await openBlobStore(directory);
+    await before.append({ hash, byteLength: 10_000 }, 0, (async function* () {
+      await Promise.resolve();
+      yield randomBytes(5000, 9);
+    })());
+    const local = await openBlobStore(directory);
+    await scope.client(server.url).download(hash, 10_000, local);
+    expect(sha256(await readAll(local.openRead(hash)))).toBe(hash);
+  });
+
+  it('of another size than the task said are refused', async () => {
+    const { server, blobs } = await scope.server();
+    const { hash } = await blobs.put(randomBytes(10_000));
+    await expect(scope.client(server.url).download(hash, 9_999, await scope.store())).rejects.toMatchObject({ code: 'HASH_MISMATCH' });
+  });
+
+  it('that nobody has are refused at once', async () => {
+    const { server } = await scope.server();
+    const client = scope.client(server.url);
+    await expect(client.download('0'.repeat(64), 5, await scope.store())).rejects.toMatchObject({ code: 'BLOB_NOT_FOUND' });
+    await expect(client.upload('0'.repeat(64), await scope.store())).rejects.toMatchObject({ code: 'BLOB_NOT_FOUND' });
+  });
+});
+
+describe('retries', () => {
+  /** A server that answers with what it is told, one reply a request, then for ever with the last. */
+  async function scripted(...replies: ((reply: ServerResponse) => void)[]): Promise<{ url: string; requests: () => number }> {
+    let requests = 0;
+    const server = createServer((request, reply) => {
+      const answer = replies[Math.min(requests++, replies.length - 1)]!;
+      request.resume().on('end', () => { answer(reply); });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    scope.defer(() => new Promise((resolve) => { server.closeAllConnections(); server.close(resolve); }));
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests: () => requests };
+  }
+  const complete = (reply: ServerResponse): void => {
+    reply.writeHead(204, { 'upload-offset': '3', 'upload-complete': '?1' }).end();
+  };
+
+  it.each([429, 500, 502, 503, 507])('come after %i, no sooner than the server asks', async (status) => {
+    const { url, requests } = await scripted((reply) => reply.writeHead(status, { 'retry-after': '7' }).end('busy'), complete);
+    const slept: number[] = [];
+    const client = scope.client(url, { retry: { sleep: (ms) => { slept.push(ms); return Promise.resolve(); } } });
+    const local = await scope.store();
+    const { hash } = await local.put(Uint8Array.of(1, 2, 3));
+    await client.upload(hash, local);
+    expect(requests()).toBe(2);
+    expect(slept).toEqual([7000]);
+  });
+
+  it.each([400, 401, 403, 404, 413, 418])('never come after %i', async (status) => {
+    const { url, requests } = await scripted((reply) => reply.writeHead(status).end('no'));
+    const local = await scope.store();
+    const { hash } = await local.put(Uint8Array.of(1));
+    await expect(scope.client(url).upload(hash, local)).rejects.toMatchObject({ code: `HTTP_${status}`, status });
+    expect(requests()).toBe(1);
+  });
+
+  it('wait longer each time, with full jitter, up to the bound', async () => {
+    const { url } = await scripted(...Array.from({ length: 8 }, () => (reply: ServerResponse) => reply.writeHead(500).end()), complete);
+    const slept: number[] = [];
+    const client = scope.client(url, {
+      retry: { initialMs: 1000, maxMs: 20_000, random: () => 0.5, sleep: (ms) => { slept.push(ms); return Promise.resolve(); } },
+    });
+    const local = await scope.store();
+    const { hash } = await local.put(Uint8Array.of(1, 2, 3));
+    await client.upload(hash, local);
+    expect(slept).toEqual([500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000]);
+  });
+
+  it('end soon when the server has never answered, and say what to do', async () => {
+    const { server } = await scope.server();
+    await server.close();
+    const client = scope.client(server.url, { retry: { initialMs: 20, firstContactMs: 60 } });
+    await expect(client.join({ name: '', agent: '', profile: {} })).rejects.toMatchObject({
+      code: 'CONNECTION_REFUSED',
+      hint: expect.stringContaining('Start the server') as string,
+    });
+  });
+
+  it('never end once the server has answered, until it is back', async () => {
+    const handler = new TestHandler();
+    const blobs = await scope.store();
+    const first = await createTransportServer({ host: '127.0.0.1', port: 0, handler, blobs });
+    const failures: string[] = [];
+    const client = scope.client(first.url, {
+      retry: { firstContactMs: 0 },
+      onConnectionState: (state) => { if (state.state === 'retrying') failures.push(state.error.code); },
+    });
+    await client.join({ name: '', agent: '', profile: {} });
+    const abort = new AbortController();
+    const waiting = client.poll(abort.signal);
+    await until(() => handler.waiting === 1);
+    await first.close();
+    await until(() => failures.length > 20, 'many failed attempts');
+    const second = await createTransportServer({ host: '127.0.0.1', port: first.port, handler, blobs });
+    scope.defer(() => second.close());
+    await until(() => handler.waiting === 1, 'a poll at the new server');
+    expect(failures).toContain('CONNECTION_REFUSED');
+    abort.abort();
+    expect(await waiting).toBeNull();
+  });
+});
+
+async function readAll(stream: Promise<AsyncIterable<Uint8Array>>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of await stream) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+function bind<T extends object>(target: T): T {
+  return new Proxy(target, {
+    ownKeys: () => Reflect.ownKeys(Object.getPrototypeOf(target) as object).filter((key) => key !== 'constructor'),
+    getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }),
+    get: (object, key) => {
+      const value: unknown = Reflect.get(object, key);
+      return typeof value === 'function' ? (value.bind(object) as unknown) : value;
+    },
+  });
+}
