@@ -1,4 +1,8 @@
 import { defineConfig } from 'tsup';
 import { shared } from '../../tsup.shared.ts';
 
-export default defineConfig(shared);
+export default defineConfig({
+  ...shared,
+  // Threads are started from files of their own, beside the entry.
+  entry: { index: 'src/index.ts', 'session-worker': 'src/session/session-worker.ts' },
+});

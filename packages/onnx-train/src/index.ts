@@ -13,6 +13,7 @@ export * as nn from './ops/nn.ts';
 export type { AttentionOptions } from './ops/nn.ts';
 export type { LoopResult, LoopScope, LoopStep, Operand } from './ops/index.ts';
 export { listDevices, type Device, type DeviceInfo } from './session/devices.ts';
+export { resolveDevice, type DeviceChoice } from './session/resolve-device.ts';
 export { createSession, type RunOptions, type Session, type SessionOptions } from './session/session.ts';
 export {
   boolTensor,

@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { listSupportedBackends } from 'onnxruntime-node';
 import { SessionError } from '../errors.ts';
 
@@ -9,15 +12,30 @@ const DEVICES: readonly string[] = ['cpu', 'webgpu', 'cuda', 'tensorrt', 'dml', 
 /** A device this build of onnxruntime knows. */
 export interface DeviceInfo {
   readonly device: Device;
-  /** Its library came with the npm package; otherwise it must have been fetched first. */
-  readonly bundled: boolean;
+  /** Whether the provider's library is installed: bundled with the package, or fetched. */
+  readonly installed: boolean;
 }
 
-/** The devices this build of onnxruntime knows. Whether the machine has one is known only once a session is made on it. */
+/**
+ * The devices this build of onnxruntime knows. Whether the machine has such hardware is known only once a session is
+ * made on it.
+ */
 export function listDevices(): DeviceInfo[] {
   return listSupportedBackends()
     .filter(({ name }) => DEVICES.includes(name))
-    .map(({ name, bundled }) => ({ device: name as Device, bundled }));
+    .map(({ name, bundled }) => ({ device: name as Device, installed: bundled || hasLibrary(name) }));
+}
+
+/** Providers that are not bundled are libraries of their own beside onnxruntime's. */
+function hasLibrary(device: string): boolean {
+  const folder = join(
+    dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json')),
+    'bin/napi-v6',
+    process.platform,
+    process.arch,
+  );
+  const file = process.platform === 'win32' ? `onnxruntime_providers_${device}.dll` : `libonnxruntime_providers_${device}.so`;
+  return existsSync(join(folder, file));
 }
 
 /** What to do when a device cannot be used. */
@@ -40,13 +58,14 @@ export function deviceHint(device: Device): string {
   }
 }
 
-/** Fails fast when this build of onnxruntime does not know a device. */
-export function requireKnown(device: Device): void {
-  const known = listDevices().map((info) => info.device);
-  if (known.includes(device)) return;
-  throw new SessionError(
-    'DEVICE_UNAVAILABLE',
-    `device ${device} is not in this build of onnxruntime (${process.platform}-${process.arch} has ${known.join(', ')})`,
-    { hint: deviceHint(device) },
-  );
+/** Fails fast when a device is not in this build of onnxruntime, or its library is not installed. */
+export function requireDevice(device: Device): void {
+  const known = listDevices();
+  const info = known.find((candidate) => candidate.device === device);
+  if (info?.installed === true) return;
+  const reason =
+    info === undefined
+      ? `is not in this build of onnxruntime (${process.platform}-${process.arch} has ${known.map((k) => k.device).join(', ')})`
+      : 'needs a library that is not installed';
+  throw new SessionError('DEVICE_UNAVAILABLE', `device ${device} ${reason}`, { hint: deviceHint(device) });
 }

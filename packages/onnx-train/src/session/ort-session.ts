@@ -1,6 +1,8 @@
 import { errorMessage } from '@zk0/core';
 import * as ort from 'onnxruntime-node';
 import { SessionError } from '../errors.ts';
+import type { DataType } from '../graph/data-type.ts';
+import type { ValueType } from '../graph/value.ts';
 import { deviceHint, type Device } from './devices.ts';
 import { ARRAY_TYPES, type Tensor, type TensorType } from './tensor.ts';
 
@@ -16,10 +18,14 @@ export interface OrtSessionOptions {
 
 /** onnxruntime's session behind this package's tensors and errors. Blocks its thread while it runs. */
 export class OrtSession {
+  readonly inputs: ReadonlyMap<string, ValueType>;
+  readonly outputs: ReadonlyMap<string, ValueType>;
   readonly #session: ort.InferenceSession;
 
   private constructor(session: ort.InferenceSession) {
     this.#session = session;
+    this.inputs = describe(session.inputMetadata);
+    this.outputs = describe(session.outputMetadata);
   }
 
   static async create(model: string | Uint8Array, options: OrtSessionOptions): Promise<OrtSession> {
@@ -59,7 +65,7 @@ export class OrtSession {
   /**
    * Runs the model.
    *
-   * @param into outputs whose memory is given; the others get new memory.
+   * @param into outputs whose memory is given; the others get new memory and are returned.
    */
   async run(
     feeds: Readonly<Record<string, Tensor>>,
@@ -72,7 +78,8 @@ export class OrtSession {
     );
     try {
       const results = await this.#session.run(inputs, fetches);
-      return Object.fromEntries(outputs.map((name) => [name, into[name] ?? fromOrt(results[name]!)]));
+      const fresh = outputs.filter((name) => !Object.hasOwn(into, name));
+      return Object.fromEntries(fresh.map((name) => [name, fromOrt(results[name]!)]));
     } catch (error) {
       throw new SessionError('RUN_FAILED', `the run failed: ${errorMessage(error)}`, { cause: error });
     }
@@ -83,19 +90,29 @@ export class OrtSession {
   }
 }
 
+/** Types of inputs or outputs; a size that the model leaves open is −1. */
+function describe(metadata: readonly ort.InferenceSession.ValueMetadata[]): Map<string, ValueType> {
+  return new Map(
+    metadata.map((value) => {
+      if (!value.isTensor) throw new SessionError('MODEL_REJECTED', `${value.name} is not a tensor`);
+      const shape = value.shape.map((size) => (typeof size === 'number' ? size : -1));
+      return [value.name, { dtype: value.type as DataType, shape }];
+    }),
+  );
+}
+
 /** Words with which onnxruntime says that a provider is missing rather than that the model is wrong. */
 function isDeviceFailure(message: string): boolean {
   return /not available|backend not found|provider|shared library|\.so\b|\.dll\b|adapter|device|driver/i.test(message);
 }
 
-function toOrt(tensor: Tensor): ort.Tensor {
-  // onnxruntime reads float16 from the platform's own array type where there is one; the bits are the same.
-  const Float16 = (globalThis as unknown as { Float16Array?: Uint16ArrayConstructor }).Float16Array;
-  const data =
-    tensor.dtype === 'float16' && Float16 !== undefined
-      ? new Float16(tensor.data.buffer, tensor.data.byteOffset, tensor.data.length)
-      : tensor.data;
-  return new ort.Tensor(tensor.dtype as 'float32', data as Float32Array, tensor.shape);
+function toOrt({ dtype, shape, data }: Tensor): ort.Tensor {
+  if (dtype === 'float16') {
+    // onnxruntime's Tensor wraps float16 in the platform's Float16Array, which its binding then reads as empty; as bits
+    // under the right name they arrive.
+    return Object.assign(new ort.Tensor('uint16', data, shape), { type: 'float16' as const });
+  }
+  return new ort.Tensor(dtype as 'float32', data as Float32Array, shape);
 }
 
 function fromOrt(tensor: ort.Tensor): Tensor {

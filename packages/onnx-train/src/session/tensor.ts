@@ -69,15 +69,17 @@ export function sharedTensor(dtype: TensorType, shape: readonly number[]): Tenso
 }
 
 /**
- * Checks that a tensor is what a model's input or output wants.
+ * Checks that a tensor is what a model's input or output wants; a size of −1 takes anything.
  *
  * @param where said in the message, for example `input x`.
  */
 export function checkTensor(where: string, tensor: Tensor, wanted: { dtype: DataType; shape: readonly number[] }): void {
-  if (tensor.dtype !== wanted.dtype || tensor.shape.join() !== wanted.shape.join()) {
+  const { dtype, shape } = wanted;
+  const fits = tensor.shape.length === shape.length && shape.every((size, axis) => size === -1 || size === tensor.shape[axis]);
+  if (tensor.dtype !== dtype || !fits) {
     throw new SessionError(
       'RUN_FAILED',
-      `${where} is ${tensor.dtype} [${tensor.shape.join(', ')}], the model takes ${wanted.dtype} [${wanted.shape.join(', ')}]`,
+      `${where} is ${tensor.dtype} [${tensor.shape.join(', ')}], the model has ${dtype} [${shape.join(', ')}] there`,
     );
   }
   if (!(tensor.data instanceof ARRAY_TYPES[tensor.dtype]) || tensor.data.length !== elementCount(tensor.shape)) {
