@@ -8,7 +8,7 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runChecks } from './setup/checks.mjs';
 import { installDependencies } from './setup/install.mjs';
-import { findNode, toolEnvironment } from './setup/node.mjs';
+import { installedNode, toolEnvironment } from './setup/node.mjs';
 import { forwardSignals, run } from './setup/process.mjs';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
@@ -18,7 +18,7 @@ async function main() {
   forwardSignals();
   if (command !== 'start' && command !== 'test') throw new Error('usage: node tools/with-setup.mjs start|test [arguments]');
   await installDependencies(root);
-  const node = findNode(root);
+  const node = installedNode(root);
   const env = toolEnvironment(root, node);
   if (command === 'test') return runChecks({ root, node, env, args });
   const flags = ['--disable-warning=ExperimentalWarning', '--conditions=@zk0/source'];
