@@ -1,4 +1,4 @@
-import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core';
+import { Zk0Error, type Parameters, type Zk0ErrorOptions } from '@zk0/core';
 
 /**
  * Stable codes of everything that can be wrong with a policy or with what is fed to it.
@@ -36,5 +36,23 @@ export class PolicyError extends Zk0Error {
 
   constructor(code: PolicyErrorCode, message: string, options: Zk0ErrorOptions = {}) {
     super(code, message, options);
+  }
+}
+
+/** Training met NaN or infinity; `lastGood` are the weights before the step, which were not changed by it. */
+export class NotFiniteError extends PolicyError {
+  declare readonly code: 'NOT_FINITE';
+  /** Counted from 0. */
+  readonly step: number;
+  readonly tensor: string;
+  readonly lastGood: Parameters;
+
+  constructor(step: number, tensor: string, lastGood: Parameters) {
+    super('NOT_FINITE', `step ${step}: ${tensor} is not finite`, {
+      hint: 'Lower the learning rate, and validate the dataset for outliers.',
+    });
+    this.step = step;
+    this.tensor = tensor;
+    this.lastGood = lastGood;
   }
 }

@@ -2,15 +2,11 @@
  * @module
  * SmolVLA on `@zk0/onnx-train`: checkpoints, pre- and post-processing, training, evaluation, acting.
  */
-export { PolicyError, type PolicyErrorCode } from './errors.ts';
-export {
-  expertHiddenSize,
-  expertIntermediateSize,
-  type FeatureConfig,
-  type NormalizationMode,
-  type SmolVlaConfig,
-} from './config/policy-config.ts';
-export { imageTokenCount, type TextConfig, type VisionConfig, type VlmConfig } from './config/vlm-config.ts';
+export { NotFiniteError, PolicyError, type PolicyErrorCode } from './errors.ts';
+export { openPolicy } from './open-policy.ts';
+export { availableDevices } from './runtime/choose-device.ts';
+export type { FeatureConfig, NormalizationMode, SmolVlaConfig } from './config/policy-config.ts';
+export type { SmolVlaModelConfig, TextSizes, VisionSizes } from './model/config.ts';
 export type {
   ActOptions,
   Actor,
@@ -18,7 +14,6 @@ export type {
   CacheMode,
   LearnerOptions,
   Observation,
-  OpenPolicy,
   OpenPolicyOptions,
   PolicyFeatures,
   PredictedChunk,

@@ -128,11 +128,14 @@ export interface SmolVlaPolicy {
   act(observation: Observation, options: ActOptions): Promise<PredictedChunk>;
   selectAction(observation: Observation, options: ActOptions): Promise<Float32Array>;
   /** Empties the queue of {@link selectAction}. */
-  reset(): void;
+  reset(): Promise<void>;
   /** Writes a checkpoint directory; nothing half-written is ever visible under its name. */
   saveCheckpoint(directory: string, parameters: Parameters, options?: SaveCheckpointOptions): Promise<void>;
+  /**
+   * Reads the weights of a directory saved with `form: 'trained'`.
+   *
+   * @throws PolicyError POLICY_BASE_MISMATCH when they were trained from another base.
+   */
+  loadTrained(directory: string): Promise<Parameters>;
   close(): Promise<void>;
 }
-
-/** Opens a policy: a preset's name (`small`) or a checkpoint directory. */
-export type OpenPolicy = (source: string, options?: OpenPolicyOptions) => Promise<SmolVlaPolicy>;

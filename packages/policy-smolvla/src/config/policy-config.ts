@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { VlmConfig } from './vlm-config.ts';
+import type { SmolVlaModelConfig } from '../model/config.ts';
 
 /** One input or output feature as config.json lists it. */
 export interface FeatureConfig {
@@ -12,39 +12,17 @@ export type NormalizationMode = 'IDENTITY' | 'MEAN_STD';
 
 /** A SmolVLA policy's configuration: LeRobot's `SmolVLAConfig`, checked, with the VLM's architecture resolved. */
 export interface SmolVlaConfig {
+  /** What fixes the graphs and tensors. */
+  readonly model: SmolVlaModelConfig;
   readonly vlmModelName: string;
-  readonly vlm: VlmConfig;
   readonly inputFeatures: Readonly<Record<string, FeatureConfig>>;
   readonly outputFeatures: Readonly<Record<string, FeatureConfig>>;
   readonly normalization: { readonly state: NormalizationMode; readonly action: NormalizationMode };
-  /** Actions predicted at once. */
-  readonly chunkSize: number;
   /** Actions of a chunk that are acted out before the next prediction. */
   readonly nActionSteps: number;
-  readonly maxStateDim: number;
-  readonly maxActionDim: number;
-  /** Images that may be missing; they are fed as −1 with mask 0. */
+  /** Cameras that may be missing; they are fed as −1 with mask 0. */
   readonly emptyCameras: number;
   readonly tokenizerMaxLength: number;
-  readonly padLanguageTo: 'longest' | 'max_length';
-  /** Euler steps of a prediction. */
-  readonly numSteps: number;
-  readonly freezeVisionEncoder: boolean;
-  readonly trainExpertOnly: boolean;
-  readonly trainStateProj: boolean;
-  readonly addImageSpecialTokens: boolean;
-  readonly attentionMode: 'cross_attn' | 'self_attn';
-  /** The prefix is padded to this many tokens; ≤ 0: not padded. */
-  readonly prefixLength: number;
-  /** Layers kept of the language model; resolved, > 0. */
-  readonly numVlmLayers: number;
-  /** Layers of the action expert; resolved, > 0, a divisor of `numVlmLayers`. */
-  readonly numExpertLayers: number;
-  /** Every so many layers the expert attends jointly instead of across; ≤ 0: never. */
-  readonly selfAttnEveryNLayers: number;
-  readonly expertWidthMultiplier: number;
-  readonly minPeriod: number;
-  readonly maxPeriod: number;
   readonly optimizer: {
     readonly learningRate: number;
     readonly betas: readonly [number, number];
@@ -108,14 +86,3 @@ export const policyConfigSchema = z.looseObject({
 
 /** config.json as it is written. */
 export type PolicyConfigJson = z.infer<typeof policyConfigSchema>;
-
-/** Width of the action expert. */
-export function expertHiddenSize(config: SmolVlaConfig): number {
-  return Math.trunc(config.vlm.text.hiddenSize * config.expertWidthMultiplier);
-}
-
-/** Width of the expert's SwiGLU: two thirds of four times the width, rounded up to a multiple of 256. */
-export function expertIntermediateSize(config: SmolVlaConfig): number {
-  const wanted = Math.trunc((2 * expertHiddenSize(config)) / 3) * 4;
-  return 256 * Math.ceil(wanted / 256);
-}

@@ -1,47 +1,69 @@
 import { PolicyError } from '../errors.ts';
 import type { FeatureConfig, NormalizationMode, PolicyConfigJson, SmolVlaConfig } from './policy-config.ts';
+import { checkModelConfig, type SmolVlaModelConfig } from '../model/config.ts';
 import type { VlmConfig } from './vlm-config.ts';
 
+/** Ids that the tokenizer gives to the tokens around an image. */
+export interface ImageTokenIds {
+  readonly fakeImageTokenId: number;
+  readonly globalImageTokenId: number;
+}
+
 /**
- * Joins a policy's config.json with its VLM's architecture.
+ * Joins a policy's config.json with its VLM's architecture and its tokenizer's ids.
+ *
+ * `prefix_length` and `pad_language_to` have no place in the result: padding is masked and changes no number.
  *
  * @throws PolicyError POLICY_UNSUPPORTED naming the field that this implementation does not run;
  *   POLICY_CONFIG_INVALID where fields contradict each other.
  */
-export function resolveConfig(json: PolicyConfigJson, vlm: VlmConfig): SmolVlaConfig {
-  const numVlmLayers = json.num_vlm_layers > 0 ? json.num_vlm_layers : vlm.text.numHiddenLayers;
-  const numExpertLayers = json.num_expert_layers > 0 ? json.num_expert_layers : numVlmLayers;
-  checkConsistent(json, vlm, numVlmLayers, numExpertLayers);
-  checkSupported(json, vlm);
+export function resolveConfig(json: PolicyConfigJson, vlm: VlmConfig, tokens: ImageTokenIds): SmolVlaConfig {
+  if (json.n_action_steps > json.chunk_size) {
+    throw invalid(`n_action_steps ${json.n_action_steps} is more than chunk_size ${json.chunk_size}`);
+  }
+  const numVlmLayers = json.num_vlm_layers > 0 ? json.num_vlm_layers : vlm.textLayers;
+  if (numVlmLayers > vlm.textLayers) {
+    throw invalid(`num_vlm_layers ${numVlmLayers} is more than the ${vlm.textLayers} layers of ${json.vlm_model_name}`);
+  }
+  checkSupported(json);
+  const model: SmolVlaModelConfig = {
+    vision: vlm.vision,
+    text: vlm.text,
+    pixelShuffle: vlm.pixelShuffle,
+    imageSize: json.resize_imgs_with_padding![0],
+    numVlmLayers,
+    numExpertLayers: json.num_expert_layers,
+    expertWidthMultiplier: json.expert_width_multiplier,
+    attentionMode: oneOf(json.attention_mode, ['cross_attn', 'self_attn'], 'attention_mode'),
+    selfAttnEveryNLayers: json.self_attn_every_n_layers,
+    chunkSize: json.chunk_size,
+    maxStateDim: json.max_state_dim,
+    maxActionDim: json.max_action_dim,
+    numSteps: json.num_steps,
+    minPeriod: json.min_period,
+    maxPeriod: json.max_period,
+    addImageSpecialTokens: json.add_image_special_tokens,
+    fakeImageTokenId: tokens.fakeImageTokenId,
+    globalImageTokenId: tokens.globalImageTokenId,
+    freezeVisionEncoder: json.freeze_vision_encoder,
+    trainExpertOnly: json.train_expert_only,
+    trainStateProj: json.train_state_proj,
+    patchPositions: 'exact',
+    lossReduction: 'valid',
+  };
+  checkModelConfig(model);
   return {
+    model,
     vlmModelName: json.vlm_model_name,
-    vlm,
     inputFeatures: knownFeatures(json.input_features, 'input_features'),
     outputFeatures: knownFeatures(json.output_features, 'output_features'),
     normalization: {
       state: normalizationMode(json, 'STATE'),
       action: normalizationMode(json, 'ACTION'),
     },
-    chunkSize: json.chunk_size,
     nActionSteps: json.n_action_steps,
-    maxStateDim: json.max_state_dim,
-    maxActionDim: json.max_action_dim,
     emptyCameras: json.empty_cameras,
     tokenizerMaxLength: json.tokenizer_max_length,
-    padLanguageTo: oneOf(json.pad_language_to, ['longest', 'max_length'], 'pad_language_to'),
-    numSteps: json.num_steps,
-    freezeVisionEncoder: json.freeze_vision_encoder,
-    trainExpertOnly: json.train_expert_only,
-    trainStateProj: json.train_state_proj,
-    addImageSpecialTokens: json.add_image_special_tokens,
-    attentionMode: oneOf(json.attention_mode, ['cross_attn', 'self_attn'], 'attention_mode'),
-    prefixLength: json.prefix_length,
-    numVlmLayers,
-    numExpertLayers,
-    selfAttnEveryNLayers: json.self_attn_every_n_layers,
-    expertWidthMultiplier: json.expert_width_multiplier,
-    minPeriod: json.min_period,
-    maxPeriod: json.max_period,
     optimizer: {
       learningRate: json.optimizer_lr,
       betas: json.optimizer_betas,
@@ -52,32 +74,17 @@ export function resolveConfig(json: PolicyConfigJson, vlm: VlmConfig): SmolVlaCo
   };
 }
 
-function checkConsistent(json: PolicyConfigJson, vlm: VlmConfig, vlmLayers: number, expertLayers: number): void {
-  if (json.n_action_steps > json.chunk_size) {
-    throw invalid(`n_action_steps ${json.n_action_steps} is more than chunk_size ${json.chunk_size}`);
-  }
-  if (vlmLayers > vlm.text.numHiddenLayers) {
-    throw invalid(`num_vlm_layers ${vlmLayers} is more than the ${vlm.text.numHiddenLayers} layers of ${json.vlm_model_name}`);
-  }
-  if (vlmLayers % expertLayers !== 0) {
-    throw invalid(`num_vlm_layers ${vlmLayers} is no multiple of num_expert_layers ${expertLayers}`);
-  }
-  if (Math.trunc(vlm.text.hiddenSize * json.expert_width_multiplier) % 2 !== 0) {
-    throw invalid(`expert_width_multiplier ${json.expert_width_multiplier} gives an odd width; the time embedding needs an even one`);
-  }
-}
-
-function checkSupported(json: PolicyConfigJson, vlm: VlmConfig): void {
+function checkSupported(json: PolicyConfigJson): void {
   if (json.n_obs_steps !== 1) throw unsupported('n_obs_steps', json.n_obs_steps, '1');
   if (json.adapt_to_pi_aloha) throw unsupported('adapt_to_pi_aloha', true, 'false');
   if (json.use_delta_joint_actions_aloha) throw unsupported('use_delta_joint_actions_aloha', true, 'false');
-  const size = vlm.vision.imageSize;
   const resize = json.resize_imgs_with_padding;
-  if (resize === null || resize[0] !== size || resize[1] !== size) {
-    throw unsupported('resize_imgs_with_padding', resize, `[${size}, ${size}], the vision encoder's own size`);
+  if (resize === null || resize[0] !== resize[1]) {
+    throw unsupported('resize_imgs_with_padding', resize, 'a square, such as [512, 512]');
   }
   const visual = json.normalization_mapping.VISUAL ?? 'IDENTITY';
   if (visual !== 'IDENTITY') throw unsupported('normalization_mapping.VISUAL', visual, 'IDENTITY');
+  oneOf(json.pad_language_to, ['longest', 'max_length'], 'pad_language_to');
 }
 
 function knownFeatures(features: PolicyConfigJson['input_features'], field: string): Record<string, FeatureConfig> {

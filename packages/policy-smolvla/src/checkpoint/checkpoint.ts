@@ -1,0 +1,99 @@
+import { stat } from 'node:fs/promises';
+import { isAbsolute, join, resolve } from 'node:path';
+import type { Normalizer } from '@zk0/core';
+import { policyConfigSchema, type PolicyConfigJson, type SmolVlaConfig } from '../config/policy-config.ts';
+import { resolveConfig } from '../config/resolve-config.ts';
+import { KNOWN_VLMS, vlmConfigSchema, type VlmConfig } from '../config/vlm-config.ts';
+import { PolicyError } from '../errors.ts';
+import { loadTaskTokenizer, type TaskTokenizer } from '../tokenizer/tokenizer.ts';
+import { computeBaseHash } from './base-hash.ts';
+import { checkTensors } from './check-tensors.ts';
+import { exists, readPolicyJson } from './json-file.ts';
+import { readStatistics } from './statistics.ts';
+import { openWeights, type CheckpointWeights } from './weights.ts';
+
+/** Folder of a checkpoint that holds its vision-language model's config.json and tokenizer, when it has its own. */
+export const VLM_FOLDER = 'vlm';
+
+/** An opened and checked policy directory in LeRobot's layout. */
+export interface Checkpoint {
+  readonly directory: string;
+  /** config.json as it is on disk, defaults filled in. */
+  readonly json: PolicyConfigJson;
+  readonly config: SmolVlaConfig;
+  /** Where the tokenizer's files are. */
+  readonly tokenizerDirectory: string;
+  readonly tokenizer: TaskTokenizer;
+  readonly weights: CheckpointWeights;
+  readonly normalizer: Normalizer | undefined;
+  readonly baseHash: string;
+}
+
+/**
+ * Opens a policy directory and checks everything in it that can be checked without running it.
+ *
+ * @throws PolicyError of nearly every code; SafetensorsError, StorageError.
+ */
+export async function openCheckpoint(directory: string): Promise<Checkpoint> {
+  const isDirectory = await stat(directory).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  if (!isDirectory) {
+    throw new PolicyError('POLICY_NOT_FOUND', `no policy directory ${directory}`, {
+      hint: 'Give a preset (small) or a directory with config.json and model.safetensors.',
+    });
+  }
+  const configPath = join(directory, 'config.json');
+  if (!(await exists(configPath))) {
+    throw new PolicyError('POLICY_NOT_FOUND', `${directory} has no config.json`, {
+      hint: 'Give the directory that holds config.json and model.safetensors (often named pretrained_model).',
+    });
+  }
+  const json = await readPolicyJson(configPath, policyConfigSchema, 'POLICY_CONFIG_INVALID');
+  const weights = await openWeights(directory);
+  try {
+    const vlmDirectory = await findVlmDirectory(directory, json.vlm_model_name);
+    const vlm = await readVlmConfig(vlmDirectory, json.vlm_model_name);
+    const tokenizer = await loadTaskTokenizer(vlmDirectory, {
+      maxLength: json.tokenizer_max_length,
+      vocabSize: vlm.text.vocabSize,
+    });
+    const config = resolveConfig(json, vlm, tokenizer);
+    checkTensors(config.model, weights.specs);
+    return {
+      directory,
+      json,
+      config,
+      tokenizerDirectory: vlmDirectory,
+      tokenizer,
+      weights,
+      normalizer: await readStatistics(directory, config, weights),
+      baseHash: await computeBaseHash(config, weights, vlmDirectory),
+    };
+  } catch (error) {
+    await weights.close();
+    throw error;
+  }
+}
+
+/** The folder with the tokenizer: inside the checkpoint, or where `vlm_model_name` points when it is a path. */
+async function findVlmDirectory(directory: string, name: string): Promise<string> {
+  const candidates = [join(directory, VLM_FOLDER), isAbsolute(name) ? name : resolve(directory, name)];
+  for (const candidate of candidates) {
+    if (await exists(join(candidate, 'tokenizer.json'))) return candidate;
+  }
+  throw new PolicyError('TOKENIZER_INVALID', `no tokenizer.json in ${candidates.join(' or ')}`, {
+    hint: `Put tokenizer.json, tokenizer_config.json and config.json of ${name} into ${candidates[0]!}.`,
+  });
+}
+
+async function readVlmConfig(vlmDirectory: string, name: string): Promise<VlmConfig> {
+  const path = join(vlmDirectory, 'config.json');
+  if (await exists(path)) return readPolicyJson(path, vlmConfigSchema, 'POLICY_CONFIG_INVALID');
+  const known = KNOWN_VLMS[name];
+  if (known !== undefined) return known;
+  throw new PolicyError('POLICY_CONFIG_INVALID', `no architecture of ${name}: ${path} is missing`, {
+    hint: `Put config.json of ${name} beside its tokenizer.json.`,
+  });
+}

@@ -1,0 +1,175 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { InvalidArgumentError, type Learner, type Normalizer, type Parameters, type RobotDataset, type TensorSpec } from '@zk0/core';
+import { readParameters } from '@zk0/storage';
+import { createActor } from './acting/actor.ts';
+import { openCheckpoint, type Checkpoint } from './checkpoint/checkpoint.ts';
+import { loadTrained, saveCheckpoint } from './checkpoint/save-checkpoint.ts';
+import type { SmolVlaConfig } from './config/policy-config.ts';
+import { PolicyError } from './errors.ts';
+import { trainedWeightSpecs } from './model/weights.ts';
+import type {
+  ActOptions,
+  Actor,
+  ActorOptions,
+  LearnerOptions,
+  Observation,
+  OpenPolicyOptions,
+  PolicyFeatures,
+  PredictedChunk,
+  SaveCheckpointOptions,
+  SmolVlaPolicy,
+  TrainingDefaults,
+} from './policy.ts';
+import { presetDirectory } from './preset/generate.ts';
+import { PRESETS } from './preset/small.ts';
+import { configFeatures } from './processing/cameras.ts';
+import { chooseDevice, chooseThreads } from './runtime/choose-device.ts';
+import { ModelRuntime } from './runtime/model-runtime.ts';
+import { DatasetBinding } from './training/dataset-binding.ts';
+import { createInputs } from './training/create-inputs.ts';
+import { SmolVlaLearner } from './training/learner.ts';
+
+/** What the LeRobot training recipe uses; a federated round takes its own number of steps. */
+const CHECKPOINT_DEFAULTS = { localSteps: 20, batchSize: 8 };
+
+/**
+ * Opens a policy: a preset's name (`small`) or a checkpoint directory.
+ *
+ * @throws PolicyError of nearly every code, SafetensorsError, StorageError: whatever is wrong with the files;
+ *   SessionError DEVICE_UNAVAILABLE.
+ */
+export async function openPolicy(source: string, options: OpenPolicyOptions = {}): Promise<SmolVlaPolicy> {
+  const device = await chooseDevice(options.device ?? 'auto');
+  const threads = chooseThreads(options.threads);
+  const cacheDirectory = options.cacheDirectory ?? process.env['ZK0_CACHE_DIR'] ?? join(homedir(), '.cache', 'zk0');
+  const preset = Object.hasOwn(PRESETS, source) ? PRESETS[source] : undefined;
+  const checkpoint = await openCheckpoint(preset === undefined ? source : await presetDirectory(preset, cacheDirectory));
+  const runtime = new ModelRuntime(checkpoint.config.model, checkpoint.weights, device, threads);
+  return new LoadedPolicy({
+    source,
+    cacheDirectory,
+    checkpoint,
+    runtime,
+    features: options.features ?? configFeatures(checkpoint.config),
+    trainingDefaults: preset?.training ?? { learningRate: checkpoint.config.optimizer.learningRate, ...CHECKPOINT_DEFAULTS },
+  });
+}
+
+interface LoadedParts {
+  readonly source: string;
+  readonly cacheDirectory: string;
+  readonly checkpoint: Checkpoint;
+  readonly runtime: ModelRuntime;
+  readonly features: PolicyFeatures | undefined;
+  readonly trainingDefaults: TrainingDefaults;
+}
+
+class LoadedPolicy implements SmolVlaPolicy {
+  readonly source: string;
+  readonly directory: string;
+  readonly config: SmolVlaConfig;
+  readonly device: string;
+  readonly baseHash: string;
+  readonly features: PolicyFeatures | undefined;
+  readonly normalizer: Normalizer | undefined;
+  readonly trainingDefaults: TrainingDefaults;
+  readonly parameterSpecs: readonly TensorSpec[];
+  readonly #parts: LoadedParts;
+  #actor: Promise<Actor> | undefined;
+
+  constructor(parts: LoadedParts) {
+    const { checkpoint, runtime } = parts;
+    this.#parts = parts;
+    this.source = parts.source;
+    this.directory = checkpoint.directory;
+    this.config = checkpoint.config;
+    this.device = runtime.device;
+    this.baseHash = checkpoint.baseHash;
+    this.features = parts.features;
+    this.normalizer = checkpoint.normalizer;
+    this.trainingDefaults = parts.trainingDefaults;
+    this.parameterSpecs = trainedWeightSpecs(checkpoint.config.model)
+      .map(({ name, dtype, shape }) => ({ name, dtype, shape }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  async initialParameters(): Promise<Parameters> {
+    const { weights } = this.#parts.checkpoint;
+    const trained = new Set(this.parameterSpecs.map(({ name }) => name));
+    return readParameters({
+      specs: weights.specs.filter(({ name }) => trained.has(name)),
+      readBytes: (name, offset, into) => weights.readBytes(name, offset, into),
+    });
+  }
+
+  learner(dataset: RobotDataset, options: LearnerOptions): Learner {
+    const { checkpoint, runtime, cacheDirectory } = this.#parts;
+    const features = this.#needFeatures();
+    const { config, tokenizer } = checkpoint;
+    const binding = new DatasetBinding(dataset, { config, features, tokenizer }, options.normalizer, options.rename ?? {});
+    const inputs = createInputs(binding, runtime, { ...options, cacheDirectory, baseHash: checkpoint.baseHash });
+    return new SmolVlaLearner({ config, runtime, binding, inputs, actionSize: features.actionSize });
+  }
+
+  async actor({ parameters, normalizer = this.normalizer }: ActorOptions = {}): Promise<Actor> {
+    const { checkpoint, runtime } = this.#parts;
+    return createActor({
+      checkpoint,
+      runtime,
+      features: this.#needFeatures(),
+      normalizer: this.#needNormalizer(normalizer),
+      parameters: parameters ?? (await this.initialParameters()),
+    });
+  }
+
+  async act(observation: Observation, options: ActOptions): Promise<PredictedChunk> {
+    return (await this.#ownActor()).act(observation, options);
+  }
+
+  async selectAction(observation: Observation, options: ActOptions): Promise<Float32Array> {
+    return (await this.#ownActor()).selectAction(observation, options);
+  }
+
+  async reset(): Promise<void> {
+    (await this.#actor)?.reset();
+  }
+
+  async saveCheckpoint(directory: string, parameters: Parameters, options: SaveCheckpointOptions = {}): Promise<void> {
+    await saveCheckpoint(this.#parts.checkpoint, directory, parameters, {
+      features: this.#needFeatures(),
+      normalizer: this.#needNormalizer(options.normalizer ?? this.normalizer),
+      form: options.form ?? 'full',
+    });
+  }
+
+  async loadTrained(directory: string): Promise<Parameters> {
+    return loadTrained(this.#parts.checkpoint, directory);
+  }
+
+  async close(): Promise<void> {
+    await (await this.#actor)?.close();
+    await this.#parts.runtime.close();
+    await this.#parts.checkpoint.weights.close();
+  }
+
+  #ownActor(): Promise<Actor> {
+    this.#actor ??= this.actor();
+    this.#actor.catch(() => (this.#actor = undefined));
+    return this.#actor;
+  }
+
+  #needFeatures(): PolicyFeatures {
+    if (this.features !== undefined) return this.features;
+    throw new InvalidArgumentError(`policy ${this.source} names no state, action and cameras`, {
+      hint: 'Open it with `features`: the sizes of state and action and the cameras in order.',
+    });
+  }
+
+  #needNormalizer(normalizer: Normalizer | undefined): Normalizer {
+    if (normalizer !== undefined) return normalizer;
+    throw new PolicyError('FEATURES_MISMATCH', `policy ${this.source} carries no normalisation statistics`, {
+      hint: 'Give a normalizer, made from the moments of the recordings.',
+    });
+  }
+}

@@ -1,0 +1,85 @@
+import type { PolicyConfigJson } from '../config/policy-config.ts';
+import type { TrainingDefaults } from '../policy.ts';
+
+/** A policy that is generated instead of downloaded. */
+export interface Preset {
+  readonly name: string;
+  /** Enters the weights' seed: another version, other weights. */
+  readonly version: number;
+  readonly policy: Partial<PolicyConfigJson>;
+  /** config.json of its vision-language model; the vocabulary's size is the byte tokenizer's. */
+  readonly vlm: (vocabSize: number) => Record<string, unknown>;
+  readonly training: TrainingDefaults;
+}
+
+/**
+ * SmolVLA in small: every kind of layer and every step of the computation of the 450 M model, a few million parameters.
+ * Its frozen parts are random projections, good enough to tell scenes apart; it is for trying a federation out, not for
+ * driving a robot.
+ */
+export const SMALL: Preset = {
+  name: 'small',
+  version: 1,
+  training: { learningRate: 1e-3, localSteps: 30, batchSize: 8 },
+  policy: {
+    type: 'smolvla',
+    chunk_size: 50,
+    n_action_steps: 50,
+    max_state_dim: 32,
+    max_action_dim: 32,
+    resize_imgs_with_padding: [64, 64],
+    tokenizer_max_length: 48,
+    pad_language_to: 'max_length',
+    num_steps: 10,
+    freeze_vision_encoder: true,
+    train_expert_only: true,
+    train_state_proj: true,
+    load_vlm_weights: false,
+    num_vlm_layers: 4,
+    num_expert_layers: 0,
+    self_attn_every_n_layers: 2,
+    attention_mode: 'cross_attn',
+    expert_width_multiplier: 0.75,
+    optimizer_lr: 1e-3,
+  },
+  vlm: (vocabSize) => ({
+    model_type: 'smolvlm',
+    architectures: ['SmolVLMForConditionalGeneration'],
+    image_token_id: vocabSize - 2,
+    pad_token_id: 2,
+    scale_factor: 2,
+    tie_word_embeddings: false,
+    text_config: {
+      model_type: 'llama',
+      hidden_size: 192,
+      intermediate_size: 512,
+      num_hidden_layers: 4,
+      num_attention_heads: 6,
+      num_key_value_heads: 2,
+      head_dim: 32,
+      hidden_act: 'silu',
+      rms_norm_eps: 1e-5,
+      vocab_size: vocabSize,
+      max_position_embeddings: 8192,
+      pad_token_id: 2,
+      bos_token_id: 1,
+      eos_token_id: 2,
+      tie_word_embeddings: false,
+    },
+    vision_config: {
+      model_type: 'smolvlm_vision',
+      hidden_size: 96,
+      intermediate_size: 384,
+      num_hidden_layers: 2,
+      num_attention_heads: 3,
+      num_channels: 3,
+      image_size: 64,
+      patch_size: 8,
+      hidden_act: 'gelu_pytorch_tanh',
+      layer_norm_eps: 1e-6,
+    },
+  }),
+};
+
+/** Presets by name. */
+export const PRESETS: Readonly<Record<string, Preset>> = { small: SMALL };

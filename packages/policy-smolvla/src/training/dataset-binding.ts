@@ -1,0 +1,109 @@
+import type { Normalizer, RobotDataset } from '@zk0/core';
+import { boolTensor, float32Tensor, type Tensors } from '@zk0/onnx-train';
+import type { SmolVlaConfig } from '../config/policy-config.ts';
+import { PolicyError } from '../errors.ts';
+import type { PolicyFeatures } from '../policy.ts';
+import { bindCameras, type CameraBinding } from '../processing/cameras.ts';
+import { VectorProcessor } from '../processing/normalize.ts';
+import type { FrameView } from '../runtime/prefix-encoder.ts';
+import type { TaskTokenizer, TokenizedTask } from '../tokenizer/tokenizer.ts';
+
+/** A dataset as one policy sees it: its cameras bound, its tasks tokenised, its vectors normalised. */
+export class DatasetBinding {
+  readonly dataset: RobotDataset;
+  readonly cameras: CameraBinding;
+  /** The longest task's tokens: padding beyond them changes nothing and is left out. */
+  readonly languageTokens: number;
+  readonly #config: SmolVlaConfig;
+  readonly #vectors: VectorProcessor;
+  readonly #tokenizer: TaskTokenizer;
+  readonly #tasks = new Map<string, TokenizedTask>();
+
+  /** @throws PolicyError CAMERAS_MISMATCH, FEATURES_MISMATCH */
+  constructor(
+    dataset: RobotDataset,
+    policy: { readonly config: SmolVlaConfig; readonly features: PolicyFeatures; readonly tokenizer: TaskTokenizer },
+    normalizer: Normalizer,
+    rename: Readonly<Record<string, string>>,
+  ) {
+    const { info } = dataset;
+    checkSizes(info.name, policy.features, info.stateNames.length, info.actionNames.length);
+    if (info.frameCount === 0 || info.tasks.length === 0) {
+      throw new PolicyError('FEATURES_MISMATCH', `dataset ${info.name} has no frames or no task text`, {
+        hint: 'Record at least one episode with a task.',
+      });
+    }
+    this.dataset = dataset;
+    this.cameras = bindCameras(policy.config, policy.features, info, rename);
+    this.#config = policy.config;
+    this.#vectors = new VectorProcessor(policy.config, policy.features, normalizer);
+    this.#tokenizer = policy.tokenizer;
+    this.languageTokens = Math.max(...info.tasks.map((task) => this.#tokens(task).mask.reduce((sum, bit) => sum + bit, 0)));
+  }
+
+  /** The tokens of a frame's task. */
+  task(frame: number): TokenizedTask {
+    return this.#tokens(this.dataset.task(frame));
+  }
+
+  /** Images and task of a frame. */
+  async view(frame: number): Promise<FrameView> {
+    return { images: await this.dataset.images(frame, this.cameras.datasetKeys), task: this.task(frame) };
+  }
+
+  /**
+   * State, actions and padding flags of a batch. Rows behind the frames given, up to `batchSize`, repeat the last frame
+   * with every action flagged as padding, so that they count for nothing.
+   *
+   * @throws PolicyError NOT_FINITE naming the frame and the axis.
+   */
+  vectors(frames: readonly number[], batchSize: number): Tensors {
+    const { chunkSize, maxStateDim, maxActionDim } = this.#config.model;
+    const state = new Float32Array(batchSize * maxStateDim);
+    const actions = new Float32Array(batchSize * chunkSize * maxActionDim);
+    const actionIsPad = new Uint8Array(batchSize * chunkSize).fill(1);
+    for (let row = 0; row < batchSize; row++) {
+      const frame = frames[Math.min(row, frames.length - 1)]!;
+      const rawState = this.dataset.state(frame);
+      const chunk = this.dataset.actionChunk(frame, chunkSize);
+      this.#checkFinite('observation.state', rawState, frame, this.dataset.info.stateNames);
+      this.#checkFinite('action', chunk.actions, frame, this.dataset.info.actionNames);
+      this.#vectors.state(rawState, state.subarray(row * maxStateDim, (row + 1) * maxStateDim));
+      const size = chunkSize * maxActionDim;
+      this.#vectors.actions(chunk.actions, chunkSize, actions.subarray(row * size, (row + 1) * size));
+      if (row < frames.length) actionIsPad.set(chunk.isPad, row * chunkSize);
+    }
+    return {
+      state: float32Tensor(state, [batchSize, maxStateDim]),
+      actions: float32Tensor(actions, [batchSize, chunkSize, maxActionDim]),
+      actionIsPad: boolTensor(actionIsPad, [batchSize, chunkSize]),
+    };
+  }
+
+  #tokens(task: string): TokenizedTask {
+    let tokens = this.#tasks.get(task);
+    if (tokens === undefined) {
+      tokens = this.#tokenizer.encode(task);
+      this.#tasks.set(task, tokens);
+    }
+    return tokens;
+  }
+
+  #checkFinite(feature: string, values: Float32Array, frame: number, names: readonly string[]): void {
+    const bad = values.findIndex((value) => !Number.isFinite(value));
+    if (bad < 0) return;
+    const axis = names[bad % names.length]!;
+    throw new PolicyError('NOT_FINITE', `dataset ${this.dataset.info.name}: ${feature} ${axis} is ${values[bad]!} at or after frame ${frame}`, {
+      hint: 'Validate the dataset and remove the episode.',
+    });
+  }
+}
+
+function checkSizes(name: string, features: PolicyFeatures, stateSize: number, actionSize: number): void {
+  if (stateSize === features.stateSize && actionSize === features.actionSize) return;
+  throw new PolicyError(
+    'FEATURES_MISMATCH',
+    `dataset ${name} has ${stateSize} state and ${actionSize} action values, the policy ${features.stateSize} and ${features.actionSize}`,
+    { hint: 'Use recordings of the robot that the policy is for.' },
+  );
+}

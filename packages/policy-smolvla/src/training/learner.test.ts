@@ -1,0 +1,169 @@
+import { hashParameters, type FitInstructions, type Learner, type Parameters } from '@zk0/core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { normalizerOf, syntheticDataset, type SyntheticOptions } from '../../test/synthetic-dataset.ts';
+import { tinyWorkspace } from '../../test/tiny-policy.ts';
+import { NotFiniteError } from '../errors.ts';
+import { openPolicy } from '../open-policy.ts';
+import type { LearnerOptions, SmolVlaPolicy } from '../policy.ts';
+
+const features = { stateSize: 6, actionSize: 6, cameras: ['observation.images.top', 'observation.images.wrist'] };
+const instructions: FitInstructions = {
+  round: 1,
+  seed: 'fit',
+  localSteps: 4,
+  batchSize: 4,
+  learningRate: 5e-3,
+  proximalMu: 0.01,
+};
+
+let workspace: Awaited<ReturnType<typeof tinyWorkspace>>;
+let policy: SmolVlaPolicy;
+let initial: Parameters;
+
+beforeAll(async () => {
+  workspace = await tinyWorkspace();
+  policy = await openPolicy(workspace.checkpoint, { device: 'cpu', threads: 1, features, cacheDirectory: workspace.root });
+  initial = await policy.initialParameters();
+});
+
+afterAll(async () => {
+  await policy.close();
+  await workspace.remove();
+});
+
+function learnerOf(options: SyntheticOptions = {}, more: Partial<LearnerOptions> = {}): Learner {
+  const dataset = syntheticDataset(options);
+  return policy.learner(dataset, { normalizer: normalizerOf(dataset), cache: 'off', ...more });
+}
+
+describe('training', () => {
+  it('learns: the policy loss on fixed samples falls clearly', async () => {
+    const learner = learnerOf();
+    const samples = { seed: 'held-out', batches: 8, batchSize: 8 };
+    const before = await learner.evaluate(initial, samples);
+    const { parameters, metrics } = await learner.fit(initial, { ...instructions, localSteps: 60, batchSize: 8, proximalMu: 0 });
+    const after = await learner.evaluate(parameters, samples);
+    expect(after.loss).toBeLessThan(0.6 * before.loss);
+    expect(metrics).toMatchObject({ num_steps: 60, num_examples: 120, fedprox_loss: 0, lr: 5e-3, mu: 0 });
+    for (const value of Object.values(metrics)) expect(Number.isFinite(value)).toBe(true);
+  });
+
+  it('repeats to the byte with the same seed, and differs with another', async () => {
+    const hashes = [];
+    for (const seed of ['a', 'a', 'b']) {
+      const { parameters } = await learnerOf().fit(initial, { ...instructions, seed });
+      hashes.push(hashParameters(parameters));
+    }
+    expect(hashes[1]).toBe(hashes[0]);
+    expect(hashes[2]).not.toBe(hashes[0]);
+  });
+
+  it('leaves the weights it was given as they were', async () => {
+    const before = hashParameters(initial);
+    const { parameters } = await learnerOf().fit(initial, instructions);
+    expect(hashParameters(initial)).toBe(before);
+    expect(hashParameters(parameters)).not.toBe(before);
+  });
+
+  it('stays closer to the global weights the larger μ is', async () => {
+    const moved = [];
+    for (const proximalMu of [0, 100]) {
+      const { metrics } = await learnerOf().fit(initial, { ...instructions, localSteps: 12, proximalMu });
+      moved.push(metrics['param_update_norm']!);
+    }
+    expect(moved[1]).toBeLessThan(0.9 * moved[0]!);
+  });
+
+  it('reports every step and stops between steps when asked to', async () => {
+    const controller = new AbortController();
+    const steps: number[] = [];
+    const running = learnerOf().fit(initial, { ...instructions, localSteps: 50 }, {
+      signal: controller.signal,
+      onProgress: ({ phase, step, totalSteps }) => {
+        expect([phase, totalSteps]).toEqual(['training', 50]);
+        steps.push(step);
+        if (step === 3) controller.abort();
+      },
+    });
+    await expect(running).rejects.toMatchObject({ code: 'CANCELLED' });
+    expect(steps).toEqual([1, 2, 3]);
+  });
+
+  it('names step and tensor when the loss is not finite, and keeps the last good weights', async () => {
+    const [name, { shape, data }] = [...initial].find(([key]) => key.endsWith('action_out_proj.weight'))!;
+    const broken: Parameters = new Map([...initial, [name, { shape, data: data.map(() => NaN) }]]);
+    const failure = await learnerOf().fit(broken, instructions).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(NotFiniteError);
+    expect(failure).toMatchObject({ code: 'NOT_FINITE', step: 0, tensor: 'loss' });
+    expect(hashParameters((failure as NotFiniteError).lastGood)).toBe(hashParameters(broken));
+  });
+
+  it('names dataset, axis and frame of a value that is not finite', async () => {
+    const dataset = syntheticDataset();
+    const poisoned = { ...dataset, state: (frame: number) => dataset.state(frame).fill(NaN, 2, 3) };
+    const learner = policy.learner(poisoned, { normalizer: normalizerOf(dataset), cache: 'off' });
+    await expect(learner.fit(initial, instructions)).rejects.toThrow(/synthetic: observation\.state joint_2 is NaN at or after frame \d+/);
+  });
+
+  it.each([{ localSteps: 0 }, { batchSize: 1.5 }, { learningRate: 0 }, { proximalMu: -1 }])('refuses %o', async (wrong) => {
+    await expect(learnerOf().fit(initial, { ...instructions, ...wrong })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
+  it('lists every tensor that does not belong', async () => {
+    const parameters: Parameters = new Map([...initial].slice(1).concat([['stranger', { shape: [1], data: new Float32Array(1) }]]));
+    await expect(learnerOf().fit(parameters, instructions)).rejects.toThrow(/missing model\..*not trained here: stranger/);
+  });
+});
+
+describe('evaluation', () => {
+  it('covers the whole dataset once for 0 batches, whatever the batch size', async () => {
+    const learner = learnerOf({ episodes: 1, framesPerEpisode: 7 });
+    const whole = await learner.evaluate(initial, { seed: 's', batches: 0, batchSize: 4 });
+    expect(whole.numExamples).toBe(7);
+    expect(whole.metrics).toMatchObject({ num_steps: 2 });
+    const again = await learner.evaluate(initial, { seed: 's', batches: 99, batchSize: 4 });
+    expect(again.numExamples).toBe(7);
+  });
+
+  it('repeats exactly, and depends on the seed', async () => {
+    const learner = learnerOf();
+    const losses = [];
+    for (const seed of ['a', 'a', 'b']) losses.push((await learner.evaluate(initial, { seed, batches: 2, batchSize: 4 })).loss);
+    expect(losses[1]).toBe(losses[0]);
+    expect(losses[2]).not.toBe(losses[0]);
+  });
+
+  it('leaves the event loop free', async () => {
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    await learnerOf().fit(initial, { ...instructions, localSteps: 10 });
+    clearInterval(timer);
+    expect(ticks).toBeGreaterThan(5);
+  });
+});
+
+describe('cameras', () => {
+  it('are matched by name after renaming', async () => {
+    const learner = learnerOf(
+      { cameras: ['observation.images.front', 'observation.images.wrist'] },
+      { rename: { 'observation.images.front': 'observation.images.top' } },
+    );
+    const { loss } = await learner.evaluate(initial, { seed: 's', batches: 1, batchSize: 2 });
+    expect(loss).toBeGreaterThan(0);
+  });
+
+  it.each<[string, SyntheticOptions, LearnerOptions['rename']]>([
+    ['a camera is missing', { cameras: ['observation.images.top'] }, {}],
+    ['there are none', { cameras: [] }, {}],
+    ['a renaming names none of the dataset', {}, { nobody: 'observation.images.top' }],
+    ['two become one', {}, { 'observation.images.wrist': 'observation.images.top' }],
+  ])('are refused, both sides listed, when %s', (_what, options, rename) => {
+    expect(() => learnerOf(options, rename === undefined ? {} : { rename })).toThrow(
+      /policy takes \[observation\.images\.top, observation\.images\.wrist\], dataset synthetic has \[/,
+    );
+  });
+
+  it('are refused with the sizes when the robot is another one', () => {
+    expect(() => learnerOf({ axes: 7 })).toThrow(/7 state and 7 action values, the policy 6 and 6/);
+  });
+});

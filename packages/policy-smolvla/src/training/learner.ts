@@ -1,0 +1,221 @@
+import {
+  CancelledError,
+  deriveSeed,
+  InvalidArgumentError,
+  updateNorm,
+  type EvaluateResult,
+  type FitInstructions,
+  type FitResult,
+  type Float32Tensor,
+  type Learner,
+  type Parameters,
+  type WorkHooks,
+} from '@zk0/core';
+import { float32Tensor, sharedTensor, type Session, type Tensor, type Tensors } from '@zk0/onnx-train';
+import { checkParameters } from '../checkpoint/save-checkpoint.ts';
+import type { SmolVlaConfig } from '../config/policy-config.ts';
+import { NotFiniteError } from '../errors.ts';
+import { gradientName, type GraphShape } from '../model/graph-shape.ts';
+import { trainedWeightSpecs } from '../model/weights.ts';
+import type { ModelRuntime } from '../runtime/model-runtime.ts';
+import { AdamW } from './adamw.ts';
+import type { DatasetBinding } from './dataset-binding.ts';
+import type { ModelInputs } from './model-inputs.ts';
+import { cosineScale, drawFlowNoise, planBatches, planEvaluation } from './sampling.ts';
+
+/** What a learner is made of. */
+export interface LearnerParts {
+  readonly config: SmolVlaConfig;
+  readonly runtime: ModelRuntime;
+  readonly binding: DatasetBinding;
+  readonly inputs: ModelInputs;
+  readonly actionSize: number;
+}
+
+/** A SmolVLA bound to one dataset: trains and evaluates weights that come in from outside. */
+export class SmolVlaLearner implements Learner {
+  readonly #parts: LearnerParts;
+
+  constructor(parts: LearnerParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * K steps of AdamW from `global`, restarted each round, with a cosine learning rate and FedProx's term.
+   *
+   * @throws NotFiniteError naming step and tensor, with the last good weights; CancelledError between steps.
+   */
+  async fit(global: Parameters, instructions: FitInstructions, hooks: WorkHooks = {}): Promise<FitResult> {
+    const started = performance.now();
+    checkInstructions(instructions);
+    const { config, binding, inputs } = this.#parts;
+    checkParameters({ config }, global);
+    const { localSteps, batchSize, seed, proximalMu } = instructions;
+    const shape = this.#shape(batchSize);
+    const batches = planBatches(binding.dataset.info.frameCount, localSteps, batchSize, seed);
+    await inputs.prepare(batches.flat(), hooks);
+    const session = await this.#session('train', shape);
+    const weights = copyShared(config, global);
+    const names = [...weights.keys()];
+    const anchors = names.map((name) => global.get(name)!.data);
+    const optimizer = new AdamW(names.map((name) => arrayOf(weights.get(name)!)), anchors, config.optimizer);
+    const gradients = Object.fromEntries(names.map((name) => [gradientName(name), sharedTensor('float32', weights.get(name)!.shape)]));
+    const gradientArrays = names.map((name) => arrayOf(gradients[gradientName(name)]!));
+    const fixed = Object.fromEntries(weights);
+    let last = { loss: NaN, policyLoss: NaN, proximalLoss: 0, gradNorm: NaN, learningRate: NaN };
+    let next = this.#feeds(batches[0]!, shape, deriveSeed(seed, 'step', 0));
+    for (let step = 0; step < localSteps; step++) {
+      throwIfAborted(hooks.signal, 'training');
+      const feeds = await next;
+      if (step + 1 < localSteps) {
+        // Decoding and reading for the next step overlap with this one.
+        next = this.#feeds(batches[step + 1]!, shape, deriveSeed(seed, 'step', step + 1));
+        next.catch(() => undefined);
+      }
+      const { loss } = await session.run({ ...feeds, ...fixed }, { into: gradients });
+      const policyLoss = arrayOf(loss!)[0]!;
+      const { gradNorm, proximalLoss } = optimizer.measure(gradientArrays, proximalMu);
+      checkFinite(step, policyLoss, names, gradientArrays, () => copyOut(weights));
+      const learningRate = instructions.learningRate * cosineScale(step, localSteps);
+      optimizer.step(gradientArrays, gradNorm, learningRate);
+      last = { loss: policyLoss + proximalLoss, policyLoss, proximalLoss, gradNorm, learningRate };
+      hooks.onProgress?.({ phase: 'training', step: step + 1, totalSteps: localSteps, loss: last.loss });
+    }
+    const parameters = copyOut(weights);
+    const numExamples = binding.dataset.info.frameCount;
+    return {
+      parameters,
+      numExamples,
+      metrics: {
+        loss: last.loss,
+        policy_loss: last.policyLoss,
+        fedprox_loss: last.proximalLoss,
+        grad_norm: last.gradNorm,
+        num_steps: localSteps,
+        num_examples: numExamples,
+        param_update_norm: updateNorm(parameters, global),
+        lr: instructions.learningRate,
+        mu: proximalMu,
+        duration_s: (performance.now() - started) / 1000,
+      },
+    };
+  }
+
+  async evaluate(
+    parameters: Parameters,
+    options: { readonly seed: string; readonly batches: number; readonly batchSize: number },
+    hooks: WorkHooks = {},
+  ): Promise<EvaluateResult> {
+    const started = performance.now();
+    checkCounts({ batches: options.batches }, 0);
+    checkCounts({ batchSize: options.batchSize }, 1);
+    const { config, binding, inputs } = this.#parts;
+    checkParameters({ config }, parameters);
+    const shape = this.#shape(options.batchSize);
+    const batches = planEvaluation(binding.dataset.info.frameCount, options.batches, options.batchSize, options.seed);
+    await inputs.prepare(batches.flat(), hooks);
+    const session = await this.#session('evaluate', shape);
+    const weights = Object.fromEntries(
+      trainedWeightSpecs(config.model).map(({ name, shape: size }) => [name, float32Tensor(parameters.get(name)!.data, size)]),
+    );
+    let sum = 0;
+    let count = 0;
+    for (const [step, frames] of batches.entries()) {
+      throwIfAborted(hooks.signal, 'evaluation');
+      const feeds = await this.#feeds(frames, shape, deriveSeed(options.seed, 'step', step));
+      const { lossSum, lossCount } = await session.run({ ...feeds, ...weights }, { outputs: ['lossSum', 'lossCount'] });
+      const batchSum = arrayOf(lossSum!)[0]!;
+      if (!Number.isFinite(batchSum)) throw new NotFiniteError(step, 'loss', parameters);
+      sum += batchSum;
+      count += arrayOf(lossCount!)[0]!;
+      hooks.onProgress?.({ phase: 'evaluating', step: step + 1, totalSteps: batches.length, loss: sum / count });
+    }
+    const numExamples = batches.reduce((total, { length }) => total + length, 0);
+    const loss = sum / count;
+    const durationS = (performance.now() - started) / 1000;
+    return {
+      loss,
+      numExamples,
+      metrics: { policy_loss: loss, num_steps: batches.length, num_examples: numExamples, duration_s: durationS },
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#parts.inputs.close();
+  }
+
+  #shape(batch: number): GraphShape {
+    const { binding, actionSize } = this.#parts;
+    const { datasetKeys, emptySlots } = binding.cameras;
+    return { batch, cameras: datasetKeys.length, emptyCameras: emptySlots, languageTokens: binding.languageTokens, actionSize };
+  }
+
+  #session(kind: 'train' | 'evaluate', shape: GraphShape): Promise<Session> {
+    const { runtime, inputs } = this.#parts;
+    return runtime.session(`${kind} ${inputs.kind} ${JSON.stringify(shape)}`, () =>
+      kind === 'train' ? inputs.trainGraph(shape) : inputs.evaluateGraph(shape),
+    );
+  }
+
+  /** Everything but the weights that one batch feeds. */
+  async #feeds(frames: readonly number[], shape: GraphShape, seed: string): Promise<Tensors> {
+    const { config, binding, inputs } = this.#parts;
+    const { chunkSize, maxActionDim } = config.model;
+    const { noise, time } = drawFlowNoise(seed, shape.batch, chunkSize * maxActionDim);
+    return {
+      ...binding.vectors(frames, shape.batch),
+      ...(await inputs.feeds(frames, shape)),
+      noise: float32Tensor(noise, [shape.batch, chunkSize, maxActionDim]),
+      time: float32Tensor(time, [shape.batch]),
+    };
+  }
+}
+
+function checkInstructions({ localSteps, batchSize, learningRate, proximalMu }: FitInstructions): void {
+  checkCounts({ localSteps, batchSize }, 1);
+  if (!(learningRate > 0) || !Number.isFinite(learningRate)) throw new InvalidArgumentError(`learningRate ${learningRate} is not positive`);
+  if (!(proximalMu >= 0) || !Number.isFinite(proximalMu)) throw new InvalidArgumentError(`proximalMu ${proximalMu} is negative or not finite`);
+}
+
+function checkCounts(counts: Readonly<Record<string, number>>, least: number): void {
+  for (const [name, count] of Object.entries(counts)) {
+    if (!Number.isSafeInteger(count) || count < least) {
+      throw new InvalidArgumentError(`${name} ${count} is not a whole number of at least ${least}`);
+    }
+  }
+}
+
+function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
+  if (signal?.aborted === true) throw new CancelledError(what, { cause: signal.reason });
+}
+
+function checkFinite(
+  step: number,
+  loss: number,
+  names: readonly string[],
+  gradients: readonly Float32Array[],
+  lastGood: () => Parameters,
+): void {
+  if (!Number.isFinite(loss)) throw new NotFiniteError(step, 'loss', lastGood());
+  const bad = gradients.findIndex((gradient) => !gradient.every(Number.isFinite));
+  if (bad >= 0) throw new NotFiniteError(step, gradientName(names[bad]!), lastGood());
+}
+
+/** Copies of the trained weights, in the model's order, that sessions can read and the optimiser can change in place. */
+function copyShared(config: SmolVlaConfig, parameters: Parameters): Map<string, Tensor> {
+  return new Map(
+    trainedWeightSpecs(config.model).map(({ name, shape }) => {
+      const tensor = sharedTensor('float32', shape);
+      arrayOf(tensor).set(parameters.get(name)!.data);
+      return [name, tensor];
+    }),
+  );
+}
+
+function copyOut(weights: ReadonlyMap<string, Tensor>): Parameters {
+  return new Map([...weights].map(([name, tensor]): [string, Float32Tensor] => [name, { shape: tensor.shape, data: arrayOf(tensor).slice() }]));
+}
+
+function arrayOf(tensor: Tensor): Float32Array {
+  return tensor.data as Float32Array;
+}
