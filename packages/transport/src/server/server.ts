@@ -15,6 +15,7 @@ import { addMessageRoutes } from './message-routes.ts';
 
 /** How long `close` waits for requests in flight before it cuts them. Transfers resume elsewhere or later. */
 const CLOSE_GRACE_MS = 2000;
+const SWEEP_MS = 20;
 
 /** Bounds of one server; blob sizes are the {@link BlobStore}'s own. */
 export interface TransportLimits {
@@ -101,6 +102,10 @@ export async function createTransportServer(options: TransportServerOptions): Pr
       sendError(reply, error, log, area === 'admin' ? 'json' : 'message');
     }
   });
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (closing.signal.aborted) reply.header('connection', 'close');
+    done();
+  });
   app.setNotFoundHandler((request, reply) =>
     sendError(reply, new TransportError('NOT_FOUND', `${request.method} ${request.url.slice(0, 200)} is nothing here`), log, 'json'),
   );
@@ -161,12 +166,17 @@ function createApp(tls: ServerTls | undefined, noProgressMs: number): FastifyIns
 
 async function close(app: FastifyInstance, closing: AbortController): Promise<void> {
   closing.abort();
+  // Connections that fall idle after the listening ended (an event stream, a poll that was just answered) would be kept.
+  const sweep = setInterval(() => {
+    app.server.closeIdleConnections();
+  }, SWEEP_MS);
   const cut = setTimeout(() => {
     app.server.closeAllConnections();
   }, CLOSE_GRACE_MS);
   try {
     await app.close();
   } finally {
+    clearInterval(sweep);
     clearTimeout(cut);
   }
 }

@@ -1,0 +1,381 @@
+import { request as httpRequest } from 'node:http';
+import { connect as tcpConnect } from 'node:net';
+import { Packr } from 'msgpackr';
+import { afterEach, describe, expect, it } from 'vitest';
+import { adminClient, createTransportServer, MAX_MESSAGE_BYTES, type Task } from '../src/index.ts';
+import { decodeEnvelope, decodeError } from '../src/protocol/codec.ts';
+import { makeTask, randomBytes, Scope, sha256, TestHandler, until } from './harness.ts';
+
+const scope = new Scope();
+afterEach(() => scope.dispose());
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Buffer;
+}
+
+/** One raw request, with exactly these headers. */
+function ask(
+  url: string,
+  options: { method?: string; headers?: Record<string, string>; body?: Uint8Array; path?: string } = {},
+): Promise<Answer> {
+  const { hostname, port } = new URL(url);
+  const { method = 'GET', headers = {}, body, path = '/' } = options;
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ hostname, port, method, path, headers, agent: false }, (reply) => {
+      const chunks: Buffer[] = [];
+      reply.on('data', (chunk: Buffer) => chunks.push(chunk));
+      reply.on('end', () => { resolve({ status: reply.statusCode!, headers: reply.headers, body: Buffer.concat(chunks) }); });
+      reply.on('error', reject);
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+const pack = (value: unknown): Buffer => new Packr({ useRecords: false }).pack(value);
+const message = (url: string, body: Uint8Array): Promise<Answer> =>
+  ask(url, { method: 'POST', path: '/messages', headers: { 'content-type': 'application/msgpack' }, body });
+const codeOf = ({ body }: Answer): string | undefined => decodeError(body)?.code;
+
+describe('hostile messages', () => {
+  const join = { clientId: 'client-1', name: '', agent: '', profile: {} };
+
+  it.each<[string, Uint8Array, string]>([
+    ['nothing', new Uint8Array(0), 'MESSAGE_INVALID'],
+    ['noise', randomBytes(1000), 'MESSAGE_INVALID'],
+    ['no map', pack([1, 2]), 'MESSAGE_INVALID'],
+    ['a message that goes on after its end', Buffer.concat([pack({ v: 1, type: 'join', body: join }), pack(1)]), 'MESSAGE_INVALID'],
+    ['a bomb of nested arrays', Buffer.from(Array.from({ length: 24_000 }, () => [0xdc, 0xff, 0xff]).flat()), 'MESSAGE_INVALID'],
+    ['an array that claims 2³² entries', Buffer.from([0xdd, 0xff, 0xff, 0xff, 0xff]), 'MESSAGE_INVALID'],
+    ['a string that claims 2³² bytes', Buffer.from([0xdb, 0xff, 0xff, 0xff, 0xff]), 'MESSAGE_INVALID'],
+    ['nesting 10 000 deep', pack({ v: 1, type: 'join', body: { ...join, profile: { deep: 0 } } }), ''],
+    ['a record definition', new Packr({ useRecords: true }).pack({ v: 1, type: 'join', body: { clientId: 7 } }), 'MESSAGE_INVALID'],
+    ['a future version', pack({ v: 2, type: 'join', body: join }), 'PROTOCOL_VERSION'],
+    ['version 0', pack({ v: 0, type: 'join', body: join }), 'PROTOCOL_VERSION'],
+    ['no version', pack({ type: 'join', body: join }), 'MESSAGE_INVALID'],
+    ['an unknown type', pack({ v: 1, type: 'grant', body: {} }), 'MESSAGE_INVALID'],
+    ['an inherited name as type', pack({ v: 1, type: 'constructor', body: {} }), 'MESSAGE_INVALID'],
+    ['an unknown key', pack({ v: 1, type: 'join', body: { ...join, admin: true } }), 'MESSAGE_INVALID'],
+    ['a path as client id', pack({ v: 1, type: 'join', body: { ...join, clientId: '../../x' } }), 'MESSAGE_INVALID'],
+    ['a line break in a client id', pack({ v: 1, type: 'join', body: { ...join, clientId: 'a\n' } }), 'MESSAGE_INVALID'],
+    ['bytes in the profile', pack({ v: 1, type: 'join', body: { ...join, profile: { data: Buffer.alloc(10) } } }), 'MESSAGE_INVALID'],
+    ['a date in the profile', pack({ v: 1, type: 'join', body: { ...join, profile: { date: new Date() } } }), 'MESSAGE_INVALID'],
+    ['NaN in the profile', pack({ v: 1, type: 'join', body: { ...join, profile: { value: NaN } } }), 'MESSAGE_INVALID'],
+    ['too large a profile', pack({ v: 1, type: 'join', body: { ...join, profile: { text: 'x'.repeat(70_000) } } }), 'MESSAGE_INVALID'],
+    ['NaN as a loss', pack({ v: 1, type: 'progress', body: { clientId: 'a', taskId: 't', phase: '', step: 0, totalSteps: 1, loss: NaN } }), 'MESSAGE_INVALID'],
+  ])('are refused: %s', async (what, body, code) => {
+    const { server, handler } = await scope.server();
+    let sent = body;
+    if (what.startsWith('nesting')) {
+      const deep = Buffer.concat([Buffer.alloc(10_000, 0x91), Buffer.from([0])]);
+      const [before, after] = split(pack({ v: 1, type: 'join', body: { ...join, profile: { deep: 'HERE' } } }), pack('HERE'));
+      sent = Buffer.concat([before, deep, after]);
+    }
+    const answer = await message(server.url, sent);
+    expect(answer.status).toBe(400);
+    expect(codeOf(answer)).toBe(code === '' ? 'MESSAGE_INVALID' : code);
+    expect(handler.joined.size).toBe(0);
+    // The server is well: the next client is served.
+    const client = scope.client(server.url);
+    await client.join({ name: '', agent: '', profile: {} });
+  });
+
+  it('say which versions the server reads', async () => {
+    const { server } = await scope.server();
+    const answer = await message(server.url, pack({ v: 9, type: 'poll', body: {} }));
+    expect(decodeError(answer.body)).toMatchObject({ code: 'PROTOCOL_VERSION', supported: { min: 1, max: 1 } });
+  });
+
+  it('do not reach prototypes', async () => {
+    const { server, handler } = await scope.server();
+    // {"v":1,"type":"join","body":{…,"profile":{"__proto__":{"admin":true}}}}
+    const [before, after] = split(pack({ v: 1, type: 'join', body: { ...join, profile: { HEREHEREH: { admin: true } } } }), pack('HEREHEREH'));
+    await message(server.url, Buffer.concat([before, pack('__proto__'), after]));
+    expect(({} as Record<string, unknown>)['admin']).toBeUndefined();
+    expect(handler.joined.get('client-1')?.profile['admin']).toBeUndefined();
+  });
+
+  it('above the limit are refused by their announcement, unread', async () => {
+    const { server } = await scope.server();
+    const { port } = new URL(server.url);
+    const answer = await new Promise<string>((resolve, reject) => {
+      const socket = tcpConnect(Number(port), '127.0.0.1');
+      let text = '';
+      socket.setEncoding('latin1').on('data', (chunk: string) => { text += chunk; }).on('close', () => { resolve(text); }).on('error', reject);
+      // Not one byte of the body is ever sent.
+      socket.write(`POST /messages HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: ${MAX_MESSAGE_BYTES + 1}\r\n\r\n`);
+    });
+    expect(answer).toMatch(/^HTTP\/1\.1 413 /);
+    expect(answer).toContain('BODY_TOO_LARGE');
+  });
+
+  it('above the limit without announcement are cut off at the limit', async () => {
+    const { server } = await scope.server();
+    const { port } = new URL(server.url);
+    let written = 0;
+    const answer = await new Promise<string>((resolve) => {
+      const socket = tcpConnect(Number(port), '127.0.0.1');
+      let text = '';
+      socket.setEncoding('latin1').on('data', (chunk: string) => { text += chunk; }).on('error', () => undefined);
+      socket.on('close', () => { resolve(text); });
+      socket.write('POST /messages HTTP/1.1\r\nhost: 127.0.0.1\r\ntransfer-encoding: chunked\r\n\r\n');
+      const more = (): void => {
+        if (socket.destroyed || written > 64 << 20) return;
+        written += 65_536;
+        socket.write(`10000\r\n${'x'.repeat(65_536)}\r\n`, () => setImmediate(more));
+      };
+      more();
+    });
+    expect(answer).toMatch(/^HTTP\/1\.1 413 /);
+    expect(written).toBeLessThan(16 << 20);
+  });
+
+  it('are not sent by this side either', async () => {
+    const { server } = await scope.server();
+    const client = scope.client(server.url);
+    await expect(client.join({ name: 'x'.repeat(1000), agent: '', profile: {} })).rejects.toMatchObject({ code: 'MESSAGE_INVALID' });
+    const values = { weights: new Float32Array(3) } as unknown as Record<string, number>;
+    const result = { taskId: 't', runId: 'r', round: 0, attempt: 1, outcome: { ok: true, numExamples: 1, metrics: values } } as const;
+    await expect(client.result(result)).rejects.toMatchObject({ code: 'MESSAGE_INVALID' });
+  });
+
+  it('do not come from the application: an answer that does not fit is the server’s failure', async () => {
+    const { server, handler } = await scope.server();
+    const logged: string[] = [];
+    const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: (text: string) => logged.push(text) };
+    const strict = await createTransportServer({ host: '127.0.0.1', port: 0, blobs: await scope.store(), handler, log });
+    scope.defer(() => strict.close());
+    handler.give('client-1', makeTask({ round: -1 }) satisfies Task);
+    handler.joined.set('client-1', { ...join });
+    const answer = await message(strict.url, pack({ v: 1, type: 'poll', body: { clientId: 'client-1' } }));
+    expect(answer.status).toBe(500);
+    expect(codeOf(answer)).toBe('INTERNAL');
+    expect(logged).toHaveLength(1);
+    expect(server.port).not.toBe(strict.port);
+  });
+});
+
+describe('hostile blob requests', () => {
+  it.each(['..%2f..%2fetc%2fpasswd', 'ABCDEF'.padEnd(64, 'A'), '0'.repeat(63), '0'.repeat(65), `${'0'.repeat(64)}%00`, '%2e%2e'])(
+    'for %s are refused',
+    async (hash) => {
+      const { server } = await scope.server();
+      for (const [method, path] of [['GET', `/blobs/${hash}`], ['POST', `/uploads/${hash}`], ['PATCH', `/uploads/${hash}`]] as const) {
+        const answer = await ask(server.url, { method, path, headers: { 'upload-length': '1' } });
+        expect([400, 404]).toContain(answer.status);
+      }
+    },
+  );
+
+  it('get exactly the range that they ask for', async () => {
+    const { server, blobs } = await scope.server();
+    const bytes = randomBytes(1000);
+    const { hash } = await blobs.put(bytes);
+    const path = `/blobs/${hash}`;
+    const range = (value: string): Promise<Answer> => ask(server.url, { path, headers: { range: value } });
+    for (const [value, start, end] of [['bytes=0-0', 0, 1], ['bytes=10-19', 10, 20], ['bytes=990-', 990, 1000], ['bytes=-5', 995, 1000], ['bytes=0-99999', 0, 1000]] as const) {
+      const answer = await range(value);
+      expect(answer.status).toBe(206);
+      expect(answer.headers['content-range']).toBe(`bytes ${start}-${end - 1}/1000`);
+      expect(answer.body).toEqual(Buffer.from(bytes.subarray(start, end)));
+    }
+    for (const value of ['bytes=1000-', 'bytes=5000-6000', 'bytes=-0']) {
+      const answer = await range(value);
+      expect(answer.status).toBe(416);
+      expect(answer.headers['content-range']).toBe('bytes */1000');
+    }
+    for (const value of ['bytes=5-2', 'bytes=0-1,5-6', 'lines=1-2', 'bytes=x-y', 'bytes=-', `bytes=${'9'.repeat(30)}-`]) {
+      const answer = await range(value);
+      expect(answer.status).toBe(200);
+      expect(answer.body).toHaveLength(1000);
+    }
+    expect((await ask(server.url, { path, headers: { 'if-none-match': `"${hash}"` } })).status).toBe(304);
+    const head = await ask(server.url, { method: 'HEAD', path });
+    expect(head.headers).toMatchObject({ 'content-length': '1000', etag: `"${hash}"`, 'accept-ranges': 'bytes' });
+    expect((await ask(server.url, { path: `/blobs/${'0'.repeat(64)}` })).status).toBe(404);
+  });
+
+  it('cannot upload past the end, at another place, or without saying where', async () => {
+    const { server, blobs } = await scope.server({ blobs: await scope.store({ maxBlobBytes: 5000 }) });
+    const bytes = randomBytes(1000);
+    const hash = sha256(bytes);
+    const path = `/uploads/${hash}`;
+    const patch = async (headers: Record<string, string>, body: Uint8Array): Promise<[number, string | undefined]> => {
+      const answer = await ask(server.url, { method: 'PATCH', path, headers: { 'content-length': String(body.length), ...headers }, body });
+      return [answer.status, codeOf(answer)];
+    };
+    expect(await patch({ 'upload-length': '1000', 'upload-offset': '1' }, bytes)).toEqual([413, 'BODY_TOO_LARGE']);
+    expect(await patch({ 'upload-length': '1000', 'upload-offset': '500' }, bytes.subarray(500))).toEqual([409, 'UPLOAD_OFFSET']);
+    expect(await patch({ 'upload-length': '1000' }, bytes)).toEqual([400, 'MESSAGE_INVALID']);
+    expect(await patch({ 'upload-length': '1e3', 'upload-offset': '0' }, bytes)).toEqual([400, 'MESSAGE_INVALID']);
+    expect(await patch({ 'upload-length': '5001', 'upload-offset': '0' }, bytes)).toEqual([413, 'BLOB_TOO_LARGE']);
+    expect(await patch({ 'upload-length': '1000', 'upload-offset': '0' }, randomBytes(1000, 2))).toEqual([422, 'HASH_MISMATCH']);
+    expect(await blobs.has(hash)).toBe(false);
+    expect(await patch({ 'upload-length': '1000', 'upload-offset': '0' }, bytes)).toEqual([204, undefined]);
+    expect(await blobs.has(hash)).toBe(true);
+  });
+
+  it('are told when the store is full, and come later', async () => {
+    const { server } = await scope.server({ blobs: await scope.store({ maxTotalBytes: 500 }) });
+    const answer = await ask(server.url, { method: 'POST', path: `/uploads/${'0'.repeat(64)}`, headers: { 'upload-length': '501' } });
+    expect([answer.status, codeOf(answer), answer.headers['retry-after']]).toEqual([507, 'STORE_FULL', '30']);
+  });
+
+  it('that stop sending are cut off, and their bytes kept', async () => {
+    const { server, blobs } = await scope.server({ limits: { pollWaitMs: 50, noProgressMs: 200 } });
+    const bytes = randomBytes(1000);
+    const hash = sha256(bytes);
+    const { port } = new URL(server.url);
+    await new Promise<void>((resolve) => {
+      const socket = tcpConnect(Number(port), '127.0.0.1');
+      socket.on('close', () => { resolve(); }).on('error', () => undefined);
+      socket.write(`PATCH /uploads/${hash} HTTP/1.1\r\nhost: 127.0.0.1\r\nupload-length: 1000\r\nupload-offset: 0\r\ncontent-length: 1000\r\n\r\n`);
+      socket.write(bytes.subarray(0, 400));
+    });
+    let offset = 0;
+    for (let attempt = 0; offset !== 400 && attempt < 100; attempt++) {
+      offset = await blobs.beginUpload({ hash, byteLength: 1000 });
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    expect(offset).toBe(400);
+  });
+});
+
+describe('access', () => {
+  it('needs the token everywhere, told apart for clients and operators', async () => {
+    const { server } = await scope.server({ token: 'client secret', adminToken: 'operator secret' });
+    const introduction = { name: '', agent: '', profile: {} };
+    await scope.client(server.url, { token: 'client secret' }).join(introduction);
+    await expect(scope.client(server.url).join(introduction)).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
+    await expect(scope.client(server.url, { token: 'client secres' }).join(introduction)).rejects.toMatchObject({
+      code: 'UNAUTHORIZED',
+      message: expect.not.stringContaining('secre') as string,
+    });
+    const admin = (token: string): Promise<unknown> => {
+      const client = adminClient({ url: server.url, token });
+      scope.defer(() => client.close());
+      return client.status();
+    };
+    await admin('operator secret');
+    await expect(admin('client secret')).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
+    const answer = await ask(server.url, { path: '/nothing' });
+    expect([answer.status, answer.headers['www-authenticate']]).toEqual([401, 'Bearer']);
+  });
+
+  it('is refused before a body is read', async () => {
+    const { server } = await scope.server({ token: 'secret' });
+    const { port } = new URL(server.url);
+    const answer = await new Promise<string>((resolve) => {
+      const socket = tcpConnect(Number(port), '127.0.0.1');
+      socket.setEncoding('latin1').once('data', (chunk: string) => { resolve(chunk); socket.destroy(); });
+      socket.write(`PATCH /uploads/${'0'.repeat(64)} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000\r\n\r\n`);
+    });
+    expect(answer).toMatch(/^HTTP\/1\.1 401 /);
+    expect(answer.toLowerCase()).toContain('connection: close');
+  });
+
+  it('without a token is for names of this machine: no web page gets in by a name of its own', async () => {
+    const { server } = await scope.server();
+    const status = async (host: string): Promise<number> => (await ask(server.url, { path: '/admin/status', headers: { host } })).status;
+    expect(await status('evil.example')).toBe(421);
+    expect(await status('127.0.0.1.evil.example')).toBe(421);
+    expect(await status('localhost:1234')).toBe(200);
+    expect(await status('[::1]:1234')).toBe(200);
+  });
+
+  it('for operators takes JSON alone, which a page of another site cannot send', async () => {
+    const { server, handler } = await scope.server();
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', undefined]) {
+      const headers: Record<string, string> = type === undefined ? {} : { 'content-type': type };
+      const answer = await ask(server.url, { method: 'POST', path: '/admin/stop', headers, body: Buffer.from('{}') });
+      expect(answer.status).toBe(400);
+    }
+    const broken = await ask(server.url, { method: 'POST', path: '/admin/stop', headers: { 'content-type': 'application/json' }, body: Buffer.from('{') });
+    expect(broken.status).toBe(400);
+    expect(handler.stopped).toEqual([]);
+  });
+
+  it('to what is not there is answered as such', async () => {
+    const { server } = await scope.server();
+    expect((await ask(server.url, { path: '/admin/secret' })).status).toBe(404);
+    expect((await ask(server.url, { method: 'DELETE', path: `/blobs/${'0'.repeat(64)}` })).status).toBe(404);
+  });
+
+  it('over plain HTTP stays on this machine unless that is said', async () => {
+    const blobs = await scope.store();
+    const options = { host: '0.0.0.0', port: 0, blobs, handler: new TestHandler() };
+    await expect(createTransportServer(options)).rejects.toMatchObject({ code: 'INSECURE' });
+    const server = await createTransportServer({ ...options, allowInsecure: true });
+    scope.defer(() => server.close());
+    await scope.client(server.url).join({ name: '', agent: '', profile: {} });
+    expect(() => scope.client('http://example.org', { token: 'x' })).toThrow('in the clear');
+    expect(() => scope.client('http://example.org', { token: 'x', allowInsecure: true })).not.toThrow();
+  });
+
+  it.each(['', 'example.org', 'ftp://example.org', 'http://user:pass@example.org', 'http://h/?a=b'])('to %j is no address', (url) => {
+    expect(() => scope.client(url)).toThrow('is not a server’s address'.replace('’', "'"));
+  });
+});
+
+describe('hostile replies', () => {
+  it('are refused by the client', () => {
+    expect(() => decodeEnvelope(new Uint8Array(MAX_MESSAGE_BYTES + 1))).toThrow('the limit is');
+    expect(() => decodeEnvelope(pack({ v: 3, type: 'poll', body: {} }))).toThrow('protocol version 3');
+    expect(decodeError(randomBytes(50))).toBeNull();
+  });
+});
+
+describe('a port', () => {
+  it('that is taken is named', async () => {
+    const { server } = await scope.server();
+    await expect(scope.server({ port: server.port })).rejects.toMatchObject({
+      code: 'PORT_IN_USE',
+      message: expect.stringContaining(String(server.port)) as string,
+    });
+  });
+
+  it('of a host that is not this one is named', async () => {
+    await expect(scope.server({ host: '192.0.2.1', allowInsecure: true })).rejects.toMatchObject({ code: 'ADDRESS_UNAVAILABLE' });
+  });
+});
+
+describe('closing', () => {
+  it('answers polls, ends event streams, and leaves no socket behind', async () => {
+    const { server, handler } = await scope.server();
+    const client = scope.client(server.url);
+    await client.join({ name: '', agent: '', profile: {} });
+    const waiting = client.poll();
+    const cut = expect(waiting).rejects.toMatchObject({ code: 'CANCELLED' });
+    const admin = adminClient({ url: server.url });
+    scope.defer(() => admin.close());
+    const following = admin.follow().next();
+    await until(() => handler.waiting === 2);
+    const begun = performance.now();
+    await Promise.all([server.close(), server.close()]);
+    expect(performance.now() - begun).toBeLessThan(1500);
+    expect(await following).toEqual({ done: true, value: undefined });
+    expect(handler.waiting).toBe(0);
+    await client.close();
+    await cut;
+  });
+
+  it('cuts an upload that does not end', async () => {
+    const { server } = await scope.server();
+    const { port } = new URL(server.url);
+    const ended = new Promise<void>((resolve) => {
+      const socket = tcpConnect(Number(port), '127.0.0.1');
+      socket.on('close', () => { resolve(); }).on('error', () => undefined);
+      socket.write(`PATCH /uploads/${'0'.repeat(64)} HTTP/1.1\r\nhost: 127.0.0.1\r\nupload-length: 9\r\nupload-offset: 0\r\ncontent-length: 9\r\n\r\nx`);
+    });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await server.close();
+    await ended;
+  });
+});
+
+function split(bytes: Buffer, at: Buffer): [before: Buffer, after: Buffer] {
+  const position = bytes.indexOf(at);
+  return [bytes.subarray(0, position), bytes.subarray(position + at.length)];
+}
