@@ -58,4 +58,22 @@ export default tseslint.config(
       ],
     },
   },
+  {
+    // Found at run time with import.meta.resolve: the font's file, and the client that a simulation starts.
+    files: ['apps/server/package.json'],
+    languageOptions: { parser: jsoncParser },
+    rules: {
+      '@nx/dependency-checks': [
+        'error',
+        {
+          ignoredDependencies: ['@expo-google-fonts/arimo', '@zk0/client'],
+          ignoredFiles: [
+            '{projectRoot}/{vitest,tsup}.config.ts',
+            '{projectRoot}/src/**/*.test.ts',
+            '{projectRoot}/{test,bench}/**/*',
+          ],
+        },
+      ],
+    },
+  },
 );

@@ -16,10 +16,11 @@ export const runConfigSchema = z.strictObject({
   minClients: z.int().min(1).max(100_000).default(2),
   /** Fraction of the available clients that trains in a round. */
   fraction: z.number().gt(0).max(1).default(1),
-  /** Optimiser steps per client and round (the original called them epochs). */
-  localSteps: z.int().min(1).max(1_000_000).default(2),
-  batchSize: z.int().min(1).max(4096).default(16),
-  /** Peak learning rate of a round's cosine; the policy's own preset when absent. */
+  /** Optimiser steps per client and round (the original called them epochs); the policy's own default when absent. */
+  localSteps: z.int().min(1).max(1_000_000).optional(),
+  /** Samples per step; the policy's own default when absent. */
+  batchSize: z.int().min(1).max(4096).optional(),
+  /** Peak learning rate of a round's cosine; the policy's own default when absent. */
   learningRate: z.number().gt(0).max(1).optional(),
   /** Datasets that nobody trains on; the server evaluates on them after each round. */
   heldOut: z.array(z.string().min(1)).max(100).default([]),

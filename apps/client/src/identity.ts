@@ -1,0 +1,43 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { homedir, hostname } from 'node:os';
+import { join } from 'node:path';
+import { InvalidArgumentError } from '@zk0/core';
+import { writeFileAtomic } from '@zk0/storage';
+
+/** Client ids appear in paths, URLs and logs. */
+const CLIENT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** Where zk0 keeps what outlives a run on this machine: `ZK0_HOME`, else `~/.cache/zk0`. */
+export function zk0Home(): string {
+  return process.env['ZK0_HOME'] ?? join(homedir(), '.cache', 'zk0');
+}
+
+/**
+ * This node's id: the one given, else the one made at the first start and kept since.
+ * A stable id keeps a node's seeds, and its place in a run, across restarts.
+ *
+ * @throws InvalidArgumentError when the given id has characters that paths and URLs cannot hold.
+ */
+export async function clientIdentity(given: string | undefined, home = zk0Home()): Promise<string> {
+  if (given !== undefined) {
+    if (!CLIENT_ID.test(given)) {
+      throw new InvalidArgumentError(`client id ${JSON.stringify(given)} is not usable`, {
+        hint: 'Use 1–64 letters, digits, dots, dashes or underscores, starting with a letter or digit.',
+      });
+    }
+    return given;
+  }
+  const file = join(home, 'client-id');
+  try {
+    const kept = readFileSync(file, 'utf8').trim();
+    if (CLIENT_ID.test(kept)) return kept;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  const host = hostname().replaceAll(/[^A-Za-z0-9-]/g, '').slice(0, 32) || 'node';
+  const made = `${host}-${randomBytes(4).toString('hex')}`;
+  mkdirSync(home, { recursive: true });
+  await writeFileAtomic(file, `${made}\n`);
+  return made;
+}

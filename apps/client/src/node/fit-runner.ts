@@ -1,0 +1,86 @@
+import { type FitResult, type FitTask, type Learner, type Parameters, type RobotDataset, type RunContext, type WorkHooks, Zk0Error } from '@zk0/core';
+import { openPolicy, type CacheMode, type SmolVlaPolicy } from '@zk0/policy-smolvla';
+
+/** How a node runs its model. */
+export interface FitRunnerOptions {
+  readonly dataset: RobotDataset;
+  readonly device: string;
+  /** CPU threads; the whole machine when absent. */
+  readonly threads?: number;
+  readonly cache: CacheMode;
+  readonly cacheBudgetBytes: number;
+  readonly cacheDirectory: string;
+  /** Dataset camera key → policy camera key. */
+  readonly rename: Readonly<Record<string, string>>;
+  /** The policy to use instead of the one the server names; it must hold the same base. */
+  readonly policyOverride?: string;
+}
+
+/** Keeps the policy and its learner ready between rounds; a run with another context gets a new one. */
+export class FitRunner {
+  readonly #options: FitRunnerOptions;
+  #current: { readonly key: string; readonly policy: SmolVlaPolicy; readonly learner: Learner } | undefined;
+
+  constructor(options: FitRunnerOptions) {
+    this.#options = options;
+  }
+
+  /** Trains as one task says. */
+  async fit(task: FitTask, global: Parameters, hooks: WorkHooks): Promise<FitResult> {
+    const learner = await this.#learner(task.context);
+    return learner.fit(global, task.fit, hooks);
+  }
+
+  async close(): Promise<void> {
+    const current = this.#current;
+    this.#current = undefined;
+    await current?.learner.close();
+    await current?.policy.close();
+  }
+
+  async #learner(context: RunContext): Promise<Learner> {
+    const key = JSON.stringify(context);
+    if (this.#current?.key === key) return this.#current.learner;
+    await this.close();
+    const { dataset, policyOverride } = this.#options;
+    this.#checkFeatures(context);
+    const policy = await openPolicy(policyOverride ?? context.policy.source, {
+      device: this.#options.device,
+      ...(this.#options.threads === undefined ? {} : { threads: this.#options.threads }),
+      cacheDirectory: this.#options.cacheDirectory,
+      features: context.features,
+    });
+    try {
+      if (policy.baseHash !== context.policy.baseHash) {
+        throw new Zk0Error(
+          'BASE_MISMATCH',
+          `policy ${policyOverride ?? context.policy.source}: its frozen weights are not those of the server`,
+          { hint: 'Use the same zk0 release and the same policy as the server (or drop --policy).' },
+        );
+      }
+      const learner = policy.learner(dataset, {
+        normalizer: context.normalizer,
+        rename: this.#options.rename,
+        cache: this.#options.cache,
+        cacheBudgetBytes: this.#options.cacheBudgetBytes,
+      });
+      this.#current = { key, policy, learner };
+      return learner;
+    } catch (error) {
+      await policy.close();
+      throw error;
+    }
+  }
+
+  #checkFeatures({ features }: RunContext): void {
+    const { info } = this.#options.dataset;
+    if (info.stateNames.length !== features.stateSize || info.actionNames.length !== features.actionSize) {
+      throw new Zk0Error(
+        'FEATURES_MISMATCH',
+        `dataset ${info.name} has ${info.stateNames.length} state and ${info.actionNames.length} action values, the run ` +
+          `uses ${features.stateSize} and ${features.actionSize}`,
+        { hint: 'Join a run for this robot, or record with the robot that the run is for.' },
+      );
+    }
+  }
+}

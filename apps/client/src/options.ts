@@ -1,0 +1,44 @@
+import { InvalidArgumentError } from '@zk0/core';
+import type { CacheMode } from '@zk0/policy-smolvla';
+
+const CACHE_MODES: readonly CacheMode[] = ['auto', 'prefix', 'vision', 'off'];
+const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 };
+
+/** @throws InvalidArgumentError for anything but a {@link CacheMode}. */
+export function parseCacheMode(text: string): CacheMode {
+  const mode = CACHE_MODES.find((known) => known === text);
+  if (mode === undefined) {
+    throw new InvalidArgumentError(`--cache ${text} is not known`, { hint: `Choose one of ${CACHE_MODES.join(', ')}.` });
+  }
+  return mode;
+}
+
+/** Bytes of `50GB`, `200 MB` or a plain number. @throws InvalidArgumentError */
+export function parseBytes(flag: string, text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([KMGT]?B)?$/i.exec(text.trim());
+  if (match === null) throw new InvalidArgumentError(`${flag} ${text} is no size`, { hint: 'Write for example 50GB.' });
+  return Math.floor(Number(match[1]) * UNITS[(match[2] ?? '').toUpperCase()]!);
+}
+
+/** `from=to` pairs as a map. @throws InvalidArgumentError */
+export function parseRenames(pairs: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const [from, to, ...rest] = pair.split('=');
+      if (!from || !to || rest.length > 0) {
+        throw new InvalidArgumentError(`--rename ${pair} is not of the form from=to`, {
+          hint: 'For example --rename observation.images.front=observation.images.top.',
+        });
+      }
+      return [from, to] as const;
+    }),
+  );
+}
+
+/** A whole number of threads, or undefined. @throws InvalidArgumentError */
+export function parseThreads(threads: number | undefined): number | undefined {
+  if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 1024)) {
+    throw new InvalidArgumentError('--threads must be a whole number from 1 to 1024');
+  }
+  return threads;
+}

@@ -1,0 +1,93 @@
+import { createProgress, loadConfig, table } from '@zk0/cli';
+import { datasetProfile, InvalidArgumentError, type RobotDatasetInfo } from '@zk0/core';
+import { openDataset } from '@zk0/dataset-so100';
+import { openPolicy, type PolicyFeatures, type SmolVlaPolicy } from '@zk0/policy-smolvla';
+import { Command } from 'commander';
+import { collect, configSchema, runFlags, withConfigOptions, zk0Home } from '../config.ts';
+import { commonNormalizer } from '../federation/normalizer.ts';
+import type { Run } from './run-action.ts';
+
+/** `zk0-server evaluate`: the policy loss of a checkpoint on datasets. */
+export function evaluateCommand(run: Run): Command {
+  const command = new Command('evaluate')
+    .description('Evaluate a checkpoint: its policy loss on datasets.')
+    .requiredOption('--policy <path|name>', 'checkpoint directory or preset')
+    .option('--dataset <uri>', 'dataset to evaluate on (repeatable)', collect, [])
+    .option('--batches <n>', 'batches per dataset; 0 = the whole dataset (default: 4)', Number)
+    .option('--batch-size <n>', 'samples per batch', Number)
+    .option('--seed <n>', 'fixes samples, noise and times', Number)
+    .option('--device <name>', 'execution provider', 'auto')
+    .option('--json', 'for scripts');
+  withConfigOptions(command).action((options: Record<string, unknown>) => {
+    run((signal) => evaluate(options, signal));
+  });
+  return command;
+}
+
+async function evaluate(options: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<undefined> {
+  const uris = options['dataset'] as string[];
+  if (uris.length === 0) throw new InvalidArgumentError('no dataset to evaluate on', { hint: 'Name one with --dataset.' });
+  const config = await loadConfig(configSchema, {
+    file: options['config'] as string | undefined,
+    flags: { ...runFlags({ ...options, heldOut: [] }), evaluateBatches: options['batches'] },
+    set: options['set'] as string[],
+  });
+  const progress = createProgress(process.stderr);
+  const results: { readonly dataset: string; readonly policyLoss: number; readonly samples: number }[] = [];
+  for (const uri of uris) {
+    const dataset = await openDataset(uri, { cacheDirectory: zk0Home(), signal });
+    try {
+      const { info } = dataset;
+      const policy = await openFor(config.policy, info, { device: options['device'] as string, signal });
+      try {
+        // A checkpoint brings the normaliser it was trained with; an untrained preset takes the dataset's own.
+        const normalizer = policy.normalizer ?? commonNormalizer([datasetProfile(info)]);
+        const learner = policy.learner(dataset, { normalizer });
+        try {
+          const { loss, numExamples } = await learner.evaluate(
+            await policy.initialParameters(),
+            { seed: String(config.seed), batches: config.evaluateBatches, batchSize: config.batchSize ?? policy.trainingDefaults.batchSize },
+            {
+              signal,
+              onProgress: ({ phase, step, totalSteps }) => {
+                progress.update({ label: `${info.name}: ${phase}`, done: step, total: totalSteps });
+              },
+            },
+          );
+          results.push({ dataset: info.name, policyLoss: loss, samples: numExamples });
+        } finally {
+          await learner.close();
+        }
+      } finally {
+        await policy.close();
+      }
+    } finally {
+      await dataset.close();
+    }
+  }
+  progress.finish();
+  if (options['json'] === true) process.stdout.write(`${JSON.stringify(results, null, 2)}\n`);
+  else {
+    const rows = results.map(({ dataset, policyLoss, samples }) => [dataset, policyLoss.toFixed(4), String(samples)]);
+    process.stdout.write(
+      `${table([{ header: 'dataset' }, { header: 'policy loss', align: 'right' }, { header: 'samples', align: 'right' }], rows)}\n`,
+    );
+  }
+  return undefined;
+}
+
+/** A checkpoint knows its own sizes and cameras; a preset takes the dataset's. */
+async function openFor(
+  source: string,
+  info: RobotDatasetInfo,
+  options: { readonly device: string; readonly signal: AbortSignal },
+): Promise<SmolVlaPolicy> {
+  const policy = await openPolicy(source, { ...options, cacheDirectory: zk0Home() });
+  if (policy.features !== undefined) return policy;
+  await policy.close();
+  return openPolicy(source, { ...options, cacheDirectory: zk0Home(), features: featuresOf(info) });
+}
+
+function featuresOf({ stateNames, actionNames, cameras }: RobotDatasetInfo): PolicyFeatures {
+  return { stateSize: stateNames.length, actionSize: actionNames.length, cameras: cameras.map(({ key }) => key) };
+}

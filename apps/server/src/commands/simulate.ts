@@ -1,0 +1,223 @@
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createProgress, EXIT_CODE, loadConfig } from '@zk0/cli';
+import { InvalidArgumentError, Zk0Error, type RunConfig } from '@zk0/core';
+import { demoTasks, listEpisodes } from '@zk0/dataset-so100';
+import { createLogger } from '@zk0/logger';
+import { Command } from 'commander';
+import { collect, configSchema, runConfigOf, runFlags, withConfigOptions, withRunOptions, zk0Home } from '../config.ts';
+import { RunPaths } from '../outputs/index.ts';
+import { RunReporter } from '../reporting/run-reporter.ts';
+import { makeWritable, startServer, type RunningServer } from '../server-process.ts';
+import { startClientProcess, type ClientProcess } from '../simulate/client-processes.ts';
+import { planSimulation, type DatasetCatalogue, type SimulationPlan } from '../simulate/plan.ts';
+import type { Run } from './run-action.ts';
+
+/** Rounds of a simulation that does not say. */
+const DEFAULT_ROUNDS = 5;
+const DEFAULT_CLIENTS = 3;
+const DEFAULT_HOLD_OUT_EPISODES = 2;
+
+/** `zk0-server simulate`: the real server and real clients, as processes on this machine. */
+export function simulateCommand(run: Run): Command {
+  const command = new Command('simulate')
+    .description('Run a whole federation on this machine: the real server and real clients, as processes on loopback.')
+    .option('--clients <n>', `clients (default: ${DEFAULT_CLIENTS})`, Number, DEFAULT_CLIENTS)
+    .option('--dataset <uri>', 'one dataset to split, or one per client (repeatable; default: demo data)', collect, [])
+    .option('--hold-out <n>', 'episodes at the end of each dataset to evaluate on', Number, DEFAULT_HOLD_OUT_EPISODES)
+    .option('--max-parallel <n>', 'clients that train at the same time (default: all on the CPU, 1 on a GPU)', Number)
+    .option('--device <name>', 'execution provider of clients and server', 'cpu')
+    .option('--threads <n>', 'CPU threads per client (default: cores shared among them)', Number)
+    .option('--cache <mode>', 'frozen work kept on disk: auto, prefix, vision or off', 'auto')
+    .option('--rename <from=to>', 'dataset camera = policy camera (repeatable)', collect, [])
+    .option('--out <dir>', 'outputs directory (default: outputs/<timestamp>)');
+  withConfigOptions(withRunOptions(command)).action((options: SimulateOptions) => {
+    run((signal) => simulate(options, signal));
+  });
+  return command;
+}
+
+interface SimulateOptions extends Readonly<Record<string, unknown>> {
+  readonly clients: number;
+  readonly dataset: string[];
+  readonly holdOut: number;
+  readonly maxParallel?: number;
+  readonly device: string;
+  readonly threads?: number;
+  readonly cache: string;
+  readonly rename: string[];
+  readonly out?: string;
+  readonly config?: string;
+  readonly set: string[];
+  readonly verbose?: boolean;
+}
+
+async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<number | undefined> {
+  const { clients } = options;
+  if (!Number.isInteger(clients) || clients < 1 || clients > 1000) {
+    throw new InvalidArgumentError('--clients must be a whole number from 1 to 1000', { hint: 'For example --clients 3.' });
+  }
+  const maxParallel = options.maxParallel ?? (options.device === 'cpu' ? 0 : 1);
+  const given = runFlags(options);
+  const rounds = given['rounds'] ?? (options.config === undefined ? DEFAULT_ROUNDS : undefined);
+  const flags = { ...given, rounds, minClients: clients, maxParallel };
+  const settings = await loadConfig(configSchema, {
+    file: options.config,
+    flags,
+    set: options.set,
+  });
+  const plan = await planSimulation(
+    {
+      clients,
+      datasets: options.dataset,
+      heldOut: settings.heldOut,
+      holdOutEpisodes: options.holdOut,
+      seed: settings.seed,
+    },
+    catalogue,
+  );
+  const config = runConfigOf(settings, plan.heldOut);
+  const out = resolve(options.out ?? join('outputs', timestamp(new Date())));
+  makeWritable(out);
+  return runSimulation({ ...options, out, plan, config }, signal);
+}
+
+interface Simulation extends Pick<SimulateOptions, 'device' | 'threads' | 'cache' | 'rename' | 'verbose'> {
+  readonly out: string;
+  readonly plan: SimulationPlan;
+  readonly config: RunConfig;
+}
+
+async function runSimulation(simulation: Simulation, signal: AbortSignal): Promise<number | undefined> {
+  const { out, plan, config, device } = simulation;
+  const paths = new RunPaths(out);
+  const progress = createProgress(process.stderr);
+  const level = simulation.verbose === true ? 'debug' : 'info';
+  const openLog = (): ReturnType<typeof createLogger> =>
+    createLogger({
+      process: 'server',
+      level,
+      console: simulation.verbose === true ? progress.console : false,
+      files: [paths.simulationLog, paths.serverLog],
+    });
+  const log = openLog();
+  const threads = simulation.threads ?? Math.max(1, Math.floor(availableParallelism() / (config.maxParallel || plan.clients.length)));
+  let server: RunningServer | undefined;
+  const clients: ClientProcess[] = [];
+  try {
+    server = await startServer({
+      host: '127.0.0.1',
+      port: 0,
+      stateDirectory: join(out, '.server'),
+      openRun: () => ({ directory: out, log: openLog() }),
+      cacheDirectory: zk0Home(),
+      device,
+      log,
+    });
+    progress.print(`${plan.clients.length} clients and a server on this machine, ${config.rounds} rounds of policy ${config.policy}`);
+    progress.print(`outputs: ${out}`);
+    const reporter = new RunReporter(progress);
+    const events = server.federation.follow(undefined, signal);
+    let next = events.next();
+    const runId = server.federation.submit(config);
+    reporter.take({ kind: 'run', runId, at: new Date().toISOString(), event: { type: 'run-created', runId, config } });
+    for (const [index, dataset] of plan.clients.entries()) {
+      const id = String(index);
+      progress.print(`client ${id}: ${dataset}`);
+      clients.push(startClientProcess(id, clientArguments(simulation, server.url, id, dataset, threads, paths)));
+    }
+    for (const uri of plan.heldOut) progress.print(`held out: ${uri}`);
+    progress.update({ label: 'clients are getting ready' });
+    const died = Promise.race(clients.map((client) => client.exited.then((exit) => ({ client, exit }))));
+    while (reporter.ending === undefined) {
+      const first = await Promise.race([next.then((item) => ({ item })), died, server.done.then(() => ({ ended: true as const }))]);
+      if ('client' in first) throw clientDied(first.client.clientId, first.exit, paths);
+      if ('ended' in first || first.item.done === true) break;
+      reporter.take(first.item.value);
+      next = events.next();
+    }
+    if (signal.aborted) {
+      await stopRun(server, runId);
+      progress.finish();
+      process.stdout.write(`\nstopped; finished rounds are in ${out}\n`);
+      return EXIT_CODE.interrupted;
+    }
+    progress.finish();
+    report(reporter, simulation, paths);
+    return undefined;
+  } finally {
+    progress.finish();
+    await Promise.all(clients.map((client) => client.stop()));
+    await server?.close();
+    await log.close();
+  }
+}
+
+function clientArguments(
+  simulation: Simulation,
+  url: string,
+  id: string,
+  dataset: string,
+  threads: number,
+  paths: RunPaths,
+): string[] {
+  return [
+    ...['--server', url, '--id', id, '--dataset', dataset, '--device', simulation.device, '--threads', String(threads)],
+    ...['--cache', simulation.cache, '--log-file', paths.clientLog(id), '--log-file', paths.simulationLog],
+    ...['--state', join(paths.client(id), '.state')],
+    ...simulation.rename.flatMap((rename) => ['--rename', rename]),
+    ...(simulation.verbose === true ? ['--verbose'] : []),
+  ];
+}
+
+/** Ends the run for good, as an operator's stop would: the newest finished round gets its checkpoint. */
+async function stopRun(server: RunningServer, runId: string): Promise<void> {
+  const stopped = server.federation.idle();
+  await server.federation.stopRun(runId).catch((error: unknown) => {
+    if (!(error instanceof Zk0Error)) throw error;
+  });
+  await stopped;
+}
+
+function report(reporter: RunReporter, { out, config }: Simulation, paths: RunPaths): void {
+  process.stdout.write(`\n${reporter.table()}\n\n`);
+  const { ending, losses } = reporter;
+  if (ending?.phase !== 'finished') {
+    throw new Zk0Error('RUN_ENDED', `the run ${ending?.phase ?? 'broke off'}: ${ending?.message ?? 'the server went away'}`, {
+      hint: `Read ${paths.simulationLog}.`,
+    });
+  }
+  if (losses !== null) {
+    const fall = (1 - losses.last / losses.first) * 100;
+    process.stdout.write(`held-out loss ${losses.first.toFixed(4)} → ${losses.last.toFixed(4)} (${fall.toFixed(0)} % lower)\n`);
+  }
+  const checkpoint = paths.checkpoint(config.rounds);
+  process.stdout.write(
+    [
+      `outputs      ${out}`,
+      `chart        ${paths.lossChart}`,
+      `checkpoint   ${checkpoint}`,
+      `evaluate it  zk0-server evaluate --policy ${checkpoint} --dataset '${config.heldOut[0] ?? 'URI'}'`,
+      '',
+    ].join('\n'),
+  );
+}
+
+function clientDied(id: string, exit: { readonly code: number | null; readonly lastLine: string }, paths: RunPaths): Zk0Error {
+  const said = exit.lastLine.replace(/^error: /, '');
+  return new Zk0Error('CLIENT_DIED', `client ${id} ended (exit ${exit.code ?? 'unknown'}): ${said || 'it said nothing'}`, {
+    hint: `Its log is ${paths.clientLog(id)}.`,
+  });
+}
+
+function timestamp(date: Date): string {
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day}_${two(date.getHours())}-${two(date.getMinutes())}-${two(date.getSeconds())}`;
+}
+
+const catalogue: DatasetCatalogue = {
+  demoTasks: demoTasks.map(({ name }) => name),
+  episodes: listEpisodes,
+};
+

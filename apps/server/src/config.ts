@@ -1,0 +1,77 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { runConfigSchema, type RunConfig } from '@zk0/core';
+import type { Command } from 'commander';
+import * as z from 'zod';
+
+/** Where the server listens and what it runs on. */
+const serverSchema = z.strictObject({
+  host: z.string().min(1).default('127.0.0.1'),
+  port: z.int().min(0).max(65_535).default(9092),
+  /** Runs' outputs go below it. */
+  out: z.string().min(1).default('outputs'),
+  /** Execution provider for evaluation. */
+  device: z.string().min(1).default('auto'),
+  threads: z.int().min(1).max(1024).optional(),
+  /** Serve plain HTTP beyond loopback. */
+  insecure: z.boolean().default(false),
+});
+
+/** `zk0.yaml`: a run's settings at the top level, the server's own under `server`. */
+export const configSchema = runConfigSchema.extend({ server: serverSchema.prefault({}) });
+export type Config = z.output<typeof configSchema>;
+
+/** The run's part of a configuration. */
+export function runConfigOf(config: Config, heldOut: readonly string[] = config.heldOut): RunConfig {
+  return runConfigSchema.parse({
+    ...Object.fromEntries(Object.entries(config).filter(([key]) => key !== 'server')),
+    heldOut: [...heldOut],
+  });
+}
+
+/** Where zk0 keeps what outlives a run on this machine: `ZK0_HOME`, else `~/.cache/zk0`. */
+export function zk0Home(): string {
+  return process.env['ZK0_HOME'] ?? join(homedir(), '.cache', 'zk0');
+}
+
+/** Adds the flags that every command with a configuration has. */
+export function withConfigOptions(command: Command): Command {
+  return command
+    .option('--config <file>', 'YAML file with settings')
+    .option('--set <key=value>', 'set any setting, e.g. strategy.name=fedavg (repeatable)', collect, [])
+    .option('--verbose', 'more output; error codes and stacks with errors');
+}
+
+/** Adds the flags that describe a run. */
+export function withRunOptions(command: Command): Command {
+  return command
+    .option('--rounds <n>', 'federated rounds', Number)
+    .option('--policy <name|path|hf:…>', 'policy preset or checkpoint')
+    .option('--strategy <name>', 'aggregation strategy')
+    .option('--local-steps <n>', 'optimiser steps per client and round', Number)
+    .option('--local-epochs <n>', 'the same, as the original called them', Number)
+    .option('--batch-size <n>', 'samples per step', Number)
+    .option('--learning-rate <x>', 'peak learning rate of a round', Number)
+    .option('--seed <n>', 'fixes everything random', Number)
+    .option('--held-out <uri>', 'dataset to evaluate on, nobody trains on it (repeatable)', collect, []);
+}
+
+/** The flags of {@link withRunOptions} as settings; those not given are absent. */
+export function runFlags(options: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const heldOut = options['heldOut'] as string[];
+  return {
+    rounds: options['rounds'],
+    policy: options['policy'],
+    strategy: options['strategy'] === undefined ? undefined : { name: options['strategy'] },
+    localSteps: options['localSteps'] ?? options['localEpochs'],
+    batchSize: options['batchSize'],
+    learningRate: options['learningRate'],
+    seed: options['seed'],
+    heldOut: heldOut.length === 0 ? undefined : heldOut,
+  };
+}
+
+/** Gathers a repeatable option. */
+export function collect(value: string, previous: readonly string[]): string[] {
+  return [...previous, value];
+}

@@ -1,0 +1,157 @@
+import { join } from 'node:path';
+import {
+  datasetProfile,
+  elementCount,
+  type ClientProfile,
+  type Evaluation,
+  type Learner,
+  type Normalizer,
+  type Parameters,
+  type RobotDataset,
+  type RunConfig,
+  type RunContext,
+  type TensorSpec,
+  type WorkHooks,
+} from '@zk0/core';
+import { openDataset } from '@zk0/dataset-so100';
+import { openPolicy, type SmolVlaPolicy, type TrainingDefaults } from '@zk0/policy-smolvla';
+import { openSafetensors, readParameters } from '@zk0/storage';
+import type { ParameterCount } from './run-recorder.ts';
+
+type Features = RunContext['features'];
+
+/** How the server runs its model. */
+export interface ServerModelOptions {
+  readonly device: string;
+  readonly threads?: number;
+  readonly cacheDirectory: string;
+  /** Sizes and cameras of a run that has started already. */
+  readonly features?: Features;
+  /** Where sizes and cameras come from when there is no held-out dataset. */
+  readonly fallback?: ClientProfile['dataset'];
+}
+
+/** The server's own copy of the model: initial parameters, evaluation on held-out datasets, checkpoints. */
+export class ServerModel {
+  readonly features: Features;
+  /** Joint names, for people. */
+  readonly robot: { readonly stateNames: readonly string[]; readonly actionNames: readonly string[] };
+  readonly initialParameters: Parameters;
+  readonly #policy: SmolVlaPolicy;
+  readonly #heldOut: readonly RobotDataset[];
+  #learners: { readonly key: string; readonly learners: readonly Learner[] } | undefined;
+
+  private constructor(parts: {
+    readonly policy: SmolVlaPolicy;
+    readonly initialParameters: Parameters;
+    readonly features: Features;
+    readonly robot: ServerModel['robot'];
+    readonly heldOut: readonly RobotDataset[];
+  }) {
+    this.#policy = parts.policy;
+    this.initialParameters = parts.initialParameters;
+    this.features = parts.features;
+    this.robot = parts.robot;
+    this.#heldOut = parts.heldOut;
+  }
+
+  /**
+   * Opens the run's policy and its held-out datasets. Sizes and cameras come from the run, else from the first held-out
+   * dataset, else from a client.
+   */
+  static async open(config: RunConfig, options: ServerModelOptions): Promise<ServerModel> {
+    const { device, threads, cacheDirectory } = options;
+    const heldOut: RobotDataset[] = [];
+    try {
+      for (const uri of config.heldOut) heldOut.push(await openDataset(uri, { cacheDirectory }));
+      const shape = heldOut[0]?.info ?? options.fallback;
+      const features = options.features ?? {
+        stateSize: shape!.stateNames.length,
+        actionSize: shape!.actionNames.length,
+        cameras: shape!.cameras.map(({ key }) => key),
+      };
+      const policy = await openPolicy(config.policy, {
+        device,
+        cacheDirectory,
+        features,
+        ...(threads === undefined ? {} : { threads }),
+      });
+      const robot = { stateNames: shape?.stateNames ?? [], actionNames: shape?.actionNames ?? [] };
+      return new ServerModel({ policy, initialParameters: await policy.initialParameters(), features, robot, heldOut });
+    } catch (error) {
+      await Promise.all(heldOut.map((dataset) => dataset.close()));
+      throw error;
+    }
+  }
+
+  /** Descriptions of the held-out datasets. */
+  get heldOut(): ClientProfile['dataset'][] {
+    return this.#heldOut.map(({ info }) => datasetProfile(info));
+  }
+
+  get baseHash(): string {
+    return this.#policy.baseHash;
+  }
+
+  get trainingDefaults(): TrainingDefaults {
+    return this.#policy.trainingDefaults;
+  }
+
+  /** Policy loss on every held-out dataset, with the same samples, noise and times every round. */
+  async evaluate(parametersPath: string, normalizer: Normalizer, config: RunConfig, hooks: WorkHooks): Promise<Evaluation> {
+    const parameters = await readParameters(parametersPath);
+    const learners = await this.#learnersFor(normalizer);
+    const datasets: Evaluation['datasets'] = [];
+    for (const [index, learner] of learners.entries()) {
+      const { info } = this.#heldOut[index]!;
+      const { loss, numExamples } = await learner.evaluate(
+        parameters,
+        {
+          seed: `${config.seed}/evaluate/${index}`,
+          batches: config.evaluateBatches,
+          batchSize: config.batchSize ?? this.trainingDefaults.batchSize,
+        },
+        hooks,
+      );
+      datasets.push({ name: info.name, policyLoss: loss, samples: numExamples, actionDim: info.actionNames.length });
+    }
+    const totalSamples = datasets.reduce((sum, { samples }) => sum + samples, 0);
+    const policyLoss = datasets.reduce((sum, dataset) => sum + dataset.policyLoss * dataset.samples, 0) / totalSamples;
+    return { policyLoss, totalSamples, datasets };
+  }
+
+  /** Writes a checkpoint that LeRobot loads; says how many numbers are in it. */
+  async save(directory: string, parametersPath: string, normalizer: Normalizer): Promise<ParameterCount> {
+    await this.#policy.saveCheckpoint(directory, await readParameters(parametersPath), { normalizer });
+    const model = await openSafetensors(join(directory, 'model.safetensors'));
+    try {
+      return { total: countElements(model.specs), trained: countElements(this.#policy.parameterSpecs) };
+    } finally {
+      await model.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#closeLearners();
+    await this.#policy.close();
+    await Promise.all(this.#heldOut.map((dataset) => dataset.close()));
+  }
+
+  async #learnersFor(normalizer: Normalizer): Promise<readonly Learner[]> {
+    const key = JSON.stringify(normalizer);
+    if (this.#learners?.key !== key) {
+      await this.#closeLearners();
+      this.#learners = { key, learners: this.#heldOut.map((dataset) => this.#policy.learner(dataset, { normalizer })) };
+    }
+    return this.#learners.learners;
+  }
+
+  async #closeLearners(): Promise<void> {
+    await Promise.all((this.#learners?.learners ?? []).map((learner) => learner.close()));
+    this.#learners = undefined;
+  }
+}
+
+function countElements(specs: readonly TensorSpec[]): number {
+  return specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+}

@@ -1,0 +1,149 @@
+import { formatDuration, table, type Progress } from '@zk0/cli';
+import type { RunEvent } from '@zk0/core';
+import type { FeedEvent } from '../federation/feed-event.ts';
+
+/** What one round came to, for the table at the end. */
+interface RoundRow {
+  policyLoss: number | null;
+  clientLosses: number[];
+  refused: number;
+  startedAt: number;
+  seconds: number | null;
+}
+
+/** Turns a run's events into one live line while it goes on, a line per round, and a table at the end. */
+export class RunReporter {
+  readonly #progress: Progress;
+  readonly #rows = new Map<number, RoundRow>();
+  readonly #clients = new Map<string, string>();
+  #rounds = 0;
+  #round = 0;
+  #ending: { readonly phase: 'finished' | 'failed' | 'stopped'; readonly message: string } | undefined;
+
+  constructor(progress: Progress) {
+    this.#progress = progress;
+  }
+
+  /** How the run ended; `undefined` while it goes on. */
+  get ending(): { readonly phase: 'finished' | 'failed' | 'stopped'; readonly message: string } | undefined {
+    return this.#ending;
+  }
+
+  /** Held-out loss of the initial model and after the last evaluated round. */
+  get losses(): { readonly first: number; readonly last: number } | null {
+    const evaluated = [...this.#rows.values()].flatMap(({ policyLoss }) => (policyLoss === null ? [] : [policyLoss]));
+    return evaluated.length < 2 ? null : { first: evaluated[0]!, last: evaluated.at(-1)! };
+  }
+
+  /** Takes one event of the feed. */
+  take(event: FeedEvent): void {
+    switch (event.kind) {
+      case 'client-progress':
+        this.#clients.set(event.clientId, `${event.phase} ${event.step}/${event.totalSteps}`);
+        this.#showClients();
+        return;
+      case 'server-progress':
+        this.#progress.update({ label: event.phase, done: event.step, total: event.totalSteps });
+        return;
+      case 'run':
+        this.#runEvent(event.event, Date.parse(event.at));
+    }
+  }
+
+  /** The loss table by round, to fit the terminal. */
+  table(): string {
+    const first = this.#rows.get(0)?.policyLoss ?? null;
+    return table(
+      [
+        { header: 'round', align: 'right' },
+        { header: 'held-out loss', align: 'right' },
+        { header: 'change', align: 'right' },
+        { header: 'client loss', align: 'right' },
+        { header: 'clients', align: 'right' },
+        { header: 'time', align: 'right' },
+      ],
+      [...this.#rows].map(([round, { policyLoss, clientLosses, refused, seconds }]) => [
+        String(round),
+        policyLoss === null ? '–' : policyLoss.toFixed(4),
+        policyLoss === null || first === null || round === 0 ? '' : `${((policyLoss / first - 1) * 100).toFixed(0)} %`,
+        clientLosses.length === 0 ? '' : mean(clientLosses).toFixed(4),
+        round === 0 ? '' : `${clientLosses.length}/${clientLosses.length + refused}`,
+        seconds === null ? '' : formatDuration(seconds),
+      ]),
+    );
+  }
+
+  #runEvent(event: RunEvent, at: number): void {
+    switch (event.type) {
+      case 'run-created':
+        this.#rounds = event.config.rounds;
+        return;
+      case 'round-configured':
+        this.#round = event.round;
+        this.#clients.clear();
+        this.#rows.set(event.round, { policyLoss: null, clientLosses: [], refused: 0, startedAt: at, seconds: null });
+        return;
+      case 'update-accepted': {
+        const loss = event.metrics['policy_loss'] ?? event.metrics['loss'];
+        if (loss !== undefined) this.#rows.get(event.round)?.clientLosses.push(loss);
+        this.#clients.set(event.clientId, 'done');
+        return;
+      }
+      case 'update-refused': {
+        const row = this.#rows.get(event.round);
+        if (row !== undefined) row.refused++;
+        this.#progress.print(`round ${event.round}: client ${event.clientId}: ${event.message}`);
+        return;
+      }
+      case 'round-evaluated': {
+        const policyLoss = event.evaluation?.policyLoss ?? null;
+        if (event.round === 0) {
+          this.#rows.set(0, { policyLoss, clientLosses: [], refused: 0, startedAt: at, seconds: null });
+          if (policyLoss !== null) this.#progress.print(`initial model: held-out loss ${policyLoss.toFixed(4)}`);
+          return;
+        }
+        const row = this.#rows.get(event.round);
+        if (row !== undefined) row.policyLoss = policyLoss;
+        return;
+      }
+      case 'round-checkpointed': {
+        const row = this.#rows.get(event.round);
+        if (row === undefined) return;
+        row.seconds = (at - row.startedAt) / 1000;
+        const parts = [`round ${event.round}/${this.#rounds}`];
+        if (row.policyLoss !== null) parts.push(`held-out loss ${row.policyLoss.toFixed(4)}`);
+        if (row.clientLosses.length > 0) parts.push(`client loss ${mean(row.clientLosses).toFixed(4)}`);
+        parts.push(formatDuration(row.seconds));
+        this.#progress.print(parts.join(' · '));
+        return;
+      }
+      case 'round-skipped':
+        this.#progress.print(`round ${event.round}/${this.#rounds} skipped: ${event.reason}`);
+        return;
+      case 'run-finished':
+        this.#ending = { phase: 'finished', message: 'all rounds are done' };
+        return;
+      case 'run-failed':
+        this.#ending = { phase: 'failed', message: event.message };
+        return;
+      case 'run-stopped':
+        this.#ending = { phase: 'stopped', message: event.reason };
+        return;
+      case 'run-started':
+      case 'round-closed':
+      case 'round-aggregated':
+    }
+  }
+
+  #showClients(): void {
+    const detail = [...this.#clients]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([id, doing]) => `${id}: ${doing}`)
+      .join('  ');
+    this.#progress.update({ label: `round ${this.#round}/${this.#rounds}`, detail });
+  }
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { planSimulation, selectEpisodes, type DatasetCatalogue, type SimulationRequest } from './plan.ts';
+
+const catalogue: DatasetCatalogue = {
+  demoTasks: ['pick', 'push', 'stack'],
+  episodes: () => Promise.resolve(Array.from({ length: 8 }, (_, episodeIndex) => ({ episodeIndex, length: 10, tasks: ['t'] }))),
+};
+const request: SimulationRequest = { clients: 3, datasets: [], heldOut: [], holdOutEpisodes: 2, seed: 7 };
+
+describe('planSimulation', () => {
+  it('gives every client another demo task, and holds one more out', async () => {
+    const plan = await planSimulation({ ...request, clients: 2 }, catalogue);
+    expect(plan.clients).toEqual(['demo:pick?episodes=10&seed=7', 'demo:push?episodes=10&seed=8']);
+    expect(plan.heldOut).toEqual(['demo:stack?episodes=5&seed=9']);
+  });
+
+  it('splits one dataset by episode and holds its last episodes out', async () => {
+    const plan = await planSimulation({ ...request, datasets: ['/data/set'] }, catalogue);
+    expect(plan.clients).toEqual(['/data/set?episodes=0,3', '/data/set?episodes=1,4', '/data/set?episodes=2,5']);
+    expect(plan.heldOut).toEqual(['/data/set?episodes=6-7']);
+  });
+
+  it('uses every episode for training when something else is held out', async () => {
+    const plan = await planSimulation({ ...request, clients: 1, datasets: ['/a'], heldOut: ['/b'] }, catalogue);
+    expect(plan).toEqual({ clients: ['/a?episodes=0-7'], heldOut: ['/b'] });
+  });
+
+  it('gives each client its own dataset, the last episodes of each held out', async () => {
+    const plan = await planSimulation({ ...request, clients: 2, datasets: ['/a', 'demo:pick?episodes=8&seed=1'] }, catalogue);
+    expect(plan.clients).toEqual(['/a?episodes=0-5', 'demo:pick?episodes=8&seed=1&select=0-5']);
+    expect(plan.heldOut).toEqual(['/a?episodes=6-7', 'demo:pick?episodes=8&seed=1&select=6-7']);
+  });
+
+  it('refuses numbers that do not fit', async () => {
+    await expect(planSimulation({ ...request, clients: 9, datasets: ['/a'] }, catalogue)).rejects.toThrow(/8 episodes/);
+    await expect(planSimulation({ ...request, datasets: ['/a', '/b'] }, catalogue)).rejects.toThrow('2 datasets for 3 clients');
+  });
+});
+
+describe('selectEpisodes', () => {
+  it('replaces a choice that is there already', () => {
+    expect(selectEpisodes('/a?episodes=0-9', [1])).toBe('/a?episodes=1');
+    expect(selectEpisodes('demo:x?episodes=9&select=0-8&seed=1', [2])).toBe('demo:x?episodes=9&seed=1&select=2');
+    expect(selectEpisodes('demo:x', [2])).toBe('demo:x?select=2');
+  });
+});

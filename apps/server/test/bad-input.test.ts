@@ -1,0 +1,88 @@
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runProgram, sharedData, temporaryDirectory } from './cli.ts';
+
+const home = temporaryDirectory();
+const at = (...parts: string[]): string => join(home.path, ...parts);
+
+beforeAll(() => {
+  mkdirSync(at('empty'));
+  mkdirSync(at('no-weights'));
+  writeFileSync(at('no-weights', 'config.json'), JSON.stringify({ type: 'smolvla' }));
+  writeFileSync(at('a-file'), '');
+  writeFileSync(at('typo.yaml'), 'rouns: 3\n');
+});
+afterAll(home.remove);
+
+/** Command line → what its one line must say. */
+const cases: [name: string, app: 'server' | 'client', args: () => string[], says: RegExp][] = [
+  ['a dataset path that does not exist', 'server', () => ['simulate', '--dataset', at('nowhere')], /nowhere/],
+  ['a folder that is no LeRobot dataset', 'server', () => ['simulate', '--dataset', at('empty')], /empty/],
+  ['no rounds', 'server', () => ['simulate', '--rounds', '0'], /--rounds/],
+  ['an unknown flag', 'server', () => ['simulate', '--round', '3'], /--rounds/],
+  ['an unknown setting', 'server', () => ['simulate', '--set', 'rouns=3'], /rouns.*rounds/],
+  ['an unknown key in a file', 'server', () => ['simulate', '--config', at('typo.yaml')], /typo\.yaml.*rouns.*rounds/],
+  ['an unknown command', 'server', () => ['simulat'], /simulate/],
+  ['an unwritable output directory', 'server', () => ['simulate', '--out', at('a-file', 'out')], /a-file/],
+  ['an unknown strategy', 'server', () => ['simulate', '--strategy', 'fedprocks'], /fedprocks/],
+  ['a policy directory without weights', 'server', () => ['simulate', '--policy', at('no-weights')], /no-weights/],
+  ['a device that is not there', 'server', () => ['simulate', '--device', 'cuda'], /cuda/],
+  ['no client at all', 'server', () => ['simulate', '--clients', '0'], /--clients/],
+  ['a server that is not there', 'server', () => ['status', '--server', 'http://127.0.0.1:9'], /127\.0\.0\.1:9/],
+  ['a client without a dataset', 'client', () => ['start', '--server', 'http://127.0.0.1:9'], /--dataset/],
+  ['a client with an unknown cache mode', 'client', () => ['start', '--server', 'http://127.0.0.1:9', '--dataset', 'x', '--cache', 'yes'], /--cache yes/],
+  ['a dataset to inspect that is not there', 'client', () => ['dataset', 'inspect', at('nowhere')], /nowhere/],
+];
+
+describe('bad input', () => {
+  it.concurrent.each(cases)('%s: one line, an exit code, no stack', async (_name, app, args, says) => {
+    const { code, stderr } = await runProgram(app, args(), home.path);
+    expect(code).toBeGreaterThan(0);
+    const errors = stderr.split('\n').filter((line) => line.startsWith('error: '));
+    expect(errors, stderr).toHaveLength(1);
+    expect(errors[0]).toMatch(says);
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+
+  it('a taken port', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => taken.once('listening', resolve));
+    const { port } = taken.address() as { port: number };
+    const { code, stderr } = await runProgram('server', ['start', '--port', String(port), '--out', at('taken')], home.path);
+    taken.close();
+    expect(code).toBeGreaterThan(0);
+    expect(stderr).toContain(String(port));
+  });
+
+  it('a stack with --verbose', async () => {
+    const { stderr } = await runProgram('server', ['simulate', '--verbose', '--dataset', at('nowhere')], home.path);
+    expect(stderr).toMatch(/^\s+at /m);
+  });
+
+  it.skipIf(process.getuid?.() === 0)('a directory without permission', async () => {
+    mkdirSync(at('locked'), { recursive: true });
+    chmodSync(at('locked'), 0o500);
+    const { code, stderr } = await runProgram('server', ['simulate', '--out', at('locked', 'out')], home.path);
+    expect(code).toBeGreaterThan(0);
+    expect(stderr).toContain('locked');
+  });
+});
+
+describe.skipIf(!existsSync(sharedData))('bad recordings (skipped without the shared test data)', () => {
+  it.concurrent.each([
+    ['without cameras', 'so101_no_camera', /camera/],
+    ['without its video', 'so101_one_episode', /mp4/],
+  ])('a dataset %s', async (_name, folder, says) => {
+    const { code, stderr } = await runProgram('server', ['simulate', '--clients', '1', '--hold-out', '0', '--dataset', join(sharedData, folder)], home.path);
+    expect(code).toBeGreaterThan(0);
+    expect(stderr).toMatch(says);
+  });
+
+  it('fewer episodes than clients', async () => {
+    const { code, stderr } = await runProgram('server', ['simulate', '--clients', '40', '--dataset', join(sharedData, 'cr5_banana_plate')], home.path);
+    expect(code).toBeGreaterThan(0);
+    expect(stderr).toMatch(/18 episodes/);
+  });
+});

@@ -1,0 +1,90 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const repository = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** Real recordings, where they are at hand. */
+export const sharedData = process.env['ZK0_TEST_DATA'] ?? join(repository, '..', 'shared', 'data');
+
+/** A program that was started, and what it has said so far. */
+export interface RunningProgram {
+  readonly child: ChildProcess;
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  /** Resolves with the exit code when it has ended. */
+  readonly exited: Promise<number | null>;
+  /** Resolves with the match once stdout or stderr holds it. */
+  until(pattern: RegExp): Promise<RegExpExecArray>;
+}
+
+/** Starts `zk0-server` or `zk0-client` from source, as a process of its own. */
+export function startProgram(app: 'server' | 'client', args: readonly string[], home: string, cwd = home): RunningProgram {
+  const main = join(repository, 'apps', app, 'src', 'main.ts');
+  const child = spawn(process.execPath, ['--conditions=@zk0/source', main, ...args], {
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ZK0_HOME: home, NO_COLOR: '1' },
+  });
+  let stdout = '';
+  let stderr = '';
+  const watchers = new Set<() => void>();
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    for (const watch of watchers) watch();
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+    for (const watch of watchers) watch();
+  });
+  const exited = new Promise<number | null>((resolve) => {
+    child.once('close', (code) => {
+      resolve(code);
+    });
+  });
+  return {
+    child,
+    stdout: () => stdout,
+    stderr: () => stderr,
+    exited,
+    until: (pattern) =>
+      new Promise((resolve, reject) => {
+        const watch = (): void => {
+          const match = pattern.exec(stdout) ?? pattern.exec(stderr);
+          if (match === null) return;
+          watchers.delete(watch);
+          resolve(match);
+        };
+        watchers.add(watch);
+        watch();
+        void exited.then((code) => {
+          watch();
+          reject(new Error(`exit ${code ?? 'by signal'} before ${String(pattern)}:\n${stdout}\n${stderr}`));
+        });
+      }),
+  };
+}
+
+/** Runs a program to its end. */
+export async function runProgram(
+  app: 'server' | 'client',
+  args: readonly string[],
+  home: string,
+): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
+  const program = startProgram(app, args, home);
+  const code = await program.exited;
+  return { code, stdout: program.stdout(), stderr: program.stderr() };
+}
+
+/** A new folder, and how to remove it. */
+export function temporaryDirectory(): { readonly path: string; readonly remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), 'zk0-app-'));
+  return {
+    path,
+    remove: () => {
+      rmSync(path, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,128 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { runProgram, startProgram, temporaryDirectory } from './cli.ts';
+
+const home = temporaryDirectory();
+afterAll(home.remove);
+
+/** A run small enough for a test; everything else is as in production. */
+const tiny = ['--local-steps', '4', '--batch-size', '4', '--set', 'evaluateBatches=1'];
+const demo = (task: number): string => `demo:${demoNames[task]!}?episodes=2&seed=1`;
+const demoNames = ['cube-to-bowl', 'push-block-left', 'stack-cubes'];
+
+function readJson(...path: string[]): unknown {
+  return JSON.parse(readFileSync(join(...path), 'utf8'));
+}
+
+/** The parameter hash of every round, round 0 included. */
+function hashes(out: string): string[] {
+  return readFileSync(join(out, 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { paramHash: string }).paramHash);
+}
+
+async function simulate(out: string, seed: number, ...more: string[]): Promise<string> {
+  const args = ['simulate', '--clients', '2', '--rounds', '2', '--seed', String(seed), '--out', out, ...tiny, ...more];
+  const datasets = ['--dataset', demo(0), '--dataset', demo(1), '--held-out', demo(2)];
+  const { code, stdout, stderr } = await runProgram('server', [...args, ...datasets], home.path);
+  expect(code, stderr).toBe(0);
+  return stdout;
+}
+
+describe('a simulated federation', () => {
+  it('leaves every file it promises, and repeats to the byte with the same seed', { timeout: 240_000 }, async () => {
+    const first = join(home.path, 'first');
+    const stdout = await simulate(first, 1);
+    expect(stdout).toContain('held-out loss');
+    expect(stdout).toContain(join(first, 'models', 'checkpoint_round_2'));
+    for (const file of [
+      'simulation.log',
+      'config.json',
+      'metrics.jsonl',
+      'server/server.log',
+      'server/round_0_server_eval.json',
+      'server/round_2_server_eval.json',
+      'server/federated_metrics.json',
+      'server/federated_metrics.png',
+      'server/eval_policy_loss_history.json',
+      'server/eval_policy_loss_chart.png',
+      'clients/client_0/client.log',
+      'clients/client_0/round_1.json',
+      'clients/client_1/round_2.json',
+      'models/checkpoint_round_2/config.json',
+      'models/checkpoint_round_2/model.safetensors',
+      'models/checkpoint_round_2/README.md',
+      'models/checkpoint_round_2/metrics.json',
+    ]) {
+      expect(existsSync(join(first, file)), file).toBe(true);
+    }
+    const history = readJson(first, 'server', 'eval_policy_loss_history.json') as Record<string, { server_policy_loss: number }>;
+    expect(Object.keys(history)).toEqual(['0', '1', '2']);
+
+    await simulate(join(home.path, 'second'), 1, '--max-parallel', '1');
+    await simulate(join(home.path, 'third'), 2);
+    expect(hashes(first)).toHaveLength(3);
+    expect(hashes(join(home.path, 'second'))).toEqual(hashes(first));
+    const [, ...others] = hashes(join(home.path, 'third'));
+    for (const [index, hash] of others.entries()) expect(hash).not.toBe(hashes(first)[index + 1]);
+
+    const checkpoint = join(first, 'models', 'checkpoint_round_2');
+    const evaluated = await runProgram('server', ['evaluate', '--policy', checkpoint, '--dataset', demo(2), '--json', '--batches', '1'], home.path);
+    expect(evaluated.code, evaluated.stderr).toBe(0);
+    expect((JSON.parse(evaluated.stdout) as { policyLoss: number }[])[0]!.policyLoss).toBeGreaterThan(0);
+  });
+
+  it('ends cleanly on Ctrl-C: the finished rounds have metrics and a checkpoint, no process stays', { timeout: 120_000 }, async () => {
+    const out = join(home.path, 'interrupted');
+    const args = ['simulate', '--clients', '2', '--rounds', '50', '--out', out, ...tiny];
+    const datasets = ['--dataset', demo(0), '--dataset', demo(1), '--held-out', demo(2)];
+    const program = startProgram('server', [...args, ...datasets], home.path);
+    await program.until(/round 1\/50/);
+    program.child.kill('SIGINT');
+    expect(await program.exited).toBe(130);
+    expect(readdirSync(join(out, 'models')).some((name) => /^checkpoint_round_\d+$/.test(name))).toBe(true);
+    expect(hashes(out).length).toBeGreaterThanOrEqual(2);
+    const log = readFileSync(join(out, 'simulation.log'), 'utf8');
+    for (const pid of new Set([...log.matchAll(/PID:(\d+)/g)].map(([, pid]) => Number(pid)))) {
+      expect(() => process.kill(pid, 0), `process ${pid} is still there`).toThrow();
+    }
+  });
+});
+
+describe('a server and clients started by hand', () => {
+  it('run the same path, and the server goes on after a crash where it was', { timeout: 240_000 }, async () => {
+    const out = join(home.path, 'by-hand');
+    let server = startProgram('server', ['start', '--port', '0', '--out', out, '--device', 'cpu'], home.path);
+    const url = (await server.until(/zk0-server is at (http\S+)/))[1]!;
+    const clients = [0, 1].map((id) =>
+      startProgram('client', ['start', '--server', url, '--dataset', demo(id), '--id', String(id), '--threads', '1', '--device', 'cpu'], home.path),
+    );
+    const run = startProgram('server', ['run', '--server', url, '--rounds', '3', '--held-out', demo(2), '--stream', ...tiny], home.path);
+    const runId = (await run.until(/run (\S+) is submitted/))[1]!;
+    await run.until(/round 1\/3/);
+    const status = await runProgram('server', ['status', '--server', url], home.path);
+    expect(status.stdout).toContain(runId);
+
+    // The hardest stop there is; the clients keep trying.
+    server.child.kill('SIGKILL');
+    await server.exited;
+    await run.exited;
+    const port = new URL(url).port;
+    server = startProgram('server', ['start', '--port', port, '--out', out, '--device', 'cpu'], home.path);
+    await server.until(/zk0-server is at/);
+    for (;;) {
+      const { stdout } = await runProgram('server', ['status', '--json', '--server', url], home.path);
+      const { runs } = JSON.parse(stdout) as { runs: { runId: string; phase: string }[] };
+      const found = runs.find((candidate) => candidate.runId === runId)!;
+      expect(['running', 'finished']).toContain(found.phase);
+      if (found.phase === 'finished') break;
+    }
+    expect(hashes(join(out, runId))).toHaveLength(4);
+    for (const program of [...clients, server]) {
+      program.child.kill('SIGTERM');
+      await program.exited;
+    }
+  });
+});
