@@ -75,6 +75,8 @@ export class ParquetFile {
   /** Hands over the named columns, chunk by chunk; chunks of different columns come in any order. */
   async read(columns: readonly string[], onChunk: (chunk: ColumnChunk) => void): Promise<void> {
     this.#checkChunks(columns);
+    // hyparquet calls back from promises that nobody awaits: what is thrown there would end the process.
+    const thrown: unknown[] = [];
     await this.#guard(
       parquetRead({
         file: this.#buffer,
@@ -83,10 +85,16 @@ export class ParquetFile {
         compressors: COMPRESSORS,
         utf8: false,
         onChunk: (chunk) => {
-          onChunk({ column: chunk.columnName, rowStart: chunk.rowStart, values: chunk.columnData });
+          if (thrown.length > 0) return;
+          try {
+            onChunk({ column: chunk.columnName, rowStart: chunk.rowStart, values: chunk.columnData });
+          } catch (error) {
+            thrown.push(error);
+          }
         },
       }),
     );
+    if (thrown.length > 0) throw thrown[0] instanceof DatasetError ? thrown[0] : damaged(this.path, thrown[0]);
   }
 
   /** Reads whole rows as objects. For small tables only. */
