@@ -6,6 +6,8 @@ export { DatasetError, type DatasetErrorCode, type DatasetErrorOptions } from '.
 export { demoTasks, makeDemoDataset, type DemoAction, type DemoDatasetOptions, type DemoTask } from './demo/index.ts';
 export { formatEpisodeList, parseEpisodeList } from './read/episode-list.ts';
 export { inspectDataset, type DatasetInspection, type JointSummary } from './inspect/inspect.ts';
+export { FrameOrder } from './load/frame-order.ts';
+export { loadSamples, type LoadOptions, type Sample } from './load/load-samples.ts';
 export { LeRobotDataset, type FrameLookup, type LeRobotDatasetParts } from './read/lerobot-dataset.ts';
 export { listEpisodes, openDataset, requireCameras, type EpisodeSummary, type OpenOptions } from './read/open.ts';
 export type { TimestampDrift } from './read/timestamp-drift.ts';
