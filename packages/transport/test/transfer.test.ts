@@ -124,6 +124,23 @@ describe('a transfer over a bad line', () => {
     expect(states.at(-1)).toEqual({ state: 'connected' });
   });
 
+  it('waits for an answer that takes long, as long as the server says that it is at work', async () => {
+    const handler = new TestHandler();
+    const result = handler.result.bind(handler);
+    handler.result = async (message) => {
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      return result(message);
+    };
+    const server = await createTransportServer({
+      host: '127.0.0.1', port: 0, handler, blobs: await scope.store(), limits: { noProgressMs: 300 },
+    });
+    scope.defer(() => server.close());
+    const client = scope.client(server.url, { noProgressMs: 300 });
+    const outcome = { ok: false, code: 'X', message: 'y'.repeat(10_000) } as const;
+    expect(await client.result({ taskId: 't', runId: 'r', round: 1, attempt: 1, outcome })).toEqual({ status: 'accepted' });
+    expect(handler.results).toHaveLength(1);
+  });
+
   it('notices that nobody takes what it sends', async () => {
     const local = await scope.store();
     const { hash } = await local.put(randomBytes(16 << 20));

@@ -29,7 +29,7 @@ export interface HttpRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A reply whose status was not an error. The body must be read to its end, or the reply discarded. */
+/** A reply whose status was not an error. Its body must be read to the end, or discarded. */
 export interface HttpReply {
   readonly status: number;
   header(name: string): string | undefined;
@@ -37,6 +37,8 @@ export interface HttpReply {
   bytes(): Promise<Uint8Array>;
   /** The body as it arrives; ends with an error of this package when the line breaks or stalls. */
   chunks(): AsyncGenerator<Uint8Array>;
+  /** Gives up on what is left of the body. */
+  discard(): void;
 }
 
 /**
@@ -100,6 +102,10 @@ export class Http {
         method,
         headers: { ...this.#authorization, ...headers },
         ...(body === undefined ? {} : { body: this.#counted(body, watchdog) }),
+        // "Still at work" (102): a sign of life, as good as a byte.
+        onInfo: () => {
+          watchdog.touch();
+        },
         signal: signal === undefined ? stalled.signal : AbortSignal.any([signal, stalled.signal]),
       });
     } catch (cause) {
@@ -116,7 +122,12 @@ export class Http {
       const bytes = await readBounded(chunks(), MAX_MESSAGE_BYTES);
       throw withRetryAfter(replyError(reply.statusCode, bytes, method === 'HEAD'), header('retry-after'));
     }
-    return { status: reply.statusCode, header, bytes: () => readBounded(chunks(), MAX_MESSAGE_BYTES), chunks };
+    const discard = (): void => {
+      watchdog.stop();
+      // What is destroyed before it was read reports an error that nobody waits for.
+      reply.body.on('error', () => undefined).destroy();
+    };
+    return { status: reply.statusCode, header, bytes: () => readBounded(chunks(), MAX_MESSAGE_BYTES), chunks, discard };
   }
 
   async close(): Promise<void> {

@@ -37,11 +37,15 @@ export async function download(
             headers: { range: `bytes=${offset}-` },
             signal,
           });
-          checkRange(reply, blob, offset);
-          offset = await blobs.append(blob, offset, told(reply.chunks(), offset, (bytes) => {
-            reached = Math.max(reached, bytes);
-            onProgress?.(bytes);
-          }));
+          try {
+            checkRange(reply, blob, offset);
+            offset = await blobs.append(blob, offset, told(reply.chunks(), offset, (bytes) => {
+              reached = Math.max(reached, bytes);
+              onProgress?.(bytes);
+            }));
+          } finally {
+            reply.discard();
+          }
           if (offset < byteLength) throw new TransportError('CONNECTION_FAILED', `download of ${hash} ended at byte ${offset}`);
         }
         try {

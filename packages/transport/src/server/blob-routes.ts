@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http';
-import { assertHash, type BlobStore, type ByteRange } from '@zk0/storage';
-import { StorageError } from '@zk0/storage';
 import type { BlobReference } from '@zk0/core';
+import { assertHash, StorageError, type BlobStore, type ByteRange } from '@zk0/storage';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { TransportError } from '../errors.ts';
 import type { TransportLog } from '../log.ts';
 import { BLOB_CONTENT_TYPE, FALSE, PATHS, TRUE, UPLOAD_COMPLETE, UPLOAD_LENGTH, UPLOAD_OFFSET } from '../protocol/http.ts';
 import { sendError } from './error-reply.ts';
+import { whileAlive } from './sign-of-life.ts';
 
 /** What the blob routes need of the server. */
 export interface BlobRoutesOptions {
@@ -14,6 +14,8 @@ export interface BlobRoutesOptions {
   readonly log: TransportLog;
   /** Uploads received at once. */
   readonly maxUploads: number;
+  /** A peer that waits for an answer hears so often that it is being worked on, in ms. */
+  readonly signOfLifeMs: number;
   readonly closing: AbortSignal;
 }
 
@@ -23,7 +25,7 @@ interface HashParams {
 
 /** Blobs down by plain ranged GETs (any HTTP cache can serve them), up by resumable uploads. */
 export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions): void {
-  const { blobs, log, maxUploads, closing } = options;
+  const { blobs, log, maxUploads, signOfLifeMs, closing } = options;
   let uploads = 0;
 
   const guarded =
@@ -72,9 +74,12 @@ export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions):
     PATHS.upload(':hash'),
     guarded(async (hash, request, reply) => {
       const blob = announced(hash, request);
-      let offset = await blobs.beginUpload(blob);
+      // After a restart this reads what is there, to hash it.
+      let offset = await whileAlive(reply.raw, signOfLifeMs, blobs.beginUpload(blob));
       // The last byte had arrived when the connection broke, or the process ended, before the upload was finished.
-      if (offset === blob.byteLength && !(await blobs.has(hash))) offset = await finish(blob);
+      if (offset === blob.byteLength && !(await blobs.has(hash))) {
+        offset = await whileAlive(reply.raw, signOfLifeMs, finish(blob));
+      }
       return sendOffset(reply, blob, offset);
     }),
   );
@@ -93,7 +98,7 @@ export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions):
       uploads++;
       try {
         let now = await blobs.append(blob, offset, chunksOf(request.raw));
-        if (now === blob.byteLength) now = await finish(blob);
+        if (now === blob.byteLength) now = await whileAlive(reply.raw, signOfLifeMs, finish(blob));
         return await sendOffset(reply, blob, now);
       } finally {
         uploads--;

@@ -17,6 +17,7 @@ import {
 import { sendError } from './error-reply.ts';
 import type { TransportHandler } from './handler.ts';
 import { readBody } from './read-body.ts';
+import { whileAlive } from './sign-of-life.ts';
 
 /** What the message routes need of the server. */
 export interface MessageRoutesOptions {
@@ -26,13 +27,15 @@ export interface MessageRoutesOptions {
   readonly pollWaitMs: number;
   /** Polls held open at once. */
   readonly maxPolls: number;
+  /** A peer that waits for an answer hears so often that it is being worked on, in ms. */
+  readonly signOfLifeMs: number;
   /** Aborts when the server closes: polls are answered at once. */
   readonly closing: AbortSignal;
 }
 
 /** The one route that clients send messages to. */
 export function addMessageRoutes(app: FastifyInstance, options: MessageRoutesOptions): void {
-  const { handler, log } = options;
+  const { handler, log, signOfLifeMs } = options;
   const polls = new Polls(options);
   /** Checked both ways: a reply that the client would refuse is this server's bug, found here. */
   const route =
@@ -62,7 +65,7 @@ export function addMessageRoutes(app: FastifyInstance, options: MessageRoutesOpt
       if (!Object.hasOwn(routes, type)) {
         throw new TransportError('MESSAGE_INVALID', `no message of type ${JSON.stringify(type)}`);
       }
-      const bytes = await routes[type as RequestType](body, gone.signal);
+      const bytes = await whileAlive(reply.raw, signOfLifeMs, routes[type as RequestType](body, gone.signal));
       return await reply.type(MESSAGE_CONTENT_TYPE).send(Buffer.from(bytes));
     } catch (error) {
       if (!request.raw.complete) reply.header('connection', 'close');

@@ -16,12 +16,13 @@ import { addMessageRoutes } from './message-routes.ts';
 /** How long `close` waits for requests in flight before it cuts them. Transfers resume elsewhere or later. */
 const CLOSE_GRACE_MS = 2000;
 const SWEEP_MS = 20;
+const MAX_SIGN_OF_LIFE_MS = 10_000;
 
 /** Bounds of one server; blob sizes are the {@link BlobStore}'s own. */
 export interface TransportLimits {
   /** How long a poll without a task is held open, in ms (25 000). */
   readonly pollWaitMs?: number;
-  /** A connection on which no byte moves for so long is closed, in ms (60 000); must be above `pollWaitMs`. */
+  /** A connection on which no byte moves for so long is closed, in ms (60 000). */
   readonly noProgressMs?: number;
   /** Polls held open at once (10 000). */
   readonly maxPolls?: number;
@@ -85,7 +86,8 @@ export async function createTransportServer(options: TransportServerOptions): Pr
   const closing = new AbortController();
   // Every follower and every poll listens to it.
   EventEmitter.setMaxListeners(0, closing.signal);
-  const shared = { log, closing: closing.signal };
+  const signOfLifeMs = Math.min(MAX_SIGN_OF_LIFE_MS, noProgressMs / 3);
+  const shared = { log, signOfLifeMs, closing: closing.signal };
 
   const rules = {
     ...(token === undefined ? {} : { token }),
