@@ -14,7 +14,7 @@ import { Zk0Error, type Parameters, type Zk0ErrorOptions } from '@zk0/core';
  * - `FEATURES_MISMATCH`: state, action or normaliser sizes that do not fit the policy
  * - `NOT_FINITE`: NaN or infinity in data, weights, loss or gradients; step and tensor are named
  * - `CACHE_FULL`: the disk or the byte budget has no room for the cache
- * - `CACHE_BUSY`: another process has been filling the same cache without progress
+ * - `CACHE_UNUSABLE`: the cache's files cannot be read or written
  */
 export type PolicyErrorCode =
   | 'POLICY_NOT_FOUND'
@@ -28,7 +28,7 @@ export type PolicyErrorCode =
   | 'FEATURES_MISMATCH'
   | 'NOT_FINITE'
   | 'CACHE_FULL'
-  | 'CACHE_BUSY';
+  | 'CACHE_UNUSABLE';
 
 /** Something is wrong with a policy, or with what it was given; see {@link PolicyErrorCode}. */
 export class PolicyError extends Zk0Error {

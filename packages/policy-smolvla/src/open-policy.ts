@@ -27,7 +27,8 @@ import { configFeatures } from './processing/cameras.ts';
 import { chooseDevice, chooseThreads } from './runtime/choose-device.ts';
 import { ModelRuntime } from './runtime/model-runtime.ts';
 import { DatasetBinding } from './training/dataset-binding.ts';
-import { createInputs } from './training/create-inputs.ts';
+import { createInputs, DEFAULT_CACHE_BUDGET_BYTES } from './training/create-inputs.ts';
+import type { ModelInputs } from './training/model-inputs.ts';
 import { SmolVlaLearner } from './training/learner.ts';
 
 /** What the LeRobot training recipe uses; a federated round takes its own number of steps. */
@@ -108,7 +109,9 @@ class LoadedPolicy implements SmolVlaPolicy {
     const features = this.#needFeatures();
     const { config, tokenizer } = checkpoint;
     const binding = new DatasetBinding(dataset, { config, features, tokenizer }, options.normalizer, options.rename ?? {});
-    const inputs = createInputs(binding, runtime, { ...options, cacheDirectory, baseHash: checkpoint.baseHash });
+    const { cache = 'auto', cacheBudgetBytes = DEFAULT_CACHE_BUDGET_BYTES } = options;
+    const inputs = (): Promise<ModelInputs> =>
+      createInputs(binding, runtime, { cache, cacheBudgetBytes, cacheDirectory, baseHash: checkpoint.baseHash });
     return new SmolVlaLearner({ config, runtime, binding, inputs, actionSize: features.actionSize });
   }
 

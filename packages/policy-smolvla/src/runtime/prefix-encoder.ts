@@ -1,5 +1,5 @@
 import type { RgbImage } from '@zk0/core';
-import { boolTensor, float32Tensor, int64Tensor, sharedTensor, type Tensor } from '@zk0/onnx-train';
+import { boolTensor, float32Tensor, int64Tensor, sharedTensor, type Tensor, type Tensors } from '@zk0/onnx-train';
 import { buildPrefixGraph, buildVisionGraph } from '../model/graphs.ts';
 import { modelSizes } from '../model/config.ts';
 import { prefixLength, type GraphShape } from '../model/graph-shape.ts';
@@ -25,12 +25,10 @@ export interface FrameView {
 export class PrefixEncoder {
   readonly #runtime: ModelRuntime;
   readonly #shape: GraphShape;
-  readonly #key: string;
 
   constructor(runtime: ModelRuntime, shape: GraphShape) {
     this.#runtime = runtime;
     this.#shape = shape;
-    this.#key = JSON.stringify([shape.batch, shape.cameras, shape.emptyCameras, shape.languageTokens]);
   }
 
   /** Values of one camera image after the vision encoder. */
@@ -39,41 +37,70 @@ export class PrefixEncoder {
     return modelSizes(config).imageTokens * config.text.hiddenSize;
   }
 
-  /** Keys (or values) of one frame, over all layers. */
-  get prefixValues(): number {
-    const { prefixLayers, kvWidth } = modelSizes(this.#runtime.config);
-    return prefixLayers * this.prefixTokens * kvWidth;
-  }
-
   /** Tokens of the prefix without the state. */
   get prefixTokens(): number {
     return prefixLength(this.#runtime.config, this.#shape);
   }
 
+  /** Shape of a batch's keys (or values). */
+  get prefixShape(): readonly [batch: number, layers: number, tokens: number, width: number] {
+    const { prefixLayers, kvWidth } = modelSizes(this.#runtime.config);
+    return [this.#shape.batch, prefixLayers, this.prefixTokens, kvWidth];
+  }
+
+  /** Keys (or values) of one frame, over all layers. */
+  get prefixValues(): number {
+    const [, layers, tokens, width] = this.prefixShape;
+    return layers * tokens * width;
+  }
+
   /** Image tokens of exactly `batch` frames: float32 [batch, cameras, tokens, width]. */
   async imageTokens(frames: readonly (readonly RgbImage[])[]): Promise<Float32Array> {
-    const { config } = this.#runtime;
-    const { batch, cameras } = this.#shape;
-    const side = config.imageSize;
-    const size = 3 * side * side;
-    const images = sharedTensor('float32', [batch * cameras, 3, side, side]);
-    const data = images.data as Float32Array;
-    frames.forEach((views, frame) => {
-      views.forEach((image, camera) => {
-        const begin = (frame * cameras + camera) * size;
-        resizeWithPad(image, side, data.subarray(begin, begin + size));
-      });
-    });
-    const session = await this.#runtime.session(`vision ${batch * cameras}`, () =>
-      buildVisionGraph(config, batch * cameras, this.#runtime.weights),
-    );
-    const { imageTokens } = await session.run({ images });
+    const { config, weights } = this.#runtime;
+    const images = this.#shape.batch * this.#shape.cameras;
+    const session = await this.#runtime.session(`vision ${images}`, () => buildVisionGraph(config, images, weights));
+    const { imageTokens } = await session.run({ images: this.#pixels(frames, [images]) });
     return imageTokens!.data as Float32Array;
   }
 
   /** Keys, values and mask of exactly `batch` frames, from their image tokens and tasks. */
   async prefix(imageTokens: Float32Array, tasks: readonly TokenizedTask[]): Promise<PrefixBatch> {
-    const { config } = this.#runtime;
+    const { config, weights } = this.#runtime;
+    const { batch, cameras, emptyCameras, languageTokens } = this.#shape;
+    const key = JSON.stringify([batch, cameras, emptyCameras, languageTokens]);
+    const session = await this.#runtime.session(`prefix ${key}`, () => buildPrefixGraph(config, this.#shape, weights));
+    const { prefixKeys, prefixValues, prefixMask } = await session.run({
+      imageTokens: float32Tensor(imageTokens, [batch, cameras, modelSizes(config).imageTokens, config.text.hiddenSize]),
+      ...this.#language(tasks),
+    });
+    return { prefixKeys: prefixKeys!, prefixValues: prefixValues!, prefixMask: prefixMask! };
+  }
+
+  /** From images to keys and values. */
+  async encode(frames: readonly FrameView[]): Promise<PrefixBatch> {
+    const tokens = await this.imageTokens(frames.map(({ images }) => images));
+    return this.prefix(tokens, frames.map(({ task }) => task));
+  }
+
+  /** What the graphs that start from images take. */
+  imageFeeds(frames: readonly FrameView[]): Tensors {
+    const { batch, cameras } = this.#shape;
+    return {
+      images: this.#pixels(frames.map(({ images }) => images), [batch, cameras]),
+      ...this.#language(frames.map(({ task }) => task)),
+    };
+  }
+
+  #pixels(frames: readonly (readonly RgbImage[])[], leading: readonly number[]): Tensor {
+    const side = this.#runtime.config.imageSize;
+    const size = 3 * side * side;
+    const tensor = sharedTensor('float32', [...leading, 3, side, side]);
+    const data = tensor.data as Float32Array;
+    frames.flat().forEach((image, index) => resizeWithPad(image, side, data.subarray(index * size, (index + 1) * size)));
+    return tensor;
+  }
+
+  #language(tasks: readonly TokenizedTask[]): Tensors {
     const { batch, cameras, languageTokens } = this.#shape;
     const ids = new BigInt64Array(batch * languageTokens);
     const mask = new Uint8Array(batch * languageTokens);
@@ -83,21 +110,10 @@ export class PrefixEncoder {
         mask[row * languageTokens + token] = task.mask[token]!;
       }
     });
-    const session = await this.#runtime.session(`prefix ${this.#key}`, () =>
-      buildPrefixGraph(config, this.#shape, this.#runtime.weights),
-    );
-    const { prefixKeys, prefixValues, prefixMask } = await session.run({
-      imageTokens: float32Tensor(imageTokens, [batch, cameras, modelSizes(config).imageTokens, config.text.hiddenSize]),
+    return {
       imageMask: boolTensor(new Uint8Array(batch * cameras).fill(1), [batch, cameras]),
       tokenIds: int64Tensor(ids, [batch, languageTokens]),
       tokenMask: boolTensor(mask, [batch, languageTokens]),
-    });
-    return { prefixKeys: prefixKeys!, prefixValues: prefixValues!, prefixMask: prefixMask! };
-  }
-
-  /** From images to keys and values. */
-  async encode(frames: readonly FrameView[]): Promise<PrefixBatch> {
-    const tokens = await this.imageTokens(frames.map(({ images }) => images));
-    return this.prefix(tokens, frames.map(({ task }) => task));
+    };
   }
 }

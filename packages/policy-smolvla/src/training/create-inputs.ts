@@ -1,13 +1,20 @@
+import { roomFor } from '../cache/record-file.ts';
+import { FrameStore, type CacheTier } from '../cache/frame-store.ts';
 import { PolicyError } from '../errors.ts';
 import type { CacheMode } from '../policy.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
 import type { DatasetBinding } from './dataset-binding.ts';
-import { UncachedInputs, type ModelInputs } from './model-inputs.ts';
+import { ImageInputs, PrefixCachedInputs, UncachedInputs, VisionCachedInputs, type ModelInputs } from './model-inputs.ts';
+
+/** Most disk that one dataset's cache takes unless told otherwise. */
+export const DEFAULT_CACHE_BUDGET_BYTES = 20e9;
+/** Free disk that `auto` leaves alone. */
+const RESERVED_BYTES = 2e9;
 
 /** What decides where a learner's inputs come from. */
 export interface InputsOptions {
-  readonly cache?: CacheMode;
-  readonly cacheBudgetBytes?: number;
+  readonly cache: CacheMode;
+  readonly cacheBudgetBytes: number;
   readonly cacheDirectory: string;
   readonly baseHash: string;
 }
@@ -15,11 +22,29 @@ export interface InputsOptions {
 /**
  * Chooses where the frozen part of a batch comes from.
  *
- * @throws PolicyError POLICY_UNSUPPORTED for a cache of a prefix that is trained.
+ * @throws PolicyError CACHE_FULL when the tier asked for does not fit the budget; POLICY_UNSUPPORTED for a cache of
+ *   something that is trained.
  */
-export function createInputs(binding: DatasetBinding, runtime: ModelRuntime, { cache = 'auto' }: InputsOptions): ModelInputs {
-  if (cache === 'vision' || cache === 'prefix') {
-    throw new PolicyError('POLICY_UNSUPPORTED', `cache ${cache} is not there yet`, { hint: 'Use --cache auto or off.' });
+export async function createInputs(binding: DatasetBinding, runtime: ModelRuntime, options: InputsOptions): Promise<ModelInputs> {
+  const { cache, cacheBudgetBytes: budget } = options;
+  if (!runtime.config.trainExpertOnly) {
+    if (cache === 'vision' || cache === 'prefix') {
+      throw new PolicyError('POLICY_UNSUPPORTED', `--cache ${cache} needs a frozen vision-language model, this policy trains it`, {
+        hint: 'Use --cache off, or a policy with train_expert_only.',
+      });
+    }
+    return new ImageInputs(binding, runtime);
   }
-  return new UncachedInputs(binding, runtime);
+  if (cache === 'off') return new UncachedInputs(binding, runtime);
+  const tiers: readonly CacheTier[] = cache === 'auto' ? ['prefix', 'vision'] : [cache];
+  const stores = tiers.map((tier) => new FrameStore(tier, binding, runtime, options));
+  for (const store of stores) {
+    const room = cache === 'auto' ? (await roomFor(store.path)) - RESERVED_BYTES : Infinity;
+    if (store.byteLength > Math.min(budget, room)) continue;
+    return store.tier === 'prefix' ? new PrefixCachedInputs(runtime, store) : new VisionCachedInputs(binding, runtime, store);
+  }
+  if (cache === 'auto') return new UncachedInputs(binding, runtime);
+  throw new PolicyError('CACHE_FULL', `--cache ${cache} needs ${stores[0]!.byteLength} bytes for ${binding.dataset.info.name}, the budget is ${budget}`, {
+    hint: 'Raise the budget, or use --cache auto.',
+  });
 }

@@ -28,13 +28,15 @@ export interface LearnerParts {
   readonly config: SmolVlaConfig;
   readonly runtime: ModelRuntime;
   readonly binding: DatasetBinding;
-  readonly inputs: ModelInputs;
+  /** Made when first needed. */
+  readonly inputs: () => Promise<ModelInputs>;
   readonly actionSize: number;
 }
 
 /** A SmolVLA bound to one dataset: trains and evaluates weights that come in from outside. */
 export class SmolVlaLearner implements Learner {
   readonly #parts: LearnerParts;
+  #inputs: Promise<ModelInputs> | undefined;
 
   constructor(parts: LearnerParts) {
     this.#parts = parts;
@@ -48,13 +50,14 @@ export class SmolVlaLearner implements Learner {
   async fit(global: Parameters, instructions: FitInstructions, hooks: WorkHooks = {}): Promise<FitResult> {
     const started = performance.now();
     checkInstructions(instructions);
-    const { config, binding, inputs } = this.#parts;
+    const { config, binding } = this.#parts;
     checkParameters({ config }, global);
+    const inputs = await this.#openInputs();
     const { localSteps, batchSize, seed, proximalMu } = instructions;
     const shape = this.#shape(batchSize);
     const batches = planBatches(binding.dataset.info.frameCount, localSteps, batchSize, seed);
     await inputs.prepare(batches.flat(), hooks);
-    const session = await this.#session('train', shape);
+    const session = await this.#session('train', inputs, shape);
     const weights = copyShared(config, global);
     const names = [...weights.keys()];
     const anchors = names.map((name) => global.get(name)!.data);
@@ -63,13 +66,13 @@ export class SmolVlaLearner implements Learner {
     const gradientArrays = names.map((name) => arrayOf(gradients[gradientName(name)]!));
     const fixed = Object.fromEntries(weights);
     let last = { loss: NaN, policyLoss: NaN, proximalLoss: 0, gradNorm: NaN, learningRate: NaN };
-    let next = this.#feeds(batches[0]!, shape, deriveSeed(seed, 'step', 0));
+    let next = this.#feeds(inputs, batches[0]!, shape, deriveSeed(seed, 'step', 0));
     for (let step = 0; step < localSteps; step++) {
       throwIfAborted(hooks.signal, 'training');
       const feeds = await next;
       if (step + 1 < localSteps) {
         // Decoding and reading for the next step overlap with this one.
-        next = this.#feeds(batches[step + 1]!, shape, deriveSeed(seed, 'step', step + 1));
+        next = this.#feeds(inputs, batches[step + 1]!, shape, deriveSeed(seed, 'step', step + 1));
         next.catch(() => undefined);
       }
       const { loss } = await session.run({ ...feeds, ...fixed }, { into: gradients });
@@ -109,12 +112,13 @@ export class SmolVlaLearner implements Learner {
     const started = performance.now();
     checkCounts({ batches: options.batches }, 0);
     checkCounts({ batchSize: options.batchSize }, 1);
-    const { config, binding, inputs } = this.#parts;
+    const { config, binding } = this.#parts;
     checkParameters({ config }, parameters);
+    const inputs = await this.#openInputs();
     const shape = this.#shape(options.batchSize);
     const batches = planEvaluation(binding.dataset.info.frameCount, options.batches, options.batchSize, options.seed);
     await inputs.prepare(batches.flat(), hooks);
-    const session = await this.#session('evaluate', shape);
+    const session = await this.#session('evaluate', inputs, shape);
     const weights = Object.fromEntries(
       trainedWeightSpecs(config.model).map(({ name, shape: size }) => [name, float32Tensor(parameters.get(name)!.data, size)]),
     );
@@ -122,7 +126,7 @@ export class SmolVlaLearner implements Learner {
     let count = 0;
     for (const [step, frames] of batches.entries()) {
       throwIfAborted(hooks.signal, 'evaluation');
-      const feeds = await this.#feeds(frames, shape, deriveSeed(options.seed, 'step', step));
+      const feeds = await this.#feeds(inputs, frames, shape, deriveSeed(options.seed, 'step', step));
       const { lossSum, lossCount } = await session.run({ ...feeds, ...weights }, { outputs: ['lossSum', 'lossCount'] });
       const batchSum = arrayOf(lossSum!)[0]!;
       if (!Number.isFinite(batchSum)) throw new NotFiniteError(step, 'loss', parameters);
@@ -141,7 +145,15 @@ export class SmolVlaLearner implements Learner {
   }
 
   async close(): Promise<void> {
-    await this.#parts.inputs.close();
+    const inputs = this.#inputs;
+    this.#inputs = undefined;
+    await (await inputs)?.close();
+  }
+
+  #openInputs(): Promise<ModelInputs> {
+    this.#inputs ??= this.#parts.inputs();
+    this.#inputs.catch(() => (this.#inputs = undefined));
+    return this.#inputs;
   }
 
   #shape(batch: number): GraphShape {
@@ -150,16 +162,15 @@ export class SmolVlaLearner implements Learner {
     return { batch, cameras: datasetKeys.length, emptyCameras: emptySlots, languageTokens: binding.languageTokens, actionSize };
   }
 
-  #session(kind: 'train' | 'evaluate', shape: GraphShape): Promise<Session> {
-    const { runtime, inputs } = this.#parts;
-    return runtime.session(`${kind} ${inputs.kind} ${JSON.stringify(shape)}`, () =>
+  #session(kind: 'train' | 'evaluate', inputs: ModelInputs, shape: GraphShape): Promise<Session> {
+    return this.#parts.runtime.session(`${kind} ${inputs.kind} ${JSON.stringify(shape)}`, () =>
       kind === 'train' ? inputs.trainGraph(shape) : inputs.evaluateGraph(shape),
     );
   }
 
   /** Everything but the weights that one batch feeds. */
-  async #feeds(frames: readonly number[], shape: GraphShape, seed: string): Promise<Tensors> {
-    const { config, binding, inputs } = this.#parts;
+  async #feeds(inputs: ModelInputs, frames: readonly number[], shape: GraphShape, seed: string): Promise<Tensors> {
+    const { config, binding } = this.#parts;
     const { chunkSize, maxActionDim } = config.model;
     const { noise, time } = drawFlowNoise(seed, shape.batch, chunkSize * maxActionDim);
     return {

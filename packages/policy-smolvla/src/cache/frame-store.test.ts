@@ -1,0 +1,111 @@
+import { readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { hashParameters, type FitInstructions, type Parameters, type StepProgress } from '@zk0/core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { normalizerOf, syntheticDataset } from '../../test/synthetic-dataset.ts';
+import { tinyWorkspace } from '../../test/tiny-policy.ts';
+import { openPolicy } from '../open-policy.ts';
+import type { CacheMode, SmolVlaPolicy } from '../policy.ts';
+
+const features = { stateSize: 6, actionSize: 6, cameras: ['observation.images.top', 'observation.images.wrist'] };
+const instructions: FitInstructions = { round: 1, seed: 's', localSteps: 6, batchSize: 4, learningRate: 1e-3, proximalMu: 0 };
+
+let workspace: Awaited<ReturnType<typeof tinyWorkspace>>;
+let policy: SmolVlaPolicy;
+let initial: Parameters;
+let frames: string;
+
+beforeAll(async () => {
+  workspace = await tinyWorkspace();
+  policy = await openPolicy(workspace.checkpoint, { device: 'cpu', threads: 1, features, cacheDirectory: workspace.root });
+  initial = await policy.initialParameters();
+  frames = join(workspace.root, 'frames');
+});
+afterEach(async () => {
+  await rm(frames, { recursive: true, force: true });
+});
+afterAll(async () => {
+  await policy.close();
+  await workspace.remove();
+});
+
+/** One fit with a fresh dataset: its outcome, how many frames were decoded, and what was reported. */
+async function fit(cache: CacheMode, more: { seed?: number; cacheBudgetBytes?: number; signal?: AbortSignal } = {}): Promise<{
+  readonly loss: number;
+  readonly hash: string;
+  readonly decoded: number;
+  readonly phases: readonly string[];
+}> {
+  const { seed = 1, cacheBudgetBytes = 1e9, signal } = more;
+  const dataset = syntheticDataset({ seed });
+  const learner = policy.learner(dataset, { normalizer: normalizerOf(dataset), cache, cacheBudgetBytes });
+  const reports: StepProgress[] = [];
+  const hooks = { onProgress: (progress: StepProgress) => reports.push(progress), ...(signal === undefined ? {} : { signal }) };
+  try {
+    const { parameters, metrics } = await learner.fit(initial, instructions, hooks);
+    const phases = [...new Set(reports.map(({ phase }) => phase))];
+    return { loss: metrics['loss']!, hash: hashParameters(parameters), decoded: dataset.decoded, phases };
+  } finally {
+    await learner.close();
+  }
+}
+
+describe.each<CacheMode>(['vision', 'prefix'])('the %s cache', (cache) => {
+  it('trains as without a cache, to the precision stored, and decodes each frame once', async () => {
+    const uncached = await fit('off');
+    const first = await fit(cache);
+    const second = await fit(cache);
+    expect(uncached.phases).toEqual(['training']);
+    expect(first.phases).toEqual(['caching', 'training']);
+    expect(second.phases).toEqual(['training']);
+    expect(first.decoded).toBe(24);
+    expect(second.decoded).toBe(0);
+    expect(second.hash).toBe(first.hash);
+    expect(Math.abs(first.loss - uncached.loss) / uncached.loss).toBeLessThan(2e-3);
+  });
+
+  it('belongs to one dataset', async () => {
+    await fit(cache);
+    const other = await fit(cache, { seed: 2 });
+    expect(other.decoded).toBe(24);
+    expect(await readdir(frames)).toHaveLength(2);
+  });
+
+  it('is made again where it was damaged', async () => {
+    const good = await fit(cache);
+    const [name] = await readdir(frames);
+    const path = join(frames, name!);
+    await writeFile(path, new Uint8Array(4000).fill(1), { flag: 'r+' });
+    expect(await fit(cache)).toMatchObject({ hash: good.hash, decoded: 24 });
+  });
+
+  it('resumes what was interrupted', async () => {
+    const controller = new AbortController();
+    const dataset = syntheticDataset({ seed: 1 });
+    const learner = policy.learner(dataset, { normalizer: normalizerOf(dataset), cache });
+    const onProgress = ({ step }: StepProgress): void => {
+      if (step >= 8) controller.abort();
+    };
+    await expect(learner.fit(initial, instructions, { onProgress, signal: controller.signal })).rejects.toMatchObject({ code: 'CANCELLED' });
+    await learner.close();
+    expect((await fit(cache)).decoded).toBe(16);
+  });
+
+  it('is refused by name when it does not fit the budget', async () => {
+    await expect(fit(cache, { cacheBudgetBytes: 1000 })).rejects.toMatchObject({ code: 'CACHE_FULL' });
+  });
+});
+
+describe('the automatic cache', () => {
+  it('keeps as much as fits the budget', async () => {
+    const kinds = async (): Promise<string[]> => (await readdir(frames).catch(() => [])).map((name) => name.split('-')[0]!);
+    await fit('auto');
+    expect(await kinds()).toEqual(['prefix']);
+    await rm(frames, { recursive: true });
+    await fit('auto', { cacheBudgetBytes: 100_000 });
+    expect(await kinds()).toEqual(['vision']);
+    await rm(frames, { recursive: true });
+    await fit('auto', { cacheBudgetBytes: 1000 });
+    expect(await kinds()).toEqual([]);
+  });
+});

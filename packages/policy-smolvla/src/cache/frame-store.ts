@@ -1,0 +1,171 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { CancelledError, encodeFloat16, type WorkHooks } from '@zk0/core';
+import { PolicyError } from '../errors.ts';
+import type { ModelRuntime } from '../runtime/model-runtime.ts';
+import { PrefixEncoder, type FrameView, type PrefixBatch } from '../runtime/prefix-encoder.ts';
+import type { DatasetBinding } from '../training/dataset-binding.ts';
+import { recordFileBytes, RecordFile, type RecordLayout } from './record-file.ts';
+
+/** How far the frozen part of a frame has been computed: image tokens, or keys and values of every layer. */
+export type CacheTier = 'vision' | 'prefix';
+
+/** Raised whenever the same key would give other bytes: another graph, preprocessing or record layout. */
+const FORMAT = 1;
+/** Frames encoded in one run while the cache is filled. */
+const FILL_BATCH = 4;
+
+/** One tier of one dataset under one policy, on disk. */
+export class FrameStore {
+  readonly tier: CacheTier;
+  readonly #binding: DatasetBinding;
+  readonly #encoder: PrefixEncoder;
+  readonly #path: string;
+  readonly #layout: RecordLayout;
+  #file: Promise<RecordFile> | undefined;
+  /** Frames that were seen to be there. */
+  readonly #present = new Set<number>();
+
+  constructor(tier: CacheTier, binding: DatasetBinding, runtime: ModelRuntime, options: { cacheDirectory: string; baseHash: string }) {
+    this.tier = tier;
+    this.#binding = binding;
+    const { datasetKeys, emptySlots } = binding.cameras;
+    this.#encoder = new PrefixEncoder(runtime, {
+      batch: FILL_BATCH,
+      cameras: datasetKeys.length,
+      emptyCameras: emptySlots,
+      languageTokens: binding.languageTokens,
+      actionSize: 1,
+    });
+    const { info } = binding.dataset;
+    const key = {
+      format: FORMAT,
+      tier,
+      base: options.baseHash,
+      dataset: info.contentHash,
+      cameras: datasetKeys,
+      // Image tokens do not depend on what stands behind them.
+      ...(tier === 'prefix' ? { emptySlots, languageTokens: binding.languageTokens } : {}),
+    };
+    this.#layout = { key, count: info.frameCount, recordBytes: this.#recordBytes };
+    const name = createHash('sha256').update(JSON.stringify(this.#layout)).digest('hex').slice(0, 32);
+    this.#path = join(options.cacheDirectory, 'frames', `${tier}-${name}.records`);
+  }
+
+  /** Where it lies. */
+  get path(): string {
+    return this.#path;
+  }
+
+  /** Disk that it takes when every frame is there. */
+  get byteLength(): number {
+    return recordFileBytes(this.#layout);
+  }
+
+  /**
+   * Computes and writes the frames that are not there yet, in the order of the recording.
+   *
+   * @throws PolicyError CACHE_FULL, CACHE_UNUSABLE; CancelledError between runs: what was written stays.
+   */
+  async fill(frames: readonly number[], { onProgress, signal }: WorkHooks): Promise<void> {
+    const file = await this.#open();
+    const missing: number[] = [];
+    for (const frame of [...new Set(frames)].sort((a, b) => a - b)) {
+      if (this.#present.has(frame)) continue;
+      if (await file.isMarked(frame)) this.#present.add(frame);
+      else missing.push(frame);
+    }
+    const totalSteps = missing.length;
+    for (let done = 0; done < totalSteps; done += FILL_BATCH) {
+      if (signal?.aborted === true) throw new CancelledError('caching', { cause: signal.reason });
+      const batch = missing.slice(done, done + FILL_BATCH);
+      await this.#compute(file, batch);
+      onProgress?.({ phase: 'caching', step: done + batch.length, totalSteps });
+    }
+  }
+
+  /** The record of a frame; computed again when the one on disk is absent or damaged. */
+  async record(frame: number): Promise<Uint8Array> {
+    const file = await this.#open();
+    const found = await file.read(frame);
+    if (found !== undefined) return found;
+    const [made] = await this.#compute(file, [frame]);
+    return made!;
+  }
+
+  async close(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await (await file)?.close();
+  }
+
+  get #recordBytes(): number {
+    const cameras = this.#binding.cameras.datasetKeys.length;
+    if (this.tier === 'vision') return 2 * cameras * this.#encoder.imageTokenValues;
+    return 4 * this.#encoder.prefixValues + this.#encoder.prefixTokens;
+  }
+
+  #open(): Promise<RecordFile> {
+    this.#file ??= RecordFile.open(this.#path, this.#layout);
+    this.#file.catch(() => (this.#file = undefined));
+    return this.#file;
+  }
+
+  /** Computes up to {@link FILL_BATCH} frames and writes them. */
+  async #compute(file: RecordFile, frames: readonly number[]): Promise<Uint8Array[]> {
+    const views = await Promise.all(frames.map((frame) => this.#binding.view(frame)));
+    while (views.length < FILL_BATCH) views.push(views.at(-1)!);
+    const records = this.tier === 'vision' ? await this.#visionRecords(views) : await this.#prefixRecords(views);
+    for (const [row, frame] of frames.entries()) {
+      this.#checkFinite(records[row]!, frame);
+      await file.write(frame, records[row]!);
+      this.#present.add(frame);
+    }
+    return records.slice(0, frames.length);
+  }
+
+  async #visionRecords(views: readonly FrameView[]): Promise<Uint8Array[]> {
+    const tokens = await this.#encoder.imageTokens(views.map(({ images }) => images));
+    const size = tokens.length / views.length;
+    return views.map((_, row) => bytesOf(encodeFloat16(tokens.subarray(row * size, (row + 1) * size), new Uint16Array(size))));
+  }
+
+  async #prefixRecords(views: readonly FrameView[]): Promise<Uint8Array[]> {
+    const { prefixKeys, prefixValues, prefixMask } = await this.#encoder.encode(views);
+    const size = this.#encoder.prefixValues;
+    const tokens = this.#encoder.prefixTokens;
+    return views.map((_, row) => {
+      const record = new Uint8Array(this.#recordBytes);
+      const halves = new Uint16Array(record.buffer, 0, 2 * size);
+      [prefixKeys, prefixValues].forEach(({ data }, part) => {
+        const values = (data as Float32Array).subarray(row * size, (row + 1) * size);
+        encodeFloat16(values, halves.subarray(part * size, (part + 1) * size));
+      });
+      record.set((prefixMask.data as Uint8Array).subarray(row * tokens, (row + 1) * tokens), 4 * size);
+      return record;
+    });
+  }
+
+  /** What float16 cannot hold must not reach training unseen. */
+  #checkFinite(record: Uint8Array, frame: number): void {
+    const values = this.tier === 'vision' ? record.byteLength / 2 : 2 * this.#encoder.prefixValues;
+    const halves = new Uint16Array(record.buffer, record.byteOffset, values);
+    if (halves.every((half) => (half & 0x7c00) !== 0x7c00)) return;
+    throw new PolicyError('NOT_FINITE', `the frozen part of frame ${frame} of ${this.#binding.dataset.info.name} does not fit float16`, {
+      hint: 'Use --cache off.',
+    });
+  }
+}
+
+/** Views of a prefix record's parts. */
+export function splitPrefixRecord(record: Uint8Array, values: number): Record<keyof PrefixBatch, Uint8Array> {
+  return {
+    prefixKeys: record.subarray(0, 2 * values),
+    prefixValues: record.subarray(2 * values, 4 * values),
+    prefixMask: record.subarray(4 * values),
+  };
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Uint16Array): Uint8Array {
+  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+}
