@@ -76,6 +76,13 @@ describe.each(packages.map((one) => [one.manifest.name, one] as const))('%s', (n
     expect(files.filter((file) => /\.test\.ts$|\.tsbuildinfo$/.test(file))).toEqual([]);
   });
 
+  it('has the files that its threads are started from', () => {
+    const dist = path.join(project, 'node_modules', name, 'dist');
+    const code = readFileSync(path.join(dist, 'index.js'), 'utf8');
+    const workers = [...code.matchAll(/["'`]\.\/([\w-]*worker)(?:\.js|\$|["'`])/g)].map(([, file]) => `${file!}.js`);
+    expect(workers.filter((file) => !existsSync(path.join(dist, file)))).toEqual([]);
+  });
+
   it('can be imported by plain node', () => {
     const script = `console.log(Object.keys(await import(${JSON.stringify(name)})).length)`;
     expect(Number(runNode(['--input-type=module', '-e', script], project))).toBeGreaterThan(0);

@@ -25,7 +25,7 @@ const UNEXPECTED_HINT = 'This is a defect: run again with --verbose and report w
 export function errorLine(thrown: unknown, verbose: boolean): string {
   const { code, message, hint } = explained(thrown);
   const label = verbose && code !== undefined ? `error [${code}]` : 'error';
-  const line = printable([`${label}: ${sentence(message)}`, hint].filter((part) => part !== undefined).join(' '));
+  const line = printable(`${label}: ${sentence(message)}${hint === undefined ? '' : ` ${sentence(hint)}`}`);
   return verbose ? `${line}\n${inspect(thrown)}` : line;
 }
 

@@ -61,7 +61,7 @@ describe('runCli', () => {
     const { code, stderr } = await run(`throw new TypeError('x is not a function');`);
     expect(code).toBe(1);
     expect(stderr).toBe(
-      'error: unexpected TypeError: x is not a function. This is a defect: run again with --verbose and report what it prints\n',
+      'error: unexpected TypeError: x is not a function. This is a defect: run again with --verbose and report what it prints.\n',
     );
   });
 
@@ -110,8 +110,8 @@ describe('quietCommander', () => {
   it.each([
     [['start', '--prot', '1'], "error: unknown option '--prot'. Did you mean --port?\n"],
     [['strat'], "error: unknown command 'strat'. Did you mean start?\n"],
-    [['start', '--port'], "error: option '--port <n>' argument missing. See --help\n"],
-    [['start', 'extra'], "error: too many arguments for 'start'. Expected 0 arguments but got 1: extra. See --help\n"],
+    [['start', '--port'], "error: option '--port <n>' argument missing. See --help.\n"],
+    [['start', 'extra'], "error: too many arguments for 'start'. Expected 0 arguments but got 1: extra. See --help.\n"],
   ])('%j is a usage error of one line', async (args, expected) => {
     const { code, stderr, stdout } = await run(PROGRAM, args);
     expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: '', stderr: expected });
@@ -136,20 +136,20 @@ describe('errorLine', () => {
   const error = new Zk0Error('DATASET_MISSING', 'no dataset at /a\nb', { hint: 'Check --dataset', cause: new Error('why') });
 
   it('is one line of message and hint', () => {
-    expect(errorLine(error, false)).toBe('error: no dataset at /a b. Check --dataset');
+    expect(errorLine(error, false)).toBe('error: no dataset at /a b. Check --dataset.');
     expect(errorLine(new Zk0Error('X', 'Really?'), false)).toBe('error: Really?');
     expect(errorLine('text', false)).toMatch(/^error: text\. This is a defect/);
   });
 
   it('has code, stack and causes when verbose', () => {
-    expect(errorLine(error, true)).toMatch(/^error \[DATASET_MISSING\]: no dataset at \/a b\. Check --dataset\n/);
+    expect(errorLine(error, true)).toMatch(/^error \[DATASET_MISSING\]: no dataset at \/a b\. Check --dataset\.\n/);
     expect(errorLine(error, true)).toContain('[cause]: Error: why');
   });
 
   it('says what to do about errors of the operating system', () => {
     const taken = Object.assign(new Error('listen EADDRINUSE: address already in use :::9092'), { code: 'EADDRINUSE' });
     expect(errorLine(taken, false)).toBe(
-      'error: listen EADDRINUSE: address already in use :::9092. Choose another port with --port, or stop what is listening there',
+      'error: listen EADDRINUSE: address already in use :::9092. Choose another port with --port, or stop what is listening there.',
     );
   });
 });
