@@ -2,12 +2,9 @@ import { mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { CameraInfo, RgbImage } from '@zk0/core';
 import type { EpisodeVideo } from './dataset-tables.ts';
-import { imageSampleStride, imageStatistics, sampledImageIndices } from './episode-stats.ts';
+import { countLevels, episodeImageStatistics, type ImageLevels } from './image-levels.ts';
 import { FIRST_FILE, nextFile, PATHS, VIDEO_FILE_MEGABYTES } from './layout.ts';
 import { VideoFile, type VideoCodec } from './video-file.ts';
-
-/** Red, green and blue, 256 levels each. */
-const LEVELS = 3 * 256;
 
 /** Encodes one camera's frames: many episodes a file, a new file once one has grown large; image statistics beside. */
 export class CameraRecorder {
@@ -15,24 +12,22 @@ export class CameraRecorder {
   readonly #camera: CameraInfo;
   readonly #fps: number;
   readonly #codec: VideoCodec;
-  readonly #stride: number;
   #position = FIRST_FILE;
   #file: VideoFile | undefined;
   #episodeStart = 0;
   /** Pixel counts of each frame of this episode: which frames count is known only when its length is. */
-  #levels: Uint32Array[] = [];
+  #levels: ImageLevels[] = [];
 
   constructor(root: string, camera: CameraInfo, fps: number, codec: VideoCodec) {
     this.#root = root;
     this.#camera = camera;
     this.#fps = fps;
     this.#codec = codec;
-    this.#stride = imageSampleStride(camera.width, camera.height);
   }
 
   async write(image: RgbImage): Promise<void> {
     const file = await this.#openFile();
-    this.#levels.push(countLevels(image, this.#stride));
+    this.#levels.push(countLevels(image));
     await file.write(image);
   }
 
@@ -42,7 +37,8 @@ export class CameraRecorder {
     const position = this.#position;
     const fromTimestamp = this.#episodeStart / this.#fps;
     const toTimestamp = file.frameCount / this.#fps;
-    const statistics = this.#statistics();
+    const levels = this.#levels;
+    const statistics = await episodeImageStatistics(levels.length, (frame) => levels[frame]!);
     this.#episodeStart = file.frameCount;
     this.#levels = [];
     if ((await stat(file.path)).size >= VIDEO_FILE_MEGABYTES * 2 ** 20) this.finish();
@@ -71,27 +67,4 @@ export class CameraRecorder {
     this.#file = await VideoFile.create({ path, width, height, fps: this.#fps, codec: this.#codec });
     return this.#file;
   }
-
-  #statistics(): EpisodeVideo['statistics'] {
-    const samples = sampledImageIndices(this.#levels.length);
-    const total = new Float64Array(LEVELS);
-    for (const sample of samples) {
-      const levels = this.#levels[sample]!;
-      for (let level = 0; level < LEVELS; level++) total[level]! += levels[level]!;
-    }
-    return imageStatistics(total, samples.length);
-  }
-}
-
-function countLevels({ data, width, height }: RgbImage, stride: number): Uint32Array {
-  const levels = new Uint32Array(LEVELS);
-  for (let y = 0; y < height; y += stride) {
-    for (let x = 0; x < width; x += stride) {
-      const pixel = (y * width + x) * 3;
-      levels[data[pixel]!]!++;
-      levels[256 + data[pixel + 1]!]!++;
-      levels[512 + data[pixel + 2]!]!++;
-    }
-  }
-  return levels;
 }

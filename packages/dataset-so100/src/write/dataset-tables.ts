@@ -120,13 +120,13 @@ export class DatasetTables {
     if (file.byteLength >= DATA_FILE_MEGABYTES * 2 ** 20) await this.#closeFile();
   }
 
-  /** Completes the last data file and writes everything under `meta/`. */
-  async finish(coding: VideoCoding): Promise<void> {
+  /** Completes the last data file and writes everything under `meta/`. `codings` are by camera key. */
+  async finish(codings: ReadonlyMap<string, VideoCoding>): Promise<void> {
     await this.#closeFile();
     await this.#writeTasks();
     await this.#writeEpisodes();
     const totals = { episodes: this.#episodes.length, frames: this.#frames, tasks: this.#taskIndices.size };
-    await this.#writeJson(PATHS.info, datasetInfo(this.#shape, coding, totals));
+    await this.#writeJson(PATHS.info, datasetInfo(this.#shape, codings, totals));
     await this.#writeJson(PATHS.stats, this.#mergedStatistics());
   }
 

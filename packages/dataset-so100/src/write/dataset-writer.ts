@@ -132,7 +132,8 @@ class StagedDatasetWriter implements DatasetWriter {
     return this.#discardOnFailure(async () => {
       if (this.episodeCount === 0) throw invalid('The dataset has no episodes');
       for (const recorder of this.#recorders.values()) recorder.finish();
-      await this.#tables.finish({ codec: this.#codec, pixelFormat: 'yuv420p' });
+      const coding = { codec: this.#codec, pixelFormat: 'yuv420p' };
+      await this.#tables.finish(new Map([...this.#recorders.keys()].map((camera) => [camera, coding])));
       await this.#staging.commit();
       this.#state = 'finished';
       const { episodeCount, frameCount, tasks } = this.#tables;

@@ -82,12 +82,6 @@ export function sampledImageIndices(length: number): number[] {
   return Array.from({ length: samples }, (_, index) => roundHalfToEven(index * step));
 }
 
-/** Every how many pixels LeRobot looks at, along both axes (`auto_downsample_height_width`). */
-export function imageSampleStride(width: number, height: number): number {
-  if (Math.max(width, height) < 300) return 1;
-  return Math.trunc((width > height ? width : height) / 150);
-}
-
 type ComponentStatistics = Record<ValueStatistic, number>;
 
 function componentStatistics(values: ArrayLike<number>, counts?: readonly number[]): ComponentStatistics {

@@ -7,6 +7,7 @@ import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core';
  * - `DATASET_EPISODE_INVALID`: an episode or one of its frames does not fit what the writer was created for.
  * - `DATASET_NO_ENCODER`: no video encoder is installed on this machine.
  * - `DATASET_ENCODING`: the video encoder refused a setting or a frame.
+ * - `DATASET_NOT_CONVERTIBLE`: the dataset to convert holds what the target format has no place for here.
  * - `DATASET_WRITER_STATE`: the writer was used after `finish`, `abort` or a failure, or by two callers at once.
  */
 export type DatasetWriteErrorCode =
@@ -14,6 +15,7 @@ export type DatasetWriteErrorCode =
   | 'DATASET_EPISODE_INVALID'
   | 'DATASET_NO_ENCODER'
   | 'DATASET_ENCODING'
+  | 'DATASET_NOT_CONVERTIBLE'
   | 'DATASET_WRITER_STATE';
 
 /** Every failure of writing a dataset that a user can act on. */

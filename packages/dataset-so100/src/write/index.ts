@@ -1,3 +1,4 @@
+export { convertDataset, type ConversionResult, type ConvertOptions } from './convert.ts';
 export {
   createDatasetWriter,
   type DatasetWriter,

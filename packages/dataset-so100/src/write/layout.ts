@@ -9,7 +9,7 @@ export const DATA_FILE_MEGABYTES = 100;
 export const VIDEO_FILE_MEGABYTES = 200;
 
 /** Columns that LeRobot adds to every row. */
-const INDEX_FEATURES = ['frame_index', 'episode_index', 'index', 'task_index'] as const;
+export const INDEX_FEATURES = ['frame_index', 'episode_index', 'index', 'task_index'] as const;
 
 /** Position of a file among those of its kind: `chunk-CCC/file-FFF`. */
 export interface FilePosition {
@@ -48,10 +48,12 @@ export interface DatasetShape {
   readonly cameras: readonly CameraInfo[];
 }
 
-/** How the videos of a dataset are coded, as `info.json` says it. */
+/** How the videos of a camera are coded, as `info.json` says it. */
 export interface VideoCoding {
+  /** FFmpeg's name of the codec. */
   readonly codec: string;
-  readonly pixelFormat: string;
+  /** FFmpeg's name of the pixel format; left out where unknown. */
+  readonly pixelFormat?: string;
 }
 
 /** The columns of `data/`. */
@@ -132,10 +134,10 @@ export function isIntegerStatistic(feature: string, statistic: string): boolean 
   return (INDEX_FEATURES as readonly string[]).includes(feature) && (statistic === 'min' || statistic === 'max');
 }
 
-/** `meta/info.json` of a finished dataset. */
+/** `meta/info.json` of a finished dataset; `codings` by camera key. */
 export function datasetInfo(
   shape: DatasetShape,
-  coding: VideoCoding,
+  codings: ReadonlyMap<string, VideoCoding>,
   totals: { readonly episodes: number; readonly frames: number; readonly tasks: number },
 ): object {
   const vector = (names: readonly string[]): object => ({ dtype: 'float32', names, shape: [names.length] });
@@ -157,7 +159,9 @@ export function datasetInfo(
     features: {
       action: vector(shape.actionNames),
       'observation.state': vector(shape.stateNames),
-      ...Object.fromEntries(shape.cameras.map((camera) => [camera.key, videoFeature(camera, shape.fps, coding)])),
+      ...Object.fromEntries(
+        shape.cameras.map((camera) => [camera.key, videoFeature(camera, shape.fps, codings.get(camera.key)!)]),
+      ),
       timestamp: scalar('float32'),
       ...Object.fromEntries(INDEX_FEATURES.map((name) => [name, scalar('int64')])),
     },
@@ -173,7 +177,7 @@ function videoFeature({ width, height }: CameraInfo, fps: number, { codec, pixel
       'video.height': height,
       'video.width': width,
       'video.codec': codec,
-      'video.pix_fmt': pixelFormat,
+      ...(pixelFormat === undefined ? {} : { 'video.pix_fmt': pixelFormat }),
       'video.is_depth_map': false,
       'video.fps': fps,
       'video.channels': 3,
