@@ -42,6 +42,7 @@ export const vlmConfigSchema = z
       attention_bias: z.literal(false).default(false),
       mlp_bias: z.literal(false).default(false),
       vocab_size: size,
+      pad_token_id: z.int().min(0).nullish(),
     }),
   })
   .transform(({ scale_factor, vision_config: vision, text_config: text }): VlmConfig => ({
@@ -64,6 +65,7 @@ export const vlmConfigSchema = z
       headDim: text.head_dim ?? text.hidden_size / text.num_attention_heads,
       vocabSize: text.vocab_size,
       rmsNormEps: text.rms_norm_eps,
+      padTokenId: text.pad_token_id ?? undefined,
     },
   }));
 

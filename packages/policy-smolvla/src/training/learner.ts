@@ -11,17 +11,19 @@ import {
   type Parameters,
   type WorkHooks,
 } from '@zk0/core';
-import { float32Tensor, sharedTensor, type Session, type Tensor, type Tensors } from '@zk0/onnx-train';
+import { float32Tensor, GradientError, Optimizer, sharedTensor, type Session, type Tensor, type Tensors } from '@zk0/onnx-train';
 import { checkParameters } from '../checkpoint/save-checkpoint.ts';
 import type { SmolVlaConfig } from '../config/policy-config.ts';
 import { NotFiniteError } from '../errors.ts';
 import { gradientName, type GraphShape } from '../model/graph-shape.ts';
 import { trainedWeightSpecs } from '../model/weights.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
-import { AdamW } from './adamw.ts';
 import type { DatasetBinding } from './dataset-binding.ts';
 import type { ModelInputs } from './model-inputs.ts';
 import { cosineScale, drawFlowNoise, planBatches, planEvaluation } from './sampling.ts';
+
+/** Trained values from which threads pay for an optimiser step; fewer take milliseconds in the calling thread. */
+const THREADED_FROM = 4e6;
 
 /** What a learner is made of. */
 export interface LearnerParts {
@@ -59,30 +61,32 @@ export class SmolVlaLearner implements Learner {
     await inputs.prepare(batches.flat(), hooks);
     const session = await this.#session('train', inputs, shape);
     const weights = copyShared(config, global);
-    const names = [...weights.keys()];
-    const anchors = names.map((name) => global.get(name)!.data);
-    const optimizer = new AdamW(names.map((name) => arrayOf(weights.get(name)!)), anchors, config.optimizer);
-    const gradients = Object.fromEntries(names.map((name) => [gradientName(name), sharedTensor('float32', weights.get(name)!.shape)]));
-    const gradientArrays = names.map((name) => arrayOf(gradients[gradientName(name)]!));
-    const fixed = Object.fromEntries(weights);
-    let last = { loss: NaN, policyLoss: NaN, proximalLoss: 0, gradNorm: NaN, learningRate: NaN };
-    let next = this.#feeds(inputs, batches[0]!, shape, deriveSeed(seed, 'step', 0));
-    for (let step = 0; step < localSteps; step++) {
-      throwIfAborted(hooks.signal, 'training');
-      const feeds = await next;
-      if (step + 1 < localSteps) {
-        // Decoding and reading for the next step overlap with this one.
-        next = this.#feeds(inputs, batches[step + 1]!, shape, deriveSeed(seed, 'step', step + 1));
-        next.catch(() => undefined);
+    const gradients = new Map([...weights].map(([name, { shape: size }]) => [gradientName(name), sharedTensor('float32', size)]));
+    const optimizer = this.#optimizer(weights, gradients, proximalMu);
+    const fixed = { feeds: Object.fromEntries(weights), into: Object.fromEntries(gradients) };
+    let last = { loss: NaN, policyLoss: NaN, proximalLoss: 0, gradNorm: NaN };
+    try {
+      let next = this.#feeds(inputs, batches[0]!, shape, deriveSeed(seed, 'step', 0));
+      for (let step = 0; step < localSteps; step++) {
+        throwIfAborted(hooks.signal, 'training');
+        const feeds = await next;
+        if (step + 1 < localSteps) {
+          // Decoding and reading for the next step overlap with this one.
+          next = this.#feeds(inputs, batches[step + 1]!, shape, deriveSeed(seed, 'step', step + 1));
+          next.catch(() => undefined);
+        }
+        const { loss } = await session.run({ ...feeds, ...fixed.feeds }, { into: fixed.into });
+        const policyLoss = arrayOf(loss!)[0]!;
+        if (!Number.isFinite(policyLoss)) throw new NotFiniteError(step, 'loss', copyOut(weights));
+        const learningRate = instructions.learningRate * cosineScale(step, localSteps);
+        const { gradientNorm, proximalLoss } = await optimizer.step(learningRate).catch((error: unknown) => {
+          throw error instanceof GradientError ? new NotFiniteError(step, gradientName(error.tensor), copyOut(weights)) : error;
+        });
+        last = { loss: policyLoss + proximalLoss, policyLoss, proximalLoss, gradNorm: gradientNorm };
+        hooks.onProgress?.({ phase: 'training', step: step + 1, totalSteps: localSteps, loss: last.loss });
       }
-      const { loss } = await session.run({ ...feeds, ...fixed }, { into: gradients });
-      const policyLoss = arrayOf(loss!)[0]!;
-      const { gradNorm, proximalLoss } = optimizer.measure(gradientArrays, proximalMu);
-      checkFinite(step, policyLoss, names, gradientArrays, () => copyOut(weights));
-      const learningRate = instructions.learningRate * cosineScale(step, localSteps);
-      optimizer.step(gradientArrays, gradNorm, learningRate);
-      last = { loss: policyLoss + proximalLoss, policyLoss, proximalLoss, gradNorm, learningRate };
-      hooks.onProgress?.({ phase: 'training', step: step + 1, totalSteps: localSteps, loss: last.loss });
+    } finally {
+      await optimizer.close();
     }
     const parameters = copyOut(weights);
     const numExamples = binding.dataset.info.frameCount;
@@ -168,6 +172,21 @@ export class SmolVlaLearner implements Learner {
     );
   }
 
+  /** A fresh AdamW over shared memory: moments do not outlive a round. */
+  #optimizer(weights: ReadonlyMap<string, Tensor>, gradients: ReadonlyMap<string, Tensor>, proximalMu: number): Optimizer {
+    const { config, runtime } = this.#parts;
+    const { betas, epsilon, weightDecay, gradClipNorm } = config.optimizer;
+    const values = [...weights.values()].reduce((sum, { data }) => sum + data.length, 0);
+    return new Optimizer({
+      rule: { kind: 'adamw', betas, epsilon, weightDecay },
+      weights: Object.fromEntries([...weights].map(([name, tensor]) => [name, arrayOf(tensor)])),
+      gradients: Object.fromEntries([...weights.keys()].map((name) => [name, arrayOf(gradients.get(gradientName(name))!)])),
+      maxGradientNorm: gradClipNorm,
+      threads: values < THREADED_FROM ? 1 : runtime.threads,
+      ...(proximalMu === 0 ? {} : { proximal: { mu: proximalMu, reference: sharedCopies(weights) } }),
+    });
+  }
+
   /** Everything but the weights that one batch feeds. */
   async #feeds(inputs: ModelInputs, frames: readonly number[], shape: GraphShape, seed: string): Promise<Tensors> {
     const { config, binding } = this.#parts;
@@ -200,18 +219,6 @@ function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
   if (signal?.aborted === true) throw new CancelledError(what, { cause: signal.reason });
 }
 
-function checkFinite(
-  step: number,
-  loss: number,
-  names: readonly string[],
-  gradients: readonly Float32Array[],
-  lastGood: () => Parameters,
-): void {
-  if (!Number.isFinite(loss)) throw new NotFiniteError(step, 'loss', lastGood());
-  const bad = gradients.findIndex((gradient) => !gradient.every(Number.isFinite));
-  if (bad >= 0) throw new NotFiniteError(step, gradientName(names[bad]!), lastGood());
-}
-
 /** Copies of the trained weights, in the model's order, that sessions can read and the optimiser can change in place. */
 function copyShared(config: SmolVlaConfig, parameters: Parameters): Map<string, Tensor> {
   return new Map(
@@ -219,6 +226,17 @@ function copyShared(config: SmolVlaConfig, parameters: Parameters): Map<string, 
       const tensor = sharedTensor('float32', shape);
       arrayOf(tensor).set(parameters.get(name)!.data);
       return [name, tensor];
+    }),
+  );
+}
+
+/** What the proximal term pulls towards: the weights as they are now. */
+function sharedCopies(weights: ReadonlyMap<string, Tensor>): Record<string, Float32Array> {
+  return Object.fromEntries(
+    [...weights].map(([name, tensor]) => {
+      const copy = arrayOf(sharedTensor('float32', tensor.shape));
+      copy.set(arrayOf(tensor));
+      return [name, copy];
     }),
   );
 }
