@@ -25,11 +25,6 @@ export function availableDevices(): readonly string[] {
   return listDevices().map(({ device }) => device);
 }
 
-/** Execution providers in this build of onnxruntime; whether one starts on this machine, {@link chooseDevice} finds out. */
-export function availableDevices(): readonly string[] {
-  return listDevices().map(({ device }) => device);
-}
-
 /** The number of CPU threads to use. */
 export function chooseThreads(wanted: number | undefined): number {
   if (wanted === undefined) return availableParallelism();
