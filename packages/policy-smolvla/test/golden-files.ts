@@ -86,8 +86,8 @@ function tensorOf(tensor: TensorBytes): Tensor {
   return { dtype: 'float32', shape, data: floatsOf(tensor) };
 }
 
-/** ‖a − b‖ / ‖b‖. */
-export function relativeError(a: Float32Array, b: Float32Array): number {
+/** ‖a − b‖ / ‖b‖, or / `floor` where ‖b‖ is smaller. */
+export function relativeError(a: Float32Array, b: Float32Array, floor = Number.MIN_VALUE): number {
   if (a.length !== b.length) throw new Error(`${a.length} numbers against ${b.length}`);
   let difference = 0;
   let size = 0;
@@ -95,5 +95,5 @@ export function relativeError(a: Float32Array, b: Float32Array): number {
     difference += (a[index]! - expected) ** 2;
     size += expected ** 2;
   });
-  return Math.sqrt(difference / Math.max(size, Number.MIN_VALUE));
+  return Math.sqrt(difference) / Math.max(Math.sqrt(size), floor);
 }

@@ -21,6 +21,8 @@ export interface TextSizes {
   readonly headDim: number;
   readonly vocabSize: number;
   readonly rmsNormEps: number;
+  /** The padding token (`pad_token_id`): PyTorch gives its embedding no gradient, wherever it stands. */
+  readonly padTokenId?: number | undefined;
 }
 
 /**

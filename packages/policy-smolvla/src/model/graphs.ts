@@ -23,7 +23,7 @@ import { flowMatchingLoss, sampleActions, type Loss } from './flow-matching.ts';
 import { gradientName, prefixLength, type GraphShape, type WeightSource } from './graph-shape.ts';
 import { connect, encodePatches } from './vision-encoder.ts';
 import { WeightTable } from './weight-table.ts';
-import { trainedWeightSpecs } from './weights.ts';
+import { EMBEDDING_WEIGHT, trainedWeightSpecs } from './weights.ts';
 
 /** How the cached prefix is fed. */
 export interface PrefixOptions {
@@ -62,14 +62,14 @@ export function buildTrainGraph(
   requireFrozenPrefix(config);
   const { graph, table, trained } = start('train', config, weights, 'trained', shape);
   const loss = lossOf(graph, config, shape, table, cachedPrefix(graph, config, shape, options));
-  return withGradients(graph, loss, table, trained);
+  return withGradients(graph, config, loss, table, trained);
 }
 
 /** As {@link buildTrainGraph}, from images, with the prefix computed and differentiated inside. */
 export function buildFullTrainGraph(config: SmolVlaModelConfig, shape: GraphShape, weights: WeightSource): OnnxModel {
   const { graph, table, trained } = start('trainFull', config, weights, 'trained', shape);
   const loss = lossOf(graph, config, shape, table, prefixFromImages(graph, config, shape, table));
-  return withGradients(graph, loss, table, trained);
+  return withGradients(graph, config, loss, table, trained);
 }
 
 /** One batch's policy loss, without gradients. */
@@ -202,13 +202,27 @@ function lossOf(graph: GraphBuilder, config: SmolVlaModelConfig, shape: GraphSha
   return flowMatchingLoss(config, table, prefix, batch, shape.actionSize);
 }
 
-function withGradients(graph: GraphBuilder, loss: Loss, table: WeightTable, trained: readonly string[]): OnnxModel {
+function withGradients(
+  graph: GraphBuilder,
+  config: SmolVlaModelConfig,
+  loss: Loss,
+  table: WeightTable,
+  trained: readonly string[],
+): OnnxModel {
   const found = gradients(loss.mean, trained.map((name) => table.get(name)));
   graph.output('loss', loss.mean);
   trained.forEach((name, index) => {
-    graph.output(gradientName(name), found[index]!);
+    const gradient = found[index]!;
+    graph.output(gradientName(name), name === EMBEDDING_WEIGHT ? withoutPadding(config, gradient) : gradient);
   });
   return encodeModel(graph);
+}
+
+/** The embeddings' gradient with the padding token's row cleared. */
+function withoutPadding({ text }: SmolVlaModelConfig, gradient: Value): Value {
+  if (text.padTokenId === undefined) return gradient;
+  const keep = Array.from({ length: text.vocabSize }, (_, token) => (token === text.padTokenId ? 0 : 1));
+  return ops.mul(gradient, gradient.graph.constant(keep, 'float32', [text.vocabSize, 1]));
 }
 
 function withLossParts(graph: GraphBuilder, loss: Loss): OnnxModel {
