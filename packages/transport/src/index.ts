@@ -19,7 +19,7 @@ export {
   type Task,
   type TaskResult,
 } from './protocol/messages.ts';
-export { adminClient, type AdminClient, type AdminClientOptions } from './client/admin.ts';
+export { adminClient, type AdminClient, type AdminClientOptions, type FollowOptions } from './client/admin.ts';
 export { connect } from './client/client.ts';
 export {
   createTransportServer,

@@ -15,11 +15,19 @@ export interface AdminClient {
   /** Stops the run named, or the one that is running. */
   stop(runId?: string, signal?: AbortSignal): Promise<{ readonly runId: string }>;
   /**
-   * Events of one run, or of all, as they happen. The connection stands when the first `next()` is called upon; it ends
-   * with the server's stream or with `signal`, and throws when the line breaks.
+   * Events as they happen. Ends with the server's stream or with `signal`, and throws when the line breaks.
    */
-  follow(options?: { readonly runId?: string; readonly signal?: AbortSignal }): AsyncGenerator<JsonObject, void>;
+  follow(options?: FollowOptions): AsyncGenerator<JsonObject, void>;
   close(): Promise<void>;
+}
+
+/** What to follow. */
+export interface FollowOptions {
+  /** One run; all of them when absent. */
+  readonly runId?: string;
+  readonly signal?: AbortSignal;
+  /** The server listens for this follower now: nothing that happens from here on is missed. */
+  readonly onConnected?: () => void;
 }
 
 /** Options of {@link adminClient}. */
@@ -43,10 +51,11 @@ export function adminClient(options: AdminClientOptions): AdminClient {
     return parseJson(Buffer.from(await reply.bytes()).toString('utf8'));
   };
 
-  async function* follow({ runId, signal }: { readonly runId?: string; readonly signal?: AbortSignal } = {}): AsyncGenerator<JsonObject, void> {
+  async function* follow({ runId, signal, onConnected }: FollowOptions = {}): AsyncGenerator<JsonObject, void> {
     const query = runId === undefined ? '' : `?runId=${encodeURIComponent(runId)}`;
     try {
       const reply = await http.send({ method: 'GET', path: PATHS.events + query, signal });
+      onConnected?.();
       for await (const { event, data } of readEventStream(reply.chunks())) {
         if (event === 'error') throw remoteError(parseJson(data));
         yield parse(jsonObjectSchema, parseJson(data), 'event');

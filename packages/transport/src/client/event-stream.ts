@@ -19,8 +19,14 @@ export async function* readEventStream(chunks: AsyncIterable<Uint8Array>): Async
   let rest = '';
   let event = 'message';
   let data: string[] = [];
+  let endedWithReturn = false;
   for await (const chunk of chunks) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split(/\r\n|\n|\r(?!$)/);
+    let text = decoder.decode(chunk, { stream: true });
+    if (text === '') continue;
+    // CR ends a line by itself; an LF right after it belongs to it, also when it comes with the next chunk.
+    if (endedWithReturn && text.startsWith('\n')) text = text.slice(1);
+    endedWithReturn = text.endsWith('\r');
+    const lines = (rest + text).split(/\r\n?|\n/);
     rest = lines.pop() ?? '';
     for (const line of lines) {
       if (line === '') {

@@ -66,10 +66,11 @@ export function addAdminRoutes(app: FastifyInstance, options: AdminRoutesOptions
 
 /** Events as lines of an event stream, with comments in between while nothing happens. */
 async function* eventStream(events: AsyncIterable<JsonObject>, signal: AbortSignal, log: TransportLog): AsyncGenerator<string> {
-  yield ': connected\n\n';
   const iterator = events[Symbol.asyncIterator]();
+  // Asked before the reply begins: a follower that sees it begin misses nothing from then on.
   let next = iterator.next();
   try {
+    yield ': connected\n\n';
     for (;;) {
       const event = await withHeartbeat(next, signal);
       if (event === 'ended') return;
