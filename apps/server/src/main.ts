@@ -2,37 +2,35 @@
 import { readFileSync } from 'node:fs';
 import { loadEnvFile, quietCommander, runCli } from '@zk0/cli';
 import { Command } from 'commander';
-import { doctorCommand } from './commands/doctor.ts';
-import { evaluateCommand } from './commands/evaluate.ts';
-import { logsCommand } from './commands/logs.ts';
-import { runCommand, statusCommand, stopCommand } from './commands/remote.ts';
-import { simulateCommand } from './commands/simulate.ts';
-import { startCommand } from './commands/start.ts';
+import type { Run } from './commands/run-action.ts';
+
+/** Each command's code is loaded when it is asked for, so that an error or a `--help` does not wait for all of it. */
+const commands: Readonly<Record<string, (run: Run) => Promise<Command>>> = {
+  start: async (run) => (await import('./commands/start.ts')).startCommand(run),
+  run: async (run) => (await import('./commands/remote.ts')).runCommand(run),
+  simulate: async (run) => (await import('./commands/simulate.ts')).simulateCommand(run),
+  status: async (run) => (await import('./commands/remote.ts')).statusCommand(run),
+  stop: async (run) => (await import('./commands/remote.ts')).stopCommand(run),
+  logs: async (run) => (await import('./commands/logs.ts')).logsCommand(run),
+  evaluate: async (run) => (await import('./commands/evaluate.ts')).evaluateCommand(run),
+  doctor: async (run) => (await import('./commands/doctor.ts')).doctorCommand(run),
+};
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 
 await runCli(async (signal) => {
   loadEnvFile('.env');
   let work: Promise<number | undefined> = Promise.resolve(undefined);
-  const run = (action: (signal: AbortSignal) => Promise<number | undefined>): void => {
+  const run: Run = (action) => {
     work = action(signal);
   };
   const program = new Command('zk0-server')
     .description('Trains one robot policy across many nodes: rounds, aggregation, evaluation, checkpoints.')
     .version(version)
     .showHelpAfterError(false);
-  for (const command of [
-    startCommand(run),
-    runCommand(run),
-    simulateCommand(run),
-    statusCommand(run),
-    stopCommand(run),
-    logsCommand(run),
-    evaluateCommand(run),
-    doctorCommand(run),
-  ]) {
-    program.addCommand(command);
-  }
+  const wanted = process.argv[2] ?? '';
+  const names = Object.hasOwn(commands, wanted) ? [wanted] : Object.keys(commands);
+  for (const name of names) program.addCommand(await commands[name]!(run));
   await quietCommander(program).parseAsync();
   return work;
 });

@@ -140,6 +140,13 @@ export function parseStrategyConfig(config: unknown): StrategyConfig {
   checkNesting(config);
   const parsed = strategyConfigSchema.safeParse(config);
   if (parsed.success) return parsed.data;
+  const name = (config as { readonly name?: unknown } | null)?.name;
+  const known = strategyConfigSchema.options.map((option) => option.shape.name.value);
+  if (!known.some((candidate) => candidate === name)) {
+    throw new StrategyConfigError(`there is no strategy ${JSON.stringify(name)}`, {
+      hint: `Choose one of ${known.join(', ')}.`,
+    });
+  }
   throw new StrategyConfigError(`strategy configuration: ${z.prettifyError(parsed.error)}`, {
     hint: 'The options of each strategy are in the README of @zk0/strategy.',
   });

@@ -2,10 +2,12 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createProgress, EXIT_CODE, loadConfig } from '@zk0/cli';
 import { InvalidArgumentError, Zk0Error, type RunConfig } from '@zk0/core';
-import { demoTasks, listEpisodes } from '@zk0/dataset-so100';
+import { demoTasks, listEpisodes, openDataset, requireCameras } from '@zk0/dataset-so100';
 import { createLogger } from '@zk0/logger';
+import { openPolicy } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
 import { collect, configSchema, runConfigOf, runFlags, withConfigOptions, withRunOptions, zk0Home } from '../config.ts';
+import { checkRunConfig } from '../federation/round-work.ts';
 import { RunPaths } from '../outputs/index.ts';
 import { RunReporter } from '../reporting/run-reporter.ts';
 import { makeWritable, startServer, type RunningServer } from '../server-process.ts';
@@ -66,6 +68,8 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
     flags,
     set: options.set,
   });
+  checkRunConfig(settings);
+  await preflight(options, settings.policy, settings.heldOut, signal);
   const plan = await planSimulation(
     {
       clients,
@@ -80,6 +84,17 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
   const out = resolve(options.out ?? join('outputs', timestamp(new Date())));
   makeWritable(out);
   return runSimulation({ ...options, out, plan, config }, signal);
+}
+
+/** Finds out before anything is started whether the device, the policy and the recordings can be used. */
+async function preflight(options: SimulateOptions, source: string, heldOut: readonly string[], signal: AbortSignal): Promise<void> {
+  const policy = await openPolicy(source, { device: options.device, cacheDirectory: zk0Home(), signal });
+  await policy.close();
+  for (const uri of [...options.dataset, ...heldOut].filter((address) => !address.startsWith('demo:'))) {
+    const dataset = await openDataset(uri, { cacheDirectory: zk0Home(), signal });
+    await dataset.close();
+    requireCameras(dataset.info);
+  }
 }
 
 interface Simulation extends Pick<SimulateOptions, 'device' | 'threads' | 'cache' | 'rename' | 'verbose'> {

@@ -7,7 +7,7 @@ import { ClientRegistry } from './client-registry.ts';
 import { EventFeed } from './event-feed.ts';
 import type { FeedEvent } from './feed-event.ts';
 import type { Journal } from './journal.ts';
-import { RoundWork, type RoundTask } from './round-work.ts';
+import { checkRunConfig, RoundWork, type RoundTask } from './round-work.ts';
 import { RunDriver } from './run-driver.ts';
 import { describeRun } from './status.ts';
 import { TaskBoard } from './task-board.ts';
@@ -180,7 +180,7 @@ export class Federation implements TransportHandler {
    * @throws Zk0Error when the configuration could only fail later.
    */
   submit(config: RunConfig): string {
-    RoundWork.check(config);
+    checkRunConfig(config);
     const runId = `${new Date().toISOString().slice(0, 19).replaceAll(':', '-').replace('T', '_')}_${randomUUID().slice(0, 8)}`;
     this.#options.journal.append(runId, { type: 'run-created', runId, config }, new Date());
     this.#queue.push(runId);

@@ -69,21 +69,6 @@ export class RoundWork {
     this.#options = options;
   }
 
-  /**
-   * Refuses a configuration that could only fail later.
-   *
-   * @throws Zk0Error saying what does not fit.
-   */
-  static check(config: RunConfig): void {
-    const strategy = createStrategy(config.strategy);
-    if (strategy.minUpdates > config.minClients) {
-      throw new InvalidArgumentError(
-        `strategy ${strategy.name} needs ${strategy.minUpdates} updates, the run starts with ${config.minClients} clients`,
-        { hint: `Raise minClients to ${strategy.minUpdates}.` },
-      );
-    }
-  }
-
   /** Fixes what holds for the whole run, once enough clients are there; `null` until then. */
   async start(state: RunState, signal: AbortSignal): Promise<{ parameters: BlobReference; context: JsonObject } | null> {
     const { config } = state;
@@ -348,6 +333,21 @@ export class RoundWork {
   #strategyOf(config: RunConfig): Strategy {
     this.#strategy ??= createStrategy(config.strategy);
     return this.#strategy;
+  }
+}
+
+/**
+ * Refuses a configuration that could only fail later.
+ *
+ * @throws Zk0Error saying what does not fit.
+ */
+export function checkRunConfig({ strategy: settings, minClients }: Pick<RunConfig, 'strategy' | 'minClients'>): void {
+  const strategy = createStrategy(settings);
+  if (strategy.minUpdates > minClients) {
+    throw new InvalidArgumentError(
+      `strategy ${strategy.name} needs ${strategy.minUpdates} updates, the run starts with ${minClients} clients`,
+      { hint: `Raise minClients to ${strategy.minUpdates}.` },
+    );
   }
 }
 
