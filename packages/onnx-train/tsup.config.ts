@@ -4,5 +4,9 @@ import { shared } from '../../tsup.shared.ts';
 export default defineConfig({
   ...shared,
   // Threads are started from files of their own, beside the entry.
-  entry: { index: 'src/index.ts', 'session-worker': 'src/session/session-worker.ts' },
+  entry: {
+    index: 'src/index.ts',
+    'session-worker': 'src/session/session-worker.ts',
+    'optimizer-worker': 'src/optim/optimizer-worker.ts',
+  },
 });

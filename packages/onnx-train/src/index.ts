@@ -12,6 +12,18 @@ export * as ops from './ops/index.ts';
 export * as nn from './ops/nn.ts';
 export type { AttentionOptions } from './ops/nn.ts';
 export type { LoopResult, LoopScope, LoopStep, Operand } from './ops/index.ts';
+export {
+  adamWSchedule,
+  adamWStep,
+  clipGlobalNorm,
+  COEFFICIENTS,
+  globalNorm,
+  sgdStep,
+  type AdamWState,
+} from './optim/graph-optimizer.ts';
+export { GradientError, Optimizer, type OptimizerOptions, type OptimizerStep } from './optim/optimizer.ts';
+export { writeTrainingLoop, type TrainingLoop, type TrainingLoopResult } from './optim/training-loop.ts';
+export type { AdamWSettings, OptimizerSettings, SgdSettings } from './optim/update-rules.ts';
 export { listDevices, type Device, type DeviceInfo } from './session/devices.ts';
 export { resolveDevice, type DeviceChoice } from './session/resolve-device.ts';
 export { createSession, type RunOptions, type Session, type SessionOptions } from './session/session.ts';

@@ -1,12 +1,10 @@
 import { CancelledError, errorMessage } from '@zk0/core';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { SessionError } from '../errors.ts';
 import type { ValueType } from '../graph/value.ts';
+import { startWorker } from '../threads/start-worker.ts';
 import type { WorkerReply, WorkerRequest, WorkerStart } from './protocol.ts';
 import type { Tensors } from './tensor.ts';
-
-/** The built package has the thread's file beside its own, as JavaScript; unbuilt, Node runs the TypeScript. */
-const WORKER_FILE = new URL(`./session-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
 
 interface Job {
   readonly request: WorkerRequest;
@@ -55,7 +53,7 @@ export class WorkerClient {
 
   /** Starts a thread and loads the model in it. */
   static async start(start: WorkerStart): Promise<WorkerClient> {
-    const worker = new Worker(WORKER_FILE, { workerData: start, name: 'onnx-session', execArgv: threadArguments() });
+    const worker = startWorker('session/session-worker', 'onnx-session', start);
     const first = await firstReply(worker);
     if (first.kind === 'ready') return new WorkerClient(worker, first);
     await worker.terminate();
@@ -138,11 +136,6 @@ export class WorkerClient {
     for (const job of [this.#running, ...this.#queue.splice(0)]) job?.reject(error);
     this.#running = undefined;
   }
-}
-
-/** Node's own arguments for a thread: the process's, but for the one that says what its main program is written in. */
-function threadArguments(): string[] {
-  return process.execArgv.filter((argument) => !argument.startsWith('--input-type'));
 }
 
 /** What a thread says first: that the model is loaded, or why not. */
