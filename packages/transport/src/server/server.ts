@@ -82,7 +82,7 @@ export async function createTransportServer(options: TransportServerOptions): Pr
   }
   const { pollWaitMs = 25_000, noProgressMs = 60_000 } = limits;
   const app = createApp(tls, noProgressMs);
-  if (limits.maxConnections !== undefined) app.server.maxConnections = limits.maxConnections;
+  app.server.maxConnections = limits.maxConnections ?? 20_000;
   const closing = new AbortController();
   // Every follower and every poll listens to it.
   EventEmitter.setMaxListeners(0, closing.signal);
