@@ -34,6 +34,11 @@ describe('modelCard', () => {
     expect(card).toContain('No success rate on a robot was measured');
   });
 
+  it('says whether noise was added for privacy', () => {
+    expect(modelCard(input)).toContain('no differential privacy was applied');
+    expect(modelCard({ ...input, strategy: 'dp-fixed' })).toContain('noise was added as `dp-fixed` says');
+  });
+
   it('tells skipped rounds', () => {
     const rounds = [...input.rounds, { round: 4, clients: [], server: null, aggregated: {}, skipped: 'no updates' }];
     const card = modelCard({ ...input, rounds });

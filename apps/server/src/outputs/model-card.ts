@@ -53,7 +53,7 @@ export function modelCard(input: ModelCardInput): string {
     '## Rounds',
     roundTable(rounds),
     '## Limits',
-    limits(rounds, heldOut),
+    limits(rounds, heldOut, input.strategy),
   ];
   return `${sections.join('\n\n')}\n`;
 }
@@ -125,11 +125,12 @@ function roundTable(rounds: readonly RoundRecord[]): string {
   );
 }
 
-function limits(rounds: readonly RoundRecord[], heldOut: RunInfo['datasets']): string {
+function limits(rounds: readonly RoundRecord[], heldOut: RunInfo['datasets'], strategy: string): string {
+  const noise = strategy.startsWith('dp-') ? `noise was added as ${code(strategy)} says` : 'no differential privacy was applied';
   const items = [
     'The loss is measured on recordings. No success rate on a robot was measured: try it slowly, with a hand on the switch.',
-    'It knows the cameras, scenes and tasks above, and may fail on any other.',
-    'Federated training keeps recordings private, not the weights: what can be inferred from weights was not studied, and no differential privacy was applied.',
+    'It knows the cameras, scenes and tasks of the datasets above, and may fail on any other.',
+    `Federated training keeps recordings private, not the weights: what can be inferred from weights was not studied, and ${noise}.`,
   ];
   if (heldOut.length === 0) items.push('No held-out data was given, so nothing is known about tasks outside the training data.');
   const skipped = rounds.filter((record) => record.skipped !== undefined).length;

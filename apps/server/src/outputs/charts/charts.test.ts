@@ -5,7 +5,7 @@ import { lossChart, renderLossChart } from './loss-chart.ts';
 import { metricsChart, renderMetricsChart } from './metrics-chart.ts';
 import type { ChartOption } from './render.ts';
 import { clientIds, missingNote, perRound, quantile, ranges, roundAxis } from './series.ts';
-import { label, tick } from './text.ts';
+import { clientLabel, label, tick } from './text.ts';
 
 function seriesOf(option: ChartOption): { name?: string; data: (number | null)[] }[] {
   return option.series as { name?: string; data: (number | null)[] }[];
@@ -105,6 +105,7 @@ describe('series', () => {
 describe('text', () => {
   it('bounds and cleans labels, and shortens numbers', () => {
     expect(label('a\u202eb\n' + 'x'.repeat(100))).toBe(`a b ${'x'.repeat(29)}…`);
+    expect(['0', 'client_0', 'lab'].map(clientLabel)).toEqual(['client 0', 'client_0', 'client lab']);
     expect([0.1 + 0.2, 1e-4, 12345.6].map(tick)).toEqual(['0.3', '0.0001', '12350']);
   });
 });

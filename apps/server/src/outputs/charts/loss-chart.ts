@@ -11,7 +11,7 @@ import {
   type ChartSeries,
 } from './render.ts';
 import { clientIds, missingNote, perRound, quantile, roundAxis } from './series.ts';
-import { label, tick } from './text.ts';
+import { clientLabel, label, tick } from './text.ts';
 
 const SIZE = { width: 1000, height: 560 };
 const LEGEND_LEFT = 762;
@@ -137,7 +137,7 @@ function clientSeries(axis: readonly number[], rounds: readonly RoundRecord[]): 
   const datasets = new Map(rounds.flatMap(({ clients }) => clients.map(({ clientId, datasetName }) => [clientId, datasetName])));
   return ids.map((id, index) => ({
     type: 'line',
-    name: label(datasets.has(id) ? `${id}: ${datasets.get(id)!}` : id),
+    name: label(datasets.has(id) ? `${clientLabel(id)}: ${datasets.get(id)!}` : clientLabel(id)),
     data: perRound(axis, rounds, ({ clients }) => {
       const client = clients.find(({ clientId }) => clientId === id);
       return client && clientLoss(client);

@@ -1,5 +1,5 @@
 import type { RoundRecord } from '../types.ts';
-import { label } from './text.ts';
+import { clientLabel } from './text.ts';
 
 /** Every round from the first recorded to the last, also those that were not recorded: an axis has no holes. */
 export function roundAxis(rounds: readonly RoundRecord[]): number[] {
@@ -60,7 +60,7 @@ export function missingNote(rounds: readonly RoundRecord[]): string {
   }
   if (missed.size === 0) return '';
   const listed = clientIds(rounds).filter((id) => missed.has(id));
-  const shown = listed.slice(0, MAX_LISTED_CLIENTS).map((id) => `${label(id)} in ${when(missed.get(id)!)}`);
+  const shown = listed.slice(0, MAX_LISTED_CLIENTS).map((id) => `${clientLabel(id)} in ${when(missed.get(id)!)}`);
   const more = listed.length - shown.length;
   return `Without an update: ${[...shown, ...(more > 0 ? [`and ${more} more`] : [])].join('; ')}`;
 }

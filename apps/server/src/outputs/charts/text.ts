@@ -11,3 +11,8 @@ export function label(text: string): string {
 export function tick(value: number): string {
   return String(Number(value.toPrecision(4)));
 }
+
+/** A client's id for people: ids are often bare numbers. */
+export function clientLabel(id: string): string {
+  return label(id.startsWith('client') ? id : `client ${id}`);
+}
