@@ -59,7 +59,7 @@ class ComposedStrategy implements Strategy {
     this.#parts = parts;
     this.#optimizer = parts.optimizer ?? REPLACE;
     this.name = parts.name;
-    this.minUpdates = parts.rule.minUpdates;
+    this.minUpdates = Math.max(parts.rule.minUpdates, parts.privacy?.minUpdates ?? 1);
     this.guards = parts.guards ?? {};
     this.broadcastState = parts.controlVariates === true ? [CONTROL] : [];
   }

@@ -64,8 +64,9 @@ describe('options', () => {
     ['privacy without noise or clip', { name: 'dp-fixed' }, 'clippingNorm'],
     ['momentum 1', { name: 'fedavgm', momentum: 1 }, 'momentum'],
     ['an unknown schedule', { name: 'fedprox', schedule: 'cosine' }, 'schedule'],
-    ['nothing', undefined, 'strategy configuration'],
-    ['a name alone', 'fedavg', 'strategy configuration'],
+    ['nothing', undefined, 'no strategy undefined'],
+    ['a name alone', 'fedavg', 'no strategy undefined'],
+    ['an unknown strategy', { name: 'fedsgd' }, 'no strategy "fedsgd"'],
   ])('refuses %s', (_what, config, part) => {
     expect(refused(config)).toContain(part);
   });

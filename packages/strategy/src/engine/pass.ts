@@ -29,44 +29,45 @@ interface Plan {
 }
 
 /**
- * Runs a pass. Blocks are read, computed and written concurrently; partial sums are handed to `reduce` in order, so the
- * outcome does not depend on how many are in flight.
+ * Runs a pass. Blocks are read and computed concurrently, but reduced and written in order: so the outcome does not depend on
+ * how many are in flight, and a sink that hashes what it is given need not read it again.
  */
 export async function runPass(pass: Pass, executor: Executor, signal?: AbortSignal): Promise<void> {
   const plans = planBlocks(pass);
-  const waiting = new Map<number, readonly [Float64Array, Block]>();
-  let next = 0;
-  let reduced = 0;
   let failed = false;
+  const hasFailed = (): boolean => failed;
+  let lastTurn = Promise.resolve();
 
   const work = async (slot: number): Promise<void> => {
-    while (!failed) {
-      if (signal?.aborted === true) throw new CancelledError('aggregation', { cause: signal.reason });
-      const index = next++;
-      const { value: plan, done } = plans.next();
-      if (done === true) return;
-      const { block, bytes } = layOut(plan);
-      const buffer = executor.buffer(slot, bytes);
-      await Promise.all(plan.operands.map((operand, at) => read(operand, block.operands[at]!, plan, buffer)));
-      const partial = await executor.run(slot, pass.kernel, block);
-      await Promise.all(plan.results.map((result, at) => write(result, block.results[at]!, plan, buffer)));
-      waiting.set(index, [partial, block]);
-      for (let ready = waiting.get(reduced); ready !== undefined; ready = waiting.get(++reduced)) {
-        waiting.delete(reduced);
-        pass.reduce?.(...ready);
+    for (let { value: plan } = plans.next(); plan !== undefined && !failed; { value: plan } = plans.next()) {
+      const turn = lastTurn;
+      let passOn!: () => void;
+      lastTurn = new Promise((resolve) => {
+        passOn = resolve;
+      });
+      try {
+        if (signal?.aborted === true) throw new CancelledError('aggregation', { cause: signal.reason });
+        const { block, bytes } = layOut(plan);
+        const buffer = executor.buffer(slot, bytes);
+        await Promise.all(plan.operands.map((operand, at) => read(operand, block.operands[at]!, plan, buffer)));
+        const partial = await executor.run(slot, pass.kernel, block);
+        await turn;
+        // Another slot may have failed meanwhile.
+        if (hasFailed()) return;
+        pass.reduce?.(partial, block);
+        const writes = plan.results.map((result, at) => write(result, block.results[at]!, plan, buffer));
+        passOn();
+        await Promise.all(writes);
+      } catch (error) {
+        failed = true;
+        throw error;
+      } finally {
+        passOn();
       }
     }
   };
-  const guarded = async (slot: number): Promise<void> => {
-    try {
-      await work(slot);
-    } catch (error) {
-      failed = true;
-      throw error;
-    }
-  };
   // All slots must have let go of their buffers before an error leaves here.
-  const outcomes = await Promise.allSettled(Array.from({ length: executor.slots }, (_, slot) => guarded(slot)));
+  const outcomes = await Promise.allSettled(Array.from({ length: executor.slots }, (_, slot) => work(slot)));
   const failure = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failure !== undefined) throw failure.reason;
 }

@@ -4,6 +4,9 @@ import type { Scalars } from '../contract.ts';
 import { AggregationError, PrivacyBudgetError, StrategyConfigError } from '../errors.ts';
 import { privacySpent, type PrivacyEvent } from './accountant.ts';
 
+/** Clients per unit of the count's noise, by default (Andrew et al., 2021). */
+const COUNT_PER_STDDEV = 20;
+
 /** How clipping norms are found. */
 export type Clipping =
   | { readonly kind: 'fixed'; readonly norm: number }
@@ -76,6 +79,13 @@ export class PrivacyMechanism {
     }
   }
 
+  /** Fewest updates that can be made private: the noise on the count of unclipped clients grows with their number. */
+  get minUpdates(): number {
+    const { clipping, noiseMultiplier } = this.#options;
+    if (clipping.kind === 'fixed' || clipping.countStddev !== undefined || noiseMultiplier === 0) return 1;
+    return Math.floor(noiseMultiplier * COUNT_PER_STDDEV * 0.5 + 1e-9) + 1;
+  }
+
   /**
    * Call before a round starts.
    *
@@ -84,7 +94,7 @@ export class PrivacyMechanism {
    */
   admit(scalars: Scalars, clients: number): void {
     const { clipping, noiseMultiplier, budget } = this.#options;
-    if (clipping.kind === 'adaptive') effectiveNoiseMultiplier(noiseMultiplier, clipping.countStddev ?? clients / 20);
+    if (clipping.kind === 'adaptive') effectiveNoiseMultiplier(noiseMultiplier, clipping.countStddev ?? clients / COUNT_PER_STDDEV);
     if (budget === undefined) return;
     const spent = privacySpent(readLedger(scalars), budget.delta);
     const next = privacySpent(this.#record(scalars), budget.delta);
@@ -109,7 +119,7 @@ export class PrivacyMechanism {
       };
     }
     const clip = clippingNorm(scalars) ?? clipping.initialNorm;
-    const countStddev = noiseMultiplier === 0 ? 0 : (clipping.countStddev ?? norms.length / 20);
+    const countStddev = noiseMultiplier === 0 ? 0 : (clipping.countStddev ?? norms.length / COUNT_PER_STDDEV);
     const multiplier = effectiveNoiseMultiplier(noiseMultiplier, countStddev);
     const unclipped = norms.filter((norm) => norm <= clip).length;
     const noise = countStddev * new Random(deriveSeed(noiseSeed, 'count-noise')).normal();

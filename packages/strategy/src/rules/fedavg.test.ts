@@ -58,7 +58,7 @@ describe('proximal μ', () => {
 describe('configuration', () => {
   it('refuses unknown keys, names and values', () => {
     expect(() => createStrategy({ name: 'fedprox', mu: 1 } as { name: string })).toThrow(/mu/);
-    expect(() => createStrategy({ name: 'fedsgd' })).toThrow(/fedprox/);
+    expect(() => createStrategy({ name: 'fedsgd' })).toThrow(/fedsgd/);
     expect(() => createStrategy({ name: 'fedprox', proximalMu: -1 })).toThrow(/proximalMu/);
   });
 });

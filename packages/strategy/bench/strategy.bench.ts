@@ -1,0 +1,100 @@
+/**
+ * `npx nx bench strategy`: aggregates a 100-million-parameter float32 model from files, with 8 and 32 clients.
+ *
+ * Needs 15 GB in `ZK0_BENCH_DIR` (default: the temporary folder) and, for figures that speak of the code rather than of the
+ * disk, as much free memory for the page cache. Each measurement runs in a process of its own, for its peak memory.
+ */
+import { execFile } from 'node:child_process';
+import { copyFile, mkdir, rm, stat } from 'node:fs/promises';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { ELEMENTS, MODEL_BYTES, modelPath, openSafetensors, warm, writeModel } from './files.ts';
+import type { Measurement } from './measure.ts';
+
+const STRATEGIES = {
+  fedavg: { name: 'fedavg' },
+  fedadam: { name: 'fedadam' },
+  multikrum: { name: 'multikrum', malicious: 2, keep: 4 },
+  fedtrimmedavg: { name: 'fedtrimmedavg', beta: 0.2 },
+} as const;
+const CLIENTS = [8, 32];
+const REPEATS = 3;
+
+const folder = join(process.env['ZK0_BENCH_DIR'] ?? tmpdir(), 'zk0-strategy-bench');
+const workers = Math.min(8, availableParallelism());
+const log = (line: string): void => void process.stdout.write(`${line}\n`);
+
+await mkdir(folder, { recursive: true });
+await prepare();
+log(`${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} cores, Node ${process.version}, ${workers} worker threads`);
+log(`${ELEMENTS / 1e6} M float32 parameters = ${MODEL_BYTES / 1e6} MB a model; GB/s counts bytes read and written\n`);
+const memory = await memoryCopySpeed();
+log(`memory copy (one thread): ${memory.toFixed(2)} GB/s`);
+const disk = await diskCopySpeed();
+log(`file copy (page cache, copyFile): ${disk.toFixed(2)} GB/s\n`);
+log('| strategy | clients | seconds | GB/s | of file copy | with checks | commit (fsync) | peak RSS | × model |');
+log('|---|---|---|---|---|---|---|---|---|');
+for (const clients of CLIENTS) {
+  for (const config of Object.values(STRATEGIES)) {
+    const { seconds, checkedSeconds, commitSeconds, bytes, peakRss } = await measure(config, clients);
+    const speed = bytes / seconds / 1e9;
+    log(
+      `| ${config.name} | ${clients} | ${seconds.toFixed(2)} | ${speed.toFixed(2)} | ${((100 * speed) / disk).toFixed(0)} % | ` +
+        `${checkedSeconds.toFixed(2)} s | ${commitSeconds.toFixed(2)} s | ${(peakRss / 1e6).toFixed(0)} MB | ${(peakRss / MODEL_BYTES).toFixed(2)} |`,
+    );
+  }
+}
+
+/** Writes the clients' models (0 is the global one) unless they are there from an earlier run. */
+async function prepare(): Promise<void> {
+  for (let client = 0; client <= Math.max(...CLIENTS); client++) {
+    const path = modelPath(folder, client);
+    const present = await stat(path).catch(() => null);
+    if (present === null || present.size < MODEL_BYTES) await writeModel(path, client);
+  }
+}
+
+async function measure(config: object, clients: number): Promise<Measurement> {
+  for (let client = 0; client <= clients; client++) {
+    const file = await openSafetensors(modelPath(folder, client));
+    await warm(file);
+    await file.close();
+  }
+  const job = JSON.stringify({ folder, config, clients, workers, repeats: REPEATS });
+  const script = new URL('./measure.ts', import.meta.url).pathname;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--conditions=@zk0/source', script, job]);
+  return JSON.parse(stdout) as Measurement;
+}
+
+/** GB/s of the fastest of several copies; the function returns milliseconds. */
+async function copySpeed(copy: () => Promise<number>): Promise<number> {
+  let best = Infinity;
+  for (let repeat = 0; repeat < 5; repeat++) best = Math.min(best, await copy());
+  return (2 * MODEL_BYTES) / best / 1e6;
+}
+
+function memoryCopySpeed(): Promise<number> {
+  const from = new Uint8Array(MODEL_BYTES).fill(1);
+  const to = new Uint8Array(MODEL_BYTES).fill(2);
+  return copySpeed(() => {
+    const start = performance.now();
+    to.set(from);
+    return Promise.resolve(performance.now() - start);
+  });
+}
+
+async function diskCopySpeed(): Promise<number> {
+  const [from, to] = [modelPath(folder, 0), join(folder, 'copy')];
+  const file = await openSafetensors(from);
+  await warm(file);
+  await file.close();
+  const speed = await copySpeed(async () => {
+    await rm(to, { force: true });
+    const start = performance.now();
+    await copyFile(from, to);
+    return performance.now() - start;
+  });
+  await rm(to, { force: true });
+  return speed;
+}
