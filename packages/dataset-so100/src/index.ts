@@ -27,13 +27,17 @@ export { validateDataset, type ValidateOptions, type ValidationReport } from './
 export { availableVideoBackends, createVideoDecoder, type VideoOptions } from './video/choose-decoder.ts';
 export type { FrameRequest, VideoBackend, VideoDecoder, VideoFrame } from './video/decoder.ts';
 export {
+  convertDataset,
   createDatasetWriter,
   DatasetWriteError,
+  type ConversionResult,
+  type ConvertOptions,
   type DatasetWriteErrorCode,
   type DatasetWriter,
   type DatasetWriterOptions,
   type EpisodeFrame,
   type EpisodeInput,
+  type FileLimits,
   type VideoCodec,
   type WrittenDataset,
 } from './write/index.ts';

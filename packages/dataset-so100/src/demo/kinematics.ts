@@ -96,8 +96,13 @@ function residualOf(angles: JointAngles, target: HandPose): number[] {
     target.position[0] - position[0],
     target.position[1] - position[1],
     target.position[2] - position[2],
-    TILT_WEIGHT * (target.tilt - tilt),
+    TILT_WEIGHT * wrapped(target.tilt - tilt),
   ];
+}
+
+/** The same direction as an angle from −π to π: fingers pointing up have a tilt of both. */
+function wrapped(angle: number): number {
+  return angle - 2 * Math.PI * Math.round(angle / (2 * Math.PI));
 }
 
 function jacobian(angles: JointAngles, residual: readonly number[], target: HandPose): number[][] {

@@ -7,8 +7,8 @@ import {
   type FeatureStatistics,
 } from './episode-stats.ts';
 import {
-  DATA_FILE_MEGABYTES,
   datasetInfo,
+  DEFAULT_FILE_LIMITS,
   episodeColumns,
   FIRST_FILE,
   huggingfaceMetadata,
@@ -20,6 +20,7 @@ import {
   TASK_COLUMNS,
   TASKS_PANDAS_METADATA,
   type DatasetShape,
+  type FileLimits,
   type FilePosition,
   type VideoCoding,
 } from './layout.ts';
@@ -59,15 +60,17 @@ interface EpisodeRecord {
 export class DatasetTables {
   readonly #root: string;
   readonly #shape: DatasetShape;
+  readonly #limits: FileLimits;
   readonly #episodes: EpisodeRecord[] = [];
   readonly #taskIndices = new Map<string, number>();
   #frames = 0;
   #position = FIRST_FILE;
   #file: ParquetFile | undefined;
 
-  constructor(root: string, shape: DatasetShape) {
+  constructor(root: string, shape: DatasetShape, limits: FileLimits = DEFAULT_FILE_LIMITS) {
     this.#root = root;
     this.#shape = shape;
+    this.#limits = limits;
   }
 
   get episodeCount(): number {
@@ -117,7 +120,7 @@ export class DatasetTables {
     const tasks = [...new Set(taskTexts)];
     this.#episodes.push({ tasks, length, from, position: this.#position, videos, statistics });
     this.#frames += length;
-    if (file.byteLength >= DATA_FILE_MEGABYTES * 2 ** 20) await this.#closeFile();
+    if (file.byteLength >= this.#limits.dataMegabytes * 2 ** 20) await this.#closeFile();
   }
 
   /** Completes the last data file and writes everything under `meta/`. `codings` are by camera key. */
@@ -126,7 +129,7 @@ export class DatasetTables {
     await this.#writeTasks();
     await this.#writeEpisodes();
     const totals = { episodes: this.#episodes.length, frames: this.#frames, tasks: this.#taskIndices.size };
-    await this.#writeJson(PATHS.info, datasetInfo(this.#shape, codings, totals));
+    await this.#writeJson(PATHS.info, datasetInfo(this.#shape, codings, totals, this.#limits));
     await this.#writeJson(PATHS.stats, this.#mergedStatistics());
   }
 

@@ -3,7 +3,7 @@ import { MAX_IMAGE_SIDE, MAX_TASK_LENGTH, MAX_VECTOR_SIZE } from '../limits.ts';
 import { CameraRecorder } from './camera-recorder.ts';
 import { DatasetTables } from './dataset-tables.ts';
 import { DatasetWriteError } from './errors.ts';
-import type { DatasetShape } from './layout.ts';
+import { DEFAULT_FILE_LIMITS, type DatasetShape, type FileLimits } from './layout.ts';
 import { stageDirectory, type StagedDirectory } from './staging.ts';
 import type { VideoCodec } from './video-file.ts';
 
@@ -14,6 +14,8 @@ const MAX_EPISODE_FRAMES = 1_000_000;
 export interface DatasetWriterOptions extends DatasetShape {
   /** Default `h264`. */
   readonly codec?: VideoCodec;
+  /** A new data or video file is begun after the episode with which one grows beyond this. Default as LeRobot's. */
+  readonly fileLimits?: FileLimits;
 }
 
 /** One frame to record. */
@@ -82,14 +84,17 @@ class StagedDatasetWriter implements DatasetWriter {
   #state: WriterState = 'open';
 
   constructor(dir: string, staging: StagedDirectory, options: DatasetWriterOptions) {
-    const { fps, cameras, codec = 'h264' } = options;
+    const { fps, cameras, codec = 'h264', fileLimits = DEFAULT_FILE_LIMITS } = options;
     this.#dir = dir;
     this.#staging = staging;
     this.#shape = options;
     this.#codec = codec;
-    this.#tables = new DatasetTables(staging.path, options);
+    this.#tables = new DatasetTables(staging.path, options, fileLimits);
     this.#recorders = new Map(
-      cameras.map((camera) => [camera.key, new CameraRecorder(staging.path, camera, fps, codec)]),
+      cameras.map((camera) => [
+        camera.key,
+        new CameraRecorder(staging.path, camera, { fps, codec, maxMegabytes: fileLimits.videoMegabytes }),
+      ]),
     );
   }
 

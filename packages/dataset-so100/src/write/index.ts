@@ -8,4 +8,5 @@ export {
   type WrittenDataset,
 } from './dataset-writer.ts';
 export { DatasetWriteError, type DatasetWriteErrorCode } from './errors.ts';
+export type { FileLimits } from './layout.ts';
 export type { VideoCodec } from './video-file.ts';

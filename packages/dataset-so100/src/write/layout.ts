@@ -4,9 +4,15 @@ import { STATISTIC_NAMES } from './episode-stats.ts';
 
 /** Files per `chunk-CCC` folder, LeRobot's default. */
 export const CHUNK_SIZE = 1000;
-/** A new data or video file is begun once one has grown beyond this (MB), LeRobot's defaults. */
-export const DATA_FILE_MEGABYTES = 100;
-export const VIDEO_FILE_MEGABYTES = 200;
+
+/** Sizes beyond which a file gets no further episode, in MB (2²⁰ bytes). */
+export interface FileLimits {
+  readonly dataMegabytes: number;
+  readonly videoMegabytes: number;
+}
+
+/** LeRobot's. */
+export const DEFAULT_FILE_LIMITS: FileLimits = { dataMegabytes: 100, videoMegabytes: 200 };
 
 /** Columns that LeRobot adds to every row. */
 export const INDEX_FEATURES = ['frame_index', 'episode_index', 'index', 'task_index'] as const;
@@ -139,6 +145,7 @@ export function datasetInfo(
   shape: DatasetShape,
   codings: ReadonlyMap<string, VideoCoding>,
   totals: { readonly episodes: number; readonly frames: number; readonly tasks: number },
+  limits: FileLimits,
 ): object {
   const vector = (names: readonly string[]): object => ({ dtype: 'float32', names, shape: [names.length] });
   const scalar = (dtype: string): object => ({ dtype, shape: [1], names: null });
@@ -149,8 +156,8 @@ export function datasetInfo(
     total_frames: totals.frames,
     total_tasks: totals.tasks,
     chunks_size: CHUNK_SIZE,
-    data_files_size_in_mb: DATA_FILE_MEGABYTES,
-    video_files_size_in_mb: VIDEO_FILE_MEGABYTES,
+    data_files_size_in_mb: limits.dataMegabytes,
+    video_files_size_in_mb: limits.videoMegabytes,
     fps: shape.fps,
     splits: { train: `0:${totals.episodes}` },
     data_path: 'data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet',

@@ -20,7 +20,8 @@ vectors[1][:, 2] = 2.5  # a joint that never moves
 one = random.normal(size=(1, 2))
 images = random.integers(0, 256, size=(4, 3, 6, 8)) // [[[[1]], [[3]], [[64]]]]
 per_vector = [get_feature_stats(v, axis=0, keepdims=False) for v in vectors]
-image = get_feature_stats(images.astype(np.uint8), axis=(0, 2, 3), keepdims=True)
+# As floats: up to 0.4.4 LeRobot squares uint8 pixels, which overflow, and writes a spread of 0 (lerobot #3682).
+image = get_feature_stats(images.astype(np.float64), axis=(0, 2, 3), keepdims=True)
 print(
     json.dumps(
         {
