@@ -245,6 +245,18 @@ describe('limits', () => {
     await restarted.put(randomBytes(600, 2));
   });
 
+  it('bound the number of uploads, whatever their size', async () => {
+    const store = await openBlobStore(await scratch(), { maxUploads: 2 });
+    const [first, second, third] = [1, 2, 3].map((seed) => reference(randomBytes(10, seed)));
+    await store.beginUpload(first!);
+    await store.beginUpload(second!);
+    await store.beginUpload(first!);
+    await expect(store.beginUpload(third!)).rejects.toMatchObject({ code: 'STORE_FULL' });
+    await store.append(first!, 0, pieces(randomBytes(10, 1)));
+    await store.finish(first!);
+    await store.beginUpload(third!);
+  });
+
   it('give the room of an upload that stood still to a new one', async () => {
     const directory = await scratch();
     const store = await openBlobStore(directory, { maxTotalBytes: 1000 });

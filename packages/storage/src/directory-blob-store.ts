@@ -16,6 +16,8 @@ import { Upload } from './upload.ts';
 export const DEFAULT_MAX_BLOB_BYTES = 16 * 2 ** 30;
 /** Uploads that nobody continued for a day are given up. */
 export const DEFAULT_UPLOAD_IDLE_MS = 24 * 3600_000;
+/** Uploads under way or left alone at one time: an announcement costs its sender nothing. */
+export const DEFAULT_MAX_UPLOADS = 4096;
 /** When the budget is short, an upload that stood still this long makes room for a living one. */
 const RECLAIM_IDLE_MS = 10 * 60_000;
 const PARTIAL = /^(?<hash>[0-9a-f]{64})-(?<size>\d{1,16})\.part$/;
@@ -26,6 +28,8 @@ export interface BlobStoreLimits {
   readonly maxBlobBytes?: number;
   /** Bytes of all blobs and announced uploads together; the disk is the limit when absent. */
   readonly maxTotalBytes?: number;
+  /** Uploads begun and not finished. */
+  readonly maxUploads?: number;
   /** How long an upload may stand still before `collect` removes it. */
   readonly uploadIdleMs?: number;
 }
@@ -47,6 +51,7 @@ class DirectoryBlobStore implements BlobStore {
   readonly #uploadDirectory: string;
   readonly #maxBlobBytes: number;
   readonly #maxTotalBytes: number;
+  readonly #maxUploads: number;
   readonly #uploadIdleMs: number;
   readonly #uploads = new Map<string, Promise<Upload>>();
   /** Bytes announced by uploads on disk and in memory, by partial file name. */
@@ -58,6 +63,7 @@ class DirectoryBlobStore implements BlobStore {
     this.#uploadDirectory = join(directory, 'uploads');
     this.#maxBlobBytes = limits.maxBlobBytes ?? DEFAULT_MAX_BLOB_BYTES;
     this.#maxTotalBytes = limits.maxTotalBytes ?? Number.MAX_SAFE_INTEGER;
+    this.#maxUploads = limits.maxUploads ?? DEFAULT_MAX_UPLOADS;
     this.#uploadIdleMs = limits.uploadIdleMs ?? DEFAULT_UPLOAD_IDLE_MS;
   }
 
@@ -220,8 +226,7 @@ class DirectoryBlobStore implements BlobStore {
     const known = this.#uploads.get(name);
     if (known !== undefined) return known;
     const loading = (async () => {
-      if (!this.#announced.has(name)) await this.#admit(blob);
-      this.#announced.set(name, blob.byteLength);
+      if (!this.#announced.has(name)) await this.#announce(blob);
       return Upload.open({ ...blob }, join(this.#uploadDirectory, name));
     })();
     this.#uploads.set(name, loading);
@@ -232,6 +237,15 @@ class DirectoryBlobStore implements BlobStore {
       this.#announced.delete(name);
       throw error;
     }
+  }
+
+  async #announce(blob: BlobReference): Promise<void> {
+    await this.#admit(blob);
+    if (this.#announced.size >= this.#maxUploads) await this.#dropIdleUploads(RECLAIM_IDLE_MS);
+    if (this.#announced.size >= this.#maxUploads) {
+      throw new StorageError('STORE_FULL', `blob ${blob.hash}: ${this.#maxUploads} uploads are under way already`);
+    }
+    this.#announced.set(partialName(blob), blob.byteLength);
   }
 
   async #drop(upload: Upload): Promise<void> {

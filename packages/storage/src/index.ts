@@ -6,6 +6,7 @@ export { writeDirectoryAtomic, writeFileAtomic } from './atomic.ts';
 export { assertHash, type BlobStore, type ByteRange, type CollectReport } from './blob-store.ts';
 export {
   DEFAULT_MAX_BLOB_BYTES,
+  DEFAULT_MAX_UPLOADS,
   DEFAULT_UPLOAD_IDLE_MS,
   openBlobStore,
   type BlobStoreLimits,

@@ -9,7 +9,10 @@ const handler: TransportHandler = {
   progress: () => Promise.resolve({ continue: true }),
   result: refuse,
   leave: refuse,
-  status: () => Promise.resolve({ peakRssMb: Math.round(process.resourceUsage().maxRSS / 1024) }),
+  status: () => {
+    const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
+    return Promise.resolve({ peakRssMb: Math.round(maxRSS / 1024), cpuMs: (userCPUTime + systemCPUTime) / 1000 });
+  },
   submitRun: refuse,
   stopRun: refuse,
   events: () => {

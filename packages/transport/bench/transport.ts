@@ -79,8 +79,16 @@ try {
   const admin = adminClient({ url });
   await client.join({ name: 'bench', agent: 'bench', profile: {} });
   const restingRss = Math.round(process.memoryUsage().rss / 1e6);
-  rows.push(['upload', `${await rate(() => client.upload(up.hash, local))} MB/s`]);
-  rows.push(['download', `${await rate(() => client.download(down.hash, down.byteLength, local))} MB/s`]);
+  // Processor time says what a transfer costs, also on a machine that is busy with other things.
+  const moved = async (name: string, work: () => Promise<void>): Promise<void> => {
+    const [here, there] = [cpuMs(), await farCpuMs()];
+    const speed = await rate(work);
+    const perGigabyte = (ms: number): string => (ms / megabytes).toFixed(1);
+    rows.push([name, `${speed} MB/s; processor ${perGigabyte(cpuMs() - here)} + ${perGigabyte((await farCpuMs()) - there)} s/GB (client + server)`]);
+  };
+  const farCpuMs = async (): Promise<number> => (await admin.status())['cpuMs'] as number;
+  await moved('upload', () => client.upload(up.hash, local));
+  await moved('download', () => client.download(down.hash, down.byteLength, local));
   rows.push(['again, both (nothing is sent)', `${(await time(async () => {
     await client.upload(up.hash, local);
     await client.download(down.hash, down.byteLength, local);
@@ -100,6 +108,11 @@ try {
 }
 const width = Math.max(...rows.map(([name]) => name.length));
 process.stdout.write(`${megabytes} MB\n${rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n')}\n`);
+
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
 
 async function time(work: () => Promise<void>): Promise<number> {
   const begun = performance.now();
