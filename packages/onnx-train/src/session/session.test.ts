@@ -13,6 +13,7 @@ import * as ops from '../ops/index.ts';
 import { listDevices } from './devices.ts';
 import { resolveDevice } from './resolve-device.ts';
 import { createSession, type Session } from './session.ts';
+import { WorkerClient } from './worker-client.ts';
 import { float32Tensor, int64Tensor, sharedTensor, type Tensor } from './tensor.ts';
 
 /** y = xⁿ by repeated products of matrices. */
@@ -165,6 +166,18 @@ describe('a session', () => {
     await refused;
     expect((await first)['y']!.shape).toEqual([256, 256]);
     await expect(session.run({ x })).rejects.toMatchObject({ code: 'SESSION_CLOSED' });
+  });
+});
+
+describe('a thread that dies', () => {
+  it('rejects what runs, what waits and what comes later, with one typed error', async () => {
+    const options = { device: 'cpu', threads: 1, config: {}, externalDirectory: undefined } as const;
+    const client = await WorkerClient.start({ model: twice().bytes, options });
+    // Nothing a caller can pass brings the thread down; a message outside the protocol does.
+    const runs = [client.run(null as never, undefined), client.run(null as never, undefined)];
+    for (const run of runs) await expect(run).rejects.toMatchObject({ code: 'WORKER_CRASHED' });
+    await expect(client.run(null as never, undefined)).rejects.toMatchObject({ code: 'WORKER_CRASHED' });
+    await client.close();
   });
 });
 
