@@ -22,7 +22,7 @@ from types import SimpleNamespace
 import torch
 
 import environment  # noqa: F401  (must come before lerobot)
-from cases import CASES
+from cases import CASES, case  # noqa: F401
 from lerobot.configs.types import FeatureType, NormalizationMode, PolicyFeature
 from lerobot.policies.smolvla import modeling_smolvla, smolvlm_with_expert
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
@@ -45,7 +45,7 @@ def build_policy(case):
     smolvlm_with_expert.AutoProcessor = SimpleNamespace(from_pretrained=lambda _: SimpleNamespace(tokenizer=tokenizer))
     features = {"observation.state": PolicyFeature(FeatureType.STATE, (case["state_size"],))}
     for index in range(case["cameras"]):
-        features[f"observation.images.camera{index}"] = PolicyFeature(FeatureType.VISUAL, (3, 32, 32))
+        features[f"observation.images.camera{index}"] = PolicyFeature(FeatureType.VISUAL, (3, *case["policy"]["resize_imgs_with_padding"]))
     identity = {kind: NormalizationMode.IDENTITY for kind in ("VISUAL", "STATE", "ACTION")}
     config = SmolVLAConfig(input_features=features, device="cpu", load_vlm_weights=False, normalization_mapping=identity,
                            output_features={"action": PolicyFeature(FeatureType.ACTION, (case["action_size"],))},
@@ -74,7 +74,7 @@ def make_batch(case, generator):
     batch = {"observation.state": rand(size, case["state_size"]),
              "action": rand(size, config["chunk_size"], case["action_size"])}
     for index in range(case["cameras"]):
-        images = torch.rand(size, 3, 32, 32, generator=generator)
+        images = torch.rand(size, 3, *config["resize_imgs_with_padding"], generator=generator)
         batch[f"observation.images.camera{index}"] = images
         if case["hide_camera"] and index == 1:
             batch[f"observation.images.camera{index}_padding_mask"] = torch.tensor([True] + [False] * (size - 1))
@@ -202,14 +202,20 @@ def description(case, policy):
     }
 
 
-def make(case):
+def prepare(case, weight_type=torch.bfloat16):
+    """A policy, its batch, and the tensors of both as a golden file holds them."""
     policy, generator = build_policy(case)
     policy.train()
     batch, noise, time = make_batch(case, generator)
     policy.golden_batch = batch
     inputs = inputs_of(case, policy, batch, noise, time)
-    out = {f"weight/{name}": p.detach().to(torch.bfloat16) for name, p in policy.named_parameters()}
+    out = {f"weight/{name}": p.detach().to(weight_type) for name, p in policy.named_parameters()}
     out |= {f"input/{name}": value for name, value in inputs.items()}
+    return policy, batch, noise, time, inputs, out
+
+
+def make(case):
+    policy, batch, noise, time, inputs, out = prepare(case)
     out |= frozen_prefix(policy, inputs)
     loss, _ = policy.forward(dict(batch), noise=noise, time=time)
     loss.backward()

@@ -37,3 +37,8 @@ export function prefixLength(config: SmolVlaModelConfig, shape: GraphShape): num
 export function gradientName(weight: string): string {
   return `gradient/${weight}`;
 }
+
+/** Name of a training loop's output: a weight after the last step, or with `part` one of its moments. */
+export function nextName(part: '' | 'firstMoment/' | 'secondMoment/', weight: string): string {
+  return `next/${part}${weight}`;
+}

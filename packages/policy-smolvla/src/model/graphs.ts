@@ -9,31 +9,27 @@
  * | prefix | `imageTokens` [batch, cameras, tokens, text width], `imageMask` bool [batch, cameras], `tokenIds` int64 and `tokenMask` bool [batch, language] | `prefixKeys`, `prefixValues` [batch, layers, prefix, kvWidth], `prefixMask` bool [batch, prefix] |
  * | train | the prefix's outputs, `state` [batch, maxStateDim], `actions`, `noise` [batch, chunk, maxActionDim], `time` [batch], `actionIsPad` bool [batch, chunk], every trained weight by its name | `loss` [], `gradient/<weight>` each |
  * | evaluate | as train | `loss`, `lossSum`, `lossCount` [] |
+ * | train loop | as train, [steps, …] each; the weights with `reference/`, `firstMoment/` and `secondMoment/<weight>`, `mu` [], `schedule` [steps, 3] | `next/` weights and moments, `loss`, `proximalLoss`, `gradientNorm` [steps] |
  * | sample | the prefix's outputs, `state`, `noise`, and the trained weights that are not part of the model | `actions` [batch, chunk, maxActionDim] |
  * | full train, full evaluate, full sample | `images` [batch, cameras, 3, side, side], `imageMask`, `tokenIds`, `tokenMask` instead of the prefix's outputs | as without `full` |
  *
  * The prefix's outputs depend on frozen weights alone while `trainExpertOnly` holds, so they can be kept per frame. Without
  * it the full graphs must be used.
  */
-import { encodeModel, gradients, GraphBuilder, ops, type DataType, type OnnxModel, type Value } from '@zk0/onnx-train';
-import { PolicyError } from '../errors.ts';
-import { checkModelConfig, modelSizes, type SmolVlaModelConfig } from './config.ts';
+import { encodeModel, gradients, ops, type GraphBuilder, type OnnxModel, type Value } from '@zk0/onnx-train';
+import { modelSizes, type SmolVlaModelConfig } from './config.ts';
 import { encodePrefix, type Prefix } from './decoder.ts';
 import { flowMatchingLoss, sampleActions, type Loss } from './flow-matching.ts';
-import { gradientName, prefixLength, type GraphShape, type WeightSource } from './graph-shape.ts';
+import { cachedPrefix, feedOf, flowBatch, languageInputs, prefixFromImages } from './graph-inputs.ts';
+import { gradientName, type GraphShape, type WeightSource } from './graph-shape.ts';
 import { connect, encodePatches } from './vision-encoder.ts';
-import { WeightTable } from './weight-table.ts';
-import { EMBEDDING_WEIGHT, trainedWeightSpecs } from './weights.ts';
-
-/** How the cached prefix is fed. */
-export interface PrefixOptions {
-  /** Element type of `prefixKeys` and `prefixValues`; float32 by default, 16-bit types are cast inside. */
-  readonly prefixType?: DataType;
-}
+import { requireFrozenPrefix, start, type PrefixOptions } from './graph-start.ts';
+import type { WeightTable } from './weight-table.ts';
+import { EMBEDDING_WEIGHT } from './weights.ts';
 
 /** Images to scaled image tokens; `images` of one run at a time. */
 export function buildVisionGraph(config: SmolVlaModelConfig, images: number, weights: WeightSource): OnnxModel {
-  const { graph, table } = start('vision', config, weights, []);
+  const { graph, table } = start('vision', config, weights, 'none');
   const input = graph.input('images', 'float32', [images, 3, config.imageSize, config.imageSize]);
   graph.output('imageTokens', connect(config, table, encodePatches(config, table, input)));
   return encodeModel(graph);
@@ -41,10 +37,10 @@ export function buildVisionGraph(config: SmolVlaModelConfig, images: number, wei
 
 /** Image and language tokens to the keys and values of every text layer that reaches the expert. */
 export function buildPrefixGraph(config: SmolVlaModelConfig, shape: GraphShape, weights: WeightSource): OnnxModel {
-  const { graph, table } = start('prefix', config, weights, [], shape);
+  const { graph, table } = start('prefix', config, weights, 'none', shape);
   const { imageTokens } = modelSizes(config);
   const tokens = graph.input('imageTokens', 'float32', [shape.batch, shape.cameras, imageTokens, config.text.hiddenSize]);
-  const prefix = encodePrefix(config, table, { imageTokens: tokens, ...languageInputs(graph, shape) }, shape.emptyCameras);
+  const prefix = encodePrefix(config, table, { imageTokens: tokens, ...languageInputs(feedOf(graph), shape) }, shape.emptyCameras);
   const stack = (which: 'keys' | 'values'): Value => ops.concat(prefix.layers.map((layer) => ops.unsqueeze(layer[which], [1])), 1);
   graph.output('prefixKeys', stack('keys'));
   graph.output('prefixValues', stack('values'));
@@ -61,14 +57,14 @@ export function buildTrainGraph(
 ): OnnxModel {
   requireFrozenPrefix(config);
   const { graph, table, trained } = start('train', config, weights, 'trained', shape);
-  const loss = lossOf(graph, config, shape, table, cachedPrefix(graph, config, shape, options));
+  const loss = lossOf(graph, config, shape, table, cachedPrefix(feedOf(graph), config, shape, options.prefixType ?? 'float32'));
   return withGradients(graph, config, loss, table, trained);
 }
 
 /** As {@link buildTrainGraph}, from images, with the prefix computed and differentiated inside. */
 export function buildFullTrainGraph(config: SmolVlaModelConfig, shape: GraphShape, weights: WeightSource): OnnxModel {
   const { graph, table, trained } = start('trainFull', config, weights, 'trained', shape);
-  const loss = lossOf(graph, config, shape, table, prefixFromImages(graph, config, shape, table));
+  const loss = lossOf(graph, config, shape, table, prefixFromImages(feedOf(graph), config, shape, table));
   return withGradients(graph, config, loss, table, trained);
 }
 
@@ -81,13 +77,13 @@ export function buildEvaluateGraph(
 ): OnnxModel {
   requireFrozenPrefix(config);
   const { graph, table } = start('evaluate', config, weights, 'trained', shape);
-  return withLossParts(graph, lossOf(graph, config, shape, table, cachedPrefix(graph, config, shape, options)));
+  return withLossParts(graph, lossOf(graph, config, shape, table, cachedPrefix(feedOf(graph), config, shape, options.prefixType ?? 'float32')));
 }
 
 /** As {@link buildEvaluateGraph}, from images. */
 export function buildFullEvaluateGraph(config: SmolVlaModelConfig, shape: GraphShape, weights: WeightSource): OnnxModel {
   const { graph, table } = start('evaluateFull', config, weights, 'trained', shape);
-  return withLossParts(graph, lossOf(graph, config, shape, table, prefixFromImages(graph, config, shape, table)));
+  return withLossParts(graph, lossOf(graph, config, shape, table, prefixFromImages(feedOf(graph), config, shape, table)));
 }
 
 /** A chunk of actions from noise. Trained weights that `weights` has data for become part of the model, others inputs. */
@@ -99,107 +95,17 @@ export function buildSampleGraph(
 ): OnnxModel {
   requireFrozenPrefix(config);
   const { graph, table } = start('sample', config, weights, 'absent', shape);
-  return withActions(graph, config, shape, table, cachedPrefix(graph, config, shape, options));
+  return withActions(graph, config, shape, table, cachedPrefix(feedOf(graph), config, shape, options.prefixType ?? 'float32'));
 }
 
 /** As {@link buildSampleGraph}, from images. */
 export function buildFullSampleGraph(config: SmolVlaModelConfig, shape: GraphShape, weights: WeightSource): OnnxModel {
   const { graph, table } = start('sampleFull', config, weights, 'absent', shape);
-  return withActions(graph, config, shape, table, prefixFromImages(graph, config, shape, table));
-}
-
-interface Started {
-  readonly graph: GraphBuilder;
-  readonly table: WeightTable;
-  /** Names of the trained weights, in the model's order. */
-  readonly trained: readonly string[];
-}
-
-function start(
-  name: string,
-  config: SmolVlaModelConfig,
-  weights: WeightSource,
-  inputs: 'trained' | 'absent' | readonly never[],
-  shape?: GraphShape,
-): Started {
-  checkModelConfig(config);
-  if (shape !== undefined) checkShape(config, shape);
-  const graph = new GraphBuilder(name);
-  const trained = trainedWeightSpecs(config).map((spec) => spec.name);
-  const fed = inputs === 'trained' ? trained : inputs === 'absent' ? trained.filter((weight) => weights(weight) === undefined) : [];
-  return { graph, table: new WeightTable(graph, config, weights, fed), trained };
-}
-
-function checkShape(config: SmolVlaModelConfig, shape: GraphShape): void {
-  const { batch, cameras, emptyCameras, languageTokens, actionSize } = shape;
-  const counts = { batch, cameras, languageTokens, actionSize };
-  for (const [name, count] of Object.entries({ ...counts, emptyCameras })) {
-    const least = name === 'emptyCameras' ? 0 : 1;
-    if (!Number.isSafeInteger(count) || count < least) {
-      throw new PolicyError('FEATURES_MISMATCH', `graph shape: ${name} ${count} is not a whole number of at least ${least}`);
-    }
-  }
-  if (actionSize > config.maxActionDim) {
-    throw new PolicyError('FEATURES_MISMATCH', `${actionSize} action dimensions, the policy takes ${config.maxActionDim} at most`);
-  }
-}
-
-function requireFrozenPrefix(config: SmolVlaModelConfig): void {
-  if (config.trainExpertOnly) return;
-  throw new PolicyError('POLICY_UNSUPPORTED', 'trainExpertOnly is off: the prefix is trained and cannot be fed from a cache', {
-    hint: 'Use the graphs that start from images.',
-  });
-}
-
-function languageInputs(graph: GraphBuilder, shape: GraphShape): { imageMask: Value; tokenIds: Value; tokenMask: Value } {
-  return {
-    imageMask: graph.input('imageMask', 'bool', [shape.batch, shape.cameras]),
-    tokenIds: graph.input('tokenIds', 'int64', [shape.batch, shape.languageTokens]),
-    tokenMask: graph.input('tokenMask', 'bool', [shape.batch, shape.languageTokens]),
-  };
-}
-
-function cachedPrefix(
-  graph: GraphBuilder,
-  config: SmolVlaModelConfig,
-  shape: GraphShape,
-  { prefixType = 'float32' }: PrefixOptions,
-): Prefix {
-  const { prefixLayers, kvWidth } = modelSizes(config);
-  const length = prefixLength(config, shape);
-  const sizes = Array.from({ length: prefixLayers }, () => 1);
-  const layersOf = (name: string): Value[] => {
-    const stacked = graph.input(name, prefixType, [shape.batch, prefixLayers, length, kvWidth]);
-    return ops.split(stacked, 1, sizes).map((layer) => ops.cast(ops.reshape(layer, [shape.batch, length, kvWidth]), 'float32'));
-  };
-  const keys = layersOf('prefixKeys');
-  const values = layersOf('prefixValues');
-  return {
-    layers: keys.map((layer, index) => ({ keys: layer, values: values[index]! })),
-    mask: graph.input('prefixMask', 'bool', [shape.batch, length]),
-  };
-}
-
-function prefixFromImages(graph: GraphBuilder, config: SmolVlaModelConfig, shape: GraphShape, table: WeightTable): Prefix {
-  const { batch, cameras, emptyCameras } = shape;
-  const side = config.imageSize;
-  const images = graph.input('images', 'float32', [batch, cameras, 3, side, side]);
-  const flat = ops.reshape(images, [batch * cameras, 3, side, side]);
-  const tokens = connect(config, table, encodePatches(config, table, flat));
-  const imageTokens = ops.reshape(tokens, [batch, cameras, modelSizes(config).imageTokens, config.text.hiddenSize]);
-  return encodePrefix(config, table, { imageTokens, ...languageInputs(graph, shape) }, emptyCameras);
+  return withActions(graph, config, shape, table, prefixFromImages(feedOf(graph), config, shape, table));
 }
 
 function lossOf(graph: GraphBuilder, config: SmolVlaModelConfig, shape: GraphShape, table: WeightTable, prefix: Prefix): Loss {
-  const chunk = [shape.batch, config.chunkSize, config.maxActionDim];
-  const batch = {
-    state: graph.input('state', 'float32', [shape.batch, config.maxStateDim]),
-    actions: graph.input('actions', 'float32', chunk),
-    noise: graph.input('noise', 'float32', chunk),
-    time: graph.input('time', 'float32', [shape.batch]),
-    actionIsPad: graph.input('actionIsPad', 'bool', [shape.batch, config.chunkSize]),
-  };
-  return flowMatchingLoss(config, table, prefix, batch, shape.actionSize);
+  return flowMatchingLoss(config, table, prefix, flowBatch(feedOf(graph), config, shape), shape.actionSize);
 }
 
 function withGradients(

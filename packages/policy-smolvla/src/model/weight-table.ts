@@ -5,21 +5,20 @@ import type { WeightSource } from './graph-shape.ts';
 import { weightSpecs, type WeightSpec } from './weights.ts';
 
 /**
- * A model's weights as values of one graph, made when first asked for: the tensors named in `inputs` are fed at every
- * run, the rest are part of the model.
+ * A model's weights as values, made when first asked for: those `given` are what they are (inputs, or a loop's state), the
+ * rest are part of the model.
  */
 export class WeightTable {
   readonly #graph: GraphBuilder;
   readonly #source: WeightSource;
   readonly #specs: ReadonlyMap<string, WeightSpec>;
-  readonly #inputs: ReadonlySet<string>;
-  readonly #values = new Map<string, Value>();
+  readonly #values: Map<string, Value>;
 
-  constructor(graph: GraphBuilder, config: SmolVlaModelConfig, source: WeightSource, inputs: Iterable<string> = []) {
+  constructor(graph: GraphBuilder, config: SmolVlaModelConfig, source: WeightSource, given: ReadonlyMap<string, Value> = new Map()) {
     this.#graph = graph;
     this.#source = source;
     this.#specs = new Map(weightSpecs(config).map((spec) => [spec.name, spec]));
-    this.#inputs = new Set(inputs);
+    this.#values = new Map(given);
   }
 
   /** The float32 value of a tensor, by LeRobot's name. */
@@ -39,7 +38,6 @@ export class WeightTable {
   #make(name: string): Value {
     const spec = this.#specs.get(name);
     if (spec === undefined) throw new PolicyError('POLICY_TENSORS_MISMATCH', `the model has no tensor ${name}`);
-    if (this.#inputs.has(name)) return this.#graph.input(name, 'float32', spec.shape);
     const tensor = this.#source(name);
     if (tensor === undefined) {
       throw new PolicyError('POLICY_TENSORS_MISMATCH', `no data for the tensor ${name} [${spec.shape.join(', ')}]`, {

@@ -1,0 +1,63 @@
+import { GraphBuilder, type DataType } from '@zk0/onnx-train';
+import { PolicyError } from '../errors.ts';
+import { checkModelConfig, type SmolVlaModelConfig } from './config.ts';
+import type { GraphShape, WeightSource } from './graph-shape.ts';
+import { WeightTable } from './weight-table.ts';
+import { trainedWeightSpecs } from './weights.ts';
+
+/** How the cached prefix is fed. */
+export interface PrefixOptions {
+  /** Element type of `prefixKeys` and `prefixValues`; float32 by default, 16-bit types are cast inside. */
+  readonly prefixType?: DataType;
+}
+
+/** A graph that has just been begun. */
+export interface Started {
+  readonly graph: GraphBuilder;
+  readonly table: WeightTable;
+  /** Names of the trained weights, in the model's order. */
+  readonly trained: readonly string[];
+}
+
+/**
+ * Checks what a graph is to be written for and begins it. The trained weights are its inputs (`trained`), or those of them
+ * that the source lacks (`absent`), or are left to the caller (`none`).
+ */
+export function start(
+  name: string,
+  config: SmolVlaModelConfig,
+  weights: WeightSource,
+  inputs: 'trained' | 'absent' | 'none',
+  shape?: GraphShape,
+): Started {
+  checkModelConfig(config);
+  if (shape !== undefined) checkShape(config, shape);
+  const graph = new GraphBuilder(name);
+  const specs = trainedWeightSpecs(config);
+  const fed = inputs === 'none' ? [] : specs.filter(({ name }) => inputs === 'trained' || weights(name) === undefined);
+  const given = new Map(fed.map(({ name, shape: size }) => [name, graph.input(name, 'float32', size)]));
+  return { graph, table: new WeightTable(graph, config, weights, given), trained: specs.map(({ name }) => name) };
+}
+
+function checkShape(config: SmolVlaModelConfig, shape: GraphShape): void {
+  const { batch, cameras, emptyCameras, languageTokens, actionSize } = shape;
+  const counts = { batch, cameras, languageTokens, actionSize };
+  for (const [name, count] of Object.entries({ ...counts, emptyCameras })) {
+    const least = name === 'emptyCameras' ? 0 : 1;
+    if (!Number.isSafeInteger(count) || count < least) {
+      throw new PolicyError('FEATURES_MISMATCH', `graph shape: ${name} ${count} is not a whole number of at least ${least}`);
+    }
+  }
+  if (actionSize > config.maxActionDim) {
+    throw new PolicyError('FEATURES_MISMATCH', `${actionSize} action dimensions, the policy takes ${config.maxActionDim} at most`);
+  }
+}
+
+/** Refuses a configuration whose prefix changes with training. */
+export function requireFrozenPrefix(config: SmolVlaModelConfig): void {
+  if (config.trainExpertOnly) return;
+  throw new PolicyError('POLICY_UNSUPPORTED', 'trainExpertOnly is off: the prefix is trained and cannot be fed from a cache', {
+    hint: 'Use the graphs that start from images.',
+  });
+}
+
