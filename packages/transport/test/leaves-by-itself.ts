@@ -1,12 +1,13 @@
 /** Run as a process of its own by `exit.test.ts`: it must end when both sides are closed, without being told to. */
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openBlobStore } from '@zk0/storage';
 import { adminClient, connect, createTransportServer } from '../src/index.ts';
 import { TestHandler } from './harness.ts';
 
-const blobs = await openBlobStore(join(mkdtempSync(join(tmpdir(), 'zk0-transport-')), 'server'));
+const directory = mkdtempSync(join(tmpdir(), 'zk0-transport-'));
+const blobs = await openBlobStore(directory);
 const handler = new TestHandler();
 const server = await createTransportServer({ host: '127.0.0.1', port: 0, blobs, handler });
 const client = connect({ url: server.url, clientId: 'client-1' });
@@ -21,4 +22,5 @@ await server.close();
 await client.close();
 await admin.close();
 await Promise.allSettled([polling, following]);
+rmSync(directory, { recursive: true });
 process.stdout.write('closed\n');
