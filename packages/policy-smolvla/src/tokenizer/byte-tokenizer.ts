@@ -64,6 +64,13 @@ export function makeByteTokenizer(): TokenizerFiles {
       eos_token: '<end_of_utterance>',
       pad_token: '<|im_end|>',
       unk_token: '<|endoftext|>',
+      // transformers makes attributes of these, and LeRobot asks for them.
+      extra_special_tokens: {
+        fake_image_token: '<fake_token_around_image>',
+        global_image_token: '<global-img>',
+        image_token: '<image>',
+        end_of_utterance_token: '<end_of_utterance>',
+      },
       additional_special_tokens: ['<fake_token_around_image>', '<image>', '<end_of_utterance>'],
       added_tokens_decoder: Object.fromEntries(specialTokens.map((content) => [String(idOf.get(content)), special(content)])),
       add_prefix_space: false,
