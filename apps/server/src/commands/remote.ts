@@ -27,13 +27,11 @@ export function runCommand(run: Run): Command {
       );
       const admin = connectAdmin(options);
       try {
-        // Subscribed before the run exists, so that no event is missed.
-        const events = options['stream'] === true ? admin.follow({ signal })[Symbol.asyncIterator]() : null;
-        const first = events?.next();
+        const following = options['stream'] === true ? await follow(admin, signal) : null;
         const { runId } = await admin.submitRun(JSON.parse(JSON.stringify(config)) as JsonObject);
         process.stdout.write(`run ${runId} is submitted\n`);
-        if (events === null || first === undefined) process.stdout.write('see it with: zk0-server status\n');
-        else await stream(events, first, runId, config);
+        if (following === null) process.stdout.write('see it with: zk0-server status\n');
+        else await stream(following, runId, config);
         return undefined;
       } finally {
         await admin.close();
@@ -43,12 +41,29 @@ export function runCommand(run: Run): Command {
   return command;
 }
 
-async function stream(
-  events: AsyncIterator<unknown>,
-  first: Promise<IteratorResult<unknown>>,
-  runId: string,
-  config: RunConfig,
-): Promise<void> {
+/** A subscription, with its first event on the way. */
+interface Following {
+  readonly events: AsyncIterator<unknown>;
+  readonly first: Promise<IteratorResult<unknown>>;
+}
+
+/** Resolves once the server has the subscription, so that no event of a run submitted afterwards is missed. */
+function follow(admin: AdminClient, signal: AbortSignal): Promise<Following> {
+  return new Promise((resolve, reject) => {
+    const events = admin
+      .follow({
+        signal,
+        onConnected: () => {
+          resolve({ events, first });
+        },
+      })
+      [Symbol.asyncIterator]();
+    const first = events.next();
+    first.catch(reject);
+  });
+}
+
+async function stream({ events, first }: Following, runId: string, config: RunConfig): Promise<void> {
   const progress = createProgress(process.stderr);
   const reporter = new RunReporter(progress);
   reporter.take({ kind: 'run', runId, at: new Date().toISOString(), event: { type: 'run-created', runId, config } });

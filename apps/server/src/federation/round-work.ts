@@ -28,6 +28,9 @@ import { RunRecorder, startContextSchema, type StartContext } from './run-record
 import { ServerModel } from './server-model.ts';
 import type { TaskBoard } from './task-board.ts';
 
+/** An upload is complete before the result that names it arrives: a blob this young may belong to one on its way. */
+const UPLOAD_GRACE_MS = 60_000;
+
 /** A task with its addressee. */
 export interface RoundTask {
   readonly clientId: string;
@@ -291,7 +294,7 @@ export class RoundWork {
   /** Drops blobs that no later step can need. */
   async collectGarbage(state: RunState): Promise<void> {
     const keep = [state.parameters, state.strategyState].flatMap((blob) => (blob === null ? [] : [blob.hash]));
-    await this.#options.blobs.collect(new Set(keep));
+    await this.#options.blobs.collect(new Set(keep), { minimumAgeMs: UPLOAD_GRACE_MS });
   }
 
   /** Writes the metrics and charts of the newest round, or of the initial parameters. */
