@@ -18,8 +18,8 @@ const STRATEGIES = {
   multikrum: { name: 'multikrum', malicious: 2, keep: 4 },
   fedtrimmedavg: { name: 'fedtrimmedavg', beta: 0.2 },
 } as const;
-const CLIENTS = [8, 32];
-const REPEATS = 3;
+/** `bench 8` measures with 8 clients alone. */
+const CLIENTS = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [8, 32];
 
 const folder = join(process.env['ZK0_BENCH_DIR'] ?? tmpdir(), 'zk0-strategy-bench');
 const workers = Math.min(8, availableParallelism());
@@ -61,7 +61,7 @@ async function measure(config: object, clients: number): Promise<Measurement> {
     await warm(file);
     await file.close();
   }
-  const job = JSON.stringify({ folder, config, clients, workers, repeats: REPEATS });
+  const job = JSON.stringify({ folder, config, clients, workers, repeats: clients > 8 ? 1 : 3 });
   const script = new URL('./measure.ts', import.meta.url).pathname;
   const { stdout } = await promisify(execFile)(process.execPath, ['--conditions=@zk0/source', script, job]);
   return JSON.parse(stdout) as Measurement;

@@ -87,7 +87,7 @@ describe('worker threads', () => {
 
 describe('memory', () => {
   it('does not grow with the number of clients: no read is larger than its share of a block', async () => {
-    const shape = [600_000];
+    const shape = [150_000];
     let inFlight = 0;
     let most = 0;
     const source = (seed: number): TensorSource => ({
@@ -101,7 +101,7 @@ describe('memory', () => {
       },
     });
     const peaks: number[] = [];
-    for (const count of [4, 64]) {
+    for (const count of [4, 48]) {
       most = 0;
       const global = source(0);
       const sink = new MemoryTensorSink(global.specs);
@@ -125,7 +125,7 @@ describe('memory', () => {
       peaks.push(most);
     }
     for (const peak of peaks) expect(peak).toBeLessThanOrEqual(2 * 8 * 1024 * 1024);
-    expect(peaks[1]).toBeLessThan(64 * 600_000 * 4);
+    expect(peaks[1]).toBeLessThan(48 * 150_000 * 4);
   });
 });
 

@@ -1,5 +1,6 @@
 import { readSegment, resultSegment, SEGMENT, storeSegment, type Block, type Scratch } from './block.ts';
 import { addNoise, combineSegment, type Combine, type Noise } from './combine.ts';
+import { squaredDistance } from './distances.ts';
 import { optimizeSegment, type OptimizerStep } from './optimizers.ts';
 
 /**
@@ -34,13 +35,10 @@ export function aggregateBlock(spec: AggregateSpec, block: Block, buffer: ArrayB
     const newState = stateResults.map((region) => new Float32Array(buffer, region.begin + start * 4, length));
     const result = resultSegment(buffer, parameters!, start, length, scratch.float32(1));
     optimizeSegment(spec.optimizer, combined, global, state, result, newState, length);
-    for (let index = 0; index < length; index++) {
-      const value = result[index]!;
-      const change = value - global[index]!;
-      sumOfSquares += change * change;
-      // NaN and ±∞ are the values whose difference from themselves is not 0.
-      if (value - value !== 0) nonFinite++;
-    }
+    const squares = squaredDistance(result, global, length);
+    // Finite float32 values cannot make this sum overflow in float64.
+    if (!Number.isFinite(squares)) nonFinite += result.reduce((count, value) => count + (Number.isFinite(value) ? 0 : 1), 0);
+    sumOfSquares += squares;
     storeSegment(buffer, parameters!, start, result);
   }
   return Float64Array.of(nonFinite, sumOfSquares);
