@@ -1,6 +1,7 @@
 /**
- * The optimisers' arithmetic over float32 arrays, one range at a time; no state of its own, no I/O. Everything is
- * rounded to float32 after each operation, as PyTorch computes it on float32 tensors.
+ * The optimisers' arithmetic over float32 arrays, one range at a time; no state of its own, no I/O. An element is
+ * computed in float64 and rounded to float32 once, when it is stored: closer to the formula than PyTorch's float32
+ * kernels, and twice as fast in V8 as rounding after every operation.
  */
 
 /** AdamW's settings that stay the same over a run. */
@@ -22,7 +23,7 @@ export interface SgdSettings {
 
 export type OptimizerSettings = AdamWSettings | SgdSettings;
 
-/** Numbers of one AdamW step, computed in float64 once and rounded. */
+/** Numbers of one AdamW step. */
 export interface AdamWCoefficients {
   /** Factor on the weights before the update: `1 − lr · weightDecay`. */
   readonly decay: number;
@@ -50,22 +51,26 @@ export function clipFactor(norm: number, maxNorm: number): number {
   return Math.min(1, maxNorm / (norm + 1e-6));
 }
 
-const { fround, sqrt } = Math;
-
 /** Sum of squares of a range, in float64. */
 export function sumOfSquares(x: Float32Array, begin: number, end: number): number {
   // Four sums, so that the additions do not wait for each other.
-  let [a, b, c, d] = [0, 0, 0, 0];
+  let sum0 = 0;
+  let sum1 = 0;
+  let sum2 = 0;
+  let sum3 = 0;
   let index = begin;
   for (; index + 3 < end; index += 4) {
-    const [w, x1, y, z] = [x[index]!, x[index + 1]!, x[index + 2]!, x[index + 3]!];
-    a += w * w;
-    b += x1 * x1;
-    c += y * y;
-    d += z * z;
+    const x0 = x[index]!;
+    const x1 = x[index + 1]!;
+    const x2 = x[index + 2]!;
+    const x3 = x[index + 3]!;
+    sum0 += x0 * x0;
+    sum1 += x1 * x1;
+    sum2 += x2 * x2;
+    sum3 += x3 * x3;
   }
-  for (; index < end; index++) a += x[index]! * x[index]!;
-  return a + b + (c + d);
+  for (; index < end; index++) sum0 += x[index]! * x[index]!;
+  return sum0 + sum1 + (sum2 + sum3);
 }
 
 /**
@@ -83,8 +88,8 @@ export function addProximal(
 ): number {
   let sum = 0;
   for (let index = begin; index < end; index++) {
-    const difference = fround(w[index]! - reference[index]!);
-    g[index] = g[index]! + fround(mu) * difference;
+    const difference = w[index]! - reference[index]!;
+    g[index] = g[index]! + mu * difference;
     sum += difference * difference;
   }
   return sum;
@@ -102,20 +107,19 @@ export function adamWUpdate(
   begin: number,
   end: number,
 ): void {
-  const decay = fround(coefficients.decay);
-  const stepSize = fround(coefficients.stepSize);
-  const rootCorrection = fround(coefficients.rootCorrection);
-  const [factor, eps] = [fround(clip), fround(epsilon)];
-  const addM = fround(1 - betas[0]);
-  const [keepV, addV] = [fround(betas[1]), fround(1 - betas[1])];
+  const { decay, stepSize, rootCorrection } = coefficients;
+  const [beta1, beta2] = betas;
+  const [add1, add2] = [1 - beta1, 1 - beta2];
+  // lr / (√v / c + ε) = (lr · c) / (√v + ε · c): one division an element instead of two.
+  const scale = stepSize * rootCorrection;
+  const floor = epsilon * rootCorrection;
   for (let index = begin; index < end; index++) {
-    const gradient = fround(g[index]! * factor);
-    const mean = fround(m[index]! + fround(addM * fround(gradient - m[index]!)));
-    const square = fround(fround(keepV * v[index]!) + fround(addV * fround(gradient * gradient)));
+    const gradient = g[index]! * clip;
+    const mean = beta1 * m[index]! + add1 * gradient;
+    const square = beta2 * v[index]! + add2 * gradient * gradient;
     m[index] = mean;
     v[index] = square;
-    const root = fround(fround(fround(sqrt(square)) / rootCorrection) + eps);
-    w[index] = fround(fround(w[index]! * decay) - fround(stepSize * fround(mean / root)));
+    w[index] = w[index]! * decay - (scale * mean) / (Math.sqrt(square) + floor);
   }
 }
 
@@ -131,15 +135,14 @@ export function sgdUpdate(
   begin: number,
   end: number,
 ): void {
-  const [rate, factor, decay] = [fround(learningRate), fround(clip), fround(weightDecay)];
   // PyTorch's velocity starts as the first gradient.
-  const keep = isFirst ? 0 : fround(momentum);
+  const keep = isFirst ? 0 : momentum;
   for (let index = begin; index < end; index++) {
-    let gradient = fround(fround(g[index]! * factor) + fround(decay * w[index]!));
+    let update = g[index]! * clip + weightDecay * w[index]!;
     if (velocity !== undefined) {
-      gradient = fround(fround(keep * velocity[index]!) + gradient);
-      velocity[index] = gradient;
+      update += keep * velocity[index]!;
+      velocity[index] = update;
     }
-    w[index] = fround(w[index]! - fround(rate * gradient));
+    w[index] = w[index]! - learningRate * update;
   }
 }
