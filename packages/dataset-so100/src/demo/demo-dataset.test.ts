@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -22,7 +24,12 @@ async function hashes(dataset: string): Promise<Record<string, string>> {
   const entries = await readdir(dataset, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
   const pairs = files.sort().map(async (file) => {
-    return [path.relative(dataset, file), createHash('sha256').update(await readFile(file)).digest('hex')] as const;
+    return [
+      path.relative(dataset, file),
+      createHash('sha256')
+        .update(await readFile(file))
+        .digest('hex'),
+    ] as const;
   });
   return Object.fromEntries(await Promise.all(pairs));
 }
@@ -50,13 +57,22 @@ describe('makeDemoDataset', () => {
       robotType: 'so100_follower',
       frameCount: made.frames,
       tasks: ['Pick up the red cube and put it in the bowl.'],
-      stateNames: ['shoulder_pan.pos', 'shoulder_lift.pos', 'elbow_flex.pos', 'wrist_flex.pos', 'wrist_roll.pos', 'gripper.pos'],
+      stateNames: [
+        'shoulder_pan.pos',
+        'shoulder_lift.pos',
+        'elbow_flex.pos',
+        'wrist_flex.pos',
+        'wrist_roll.pos',
+        'gripper.pos',
+      ],
     });
     const keys = dataset.info.cameras.map(({ key }) => key);
     expect(keys).toEqual(['observation.images.top', 'observation.images.wrist']);
     const [before, after] = await Promise.all([0, 20].map((frame) => dataset.images(frame, keys)));
     for (const camera of [0, 1]) {
-      const changed = before![camera]!.data.filter((value, i) => Math.abs(value - after![camera]!.data[i]!) > 24).length;
+      const changed = before![camera]!.data.filter(
+        (value, i) => Math.abs(value - after![camera]!.data[i]!) > 24,
+      ).length;
       expect(changed / before![camera]!.data.length).toBeGreaterThan(0.02);
     }
     // The red cube is in the overview.
@@ -78,9 +94,31 @@ describe('makeDemoDataset', () => {
     expect((await readdir(folder)).filter((name) => name.includes('cancelled'))).toEqual([]);
   });
 
+  it('leaves nothing under the final name when the process is killed, and clears up the next time', async () => {
+    const parent = await mkdtemp(path.join(folder, 'killed-'));
+    const target = path.join(parent, 'set');
+    const source = JSON.stringify(path.join(import.meta.dirname, 'demo-dataset.ts'));
+    const script = `
+      const { makeDemoDataset } = await import(${source});
+      const options = { task: 'lift-can', episodes: 1000, width: 32, height: 32 };
+      await makeDemoDataset(${JSON.stringify(target)}, { ...options, onProgress: () => process.stdout.write('.') });
+    `;
+    const child = spawn(process.execPath, ['--conditions=@zk0/source', '--input-type=module', '-e', script]);
+    await once(child.stdout, 'data');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    expect(await readdir(parent)).toHaveLength(1);
+    expect(await readdir(parent)).not.toContain('set');
+    await makeDemoDataset(target, { ...SMALL, episodes: 1 });
+    expect(await readdir(parent)).toEqual(['set']);
+  });
+
   it('names the tasks there are when asked for another', async () => {
     const making = makeDemoDataset(path.join(folder, 'x'), { ...SMALL, task: 'cube' });
-    await expect(making).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', hint: expect.stringContaining('cube-to-bowl') as string });
+    await expect(making).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      hint: expect.stringContaining('cube-to-bowl') as string,
+    });
   });
 
   it.each([{ episodes: 0 }, { episodes: 1.5 }, { fps: 60 }, { width: 33 }])('refuses %j', async (change) => {

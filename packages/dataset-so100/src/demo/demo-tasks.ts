@@ -49,7 +49,13 @@ export const demoTasks: readonly DemoTask[] = [
     target: { shape: CUBE, color: RED },
     clutter: [],
     surroundings: {
-      table: { pattern: 'planks', colors: [[176, 130, 84], [158, 112, 70]] },
+      table: {
+        pattern: 'planks',
+        colors: [
+          [176, 130, 84],
+          [158, 112, 70],
+        ],
+      },
       wall: [196, 204, 212],
       arm: [242, 168, 34],
       light: [-0.35, 0.5, 1],
@@ -63,7 +69,13 @@ export const demoTasks: readonly DemoTask[] = [
     target: { shape: { kind: 'block', length: 0.06, size: 0.038 }, color: BLUE },
     clutter: [{ shape: BALL, color: ORANGE }],
     surroundings: {
-      table: { pattern: 'plain', colors: [[214, 212, 206], [214, 212, 206]] },
+      table: {
+        pattern: 'plain',
+        colors: [
+          [214, 212, 206],
+          [214, 212, 206],
+        ],
+      },
       wall: [120, 134, 128],
       arm: [232, 232, 230],
       light: [0.3, 0.6, 0.8],
@@ -77,7 +89,13 @@ export const demoTasks: readonly DemoTask[] = [
     target: { shape: CUBE, color: GREEN },
     clutter: [],
     surroundings: {
-      table: { pattern: 'checks', colors: [[92, 104, 122], [80, 92, 110]] },
+      table: {
+        pattern: 'checks',
+        colors: [
+          [92, 104, 122],
+          [80, 92, 110],
+        ],
+      },
       wall: [214, 200, 182],
       arm: [226, 206, 170],
       light: [0.5, -0.4, 1],
@@ -94,7 +112,13 @@ export const demoTasks: readonly DemoTask[] = [
       { shape: { kind: 'cylinder', radius: 0.02, height: 0.045 }, color: PINK },
     ],
     surroundings: {
-      table: { pattern: 'stripes', colors: [[188, 200, 176], [172, 186, 160]] },
+      table: {
+        pattern: 'stripes',
+        colors: [
+          [188, 200, 176],
+          [172, 186, 160],
+        ],
+      },
       wall: [90, 100, 118],
       arm: [70, 120, 200],
       light: [-0.2, -0.6, 0.9],
@@ -104,11 +128,20 @@ export const demoTasks: readonly DemoTask[] = [
   {
     name: 'can-to-tray',
     text: 'Put the purple can on the tray.',
-    action: { kind: 'place', goal: { shape: { kind: 'tray', width: 0.1, depth: 0.12, height: 0.014 }, color: CHARCOAL } },
+    action: {
+      kind: 'place',
+      goal: { shape: { kind: 'tray', width: 0.1, depth: 0.12, height: 0.014 }, color: CHARCOAL },
+    },
     target: { shape: CAN, color: PURPLE },
     clutter: [{ shape: CUBE, color: WHITE }],
     surroundings: {
-      table: { pattern: 'planks', colors: [[214, 190, 152], [200, 174, 134]] },
+      table: {
+        pattern: 'planks',
+        colors: [
+          [214, 190, 152],
+          [200, 174, 134],
+        ],
+      },
       wall: [236, 232, 224],
       arm: [40, 150, 90],
       light: [0.6, 0.3, 1],
@@ -122,7 +155,13 @@ export const demoTasks: readonly DemoTask[] = [
     target: { shape: CAN, color: YELLOW },
     clutter: [{ shape: { kind: 'block', length: 0.05, size: 0.03 }, color: CHARCOAL }],
     surroundings: {
-      table: { pattern: 'plain', colors: [[74, 82, 78], [74, 82, 78]] },
+      table: {
+        pattern: 'plain',
+        colors: [
+          [74, 82, 78],
+          [74, 82, 78],
+        ],
+      },
       wall: [164, 150, 140],
       arm: [214, 76, 52],
       light: [0.1, 0.7, 0.7],
@@ -136,7 +175,13 @@ export const demoTasks: readonly DemoTask[] = [
     target: { shape: BALL, color: PINK },
     clutter: [{ shape: CAN, color: ORANGE }],
     surroundings: {
-      table: { pattern: 'checks', colors: [[206, 196, 186], [226, 218, 208]] },
+      table: {
+        pattern: 'checks',
+        colors: [
+          [206, 196, 186],
+          [226, 218, 208],
+        ],
+      },
       wall: [110, 92, 84],
       arm: [150, 152, 158],
       light: [-0.5, 0.1, 0.9],
@@ -150,7 +195,13 @@ export const demoTasks: readonly DemoTask[] = [
     target: { shape: { kind: 'cylinder', radius: 0.025, height: 0.05 }, color: GREEN },
     clutter: [{ shape: CUBE, color: BLUE }],
     surroundings: {
-      table: { pattern: 'stripes', colors: [[150, 96, 74], [136, 84, 62]] },
+      table: {
+        pattern: 'stripes',
+        colors: [
+          [150, 96, 74],
+          [136, 84, 62],
+        ],
+      },
       wall: [226, 220, 196],
       arm: [238, 214, 60],
       light: [0.4, -0.5, 1],

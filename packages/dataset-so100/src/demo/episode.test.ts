@@ -45,7 +45,9 @@ describe.each(demoTasks)('$name', (task) => {
   it('commands what the arm then does: the state follows the action', () => {
     for (const { frames } of episodes) {
       const squares = (shift: number, joint: number): number =>
-        frames.slice(1).reduce((sum, { state }, k) => sum + (state[joint]! - frames[k + shift]!.action[joint]!) ** 2, 0);
+        frames
+          .slice(1)
+          .reduce((sum, { state }, k) => sum + (state[joint]! - frames[k + shift]!.action[joint]!) ** 2, 0);
       for (const joint of [1, 2]) expect(squares(0, joint)).toBeLessThan(squares(1, joint));
     }
   });
@@ -67,7 +69,11 @@ describe('simulateEpisode', () => {
   });
 
   it('carries the thing in the hand and keeps nothing below the table', () => {
-    const { frames } = simulateEpisode(demoTasks.find(({ name }) => name === 'lift-can')!, 'a', 10);
+    const { frames } = simulateEpisode(
+      demoTasks.find(({ name }) => name === 'lift-can')!,
+      'a',
+      10,
+    );
     const heights = frames.map(({ things }) => things[0]!.position[2]);
     expect(Math.max(...heights)).toBeGreaterThan(0.05);
     expect(Math.min(...heights)).toBe(0);
@@ -84,6 +90,13 @@ describe('simulateEpisode', () => {
 
 describe('clampToLimits', () => {
   it('moves each angle into its range', () => {
-    expect(clampToLimits([9, -9, 0, 0, 0, 9])).toEqual([JOINT_LIMITS[0]!.upper, JOINT_LIMITS[1]!.lower, 0, 0, 0, JOINT_LIMITS[5]!.upper]);
+    expect(clampToLimits([9, -9, 0, 0, 0, 9])).toEqual([
+      JOINT_LIMITS[0]!.upper,
+      JOINT_LIMITS[1]!.lower,
+      0,
+      0,
+      0,
+      JOINT_LIMITS[5]!.upper,
+    ]);
   });
 });

@@ -58,7 +58,9 @@ export function simulateEpisode(task: DemoTask, seed: string, fps: number): Simu
   let actual = quantize(clampToLimits(rest));
   let wobble = new Array<number>(6).fill(0);
   for (const command of commands) {
-    wobble = wobble.map((value) => WOBBLE_MEMORY * value + WOBBLE * Math.sqrt(1 - WOBBLE_MEMORY ** 2) * random.normal());
+    wobble = wobble.map(
+      (value) => WOBBLE_MEMORY * value + WOBBLE * Math.sqrt(1 - WOBBLE_MEMORY ** 2) * random.normal(),
+    );
     const leader = quantize(clampToLimits(command.map((angle, i) => angle + wobble[i]!) as unknown as JointAngles));
     const links = linkFrames(actual);
     frames.push({ state: toRecordedUnits(actual), action: toRecordedUnits(leader), links, things: [...table.things] });

@@ -3,7 +3,16 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HAND, handPose, inverseKinematics, linkFrames } from './kinematics.ts';
-import { clampToLimits, GRASP_POINT, gripperAngle, JOINT_FRAMES, JOINT_LIMITS, JOINTS, toRecordedUnits, type JointAngles } from './so100.ts';
+import {
+  clampToLimits,
+  GRASP_POINT,
+  gripperAngle,
+  JOINT_FRAMES,
+  JOINT_LIMITS,
+  JOINTS,
+  toRecordedUnits,
+  type JointAngles,
+} from './so100.ts';
 import { apply, distance, dot, fromRollPitchYaw, type Vec3 } from './transform.ts';
 
 const ZERO: JointAngles = [0, 0, 0, 0, 0, 0];
@@ -12,7 +21,12 @@ const unit = fc.double({ min: 0, max: 1, noNaN: true });
 /** Any angles within the limits. */
 const anyAngles = fc
   .tuple(unit, unit, unit, unit, unit, unit)
-  .map((fractions) => fractions.map((f, joint) => JOINT_LIMITS[joint]!.lower + f * (JOINT_LIMITS[joint]!.upper - JOINT_LIMITS[joint]!.lower)) as unknown as JointAngles);
+  .map(
+    (fractions) =>
+      fractions.map(
+        (f, joint) => JOINT_LIMITS[joint]!.lower + f * (JOINT_LIMITS[joint]!.upper - JOINT_LIMITS[joint]!.lower),
+      ) as unknown as JointAngles,
+  );
 
 describe('linkFrames', () => {
   it('stretches the arm forwards at zero, as the URDF does', () => {
@@ -28,7 +42,14 @@ describe('linkFrames', () => {
     fc.assert(
       fc.property(anyAngles, (angles) => {
         for (const { x, y, z } of linkFrames(angles)) {
-          for (const [a, b, product] of [[x, x, 1], [y, y, 1], [z, z, 1], [x, y, 0], [y, z, 0], [z, x, 0]] as const) {
+          for (const [a, b, product] of [
+            [x, x, 1],
+            [y, y, 1],
+            [z, z, 1],
+            [x, y, 0],
+            [y, z, 0],
+            [z, x, 0],
+          ] as const) {
             expect(dot(a, b)).toBeCloseTo(product, 9);
           }
         }
@@ -52,20 +73,22 @@ describe('linkFrames', () => {
 describe('inverseKinematics', () => {
   it('finds its way back from forward kinematics', () => {
     // Bent well away from both limits and from stretched out, where the way back is not unique.
-    const bent = fc.tuple(unit, unit, unit, unit, unit, unit).map(
-      ([pan, lift, elbow, wrist, roll, gripper]): JointAngles => [
+    const bent = fc
+      .tuple(unit, unit, unit, unit, unit, unit)
+      .map(([pan, lift, elbow, wrist, roll, gripper]): JointAngles => [
         1.8 * (2 * pan - 1),
         -1 + 1.4 * lift,
         0.2 + 1.2 * elbow,
         -0.8 + 2 * wrist,
         2.7 * (2 * roll - 1),
         gripper,
-      ],
-    );
+      ]);
     fc.assert(
       fc.property(bent, fc.tuple(unit, unit, unit, unit), (angles, nudges) => {
         const target = handPose(angles);
-        const start = angles.map((angle, joint) => angle + 0.2 * ((nudges[joint] ?? 0.5) - 0.5)) as unknown as JointAngles;
+        const start = angles.map(
+          (angle, joint) => angle + 0.2 * ((nudges[joint] ?? 0.5) - 0.5),
+        ) as unknown as JointAngles;
         const solved = inverseKinematics(target, start);
         expect(solved.positionError).toBeLessThan(1e-5);
         expect(solved.tiltError).toBeLessThan(1e-4);
@@ -81,8 +104,15 @@ describe('inverseKinematics', () => {
     fc.assert(
       fc.property(unit, unit, unit, fc.double({ min: -1, max: 1, noNaN: true }), (r, a, h, roll) => {
         const [reach, angle] = [0.16 + 0.11 * r, 1.6 * (a - 0.5)];
-        const position: Vec3 = [JOINT_FRAMES[0]!.origin[0] + reach * Math.cos(angle), reach * Math.sin(angle), 0.016 + 0.1 * h];
-        const { angles, positionError, tiltError } = inverseKinematics({ position, tilt: 0.34 + 2.4 * (reach - 0.16), roll }, start);
+        const position: Vec3 = [
+          JOINT_FRAMES[0]!.origin[0] + reach * Math.cos(angle),
+          reach * Math.sin(angle),
+          0.016 + 0.1 * h,
+        ];
+        const { angles, positionError, tiltError } = inverseKinematics(
+          { position, tilt: 0.34 + 2.4 * (reach - 0.16), roll },
+          start,
+        );
         expect(positionError).toBeLessThan(1e-5);
         expect(tiltError).toBeLessThan(1e-4);
         expect(angles).toEqual(clampToLimits(angles));

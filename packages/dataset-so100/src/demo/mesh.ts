@@ -19,13 +19,11 @@ function mesh(vertices: readonly Vec3[], faces: readonly (readonly number[])[]):
 
 /** A box around `center`. */
 export function box(size: Vec3, center: Vec3 = [0, 0, 0]): Mesh {
-  const vertices = [0, 1, 2, 3, 4, 5, 6, 7].map(
-    (corner): Vec3 => [
-      center[0] + (corner & 1 ? 0.5 : -0.5) * size[0],
-      center[1] + (corner & 2 ? 0.5 : -0.5) * size[1],
-      center[2] + (corner & 4 ? 0.5 : -0.5) * size[2],
-    ],
-  );
+  const vertices = [0, 1, 2, 3, 4, 5, 6, 7].map((corner): Vec3 => [
+    center[0] + (corner & 1 ? 0.5 : -0.5) * size[0],
+    center[1] + (corner & 2 ? 0.5 : -0.5) * size[1],
+    center[2] + (corner & 4 ? 0.5 : -0.5) * size[2],
+  ]);
   return mesh(vertices, BOX_FACES);
 }
 

@@ -71,7 +71,7 @@ describe('Rasterizer', () => {
         const mesh = { vertices: [a, b, c], triangles: [[0, 1, 2]] as const, normals: [[0, 0, 1]] as const };
         const { data } = render([{ mesh, pose: IDENTITY, color: RED }], TABLE);
         expect(data).toHaveLength(WIDTH * HEIGHT * 3);
-        // Each pixel is a mixture of table, shadow and triangle: no less red than the shadow, no greener than the table.
+        // Each pixel is a mixture of table, shadow, triangle: no less red than shadow, no greener than table.
         expect(data.every((value, i) => (i % 3 === 0 ? value >= 62 : value <= 100))).toBe(true);
       }),
       { numRuns: 50 },

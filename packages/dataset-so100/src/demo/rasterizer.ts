@@ -87,13 +87,14 @@ export class Rasterizer {
 
   #drawBackdrop({ x, y, z, origin }: Transform, focal: number, backdrop: Backdrop): void {
     const [halfX, halfY] = [this.#samplesX / 2 - 0.5, this.#samplesY / 2 - 0.5];
+    const still = this.#still;
     let sample = 0;
     for (let row = 0; row < this.#samplesY; row++) {
       const v = (row - halfY) / focal;
       const [rowX, rowY, rowZ] = [y[0] * v + z[0], y[1] * v + z[1], y[2] * v + z[2]];
       for (let column = 0; column < this.#samplesX; column++, sample++) {
         const u = (column - halfX) / focal;
-        this.#still[sample] = backdrop(origin, x[0] * u + rowX, x[1] * u + rowY, x[2] * u + rowZ);
+        still[sample] = backdrop(origin, x[0] * u + rowX, x[1] * u + rowY, x[2] * u + rowZ);
       }
     }
   }
@@ -160,13 +161,14 @@ export class Rasterizer {
       const py = row + 0.5 - ay;
       const wb = px * bdx + py * bdy;
       const wc = px * cdx + py * cdy;
+      const wa = 1 - wb - wc;
+      const adx = -bdx - cdx;
       // The stretch of the row on which all three weights are at least 0.
-      const [b0, b1] = [crossing(wb, bdx, -Infinity), crossing(wb, bdx, Infinity)];
-      const [c0, c1] = [crossing(wc, cdx, -Infinity), crossing(wc, cdx, Infinity)];
-      const [wa, adx] = [1 - wb - wc, -bdx - cdx];
-      const [a0, a1] = [crossing(wa, adx, -Infinity), crossing(wa, adx, Infinity)];
-      const first = Math.max(0, Math.ceil(Math.max(a0, b0, c0)));
-      const last = Math.min(right - left, Math.floor(Math.min(a1, b1, c1)));
+      const from = Math.max(crossing(wa, adx, -Infinity), crossing(wb, bdx, -Infinity), crossing(wc, cdx, -Infinity));
+      const to = Math.min(crossing(wa, adx, Infinity), crossing(wb, bdx, Infinity), crossing(wc, cdx, Infinity));
+      const first = Math.max(0, Math.ceil(from));
+      const last = Math.min(right - left, Math.floor(to));
+      if (first > last) continue;
       const rowStart = row * this.#samplesX + left;
       if (color === undefined) {
         this.#shade(rowStart + first, rowStart + last);
@@ -178,39 +180,35 @@ export class Rasterizer {
   }
 
   #shade(first: number, last: number): void {
+    const colors = this.#color;
     for (let sample = first; sample <= last; sample++) {
-      const color = this.#color[sample]!;
+      const color = colors[sample]!;
       if ((color & TAKES_SHADOW) === 0) continue;
       // Without the flag from now on: a second shadow does not make it darker.
-      this.#color[sample] = packColor(
-        (color & 255) * SHADOW,
-        ((color >> 8) & 255) * SHADOW,
-        ((color >> 16) & 255) * SHADOW,
-      );
+      colors[sample] = packColor((color & 255) * SHADOW, ((color >> 8) & 255) * SHADOW, ((color >> 16) & 255) * SHADOW);
     }
   }
 
   #paint(first: number, last: number, inverseDepth: number, slope: number, color: PackedColor): void {
+    const [colors, depths] = [this.#color, this.#inverseDepth];
     for (let sample = first; sample <= last; sample++, inverseDepth += slope) {
-      if (inverseDepth <= this.#inverseDepth[sample]!) continue;
-      this.#inverseDepth[sample] = inverseDepth;
-      this.#color[sample] = color;
+      if (inverseDepth <= depths[sample]!) continue;
+      depths[sample] = inverseDepth;
+      colors[sample] = color;
     }
   }
 
   #average(): RgbImage {
-    const [width, height] = [this.#width, this.#height];
+    const [width, height, color] = [this.#width, this.#height, this.#color];
     const data = new Uint8Array(width * height * 3);
     for (let y = 0; y < height; y++) {
       for (let x = 0; x < width; x++) {
         const above = y * SUPERSAMPLING * this.#samplesX + x * SUPERSAMPLING;
         const below = above + this.#samplesX;
-        const [a, b, c, d] = [
-          this.#color[above]!,
-          this.#color[above + 1]!,
-          this.#color[below]!,
-          this.#color[below + 1]!,
-        ];
+        const a = color[above]!;
+        const b = color[above + 1]!;
+        const c = color[below]!;
+        const d = color[below + 1]!;
         const pixel = (y * width + x) * 3;
         data[pixel] = ((a & 255) + (b & 255) + (c & 255) + (d & 255) + 2) >> 2;
         data[pixel + 1] = (((a >> 8) & 255) + ((b >> 8) & 255) + ((c >> 8) & 255) + ((d >> 8) & 255) + 2) >> 2;

@@ -101,4 +101,3 @@ export function thingSolids({ shape, color, position, yaw }: Thing): Solid[] {
 
 /** The table's rectangle, metres. */
 export const TABLE = { minX: -0.16, maxX: 0.5, minY: -0.42, maxY: 0.42 } as const;
-

@@ -8,7 +8,8 @@ import type { Vec3 } from './transform.ts';
 
 /** Where the hand should be next, and how long it takes to get there from the step before. */
 export interface ScriptStep {
-  readonly phase: 'approach' | 'descend' | 'grasp' | 'lift' | 'carry' | 'lower' | 'release' | 'push' | 'hold' | 'retreat';
+  readonly phase:
+    'approach' | 'descend' | 'grasp' | 'lift' | 'carry' | 'lower' | 'release' | 'push' | 'hold' | 'retreat';
   readonly pose: HandPose;
   /** Gripper opening, 0 … 100. */
   readonly gripper: number;

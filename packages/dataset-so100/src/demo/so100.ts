@@ -1,14 +1,7 @@
 import { fromRollPitchYaw, type Transform, type Vec3 } from './transform.ts';
 
 /** The joints of an SO-100/SO-101 arm from the base outwards, as LeRobot orders them. */
-export const JOINTS = [
-  'shoulder_pan',
-  'shoulder_lift',
-  'elbow_flex',
-  'wrist_flex',
-  'wrist_roll',
-  'gripper',
-] as const;
+export const JOINTS = ['shoulder_pan', 'shoulder_lift', 'elbow_flex', 'wrist_flex', 'wrist_roll', 'gripper'] as const;
 
 /** Names of state and action values in LeRobot's recordings of these arms. */
 export const JOINT_NAMES: readonly string[] = JOINTS.map((joint) => `${joint}.pos`);
@@ -48,7 +41,7 @@ export const JOINT_FRAMES: readonly Transform[] = MODEL.map(({ frame }) => frame
 export const JOINT_LIMITS: readonly { readonly lower: number; readonly upper: number }[] = MODEL;
 
 /**
- * The point between the finger tips, in the frame of the link that carries the fixed finger: what the arm is steered by.
+ * The point between the finger tips, in the frame of the link that carries the fixed finger: what is steered.
  * The URDF's `gripper_frame` (−0.0079, −0.0002, −0.0981) is the tip of the fixed finger; this lies 17 mm towards the
  * moving one and 13 mm behind the tip. The fingers point along −z, the moving one opens towards +x.
  */

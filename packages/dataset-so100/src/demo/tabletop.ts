@@ -138,4 +138,3 @@ export function isDone(
       return distance(start.position, end.position) < 0.03;
   }
 }
-

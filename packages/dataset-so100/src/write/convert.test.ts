@@ -28,7 +28,8 @@ afterEach(async () => {
 /** A v2.1 dataset as recorders write them: one parquet and one video file an episode, no `index`, an extra column. */
 async function writeOldDataset(change: (info: Record<string, unknown>) => void = () => undefined): Promise<void> {
   await rm(old, { recursive: true, force: true });
-  for (const sub of ['meta', 'data/chunk-000', `videos/chunk-000/${CAMERA}`]) await mkdir(path.join(old, sub), { recursive: true });
+  for (const sub of ['meta', 'data/chunk-000', `videos/chunk-000/${CAMERA}`])
+    await mkdir(path.join(old, sub), { recursive: true });
   const vector = { dtype: 'float32', shape: [2], names: ['x', 'y'] };
   const info = {
     codebase_version: 'v2.1',
@@ -42,14 +43,21 @@ async function writeOldDataset(change: (info: Record<string, unknown>) => void =
     features: {
       'observation.state': vector,
       action: vector,
-      [CAMERA]: { dtype: 'video', shape: [16, 32, 3], names: ['height', 'width', 'channels'], info: { 'video.pix_fmt': 'yuv420p' } },
+      [CAMERA]: {
+        dtype: 'video',
+        shape: [16, 32, 3],
+        names: ['height', 'width', 'channels'],
+        info: { 'video.pix_fmt': 'yuv420p' },
+      },
       'next.reward': { dtype: 'float32', shape: [1], names: null },
     },
   };
   change(info);
   await writeFile(path.join(old, 'meta/info.json'), JSON.stringify(info));
   await writeFile(path.join(old, 'meta/tasks.jsonl'), '{"task_index": 0, "task": "Old task."}\n');
-  const lines = LENGTHS.map((length, episode) => JSON.stringify({ episode_index: episode, length, tasks: ['Old task.'] }));
+  const lines = LENGTHS.map((length, episode) =>
+    JSON.stringify({ episode_index: episode, length, tasks: ['Old task.'] }),
+  );
   await writeFile(path.join(old, 'meta/episodes.jsonl'), lines.join('\n'));
   for (const [episode, length] of LENGTHS.entries()) {
     const name = `episode_${String(episode).padStart(6, '0')}`;
@@ -76,12 +84,16 @@ async function writeOldDataset(change: (info: Record<string, unknown>) => void =
       fps: FPS,
       codec: 'h264',
     });
-    for (const k of rows) await video.write({ width: 32, height: 16, data: new Uint8Array(32 * 16 * 3).fill(20 + 30 * k + episode * 10) });
+    for (const k of rows)
+      await video.write({ width: 32, height: 16, data: new Uint8Array(32 * 16 * 3).fill(20 + 30 * k + episode * 10) });
     video.close();
   }
 }
 
-const hashOf = async (file: string): Promise<string> => createHash('sha256').update(await readFile(file)).digest('hex');
+const hashOf = async (file: string): Promise<string> =>
+  createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex');
 
 describe('convertDataset', () => {
   it('keeps rows, tasks, timestamps and the very bytes of the videos', async () => {
@@ -122,7 +134,9 @@ describe('convertDataset', () => {
     const onProgress = (): void => {
       controller.abort();
     };
-    await expect(convertDataset(old, target, { signal: controller.signal, onProgress })).rejects.toMatchObject({ code: 'CANCELLED' });
+    await expect(convertDataset(old, target, { signal: controller.signal, onProgress })).rejects.toMatchObject({
+      code: 'CANCELLED',
+    });
     await rm(path.join(old, `videos/chunk-000/${CAMERA}/episode_000001.mp4`));
     await expect(convertDataset(old, target)).rejects.toMatchObject({ code: 'DATASET_FILE_MISSING' });
     expect(await readdir(folder)).toEqual(['old']);
@@ -134,7 +148,11 @@ describe('convertDataset', () => {
     await expect(convertDataset(target, again)).rejects.toMatchObject({ code: 'DATASET_NOT_CONVERTIBLE' });
 
     await writeOldDataset((info) => {
-      (info['features'] as Record<string, unknown>)['observation.images.still'] = { dtype: 'image', shape: [16, 32, 3], names: null };
+      (info['features'] as Record<string, unknown>)['observation.images.still'] = {
+        dtype: 'image',
+        shape: [16, 32, 3],
+        names: null,
+      };
     });
     await expect(convertDataset(old, again)).rejects.toMatchObject({ code: 'DATASET_NOT_CONVERTIBLE' });
     expect((await readdir(folder)).sort()).toEqual(['new', 'old']);

@@ -3,10 +3,11 @@ import { copyFile, mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CancelledError } from '@zk0/core';
 import { z } from 'zod';
+import { parseInfo } from '../format/info.ts';
+import { DatasetFolder } from '../format/path-template.ts';
 import { parsePythonJson, readText } from '../format/text-files.ts';
 import type { LeRobotDataset } from '../read/lerobot-dataset.ts';
 import { openDataset } from '../read/open.ts';
-import { readRecording } from '../read/recording.ts';
 import type { VideoOptions } from '../video/choose-decoder.ts';
 import { readMp4Summary } from '../video/mp4.ts';
 import type { WrittenDataset } from './dataset-writer.ts';
@@ -18,7 +19,7 @@ import { stageDirectory } from './staging.ts';
 
 export interface ConvertOptions {
   /**
-   * `recorded` (default): as they are. `regular`: frame k of an episode at `k / fps`, which LeRobot needs to find frames
+   * `recorded` (default): as they are. `regular`: frame k of an episode at `k / fps`, which LeRobot needs to find those
    * of datasets that were recorded with the wall clock.
    */
   readonly timestamps?: 'recorded' | 'regular';
@@ -49,7 +50,11 @@ export interface ConversionResult extends WrittenDataset {
  * @throws DatasetWriteError `DATASET_NOT_CONVERTIBLE`, `DATASET_EXISTS`
  * @throws CancelledError when `signal` aborts; nothing is left behind
  */
-export async function convertDataset(from: string, to: string, options: ConvertOptions = {}): Promise<ConversionResult> {
+export async function convertDataset(
+  from: string,
+  to: string,
+  options: ConvertOptions = {},
+): Promise<ConversionResult> {
   const { video, signal } = options;
   const dataset = await openDataset(from, {
     ...(video === undefined ? {} : { video }),
@@ -110,7 +115,10 @@ interface Convertible {
 
 /** @throws DatasetWriteError `DATASET_NOT_CONVERTIBLE` */
 async function checkConvertible(dataset: LeRobotDataset): Promise<Convertible> {
-  const { folder, info } = await readRecording(dataset.root);
+  const folder = await DatasetFolder.open(dataset.root);
+  const infoFile = await folder.resolve('meta/info.json');
+  const json = parsePythonJson(await readText(infoFile), infoFile);
+  const info = parseInfo(json, infoFile);
   if (info.version === 'v3.0') {
     throw new DatasetWriteError('DATASET_NOT_CONVERTIBLE', `${dataset.root} is in format v3.0 already`, {
       hint: 'Use it as it is.',
@@ -118,18 +126,25 @@ async function checkConvertible(dataset: LeRobotDataset): Promise<Convertible> {
   }
   const stills = info.cameras.find(({ kind }) => kind === 'image');
   if (stills !== undefined) {
-    throw new DatasetWriteError('DATASET_NOT_CONVERTIBLE', `${dataset.root} keeps the pictures of ${stills.key} in its rows`, {
-      hint: 'Only cameras recorded as video can be converted.',
-    });
+    throw new DatasetWriteError(
+      'DATASET_NOT_CONVERTIBLE',
+      `${dataset.root} keeps the pictures of ${stills.key} in its rows`,
+      {
+        hint: 'Only cameras recorded as video can be converted.',
+      },
+    );
   }
   const unsafe = dataset.info.cameras.find(({ key }) => !/^\w[\w.-]*$/.test(key));
   if (unsafe !== undefined) {
-    throw new DatasetWriteError('DATASET_NOT_CONVERTIBLE', `Camera name ${JSON.stringify(unsafe.key)} is no folder name`, {
-      hint: 'Rename it in meta/info.json of a copy of the dataset.',
-    });
+    throw new DatasetWriteError(
+      'DATASET_NOT_CONVERTIBLE',
+      `Camera name ${JSON.stringify(unsafe.key)} is no folder name`,
+      {
+        hint: 'Rename it in meta/info.json of a copy of the dataset.',
+      },
+    );
   }
-  const infoFile = await folder.resolve('meta/info.json');
-  const { features } = z.looseObject({ features: rawFeatures }).parse(parsePythonJson(await readText(infoFile), infoFile));
+  const { features } = z.looseObject({ features: rawFeatures }).parse(json);
   const kept = new Set([info.state.key, info.action.key, ...info.cameras.map(({ key }) => key), ...INDEX_FEATURES]);
   const pixelFormats = Object.entries(features).flatMap(([key, feature]) => {
     const format = feature.info?.['video.pix_fmt'] ?? feature.video_info?.['video.pix_fmt'];

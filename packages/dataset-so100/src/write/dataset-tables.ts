@@ -1,11 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import {
-  mergeStatistics,
-  STATISTIC_NAMES,
-  vectorStatistics,
-  type FeatureStatistics,
-} from './episode-stats.ts';
+import { mergeStatistics, STATISTIC_NAMES, vectorStatistics, type FeatureStatistics } from './episode-stats.ts';
 import {
   datasetInfo,
   DEFAULT_FILE_LIMITS,

@@ -89,7 +89,9 @@ describe('createDatasetWriter', () => {
     await writer.finish();
 
     const files = await readdir(target, { recursive: true, withFileTypes: true });
-    const paths = files.filter((entry) => entry.isFile()).map((entry) => path.relative(target, path.join(entry.parentPath, entry.name)));
+    const paths = files
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.relative(target, path.join(entry.parentPath, entry.name)));
     expect(paths.sort()).toEqual([
       'data/chunk-000/file-000.parquet',
       'meta/episodes/chunk-000/file-000.parquet',
@@ -136,13 +138,22 @@ describe('createDatasetWriter', () => {
     });
     const stats = JSON.parse(await readFile(path.join(target, 'meta/stats.json'), 'utf8')) as Record<string, unknown>;
     expect(stats['action']).toMatchObject({ count: [7], min: [0.5, -80, Math.fround(0.1)] });
-    expect(stats['observation.images.wrist']).toMatchObject({ count: [7], max: [[[215 / 255]], [[215 / 255]], [[215 / 255]]] });
+    expect(stats['observation.images.wrist']).toMatchObject({
+      count: [7],
+      max: [[[215 / 255]], [[215 / 255]], [[215 / 255]]],
+    });
     expect(await rowsOf('meta/tasks.parquet')).toEqual([
       { task_index: 0n, task: 'First task.' },
       { task_index: 1n, task: 'Second task.' },
     ]);
     const info = JSON.parse(await readFile(path.join(target, 'meta/info.json'), 'utf8')) as Record<string, unknown>;
-    expect(info).toMatchObject({ codebase_version: 'v3.0', total_episodes: 2, total_frames: 7, total_tasks: 2, splits: { train: '0:2' } });
+    expect(info).toMatchObject({
+      codebase_version: 'v3.0',
+      total_episodes: 2,
+      total_frames: 7,
+      total_tasks: 2,
+      splits: { train: '0:2' },
+    });
   });
 
   it('begins new files once one has grown beyond the limit', async () => {
@@ -171,7 +182,10 @@ describe('createDatasetWriter', () => {
     const av1Target = path.join(folder, 'av1');
     const av1 = await createDatasetWriter(av1Target, { ...SHAPE, cameras: [camera], codec: 'av1' });
     const image = flat(camera, 90);
-    await av1.addEpisode({ task: 'AV1.', frames: [0, 1, 2].map((k) => ({ ...frameAt(k, 0), images: { [camera.key]: image } })) });
+    await av1.addEpisode({
+      task: 'AV1.',
+      frames: [0, 1, 2].map((k) => ({ ...frameAt(k, 0), images: { [camera.key]: image } })),
+    });
     await av1.finish();
     const info = await readFile(path.join(av1Target, 'meta/info.json'), 'utf8');
     expect(info).toContain('"video.codec": "av1"');
@@ -219,16 +233,26 @@ describe('createDatasetWriter', () => {
     ['a value that is not finite', { ...frameAt(0, 1), action: [0, NaN, 0] }, /frame 1: action: b.pos is NaN/],
     ['a value beyond float32', { ...frameAt(0, 1), action: [0, 1e300, 0] }, /float32 cannot hold/],
     ['a missing camera', { ...frameAt(0, 1), images: {} }, /no image of observation.images.top/],
-    ['an image of another size', { ...frameAt(0, 1), images: { [TOP.key]: flat(WRIST, 1) } }, /is 16 × 32 .* declared were 32 × 16/],
+    [
+      'an image of another size',
+      { ...frameAt(0, 1), images: { [TOP.key]: flat(WRIST, 1) } },
+      /is 16 × 32 .* declared were 32 × 16/,
+    ],
   ])('refuses a frame with %s', async (_, bad, message) => {
     const writer = await createDatasetWriter(target, SHAPE);
     const adding = writer.addEpisode({ task: 'Task.', frames: [frameAt(0, 1), bad] });
-    await expect(adding).rejects.toMatchObject({ code: 'DATASET_EPISODE_INVALID', message: expect.stringMatching(message) as string });
+    await expect(adding).rejects.toMatchObject({
+      code: 'DATASET_EPISODE_INVALID',
+      message: expect.stringMatching(message) as string,
+    });
     expect(await readdir(folder)).toEqual([]);
   });
 
   it('refuses an episode without frames or task, and a dataset without episodes', async () => {
-    for (const episode of [{ task: 'Task.', frames: [] }, { task: ' ', frames: frames(1, 1) }]) {
+    for (const episode of [
+      { task: 'Task.', frames: [] },
+      { task: ' ', frames: frames(1, 1) },
+    ]) {
       const writer = await createDatasetWriter(target, SHAPE);
       await expect(writer.addEpisode(episode)).rejects.toMatchObject({ code: 'DATASET_EPISODE_INVALID' });
     }

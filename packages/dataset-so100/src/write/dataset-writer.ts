@@ -176,7 +176,8 @@ class StagedDatasetWriter implements DatasetWriter {
     checkVector(action, this.#shape.actionNames, `${where}: action`);
     for (const { key, width, height } of this.#shape.cameras) {
       const image = images[key];
-      if (image === undefined) throw invalid(`${where}: no image of ${key}; there are: ${Object.keys(images).join(', ')}`);
+      if (image === undefined)
+        throw invalid(`${where}: no image of ${key}; there are: ${Object.keys(images).join(', ')}`);
       if (image.width !== width || image.height !== height || image.data.length !== width * height * 3) {
         throw invalid(
           `${where}: ${key} is ${image.width} × ${image.height} (${image.data.length} bytes), ` +

@@ -86,13 +86,17 @@ describe('mergeStatistics', () => {
 describe('vectorStatistics', () => {
   it('gives quantiles in order and inside the range', () => {
     fc.assert(
-      fc.property(fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: 1, maxLength: 50 }), (values) => {
-        const { min, q01, q10, q50, q90, q99, max } = vectorStatistics(values, 1);
-        const sequence = [min, q01, q10, q50, q90, q99, max].map(([value]) => value!);
-        const slack = 1e-9 + 1e-9 * Math.max(...values.map(Math.abs));
-        if (values.length === 1) return;
-        for (let i = 1; i < sequence.length; i++) expect(sequence[i]! + slack).toBeGreaterThanOrEqual(sequence[i - 1]!);
-      }),
+      fc.property(
+        fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: 1, maxLength: 50 }),
+        (values) => {
+          const { min, q01, q10, q50, q90, q99, max } = vectorStatistics(values, 1);
+          const sequence = [min, q01, q10, q50, q90, q99, max].map(([value]) => value!);
+          const slack = 1e-9 + 1e-9 * Math.max(...values.map(Math.abs));
+          if (values.length === 1) return;
+          for (let i = 1; i < sequence.length; i++)
+            expect(sequence[i]! + slack).toBeGreaterThanOrEqual(sequence[i - 1]!);
+        },
+      ),
     );
   });
 });

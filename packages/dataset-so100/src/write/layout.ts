@@ -109,8 +109,7 @@ export function statisticFeatures(shape: DatasetShape): readonly string[] {
 
 /** The columns of `meta/episodes`. */
 export function episodeColumns(shape: DatasetShape): ParquetColumn[] {
-  const integers = (...names: string[]): ParquetColumn[] =>
-    names.map((name) => ({ name, type: 'int64', nesting: 0 }));
+  const integers = (...names: string[]): ParquetColumn[] => names.map((name) => ({ name, type: 'int64', nesting: 0 }));
   const cameras = new Set(shape.cameras.map(({ key }) => key));
   return [
     ...integers('episode_index'),
@@ -122,13 +121,11 @@ export function episodeColumns(shape: DatasetShape): ParquetColumn[] {
       { name: `videos/${key}/to_timestamp`, type: 'float64', nesting: 0 },
     ]),
     ...statisticFeatures(shape).flatMap((feature) =>
-      STATISTIC_NAMES.map(
-        (statistic): ParquetColumn => ({
-          name: `stats/${feature}/${statistic}`,
-          type: isIntegerStatistic(feature, statistic) ? 'int64' : 'float64',
-          nesting: cameras.has(feature) && statistic !== 'count' ? 3 : 1,
-        }),
-      ),
+      STATISTIC_NAMES.map((statistic): ParquetColumn => ({
+        name: `stats/${feature}/${statistic}`,
+        type: isIntegerStatistic(feature, statistic) ? 'int64' : 'float64',
+        nesting: cameras.has(feature) && statistic !== 'count' ? 3 : 1,
+      })),
     ),
     ...integers('meta/episodes/chunk_index', 'meta/episodes/file_index'),
   ];
