@@ -158,6 +158,20 @@ describe.each(whole.slice(0, 1))('$name from images', (golden) => {
   });
 });
 
+describe('the loss of LeRobot 0.5', () => {
+  it('counts the same errors, divided by every step', async () => {
+    const golden = cases.find(({ name }) => name === 'half-depth-self')!;
+    const graph = buildFullEvaluateGraph({ ...golden.model, lossReduction: 'zeroed' }, golden.shape, golden.source);
+    const feeds = feedsOf(golden, graph);
+    const outputs = await runOnce(graph, feeds);
+    const steps = feeds['actionIsPad']!.data as Uint8Array;
+    const inside = steps.filter((isPad) => isPad === 0).length;
+    const expected = (golden.floats('loss')[0]! * inside) / steps.length;
+    expect(inside).toBeLessThan(steps.length);
+    expect(relativeError(floats(outputs, 'loss'), Float32Array.of(expected))).toBeLessThan(LOSS_TOLERANCE);
+  });
+});
+
 describe.each(cached)('$name through a cached prefix, as LeRobot computes it from images', (golden) => {
   const { model, shape } = golden;
 

@@ -65,12 +65,12 @@ export interface SmolVlaModelConfig {
    */
   readonly patchPositions: 'exact' | 'shifted';
   /**
-   * How errors become a loss. `valid`: mean over the real action dimensions of the steps inside the episode (LeRobot
-   * 0.6). `padded`: mean over all `chunkSize × maxActionDim` entries, those of padded steps counted as 0 (LeRobot
-   * 0.3 to 0.4, which in fact looked for the flags under a misspelt name and so never zeroed any: feed flags of 0 to
-   * repeat exactly that).
+   * How errors become a loss. `valid`: mean over the real action dimensions of the steps inside the episode (LeRobot 0.6).
+   * `zeroed`: mean over the real dimensions of all steps, padded steps counted as 0 (0.5). `padded`: mean over all
+   * `chunkSize × maxActionDim` entries, padded steps counted as 0 (0.3 and 0.4, which in fact looked for the flags under a
+   * misspelt name and so never zeroed any: feed flags of 0 to repeat exactly that).
    */
-  readonly lossReduction: 'valid' | 'padded';
+  readonly lossReduction: 'valid' | 'zeroed' | 'padded';
 }
 
 /** Sizes that follow from a configuration. */

@@ -87,13 +87,13 @@ function runTextLayers(
     if (index === prefixLayers - 1) break;
     const query = rotate(nn.splitHeads(linear(before, weight('self_attn.q_proj')), heads), rotation);
     const valueHeads = nn.splitHeads(values, kvHeads);
-    const before_ = past?.[index];
+    const earlier = past?.[index];
     const [allKeys, allValues] =
-      before_ === undefined
+      earlier === undefined
         ? [keyHeads, valueHeads]
         : [
-            ops.concat([nn.splitHeads(before_.keys, kvHeads), keyHeads], 2),
-            ops.concat([nn.splitHeads(before_.values, kvHeads), valueHeads], 2),
+            ops.concat([nn.splitHeads(earlier.keys, kvHeads), keyHeads], 2),
+            ops.concat([nn.splitHeads(earlier.values, kvHeads), valueHeads], 2),
           ];
     x = ops.add(x, linear(attend(query, allKeys, allValues, bias), weight('self_attn.o_proj')));
     const middle = ops.simplifiedLayerNormalization(x, weight('post_attention_layernorm'), rmsNormEps);

@@ -41,7 +41,7 @@ export function flowMatchingLoss(
   const context = observe(config, weights, prefix, batch.state);
   const velocity = predictVelocity(config, weights, context, noisy, timeEmbeddings(config, batch.time));
   const error = ops.sub(velocity, ops.sub(noise, actions));
-  const counted = config.lossReduction === 'valid' ? ops.slice(error, 2, 0, actionSize) : error;
+  const counted = config.lossReduction === 'padded' ? error : ops.slice(error, 2, 0, actionSize);
   const inside = ops.unsqueeze(ops.cast(ops.not(actionIsPad), 'float32'), [2]);
   const sum = ops.reduceSum(ops.mul(ops.mul(counted, counted), inside));
   const [batchSize, chunk, size] = counted.shape as [number, number, number];

@@ -28,9 +28,10 @@ type Shapes = readonly (readonly [name: string, shape: readonly number[]])[];
 /**
  * Every tensor of a checkpoint with this configuration, in LeRobot's names, in the order of the model.
  *
- * What is trained follows LeRobot 0.6 (`set_requires_grad`): with `trainExpertOnly` the expert, the action heads and, with
+ * What is trained follows LeRobot 0.6.1 (`set_requires_grad`): with `trainExpertOnly` the expert, the action heads and, with
  * `trainStateProj`, the state projection; without it also the connector, the embeddings, the text layers except the last
  * (the last two where the expert is shallower than the text model), and, unless `freezeVisionEncoder`, the vision encoder.
+ * (Earlier releases meant to freeze the same, but looked for tensor names that no longer existed.)
  */
 export function weightSpecs(config: SmolVlaModelConfig): readonly WeightSpec[] {
   const trainVlm = !config.trainExpertOnly;
