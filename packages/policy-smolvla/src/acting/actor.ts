@@ -1,9 +1,9 @@
 import { deriveSeed, InvalidArgumentError, Random, type Normalizer, type Parameters } from '@zk0/core';
-import { float32Tensor, type Tensors } from '@zk0/onnx-train';
+import { float32Tensor, type Session, type Tensors } from '@zk0/onnx-train';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import { checkParameters } from '../checkpoint/save-checkpoint.ts';
 import { PolicyError } from '../errors.ts';
-import { buildSampleGraph } from '../model/graphs.ts';
+import { buildFullSampleGraph, buildSampleGraph } from '../model/graphs.ts';
 import type { GraphShape } from '../model/graph-shape.ts';
 import { trainedWeightSpecs } from '../model/weights.ts';
 import type { ActOptions, Actor, Observation, PolicyFeatures, PredictedChunk } from '../policy.ts';
@@ -53,17 +53,13 @@ class SmolVlaActor implements Actor {
     const shape: GraphShape = {
       batch: 1,
       cameras: view.images.length,
-      emptyCameras: Math.min(checkpoint.config.emptyCameras, features.cameras.length - view.images.length),
+      emptyCameras: checkpoint.config.emptyCameras,
       languageTokens: checkpoint.config.tokenizerMaxLength,
       actionSize: features.actionSize,
     };
-    const prefix = await new PrefixEncoder(runtime, shape).encode([view]);
-    const session = await runtime.session(`sample ${JSON.stringify(shape)}`, () =>
-      // The trained weights are fed, so that one session serves every actor of the policy.
-      buildSampleGraph(runtime.config, shape, this.#frozenOnly()),
-    );
+    const { session, feeds } = await this.#observe(shape, view);
     const { actions } = await session.run({
-      ...prefix,
+      ...feeds,
       ...this.#weights,
       state: float32Tensor(this.#state(observation), [1, maxStateDim]),
       noise: float32Tensor(noiseOf(options, chunkSize * maxActionDim), [1, chunkSize, maxActionDim]),
@@ -93,6 +89,18 @@ class SmolVlaActor implements Actor {
   close(): Promise<void> {
     this.#queue = [];
     return Promise.resolve();
+  }
+
+  /** The sampling session and what it takes of images and task: keys and values, or the images where those are trained. */
+  async #observe(shape: GraphShape, view: FrameView): Promise<{ readonly session: Session; readonly feeds: Tensors }> {
+    const { runtime } = this.#parts;
+    const { config } = runtime;
+    const encoder = new PrefixEncoder(runtime, shape);
+    // The trained weights are fed, so that one session serves every actor of the policy.
+    const build = config.trainExpertOnly ? buildSampleGraph : buildFullSampleGraph;
+    const session = await runtime.session(`sample ${JSON.stringify(shape)}`, () => build(config, shape, this.#frozenOnly()));
+    const feeds = config.trainExpertOnly ? { ...(await encoder.encode([view])) } : encoder.imageFeeds([view]);
+    return { session, feeds };
   }
 
   #frozenOnly(): ModelRuntime['weights'] {

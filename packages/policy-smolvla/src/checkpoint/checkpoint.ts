@@ -35,6 +35,11 @@ export interface Checkpoint {
  * @throws PolicyError of nearly every code; SafetensorsError, StorageError.
  */
 export async function openCheckpoint(directory: string): Promise<Checkpoint> {
+  if (directory.startsWith('hf:')) {
+    throw new PolicyError('POLICY_UNSUPPORTED', `${directory}: policies are not fetched from the hub yet`, {
+      hint: `Download it with huggingface-cli download ${directory.slice(3)}, and give the directory.`,
+    });
+  }
   const isDirectory = await stat(directory).then(
     (found) => found.isDirectory(),
     () => false,

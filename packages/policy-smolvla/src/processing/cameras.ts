@@ -7,11 +7,12 @@ import type { PolicyFeatures } from '../policy.ts';
 export interface CameraBinding {
   /** Dataset keys of the images in the order the policy takes them. */
   readonly datasetKeys: readonly string[];
-  /** Slots behind them that are fed with empty images. */
+  /** Slots behind them that are fed with empty images: always `empty_cameras`, since LeRobot adds as many cameras that no
+   * recording has. */
   readonly emptySlots: number;
 }
 
-/** A camera that LeRobot adds by itself for every `empty_cameras`. */
+/** A camera that LeRobot adds to config.json by itself for every `empty_cameras`. */
 function isEmptyCamera(key: string): boolean {
   return key.startsWith('observation.images.empty_camera_');
 }
@@ -63,10 +64,8 @@ export function bindCameras(
   }
   const found = features.cameras.flatMap((name) => byPolicyKey.get(name) ?? []);
   const missing = features.cameras.filter((name) => !byPolicyKey.has(name));
-  const declaredEmpty = Object.keys(config.inputFeatures).filter(isEmptyCamera).length;
-  const absent = missing.length + Math.max(declaredEmpty, config.emptyCameras);
   if (found.length === 0 || missing.length > config.emptyCameras) {
     throw new PolicyError('CAMERAS_MISMATCH', `no camera for ${missing.join(', ')}; ${both}`, { hint });
   }
-  return { datasetKeys: found, emptySlots: Math.min(absent, config.emptyCameras) };
+  return { datasetKeys: found, emptySlots: config.emptyCameras };
 }

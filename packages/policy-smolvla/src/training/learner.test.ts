@@ -1,3 +1,5 @@
+import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { hashParameters, type FitInstructions, type Learner, type Parameters } from '@zk0/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { normalizerOf, syntheticDataset, type SyntheticOptions } from '../../test/synthetic-dataset.ts';
@@ -112,6 +114,51 @@ describe('training', () => {
   it('lists every tensor that does not belong', async () => {
     const parameters: Parameters = new Map([...initial].slice(1).concat([['stranger', { shape: [1], data: new Float32Array(1) }]]));
     await expect(learnerOf().fit(parameters, instructions)).rejects.toThrow(/missing model\..*not trained here: stranger/);
+  });
+});
+
+describe('other architectures', () => {
+  /** The tiny policy with some fields of config.json changed. */
+  async function variant(edit: Record<string, unknown>): Promise<SmolVlaPolicy> {
+    const directory = await mkdtemp(join(workspace.root, 'variant-'));
+    await cp(workspace.checkpoint, directory, { recursive: true });
+    const path = join(directory, 'config.json');
+    await writeFile(path, JSON.stringify({ ...(JSON.parse(await readFile(path, 'utf8')) as object), ...edit }));
+    return openPolicy(directory, { device: 'cpu', threads: 1, features, cacheDirectory: workspace.root });
+  }
+
+  it('train the vision-language model too, from images', async () => {
+    const whole = await variant({ train_expert_only: false, freeze_vision_encoder: false });
+    const dataset = syntheticDataset();
+    const normalizer = normalizerOf(dataset);
+    expect(whole.parameterSpecs.length).toBeGreaterThan(policy.parameterSpecs.length);
+    const start = await whole.initialParameters();
+    const learner = whole.learner(dataset, { normalizer });
+    const { parameters } = await learner.fit(start, { ...instructions, localSteps: 2 });
+    const samples = { seed: 's', batches: 1, batchSize: 2 };
+    const [before, after] = [await learner.evaluate(start, samples), await learner.evaluate(parameters, samples)];
+    expect(after.loss).not.toBe(before.loss);
+    const patches = [...parameters].find(([name]) => name.includes('patch_embedding.weight'))!;
+    expect(patches[1].data).not.toEqual(start.get(patches[0])!.data);
+    const actor = await whole.actor({ parameters, normalizer });
+    const [image] = await dataset.images(0, features.cameras);
+    const images = Object.fromEntries(features.cameras.map((key) => [key, image!]));
+    const { actions } = await actor.act({ state: dataset.state(0), images, task: 'reach' }, { seed: 'act' });
+    expect(actions.every(Number.isFinite)).toBe(true);
+    await learner.close();
+    const cached = whole.learner(dataset, { normalizer, cache: 'prefix' });
+    await expect(cached.evaluate(start, samples)).rejects.toMatchObject({ code: 'POLICY_UNSUPPORTED' });
+    await whole.close();
+  });
+
+  it('do without a camera where an empty one may stand in', async () => {
+    const lenient = await variant({ empty_cameras: 1 });
+    const dataset = syntheticDataset({ cameras: ['observation.images.wrist'] });
+    const learner = lenient.learner(dataset, { normalizer: normalizerOf(dataset), cache: 'prefix' });
+    const { loss } = await learner.evaluate(initial, { seed: 's', batches: 1, batchSize: 2 });
+    expect(loss).toBeGreaterThan(0);
+    await learner.close();
+    await lenient.close();
   });
 });
 

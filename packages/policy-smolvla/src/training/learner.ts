@@ -65,8 +65,9 @@ export class SmolVlaLearner implements Learner {
     const optimizer = this.#optimizer(weights, gradients, proximalMu);
     const fixed = { feeds: Object.fromEntries(weights), into: Object.fromEntries(gradients) };
     let last = { loss: NaN, policyLoss: NaN, proximalLoss: 0, gradNorm: NaN };
+    let next: Promise<Tensors> | undefined;
     try {
-      let next = this.#feeds(inputs, batches[0]!, shape, deriveSeed(seed, 'step', 0));
+      next = this.#feeds(inputs, batches[0]!, shape, deriveSeed(seed, 'step', 0));
       for (let step = 0; step < localSteps; step++) {
         throwIfAborted(hooks.signal, 'training');
         const feeds = await next;
@@ -86,6 +87,8 @@ export class SmolVlaLearner implements Learner {
         hooks.onProgress?.({ phase: 'training', step: step + 1, totalSteps: localSteps, loss: last.loss });
       }
     } finally {
+      // Nothing may still be reading when the caller closes what it reads from.
+      await next?.catch(() => undefined);
       await optimizer.close();
     }
     const parameters = copyOut(weights);
