@@ -42,7 +42,7 @@ export function startClientProcess(clientId: string, args: readonly string[]): C
 }
 
 async function stopProcess(child: ChildProcess, exited: Promise<unknown>): Promise<void> {
-  if (child.connected) child.disconnect();
+  // Not `disconnect()`: Node emits no `close` for a child whose channel the parent closed.
   child.kill('SIGTERM');
   const timer = setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
   await exited;
