@@ -21,7 +21,7 @@ export function npm(node, args, cwd) {
     ONNXRUNTIME_NODE_INSTALL: 'skip',
   };
   /** @type {import('node:child_process').SpawnOptions} */
-  const options = { cwd, env, stdio: ['ignore', 'inherit', 'inherit'] };
+  const options = { cwd, env, stdio: ['ignore', 'ignore', 'inherit'] };
   const cli = process.env['npm_execpath'];
   if (cli !== undefined && /npm-cli\.js$/.test(cli)) return run(node, [cli, ...args, ...quiet], options);
   return process.platform === 'win32'
