@@ -3,8 +3,12 @@ import { shared } from '../../tsup.shared.ts';
 
 export default defineConfig({
   ...shared,
-  // The decoding thread is a file of its own, beside the library that starts it.
-  entry: { index: 'src/index.ts', 'decode-worker': 'src/video/decode-worker.ts' },
+  // The threads are files of their own, beside the library that starts them.
+  entry: {
+    index: 'src/index.ts',
+    'decode-worker': 'src/video/decode-worker.ts',
+    'table-worker': 'src/format/table-worker.ts',
+  },
   dts: { entry: { index: 'src/index.ts' } },
   // An optional dependency, which may be absent.
   external: [/^node-av/],

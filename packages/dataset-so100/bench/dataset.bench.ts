@@ -1,6 +1,6 @@
 /**
  * `npx nx bench dataset-so100 [-- --long]`: samples per second at random access over two 640×480 cameras, time to the
- * first sample, memory, statistics. `lerobot.py` measures LeRobot on the same files.
+ * first sample, memory, statistics. `measure_lerobot.py` measures LeRobot on the same files.
  */
 import { execFileSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';

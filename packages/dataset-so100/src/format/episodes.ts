@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { DatasetError } from '../errors.ts';
 import { MAX_EPISODES, MAX_FRAMES, MAX_TASK_LENGTH } from '../limits.ts';
 import type { DatasetInfo } from './info.ts';
-import { ParquetFile } from './parquet.ts';
 import { expandTemplate, type DatasetFolder } from './path-template.ts';
+import type { TableReader, TableRow } from './table-reader.ts';
 import { readJsonLines } from './text-files.ts';
 
 /** Where an episode's frames of one camera are. */
@@ -40,8 +40,12 @@ const episodeSchema = z.looseObject({
  *
  * @throws DatasetError naming file and row
  */
-export async function readEpisodes(folder: DatasetFolder, info: DatasetInfo): Promise<readonly EpisodeRecord[]> {
-  const episodes = info.version === 'v3.0' ? await readV3(folder, info) : await readV2(folder, info);
+export async function readEpisodes(
+  folder: DatasetFolder,
+  info: DatasetInfo,
+  tables: TableReader,
+): Promise<readonly EpisodeRecord[]> {
+  const episodes = info.version === 'v3.0' ? await readV3(folder, info, tables) : await readV2(folder, info);
   const sorted = [...episodes].sort((a, b) => a.episodeIndex - b.episodeIndex);
   for (let i = 1; i < sorted.length; i++) {
     if (sorted[i]!.episodeIndex === sorted[i - 1]!.episodeIndex) {
@@ -75,17 +79,12 @@ async function readV2(folder: DatasetFolder, info: DatasetInfo): Promise<Episode
   });
 }
 
-async function readV3(folder: DatasetFolder, info: DatasetInfo): Promise<EpisodeRecord[]> {
+async function readV3(folder: DatasetFolder, info: DatasetInfo, tables: TableReader): Promise<EpisodeRecord[]> {
   const episodes: EpisodeRecord[] = [];
   for (const relative of await listEpisodeFiles(folder)) {
     const file = await folder.resolve(relative);
-    const parquet = await ParquetFile.open(file, MAX_EPISODES);
-    try {
-      const rows = await parquet.objects(v3Columns(info, parquet));
-      rows.forEach((row, line) => episodes.push(parseV3(row, info, file, line)));
-    } finally {
-      await parquet.close();
-    }
+    const rows = await tables.rows(file, { required: v3Columns(info), optional: ['tasks'] }, MAX_EPISODES);
+    rows.forEach((row, line) => episodes.push(parseV3(row, info, file, line)));
     if (episodes.length > MAX_EPISODES) {
       throw new DatasetError('DATASET_LIMIT', `${folder.root} lists more than ${MAX_EPISODES} episodes`, { file });
     }
@@ -93,7 +92,7 @@ async function readV3(folder: DatasetFolder, info: DatasetInfo): Promise<Episode
   return episodes;
 }
 
-function parseV3(row: Record<string, unknown>, info: DatasetInfo, file: string, line: number): EpisodeRecord {
+function parseV3(row: TableRow, info: DatasetInfo, file: string, line: number): EpisodeRecord {
   const { episode_index: episodeIndex, length, tasks } = parseRow(episodeSchema, row, file, line);
   const integer = (column: string): number => parseRow(z.looseObject({ [column]: index }), row, file, line)[column]!;
   return {
@@ -119,17 +118,12 @@ function parseV3(row: Record<string, unknown>, info: DatasetInfo, file: string, 
   };
 }
 
-function v3Columns(info: DatasetInfo, parquet: ParquetFile): string[] {
+function v3Columns(info: DatasetInfo): string[] {
   const videos = info.cameras.filter((camera) => camera.kind === 'video');
-  const needed = [
+  return [
     ...['episode_index', 'length', 'data/chunk_index', 'data/file_index'],
     ...videos.flatMap(({ key }) => ['chunk_index', 'file_index', 'from_timestamp'].map((name) => `videos/${key}/${name}`)),
   ];
-  const missing = needed.find((column) => !parquet.columns.has(column));
-  if (missing !== undefined) {
-    throw new DatasetError('DATASET_METADATA', `${parquet.path} has no column "${missing}"`, { file: parquet.path });
-  }
-  return parquet.columns.has('tasks') ? [...needed, 'tasks'] : needed;
 }
 
 /** `meta/episodes/chunk-CCC/file-FFF.parquet`, in order. */

@@ -61,14 +61,13 @@ export class ParquetFile {
       const { size } = await handle.stat();
       const buffer: AsyncBuffer = { byteLength: size, slice: (start, end = size) => readRange(handle, start, end) };
       await checkFooter(buffer, path);
-      const metadata = await parquetMetadataAsync(buffer).catch((cause: unknown) => {
-        throw damaged(path, cause);
-      });
+      const metadata = await parquetMetadataAsync(buffer);
       checkMetadata(metadata, size, path, maxRows);
       return new ParquetFile(path, handle, buffer, metadata);
     } catch (error) {
       await handle.close();
-      throw error;
+      // A damaged footer decodes to values of any type: whatever fails on them is the file's fault.
+      throw error instanceof DatasetError ? error : damaged(path, error);
     }
   }
 
@@ -185,7 +184,8 @@ function topLevelColumns(metadata: FileMetaData): string[] {
   const names: string[] = [];
   const skip = (index: number): number => {
     let next = index + 1;
-    for (let child = 0; child < (metadata.schema[index]?.num_children ?? 0); child++) next = skip(next);
+    const children = metadata.schema[index]?.num_children ?? 0;
+    for (let child = 0; child < children && next < metadata.schema.length; child++) next = skip(next);
     return next;
   };
   for (let index = 1; index < metadata.schema.length; index = skip(index)) names.push(metadata.schema[index]!.name);

@@ -1,6 +1,7 @@
 import type { FeatureMoments } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import type { FormatVersion } from '../format/info.ts';
+import { TableThread } from '../format/table-thread.ts';
 import { chooseEpisodes, readRecording } from '../read/recording.ts';
 import { readRows, type DatasetRows } from '../read/rows.ts';
 import { locateDataset, type SourceOptions } from '../read/source.ts';
@@ -53,9 +54,11 @@ export interface DatasetInspection {
  */
 export async function inspectDataset(uri: string, options: SourceOptions = {}): Promise<DatasetInspection> {
   const { root, name, episodes: selected } = await locateDataset(uri, options);
-  const recording = await readRecording(root);
-  const episodes = chooseEpisodes(recording, selected);
-  const rows = await readRows(recording, episodes, options.signal);
+  const { recording, episodes, rows } = await TableThread.use(async (tables) => {
+    const found = await readRecording(root, tables);
+    const chosen = chooseEpisodes(found, selected);
+    return { recording: found, episodes: chosen, rows: await readRows(found, chosen, tables, options.signal) };
+  });
   const { info } = recording;
   const problems = [...info.warnings, ...rows.warnings];
   const codecs = new Map<string, string>();

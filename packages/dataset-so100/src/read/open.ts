@@ -1,5 +1,6 @@
 import type { CameraInfo, RobotDatasetInfo } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
+import { TableThread } from '../format/table-thread.ts';
 import { episodeMoments } from '../stats/moments.ts';
 import { createVideoDecoder, type VideoOptions } from '../video/choose-decoder.ts';
 import { contentHash } from './content-hash.ts';
@@ -43,10 +44,16 @@ export interface EpisodeSummary {
  */
 export async function openDataset(uri: string, options: OpenOptions = {}): Promise<LeRobotDataset> {
   const { root, name, episodes: selected } = await locateDataset(uri, options);
-  const recording = await readRecording(root);
-  const episodes = chooseEpisodes(recording, options.episodes ?? selected);
-  const videos = await checkVideos(recording, episodes, options.signal);
-  const rows = await readRows(recording, episodes, options.signal);
+  const { recording, episodes, videos, rows } = await TableThread.use(async (tables) => {
+    const found = await readRecording(root, tables);
+    const chosen = chooseEpisodes(found, options.episodes ?? selected);
+    return {
+      recording: found,
+      episodes: chosen,
+      videos: await checkVideos(found, chosen, options.signal),
+      rows: await readRows(found, chosen, tables, options.signal),
+    };
+  });
   const { cameras, recordedKeys } = renameCameras(videos.cameras, options.rename ?? {}, name);
   const { info } = recording;
   const drift = timestampDrift(rows, info.fps);
@@ -90,7 +97,7 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
  */
 export async function listEpisodes(uri: string, options: SourceOptions = {}): Promise<readonly EpisodeSummary[]> {
   const { root, episodes } = await locateDataset(uri, options);
-  const recording = await readRecording(root);
+  const recording = await TableThread.use((tables) => readRecording(root, tables));
   return chooseEpisodes(recording, episodes).map(({ episodeIndex, length, tasks }) => ({ episodeIndex, length, tasks }));
 }
 

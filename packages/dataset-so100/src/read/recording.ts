@@ -3,6 +3,8 @@ import { DatasetError } from '../errors.ts';
 import { readEpisodes, type EpisodeRecord } from '../format/episodes.ts';
 import { parseInfo, type DatasetInfo } from '../format/info.ts';
 import { DatasetFolder } from '../format/path-template.ts';
+import type { TableReader } from '../format/table-reader.ts';
+import { TableThread } from '../format/table-thread.ts';
 import { readTasks } from '../format/tasks.ts';
 import { parsePythonJson, readText } from '../format/text-files.ts';
 
@@ -19,9 +21,11 @@ export interface Recording {
 /**
  * Reads the metadata of a LeRobot dataset folder.
  *
+ * @param tables reads the parquet files; default a thread of this call's own
  * @throws DatasetError `DATASET_NOT_FOUND`, `DATASET_NOT_LEROBOT`, or what is wrong with its metadata
  */
-export async function readRecording(root: string): Promise<Recording> {
+export async function readRecording(root: string, tables?: TableReader): Promise<Recording> {
+  if (tables === undefined) return await TableThread.use((thread) => readRecording(root, thread));
   const found = await stat(root).catch(() => null);
   if (found === null) {
     throw new DatasetError('DATASET_NOT_FOUND', `There is nothing at ${root}`, { file: root, hint: 'Check the path.' });
@@ -36,8 +40,8 @@ export async function readRecording(root: string): Promise<Recording> {
   }
   const infoFile = await folder.resolve('meta/info.json');
   const info = parseInfo(parsePythonJson(await readText(infoFile), infoFile), infoFile);
-  const episodes = await readEpisodes(folder, info);
-  const tasks = await readTasks(folder, info);
+  const episodes = await readEpisodes(folder, info, tables);
+  const tasks = await readTasks(folder, info, tables);
   return { folder, info, episodes, tasks };
 }
 

@@ -1,8 +1,9 @@
 import { DatasetError } from '../errors.ts';
 import { MAX_FRAMES, MAX_ROW_BYTES } from '../limits.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
+import type { TableReader } from '../format/table-reader.ts';
 import { findEpisodeRows } from './episode-rows.ts';
-import { readFrameTable, type FrameTable } from './frame-table.ts';
+import type { FrameTable } from './frame-table.ts';
 import type { Recording } from './recording.ts';
 
 /** Rows of the chosen episodes, one after the other. */
@@ -29,6 +30,7 @@ export interface DatasetRows {
 export async function readRows(
   recording: Recording,
   episodes: readonly EpisodeRecord[],
+  tables: TableReader,
   signal?: AbortSignal,
 ): Promise<DatasetRows> {
   const { info } = recording;
@@ -47,7 +49,7 @@ export async function readRows(
   for (const [file, members] of groupByFile(episodes)) {
     signal?.throwIfAborted();
     const path = await recording.folder.resolve(file);
-    const table = await readFrameTable(path, info.state, info.action);
+    const table = await tables.frames(path, info.state, info.action);
     // Allocated only now: a dataset whose metadata claims far too much fails at its first file.
     into ??= {
       frameCount,

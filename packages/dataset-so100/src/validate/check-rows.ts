@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { EpisodeRecord } from '../format/episodes.ts';
 import { findEpisodeRows } from '../read/episode-rows.ts';
-import { readFrameTable, type FrameTable } from '../read/frame-table.ts';
+import type { TableReader } from '../format/table-reader.ts';
+import type { FrameTable } from '../read/frame-table.ts';
 import type { Recording } from '../read/recording.ts';
 import { groupByFile } from '../read/rows.ts';
 import { momentsOf } from '../stats/moments.ts';
@@ -21,6 +22,7 @@ export interface EpisodeFacts {
 export async function checkRows(
   recording: Recording,
   episodes: readonly EpisodeRecord[],
+  tables: TableReader,
   findings: Findings,
   signal?: AbortSignal,
 ): Promise<readonly EpisodeFacts[]> {
@@ -31,7 +33,7 @@ export async function checkRows(
     signal?.throwIfAborted();
     let table: FrameTable;
     try {
-      table = await readFrameTable(await folder.resolve(file), info.state, info.action);
+      table = await tables.frames(await folder.resolve(file), info.state, info.action);
     } catch (error) {
       findings.addError(error);
       continue;

@@ -1,6 +1,8 @@
 import { chooseEpisodes, readRecording, type Recording } from '../read/recording.ts';
 import { locateDataset, type SourceOptions } from '../read/source.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
+import type { TableReader } from '../format/table-reader.ts';
+import { TableThread } from '../format/table-thread.ts';
 import { createVideoDecoder, type VideoOptions } from '../video/choose-decoder.ts';
 import { checkImages } from './check-images.ts';
 import { checkCounts, checkUnusedFiles } from './check-metadata.ts';
@@ -38,13 +40,17 @@ export interface ValidationReport {
  * @throws DatasetError only for an address that cannot be understood; damage is reported, not thrown
  */
 export async function validateDataset(uri: string, options: ValidateOptions = {}): Promise<ValidationReport> {
+  return await TableThread.use((tables) => validate(uri, options, tables));
+}
+
+async function validate(uri: string, options: ValidateOptions, tables: TableReader): Promise<ValidationReport> {
   const { root, episodes: selected } = await locateDataset(uri, options);
   const findings = new Findings();
   const checked = { episodes: 0, frames: 0, videoFiles: 0, imagesDecoded: 0 };
   let recording: Recording;
   let episodes: readonly EpisodeRecord[];
   try {
-    recording = await readRecording(root);
+    recording = await readRecording(root, tables);
     checkCounts(recording, findings);
     episodes = chooseEpisodes(recording, selected);
   } catch (error) {
@@ -52,7 +58,7 @@ export async function validateDataset(uri: string, options: ValidateOptions = {}
     return { uri, ok: false, findings: findings.list, checked };
   }
   const { signal, samples = 5 } = options;
-  const facts = await checkRows(recording, episodes, findings, signal);
+  const facts = await checkRows(recording, episodes, tables, findings, signal);
   checked.episodes = facts.length;
   checked.frames = facts.reduce((sum, { episode }) => sum + episode.length, 0);
   checkDuplicates(facts, findings);

@@ -1,6 +1,6 @@
 """Samples per second of LeRobot's own dataset and DataLoader over the files of dataset.bench.ts, random access.
 
-    python lerobot.py <dataset folder> [samples]
+    python measure_lerobot.py <dataset folder> [samples]
 """
 
 import sys
