@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createSafetensors } from '@zk0/storage';
-import { createStrategy, type AggregationInput, type ClientUpdate } from '../src/index.ts';
+import { createStrategy, WorkerPool, type AggregationInput, type ClientUpdate } from '../src/index.ts';
 import { MODEL_BYTES, modelPath, openSafetensors, SPECS } from './files.ts';
 
 interface Job {
@@ -27,6 +27,7 @@ export interface Measurement {
 
 const job = JSON.parse(process.argv[2] ?? '') as Job;
 const strategy = createStrategy(job.config);
+const pool = new WorkerPool(job.workers);
 const global = await openSafetensors(modelPath(job.folder, 0));
 const files = await Promise.all(Array.from({ length: job.clients }, (_, index) => openSafetensors(modelPath(job.folder, index + 1))));
 const stateSpecs = strategy.stateSpecs(SPECS);
@@ -56,6 +57,7 @@ for (let repeat = 0; repeat < job.repeats; repeat++) {
 const [checkedSeconds] = await aggregate(true, before);
 await rm(statePath, { force: true });
 const peakRss = process.resourceUsage().maxRSS * 1024;
+await pool.close();
 const measurement: Measurement = { seconds, checkedSeconds, commitSeconds, bytes, peakRss };
 process.stdout.write(JSON.stringify(measurement));
 
@@ -80,7 +82,7 @@ async function aggregate(check: boolean, state: AggregationInput['state'], keepS
   await strategy.aggregate(
     { round: state === null ? 1 : 2, global, updates, state, scalars: state === null ? {} : { step: 1 }, seed: 1 },
     { parameters, state: newState },
-    { workers: job.workers },
+    { workers: pool },
   );
   const aggregated = performance.now();
   await parameters.commit();

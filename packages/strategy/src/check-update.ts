@@ -37,13 +37,8 @@ export interface CheckContext {
  * @throws UpdateRejectedError naming client and tensor.
  */
 export async function checkUpdate(update: ClientUpdate, context: CheckContext): Promise<UpdateInspection> {
-  const executor = new InlineExecutor();
-  try {
-    checkDeclared(update, context.global.specs, context.guards);
-    return await inspectUpdate(update, context, executor);
-  } finally {
-    await executor.close();
-  }
+  checkDeclared(update, context.global.specs, context.guards);
+  return inspectUpdate(update, context, new InlineExecutor());
 }
 
 /**

@@ -4,6 +4,7 @@ import { checkParameters, operands, type UpdateGuards } from './check-update.ts'
 import { pairDistances, planCombine } from './combine-updates.ts';
 import type {
   AggregationInput,
+  AggregationOptions,
   AggregationOutput,
   AggregationResult,
   ClientUpdate,
@@ -15,7 +16,7 @@ import type {
 import { InlineExecutor, type Executor } from './engine/executor.ts';
 import { isAveraged, type Operand } from './engine/operands.ts';
 import { runPass } from './engine/pass.ts';
-import { createExecutor } from './engine/pool.ts';
+import { withExecutor } from './engine/pool.ts';
 import { AggregationError, UpdateRejectedError } from './errors.ts';
 import { OPTIMIZER_STATE } from './kernels/optimizers.ts';
 import { REPLACE, stepsTaken, type ServerOptimizer } from './optimizers.ts';
@@ -83,36 +84,36 @@ class ComposedStrategy implements Strategy {
     };
   }
 
-  async aggregate(
-    input: AggregationInput,
-    output: AggregationOutput,
-    { signal, workers = 0 }: { readonly signal?: AbortSignal; readonly workers?: number } = {},
-  ): Promise<AggregationResult> {
+  async aggregate(input: AggregationInput, output: AggregationOutput, options: AggregationOptions = {}): Promise<AggregationResult> {
     checkParameters(input.global.specs);
     this.#checkState(input);
-    const executor = createExecutor(workers);
-    try {
-      const { accepted, excluded } = await acceptUpdates(input, this.#parts.rule, this.guards, executor, signal);
-      this.#checkCounts({ accepted, excluded }, input.failures ?? 0);
-      const distances = (): Promise<(a: number, b: number) => number> => pairDistances(input, accepted, executor, signal);
-      const combination = await this.#parts.rule.combine({ updates: accepted, distances });
-      const norms = accepted.map(({ norm }) => norm);
-      const privateRound = this.#parts.privacy?.round(norms, input.scalars, input.seed, input.round) ?? null;
-      const norm = await this.#write(input, output, accepted, combination, privateRound, executor, signal);
-      if (this.#parts.controlVariates === true) await writeControl(input, output, accepted, executor, signal);
-      return {
-        metrics: {
-          ...meanMetrics(accepted),
-          ...privateRound?.metrics,
-          num_clients: accepted.length,
-          param_update_norm: norm,
-        },
-        scalars: this.#nextScalars(input.scalars, privateRound),
-        excluded: [...excluded, ...(combination.excluded ?? [])],
-      };
-    } finally {
-      await executor.close();
-    }
+    return withExecutor(options.workers ?? 0, (executor) => this.#aggregate(input, output, executor, options.signal));
+  }
+
+  async #aggregate(
+    input: AggregationInput,
+    output: AggregationOutput,
+    executor: Executor,
+    signal: AbortSignal | undefined,
+  ): Promise<AggregationResult> {
+    const { accepted, excluded } = await acceptUpdates(input, this.#parts.rule, this.guards, executor, signal);
+    this.#checkCounts({ accepted, excluded }, input.failures ?? 0);
+    const distances = (): Promise<(a: number, b: number) => number> => pairDistances(input, accepted, executor, signal);
+    const combination = await this.#parts.rule.combine({ updates: accepted, distances });
+    const norms = accepted.map(({ norm }) => norm);
+    const privateRound = this.#parts.privacy?.round(norms, input.scalars, input.seed, input.round) ?? null;
+    const norm = await this.#write(input, output, accepted, combination, privateRound, executor, signal);
+    if (this.#parts.controlVariates === true) await writeControl(input, output, accepted, executor, signal);
+    return {
+      metrics: {
+        ...meanMetrics(accepted),
+        ...privateRound?.metrics,
+        num_clients: accepted.length,
+        param_update_norm: norm,
+      },
+      scalars: this.#nextScalars(input.scalars, privateRound),
+      excluded: [...excluded, ...(combination.excluded ?? [])],
+    };
   }
 
   /** Runs the last pass and returns ‖new − old‖. */

@@ -1,5 +1,6 @@
 import type { Metrics, TensorSink, TensorSource, TensorSpec } from '@zk0/core';
-import type { UpdateInspection, UpdateGuards } from './check-update.ts';
+import type { UpdateGuards, UpdateInspection } from './check-update.ts';
+import type { WorkerPool } from './engine/pool.ts';
 
 /** A value that survives JSON. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
@@ -57,8 +58,11 @@ export interface AggregationOutput {
 /** How an aggregation runs; nothing here changes a bit of the result. */
 export interface AggregationOptions {
   readonly signal?: AbortSignal;
-  /** Worker threads; 0 (default) computes on the calling thread. */
-  readonly workers?: number;
+  /**
+   * Where kernels run: on the calling thread (0, the default), on that many threads started for this aggregation, or on a pool that
+   * is kept from round to round, which saves starting them.
+   */
+  readonly workers?: number | WorkerPool;
 }
 
 /** An update that was left out. */

@@ -28,6 +28,7 @@ export type {
   Strategy,
 } from './contract.ts';
 export { checkUpdate, MAX_EXAMPLES, type CheckContext, type UpdateGuards, type UpdateInspection } from './check-update.ts';
+export { MAX_WORKERS, WorkerPool } from './engine/pool.ts';
 export { createStrategy } from './create-strategy.ts';
 export {
   parseStrategyConfig,

@@ -8,7 +8,6 @@ export interface Executor {
   /** Memory for a slot, at least `bytes` long; the same slot keeps its memory while it is large enough. */
   buffer(slot: number, bytes: number): ArrayBufferLike;
   run(slot: number, spec: KernelSpec, block: Block): Promise<Float64Array>;
-  close(): Promise<void>;
 }
 
 /** Computes on the calling thread. Two slots, so that one block is read while the other is computed. */
@@ -25,9 +24,5 @@ export class InlineExecutor implements Executor {
 
   run(slot: number, spec: KernelSpec, block: Block): Promise<Float64Array> {
     return Promise.resolve(runKernel(spec, block, this.#buffers[slot]!, this.#scratch));
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
   }
 }

@@ -1,5 +1,5 @@
 import { MemoryTensorSink, MemoryTensorSource, Random, type Parameters, type TensorSource } from '@zk0/core';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import {
   aggregateParameters,
   createStrategy,
@@ -52,16 +52,34 @@ const CONFIGS: readonly StrategyConfigInput[] = [
 ];
 
 describe('worker threads', () => {
+  const pools = [new WorkerPool(1), new WorkerPool(3)];
+  afterAll(() => Promise.all(pools.map((pool) => pool.close())));
+
   it.each(CONFIGS.map((config) => [config.name, config] as const))('%s gives the same bits on any number of threads, in any order of arrival', async (_name, config) => {
     const strategy = createStrategy(config);
     const round = input(7);
     const here = await aggregateParameters(strategy, round);
-    for (const workers of config.name === 'fedavg' ? [1, 3] : [2]) {
-      const there = await aggregateParameters(strategy, { ...round, updates: round.updates.toReversed() }, { workers });
+    for (const pool of pools) {
+      const there = await aggregateParameters(strategy, { ...round, updates: round.updates.toReversed() }, { workers: pool });
       expect(bytes(there.parameters)).toEqual(bytes(here.parameters));
       expect(bytes(there.state)).toEqual(bytes(here.state));
       expect({ ...there, parameters: 0, state: 0 }).toEqual({ ...here, parameters: 0, state: 0 });
     }
+  });
+
+  it('serve one aggregation after another, not two at once', async () => {
+    const pool = new WorkerPool(1);
+    try {
+      const strategy = createStrategy({ name: 'fedavg' });
+      const first = aggregateParameters(strategy, input(3), { workers: pool });
+      await expect(aggregateParameters(strategy, input(3), { workers: pool })).rejects.toThrow('busy with another aggregation');
+      const { parameters } = await first;
+      const again = await aggregateParameters(strategy, input(3), { workers: pool });
+      expect(bytes(again.parameters)).toEqual(bytes(parameters));
+    } finally {
+      await pool.close();
+    }
+    expect(() => new WorkerPool(0)).toThrow('use 1 to 64');
   });
 
   it('stop when told to', async () => {

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { InvalidArgumentError } from '@zk0/core';
 import type { Block } from '../kernels/block.ts';
 import type { KernelSpec } from '../kernels/kernel.ts';
 import { InlineExecutor, type Executor } from './executor.ts';
@@ -27,17 +28,42 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
-/** Worker threads over shared memory. Slots are dealt to threads in turn. */
+/**
+ * Worker threads over shared memory, for one aggregation after another: starting threads and warming them up takes longer than
+ * many an aggregation. Slots are dealt to threads in turn.
+ */
 export class WorkerPool implements Executor {
   readonly slots: number;
   readonly #workers: readonly Worker[];
   readonly #buffers: SharedArrayBuffer[] = [];
   readonly #waiters = new Map<number, Waiter>();
   #failure: Error | undefined;
+  #inUse = false;
 
+  /**
+   * @param workers Number of threads, 1 to {@link MAX_WORKERS}.
+   * @throws InvalidArgumentError when it is another.
+   */
   constructor(workers: number) {
+    if (!Number.isInteger(workers) || workers < 1 || workers > MAX_WORKERS) {
+      throw new InvalidArgumentError(`${workers} worker threads: use 1 to ${MAX_WORKERS}`);
+    }
     this.slots = workers * SLOTS_PER_WORKER;
     this.#workers = Array.from({ length: workers }, () => this.#start());
+  }
+
+  /**
+   * Takes the pool for one aggregation.
+   *
+   * @throws InvalidArgumentError while another has it.
+   */
+  claim(): void {
+    if (this.#inUse) throw new InvalidArgumentError('the worker pool is busy with another aggregation');
+    this.#inUse = true;
+  }
+
+  release(): void {
+    this.#inUse = false;
   }
 
   buffer(slot: number, bytes: number): SharedArrayBuffer {
@@ -81,7 +107,21 @@ export class WorkerPool implements Executor {
   }
 }
 
-/** An executor on that many worker threads; 0 computes on the calling thread. */
-export function createExecutor(workers: number): Executor {
-  return workers === 0 ? new InlineExecutor() : new WorkerPool(Math.min(workers, MAX_WORKERS));
+/** Runs work on the given pool, on threads of its own, or (0) on the calling thread. */
+export async function withExecutor<T>(workers: number | WorkerPool, work: (executor: Executor) => Promise<T>): Promise<T> {
+  if (workers === 0) return work(new InlineExecutor());
+  if (workers instanceof WorkerPool) {
+    workers.claim();
+    try {
+      return await work(workers);
+    } finally {
+      workers.release();
+    }
+  }
+  const pool = new WorkerPool(workers);
+  try {
+    return await work(pool);
+  } finally {
+    await pool.close();
+  }
 }
