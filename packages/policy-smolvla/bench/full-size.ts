@@ -115,17 +115,19 @@ async function time(
     [...graph.outputs].map(([name, { dtype, shape }]) => [name, sharedTensor(dtype === 'bool' ? 'bool' : 'float32', shape)]),
   );
   const times: number[] = [];
+  const busy = process.cpuUsage();
   let outputs: Record<string, Tensor> = {};
   for (let run = 0; run < runs; run++) {
     const start = performance.now();
     outputs = await session.run(feeds, { into });
     times.push(performance.now() - start);
   }
+  const { user, system } = process.cpuUsage(busy);
   await session.close();
   const median = times.toSorted((a, b) => a - b)[Math.floor(runs / 2)]!;
   const rss = (process.memoryUsage().rss / 2 ** 30).toFixed(2);
-  const seconds = [median, times[0]!, loaded].map((milliseconds) => (milliseconds / 1000).toFixed(2));
-  console.log(`${what}: ${seconds[0]!} s (first ${seconds[1]!} s, loaded in ${seconds[2]!} s, RSS ${rss} GiB)`);
+  const seconds = [median, (user + system) / 1000 / runs, times[0]!, loaded].map((milliseconds) => (milliseconds / 1000).toFixed(2));
+  console.log(`${what}: ${seconds[0]!} s (processor ${seconds[1]!} s, first ${seconds[2]!} s, loaded in ${seconds[3]!} s, RSS ${rss} GiB)`);
   return outputs;
 }
 

@@ -10,7 +10,7 @@ import json
 import resource
 import sys
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import torch
 from make import case, description, prepare, trained_gradients
@@ -31,18 +31,19 @@ CASE = case(
 def main(directory, threads):
     torch.set_num_threads(threads)
     policy, batch, noise, time, _, out = prepare(CASE, torch.float32)
-    began = perf_counter()
+    began, busy = perf_counter(), process_time()
     loss, _ = policy.forward(dict(batch), noise=noise, time=time)
     forward = perf_counter()
     loss.backward()
-    done = perf_counter()
+    done, busy = perf_counter(), process_time() - busy
     out["loss"] = loss.detach()
     out |= {f"gradient/{name}": grad for name, grad in trained_gradients(policy).items()}
     directory.mkdir(parents=True, exist_ok=True)
     save_file({name: value.contiguous() for name, value in out.items()}, directory / "full-size.safetensors")
     (directory / "full-size.json").write_text(json.dumps(description(CASE, policy)) + "\n")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"loss {loss.item():.7f}  forward {forward - began:.2f} s  backward {done - forward:.2f} s  peak {peak:.2f} GiB")
+    times = f"forward {forward - began:.2f} s  backward {done - forward:.2f} s  processor {busy:.2f} s"
+    print(f"loss {loss.item():.7f}  {times}  peak {peak:.2f} GiB")
 
 
 if __name__ == "__main__":
