@@ -2,16 +2,24 @@
  * @module
  * Layers composed of operators: what networks are usually written in.
  */
+import { elementCount } from '@zk0/core';
 import type { Value } from '../graph/value.ts';
 import { add, div, mul, pow, sigmoid, sqrt, sub, where } from './elementwise.ts';
 import { concat, reshape, split, transpose } from './layout.ts';
-import { matMul } from './matmul.ts';
+import { gemm, matMul } from './matmul.ts';
 import { reduceMean, softmax } from './reduce.ts';
 
-/** `x · weightᵀ + bias`, weight [outputs, inputs] as PyTorch's `nn.Linear` stores it. */
+/**
+ * `x · weightᵀ + bias`, weight [outputs, inputs] as PyTorch's `nn.Linear` stores it.
+ *
+ * Written as one `Gemm` over all rows, which reads the weight transposed in place: a `Transpose` of a frozen weight would
+ * be folded into a second copy of it when the session is made.
+ */
 export function linear(x: Value, weight: Value, bias?: Value): Value {
-  const product = matMul(x, transpose(weight));
-  return bias === undefined ? product : add(product, bias);
+  const inputs = x.shape.at(-1) ?? 0;
+  const rows = reshape(x, [elementCount(x.shape.slice(0, -1)), inputs]);
+  const product = gemm(rows, weight, { transB: true, ...(bias !== undefined && { c: bias }) });
+  return reshape(product, [...x.shape.slice(0, -1), weight.shape[0]!]);
 }
 
 /** Root-mean-square norm over the last axis, scaled: `x / √(mean(x²) + epsilon) · scale`. */
