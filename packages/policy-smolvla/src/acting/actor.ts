@@ -5,10 +5,10 @@ import { checkParameters } from '../checkpoint/save-checkpoint.ts';
 import { PolicyError } from '../errors.ts';
 import { buildFullSampleGraph, buildSampleGraph } from '../model/graphs.ts';
 import type { GraphShape } from '../model/graph-shape.ts';
-import { trainedWeightSpecs } from '../model/weights.ts';
 import type { ActOptions, Actor, Observation, PolicyFeatures, PredictedChunk } from '../policy.ts';
 import { VectorProcessor } from '../processing/normalize.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
+import { sharedWeights } from '../runtime/shared-weights.ts';
 import { PrefixEncoder, type FrameView } from '../runtime/prefix-encoder.ts';
 
 /** What an actor is made of. */
@@ -41,9 +41,7 @@ class SmolVlaActor implements Actor {
     const { checkpoint, features, normalizer, parameters } = parts;
     this.#parts = parts;
     this.#vectors = new VectorProcessor(checkpoint.config, features, normalizer);
-    this.#weights = Object.fromEntries(
-      trainedWeightSpecs(checkpoint.config.model).map(({ name, shape }) => [name, float32Tensor(parameters.get(name)!.data, shape)]),
-    );
+    this.#weights = Object.fromEntries(sharedWeights(checkpoint.config.model, parameters));
   }
 
   async act(observation: Observation, options: ActOptions): Promise<PredictedChunk> {

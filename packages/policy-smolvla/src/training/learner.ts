@@ -16,8 +16,8 @@ import { checkParameters } from '../checkpoint/save-checkpoint.ts';
 import type { SmolVlaConfig } from '../config/policy-config.ts';
 import { NotFiniteError } from '../errors.ts';
 import { gradientName, type GraphShape } from '../model/graph-shape.ts';
-import { trainedWeightSpecs } from '../model/weights.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
+import { sharedWeights } from '../runtime/shared-weights.ts';
 import type { DatasetBinding } from './dataset-binding.ts';
 import type { ModelInputs } from './model-inputs.ts';
 import { cosineScale, drawFlowNoise, planBatches, planEvaluation } from './sampling.ts';
@@ -60,7 +60,7 @@ export class SmolVlaLearner implements Learner {
     const batches = planBatches(binding.dataset.info.frameCount, localSteps, batchSize, seed);
     await inputs.prepare(batches.flat(), hooks);
     const session = await this.#session('train', inputs, shape);
-    const weights = copyShared(config, global);
+    const weights = sharedWeights(config.model, global);
     const gradients = new Map([...weights].map(([name, { shape: size }]) => [gradientName(name), sharedTensor('float32', size)]));
     const optimizer = this.#optimizer(weights, gradients, proximalMu);
     const fixed = { feeds: Object.fromEntries(weights), into: Object.fromEntries(gradients) };
@@ -126,9 +126,7 @@ export class SmolVlaLearner implements Learner {
     const batches = planEvaluation(binding.dataset.info.frameCount, options.batches, options.batchSize, options.seed);
     await inputs.prepare(batches.flat(), hooks);
     const session = await this.#session('evaluate', inputs, shape);
-    const weights = Object.fromEntries(
-      trainedWeightSpecs(config.model).map(({ name, shape: size }) => [name, float32Tensor(parameters.get(name)!.data, size)]),
-    );
+    const weights = Object.fromEntries(sharedWeights(config.model, parameters));
     let sum = 0;
     let count = 0;
     for (const [step, frames] of batches.entries()) {
@@ -220,17 +218,6 @@ function checkCounts(counts: Readonly<Record<string, number>>, least: number): v
 
 function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
   if (signal?.aborted === true) throw new CancelledError(what, { cause: signal.reason });
-}
-
-/** Copies of the trained weights, in the model's order, that sessions can read and the optimiser can change in place. */
-function copyShared(config: SmolVlaConfig, parameters: Parameters): Map<string, Tensor> {
-  return new Map(
-    trainedWeightSpecs(config.model).map(({ name, shape }) => {
-      const tensor = sharedTensor('float32', shape);
-      arrayOf(tensor).set(parameters.get(name)!.data);
-      return [name, tensor];
-    }),
-  );
 }
 
 /** What the proximal term pulls towards: the weights as they are now. */
