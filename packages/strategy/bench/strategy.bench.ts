@@ -18,8 +18,9 @@ const STRATEGIES = {
   multikrum: { name: 'multikrum', malicious: 2, keep: 4 },
   fedtrimmedavg: { name: 'fedtrimmedavg', beta: 0.2 },
 } as const;
-/** `bench 8` measures with 8 clients alone. */
-const CLIENTS = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [8, 32];
+/** `bench 8 fedavg` measures that alone. */
+const [onlyClients, onlyStrategy] = process.argv.slice(2);
+const CLIENTS = onlyClients === undefined ? [8, 32] : [Number(onlyClients)];
 
 const folder = join(process.env['ZK0_BENCH_DIR'] ?? tmpdir(), 'zk0-strategy-bench');
 const workers = Math.min(8, availableParallelism());
@@ -37,6 +38,7 @@ log('| strategy | clients | seconds | GB/s | of file copy | with checks | commit
 log('|---|---|---|---|---|---|---|---|---|');
 for (const clients of CLIENTS) {
   for (const config of Object.values(STRATEGIES)) {
+    if (onlyStrategy !== undefined && config.name !== onlyStrategy) continue;
     const { seconds, checkedSeconds, commitSeconds, bytes, peakRss } = await measure(config, clients);
     const speed = bytes / seconds / 1e9;
     log(
