@@ -112,6 +112,16 @@ describe('files', () => {
   });
 });
 
+it('leaves a camera out whose pictures are in the rows, and says so', async () => {
+  await v2();
+  await editInfo((info) => {
+    info.features['observation.images.side'] = { dtype: 'image', shape: [8, 16, 3], names: null };
+  });
+  const dataset = await openDataset(root);
+  expect(dataset.info.cameras.map(({ key }) => key)).toEqual(['observation.images.top']);
+  expect(dataset.warnings).toEqual([expect.stringContaining('observation.images.side keeps its pictures in the rows')]);
+});
+
 describe('metadata', () => {
   it('names the line of a malformed table', async () => {
     await v2();

@@ -57,7 +57,9 @@ export async function checkVideos(
   };
   await Promise.all(Array.from({ length: CONCURRENCY }, check));
 
-  const warnings: string[] = [];
+  const warnings = recording.info.cameras
+    .filter((camera) => camera.kind === 'image')
+    .map(({ key }) => `${key} keeps its pictures in the rows (dtype image), which is not read: the camera is left out.`);
   const sized = cameras.map(({ key, height, width }): CameraInfo => {
     const summaries = episodes.map((episode) => files.get(episode.videos.get(key)!.file)!);
     const [first] = summaries;
