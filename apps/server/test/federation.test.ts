@@ -20,7 +20,9 @@ function hashes(out: string): string[] {
   return readFileSync(join(out, 'metrics.jsonl'), 'utf8')
     .trim()
     .split('\n')
-    .map((line) => (JSON.parse(line) as { paramHash: string }).paramHash);
+    .map((line) => JSON.parse(line) as { type: string; param_hash: string })
+    .filter(({ type }) => type === 'round')
+    .map(({ param_hash: hash }) => hash);
 }
 
 async function simulate(out: string, seed: number, ...more: string[]): Promise<string> {

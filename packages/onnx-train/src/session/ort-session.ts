@@ -1,3 +1,4 @@
+import './no-telemetry.ts';
 import { errorMessage } from '@zk0/core';
 import * as ort from 'onnxruntime-node';
 import { SessionError } from '../errors.ts';
