@@ -20,6 +20,13 @@ export interface RunningProgram {
   until(pattern: RegExp): Promise<RegExpExecArray>;
 }
 
+const started = new Set<ChildProcess>();
+
+/** Ends what a failed test has left running. */
+export function killStartedPrograms(): void {
+  for (const child of started) child.kill('SIGKILL');
+}
+
 /** Starts `zk0-server` or `zk0-client` from source, as a process of its own. */
 export function startProgram(app: 'server' | 'client', args: readonly string[], home: string, cwd = home): RunningProgram {
   const main = join(repository, 'apps', app, 'src', 'main.ts');
@@ -28,6 +35,8 @@ export function startProgram(app: 'server' | 'client', args: readonly string[], 
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ZK0_HOME: home, NO_COLOR: '1' },
   });
+  started.add(child);
+  child.once('close', () => started.delete(child));
   let stdout = '';
   let stderr = '';
   const watchers = new Set<() => void>();

@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
-import { runProgram, startProgram, temporaryDirectory } from './cli.ts';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { killStartedPrograms, runProgram, startProgram, temporaryDirectory } from './cli.ts';
 
 const home = temporaryDirectory();
+afterEach(killStartedPrograms);
 afterAll(home.remove);
 
 /** A run small enough for a test; everything else is as in production. */

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { writeFileAtomic } from '@zk0/storage';
 import { renderLossChart } from './charts/loss-chart.ts';
 import { renderMetricsChart } from './charts/metrics-chart.ts';
+import { DeferredDrawing } from './deferred-drawing.ts';
 import { MetricsLog } from './metrics-log.ts';
 import { RunPaths } from './paths.ts';
 import { clientFile, configFile, federatedMetrics, lossHistory, serverFile } from './reports.ts';
@@ -15,7 +16,7 @@ export interface RunOutputs {
   /** Rounds recorded so far, by this process or by one before it that wrote into the same folder. */
   readonly rounds: readonly RoundRecord[];
   /**
-   * Writes everything about a finished round: metrics, evaluation, charts, event files. A round that is recorded already
+   * Writes everything about a finished round: metrics, evaluation, event files; the charts follow a moment later. A round that is recorded already
    * is left as it is, so a restarted server may record again what it finds in its journal. Rounds must come in order.
    */
   recordRound(record: RoundRecord): Promise<void>;
@@ -35,6 +36,11 @@ export async function createRunOutputs(directory: string, info: RunInfo): Promis
   const log = await MetricsLog.open(paths.metrics);
   const events = new TensorBoardWriter(paths.tensorboard);
 
+  const charts = new DeferredDrawing(async () => {
+    await writeFileAtomic(paths.lossChart, await renderLossChart(log.rounds));
+    await writeFileAtomic(paths.federatedMetricsChart, await renderMetricsChart(log.rounds));
+  });
+
   /** Writes what follows from the log; repeating it changes nothing. */
   const writeDerived = async (record: RoundRecord): Promise<void> => {
     for (const client of record.clients) {
@@ -46,8 +52,7 @@ export async function createRunOutputs(directory: string, info: RunInfo): Promis
     }
     await writeFileAtomic(paths.federatedMetrics, json(federatedMetrics(log.rounds)));
     await writeFileAtomic(paths.lossHistory, json(lossHistory(log.rounds)));
-    await writeFileAtomic(paths.lossChart, await renderLossChart(log.rounds));
-    await writeFileAtomic(paths.federatedMetricsChart, await renderMetricsChart(log.rounds));
+    await charts.request();
   };
   // The process before may have died between the log and the files made from it.
   const last = log.rounds.at(-1);
@@ -68,6 +73,7 @@ export async function createRunOutputs(directory: string, info: RunInfo): Promis
     close: async () => {
       events.close();
       await log.close();
+      await charts.finish();
     },
   };
 }

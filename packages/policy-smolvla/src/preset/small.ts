@@ -20,7 +20,7 @@ export interface Preset {
 export const SMALL: Preset = {
   name: 'small',
   version: 1,
-  training: { learningRate: 1.5e-3, localSteps: 30, batchSize: 8 },
+  training: { learningRate: 1.5e-3, localSteps: 50, batchSize: 8 },
   policy: {
     type: 'smolvla',
     chunk_size: 50,
