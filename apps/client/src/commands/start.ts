@@ -32,7 +32,7 @@ export function startCommand(run: Run, version: string): Command {
   const command = new Command('start')
     .description('Join a federation and train on your dataset whenever the server asks. Ctrl-C leaves.')
     .requiredOption('--server <url>', 'the server, as it printed it')
-    .requiredOption('--dataset <uri>', 'your recordings: a path, hf:owner/name, or demo:<task>')
+    .requiredOption('--dataset <uri>', 'your recordings: a path, or demo:<task>')
     .option('--id <name>', 'this node’s id (default: made once and kept)')
     .option('--device <name>', 'execution provider: auto, cpu, cuda, webgpu, …', 'auto')
     .option('--threads <n>', 'CPU threads for training (default: all cores)', Number)

@@ -9,7 +9,7 @@ export const runConfigSchema = z.strictObject({
   rounds: z.int().min(1).max(100_000).default(20),
   /** Fixes client selection, shuffles, noise and times. */
   seed: z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(42),
-  /** A policy preset (`small`), a checkpoint directory, or `hf:owner/name`. */
+  /** A policy preset (`small`) or a checkpoint directory. */
   policy: z.string().min(1).default('small'),
   strategy: strategySchema.default({ name: 'fedprox' }),
   /** The session starts when this many clients are there, and a round needs this many results. */
