@@ -10,4 +10,6 @@ export const shared: Options = {
   dts: true,
   sourcemap: true,
   clean: true,
+  // `node:sqlite` exists under its full name only.
+  removeNodeProtocol: false,
 };

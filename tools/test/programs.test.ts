@@ -1,0 +1,30 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import * as path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ROOT } from './workspace.ts';
+
+/** Every command of the built programs; asking for help loads all the code of the command. */
+const commands = [
+  ['server', 'start'],
+  ['server', 'run'],
+  ['server', 'simulate'],
+  ['server', 'status'],
+  ['server', 'stop'],
+  ['server', 'logs'],
+  ['server', 'evaluate'],
+  ['server', 'doctor'],
+  ['client', 'start'],
+  ['client', 'dataset'],
+  ['client', 'doctor'],
+] as const;
+
+const built = ['server', 'client'].every((app) => existsSync(path.join(ROOT, 'apps', app, 'dist', 'main.js')));
+
+describe.skipIf(!built)('the built programs (skipped before npm run build)', () => {
+  it.each(commands)('zk0-%s %s loads', { timeout: 30_000 }, (app, command) => {
+    const main = path.join(ROOT, 'apps', app, 'dist', 'main.js');
+    const help = execFileSync(process.execPath, [main, command, '--help'], { encoding: 'utf8', stdio: 'pipe' });
+    expect(help).toContain(`Usage: zk0-${app} ${command}`);
+  });
+});
