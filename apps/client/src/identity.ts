@@ -1,17 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
-import { homedir, hostname } from 'node:os';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { zk0Home } from '@zk0/cli';
 import { InvalidArgumentError } from '@zk0/core';
 import { writeFileAtomic } from '@zk0/storage';
 
 /** Client ids appear in paths, URLs and logs. */
 const CLIENT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-
-/** Where zk0 keeps what outlives a run on this machine: `ZK0_HOME`, else `~/.cache/zk0`. */
-export function zk0Home(): string {
-  return process.env['ZK0_HOME'] ?? join(homedir(), '.cache', 'zk0');
-}
 
 /**
  * This node's id: the one given, else the one made at the first start and kept since.

@@ -1,5 +1,3 @@
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { runConfigSchema, type RunConfig } from '@zk0/core';
 import type { Command } from 'commander';
 import * as z from 'zod';
@@ -27,11 +25,6 @@ export function runConfigOf(config: Config, heldOut: readonly string[] = config.
     ...Object.fromEntries(Object.entries(config).filter(([key]) => key !== 'server')),
     heldOut: [...heldOut],
   });
-}
-
-/** Where zk0 keeps what outlives a run on this machine: `ZK0_HOME`, else `~/.cache/zk0`. */
-export function zk0Home(): string {
-  return process.env['ZK0_HOME'] ?? join(homedir(), '.cache', 'zk0');
 }
 
 /** Adds the flags that every command with a configuration has. */

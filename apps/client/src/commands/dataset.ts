@@ -1,9 +1,8 @@
 import { resolve } from 'node:path';
-import { createProgress, table } from '@zk0/cli';
+import { createProgress, table, zk0Home } from '@zk0/cli';
 import { InvalidArgumentError } from '@zk0/core';
 import { demoTasks, inspectDataset, makeDemoDataset, validateDataset } from '@zk0/dataset-so100';
 import { Command } from 'commander';
-import { zk0Home } from '../identity.ts';
 import type { Run } from './run-action.ts';
 
 /** `zk0-client dataset …`: look at recordings, check them, make demo ones. */

@@ -1,12 +1,11 @@
 import { statfs } from 'node:fs/promises';
 import { mkdirSync } from 'node:fs';
-import { formatBytes, table } from '@zk0/cli';
+import { formatBytes, table, zk0Home } from '@zk0/cli';
 import { errorMessage } from '@zk0/core';
 import { availableVideoBackends, openDataset, requireCameras } from '@zk0/dataset-so100';
 import { availableDevices } from '@zk0/policy-smolvla';
 import { adminClient } from '@zk0/transport';
 import { Command } from 'commander';
-import { zk0Home } from '../identity.ts';
 import type { Run } from './run-action.ts';
 
 interface DoctorOptions {

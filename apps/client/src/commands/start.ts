@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { createProgress, formatBytes, type Progress } from '@zk0/cli';
+import { createProgress, formatBytes, type Progress, zk0Home } from '@zk0/cli';
 import { openDataset, requireCameras } from '@zk0/dataset-so100';
 import { createLogger } from '@zk0/logger';
 import { openBlobStore } from '@zk0/storage';
 import { connect } from '@zk0/transport';
 import { Command } from 'commander';
-import { clientIdentity, zk0Home } from '../identity.ts';
+import { clientIdentity } from '../identity.ts';
 import { FitRunner } from '../node/fit-runner.ts';
 import { Participant, type ParticipantStatus } from '../node/participant.ts';
 import { parseBytes, parseCacheMode, parseRenames, parseThreads } from '../options.ts';

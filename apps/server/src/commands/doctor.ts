@@ -1,10 +1,9 @@
 import { statfs } from 'node:fs/promises';
-import { formatBytes, table } from '@zk0/cli';
+import { formatBytes, table, zk0Home } from '@zk0/cli';
 import { errorMessage } from '@zk0/core';
 import { availableVideoBackends } from '@zk0/dataset-so100';
 import { availableDevices } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
-import { zk0Home } from '../config.ts';
 import { makeWritable } from '../server-process.ts';
 import type { Run } from './run-action.ts';
 

@@ -1,9 +1,9 @@
-import { createProgress, loadConfig, table } from '@zk0/cli';
+import { createProgress, loadConfig, table, zk0Home } from '@zk0/cli';
 import { datasetProfile, InvalidArgumentError, type RobotDatasetInfo } from '@zk0/core';
 import { openDataset } from '@zk0/dataset-so100';
 import { openPolicy, type PolicyFeatures, type SmolVlaPolicy } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
-import { collect, configSchema, runFlags, withConfigOptions, zk0Home } from '../config.ts';
+import { collect, configSchema, runFlags, withConfigOptions } from '../config.ts';
 import { commonNormalizer } from '../federation/normalizer.ts';
 import type { Run } from './run-action.ts';
 

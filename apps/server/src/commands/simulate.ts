@@ -1,12 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { createProgress, EXIT_CODE, loadConfig } from '@zk0/cli';
+import { createProgress, EXIT_CODE, loadConfig, zk0Home } from '@zk0/cli';
 import { InvalidArgumentError, Zk0Error, type RunConfig } from '@zk0/core';
 import { demoTasks, listEpisodes, openDataset, requireCameras } from '@zk0/dataset-so100';
 import { createLogger } from '@zk0/logger';
 import { openPolicy } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
-import { collect, configSchema, runConfigOf, runFlags, withConfigOptions, withRunOptions, zk0Home } from '../config.ts';
+import { collect, configSchema, runConfigOf, runFlags, withConfigOptions, withRunOptions } from '../config.ts';
 import { checkRunConfig } from '../federation/round-work.ts';
 import { RunPaths } from '../outputs/index.ts';
 import { RunReporter } from '../reporting/run-reporter.ts';

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { createProgress, loadConfig } from '@zk0/cli';
+import { createProgress, loadConfig, zk0Home } from '@zk0/cli';
 import { createLogger } from '@zk0/logger';
 import { Command } from 'commander';
-import { configSchema, withConfigOptions, zk0Home } from '../config.ts';
+import { configSchema, withConfigOptions } from '../config.ts';
 import type { Run } from './run-action.ts';
 import { makeWritable, startServer } from '../server-process.ts';
 

@@ -220,11 +220,6 @@ export class Federation implements TransportHandler {
     return this.#driving;
   }
 
-  /** What has happened to a run so far, for a follower that comes late. */
-  runState(runId: string): RunState | null {
-    return this.#driver?.state.runId === runId ? this.#driver.state : this.#options.journal.state(runId);
-  }
-
   async #drive(runId: string, signal: AbortSignal): Promise<RunState> {
     const { journal, openRun } = this.#options;
     const { directory, log } = openRun(runId);
