@@ -59,8 +59,8 @@ export default tseslint.config(
     },
   },
   {
-    // Found at run time with import.meta.resolve: the font's file, and the client that a simulation starts.
-    files: ['apps/server/package.json'],
+    // Found at run time with import.meta.resolve: the font's files, and the client that a simulation starts.
+    files: ['packages/charts/package.json', 'apps/server/package.json'],
     languageOptions: { parser: jsoncParser },
     rules: {
       '@nx/dependency-checks': [

@@ -1,11 +1,11 @@
+import { label, tick, type ChartOption } from '@zk0/charts';
 import { describe, expect, it } from 'vitest';
 import { exampleRounds } from '../testing.ts';
 import type { RoundRecord } from '../types.ts';
 import { lossChart, renderLossChart } from './loss-chart.ts';
 import { metricsChart, renderMetricsChart } from './metrics-chart.ts';
-import type { ChartOption } from './render.ts';
 import { clientIds, missingNote, perRound, quantile, ranges, roundAxis } from './series.ts';
-import { clientLabel, label, tick } from './text.ts';
+import { clientLabel } from './text.ts';
 
 function seriesOf(option: ChartOption): { name?: string; data: (number | null)[] }[] {
   return option.series as { name?: string; data: (number | null)[] }[];

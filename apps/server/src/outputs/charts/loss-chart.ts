@@ -1,17 +1,8 @@
+import { AXIS_LINE, INK, label, MUTED, PALETTE, renderPng, SPLIT_LINE, tick, type ChartOption, type ChartSeries } from '@zk0/charts';
 import { clientLoss } from '../reports.ts';
 import type { RoundRecord } from '../types.ts';
-import {
-  AXIS_LINE,
-  INK,
-  MUTED,
-  PALETTE,
-  renderPng,
-  SPLIT_LINE,
-  type ChartOption,
-  type ChartSeries,
-} from './render.ts';
 import { clientIds, missingNote, perRound, quantile, roundAxis } from './series.ts';
-import { clientLabel, label, tick } from './text.ts';
+import { clientLabel } from './text.ts';
 
 const SIZE = { width: 1000, height: 560 };
 const LEGEND_LEFT = 762;

@@ -1,17 +1,7 @@
+import { AXIS_LINE, INK, MUTED, PALETTE, renderPng, SPLIT_LINE, tick, type ChartOption, type ChartSeries } from '@zk0/charts';
 import { aggregatedMetrics } from '../reports.ts';
 import type { RoundRecord } from '../types.ts';
-import {
-  AXIS_LINE,
-  INK,
-  MUTED,
-  PALETTE,
-  renderPng,
-  SPLIT_LINE,
-  type ChartOption,
-  type ChartSeries,
-} from './render.ts';
 import { perRound, roundAxis } from './series.ts';
-import { tick } from './text.ts';
 
 const SIZE = { width: 1200, height: 680 };
 const COLUMNS = 3;

@@ -16,7 +16,9 @@ import { SVGRenderer } from 'echarts/renderers';
 
 use([BarChart, LineChart, GraphicComponent, GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
 
+/** A series that {@link renderPng} can draw. */
 export type ChartSeries = BarSeriesOption | LineSeriesOption;
+/** What {@link renderPng} can draw. */
 export type ChartOption = ComposeOption<
   | BarSeriesOption
   | GraphicComponentOption
@@ -40,11 +42,15 @@ const FONT_FILES = ['400Regular/Arimo_400Regular.ttf', '600SemiBold/Arimo_600Sem
 
 /** Distinct on white, and to colour-blind readers beside each other (Tableau 10, reordered). */
 export const PALETTE = ['#4E79A7', '#F28E2B', '#59A14F', '#B07AA1', '#E15759', '#76B7B2', '#9C755F', '#EDC948'] as const;
+/** Text and the line that matters most. */
 export const INK = '#1F2933';
+/** Subtitles, names of axes. */
 export const MUTED = '#6B7780';
 const GRID_LINE = '#E4E7EB';
 
+/** An axis's line, as an ECharts option. */
 export const AXIS_LINE = { lineStyle: { color: '#9AA5B1' } } as const;
+/** The lines of a grid, as an ECharts option. */
 export const SPLIT_LINE = { lineStyle: { color: GRID_LINE } } as const;
 
 /** Draws `option` as PNG bytes, the same on every machine: fonts come from a package, not from the system. */

@@ -1,0 +1,17 @@
+/**
+ * @module
+ * Charts and images as PNG bytes, the same on every machine.
+ */
+export { pngOf, shrinkToFit, type RgbPixels } from './png.ts';
+export {
+  AXIS_LINE,
+  INK,
+  MUTED,
+  PALETTE,
+  renderPng,
+  SPLIT_LINE,
+  type ChartOption,
+  type ChartSeries,
+  type ChartSize,
+} from './render.ts';
+export { label, tick } from './text.ts';
