@@ -31,11 +31,11 @@ export default tseslint.config(
               onlyDependOnLibsWithTags: [],
               bannedExternalImports: ['onnxruntime-node', 'undici', 'fastify'],
             },
-            { sourceTag: 'layer:base', onlyDependOnLibsWithTags: ['layer:core'] },
+            { sourceTag: 'layer:base', onlyDependOnLibsWithTags: ['layer:core', 'scope:storage'] },
             // Domain packages never import each other: an application composes them.
             { sourceTag: 'layer:domain', onlyDependOnLibsWithTags: ['layer:core', 'layer:base'] },
             { sourceTag: 'layer:app', onlyDependOnLibsWithTags: ['layer:core', 'layer:base', 'layer:domain'] },
-            { sourceTag: 'scope:model', onlyDependOnLibsWithTags: ['layer:core', 'scope:storage', 'scope:onnx'] },
+            { sourceTag: 'scope:model', onlyDependOnLibsWithTags: ['layer:core', 'scope:storage', 'scope:hub', 'scope:onnx'] },
             { sourceTag: 'scope:nomodel', notDependOnLibsWithTags: ['scope:onnx'] },
           ],
         },

@@ -18,12 +18,16 @@ describe('parseDatasetUri', () => {
     expect(parseDatasetUri(uri)).toEqual(parsed);
   });
 
-  it.each(['', 'ftp:x', 'demo:', 'demo:UPPER', 'demo:a?episodes=0', 'demo:a?episodes=0-3', 'demo:a?x=1', 'hf:a', 'hf:a/../b', 'x?episodes=', 'x?episodes=3-1', 'x?y=1', 'x?episodes=99999999'])(
+  it.each(['', 'ftp:x', 'demo:', 'demo:UPPER', 'demo:a?episodes=0', 'demo:a?episodes=0-3', 'demo:a?x=1', 'x?episodes=', 'x?episodes=3-1', 'x?y=1', 'x?episodes=99999999'])(
     'refuses "%s"',
     (uri) => {
       expect(() => parseDatasetUri(uri)).toThrow(expect.objectContaining({ code: 'DATASET_URI' }));
     },
   );
+
+  it.each(['hf:a', 'hf:a/../b', 'hf:a/b@?episodes=1'])('refuses the hub address "%s"', (uri) => {
+    expect(() => parseDatasetUri(uri)).toThrow(expect.objectContaining({ code: 'HUB_ADDRESS' }));
+  });
 });
 
 describe('parseEpisodeList', () => {

@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { parseHubAddress } from '@zk0/hub';
 import { DatasetError } from '../errors.ts';
 import { parseEpisodeList } from './episode-list.ts';
 
@@ -21,7 +22,7 @@ const MAX_DEMO_EPISODES = 10_000;
  * `?episodes=0-3,7` selects recorded episodes of any of them. For `demo:`, `episodes=20` (a plain number) says instead
  * how many to make, and `select=0-3,7` selects; `seed=1` fixes them.
  *
- * @throws DatasetError `DATASET_URI`
+ * @throws DatasetError `DATASET_URI`, HubError `HUB_ADDRESS`
  */
 export function parseDatasetUri(uri: string): DatasetUri {
   if (uri === '' || uri.includes('\0')) throw new DatasetError('DATASET_URI', 'The dataset address is empty', { hint: HINT });
@@ -37,7 +38,7 @@ export function parseDatasetUri(uri: string): DatasetUri {
     case 'demo':
       return demoUri(rest, query, uri);
     case 'hf':
-      return hubUri(rest, query, uri);
+      return { scheme: 'hf', ...parseHubAddress(base), episodes: selection(query, 'episodes', uri) };
     default:
       throw new DatasetError('DATASET_URI', `"${uri}" has the unknown scheme "${scheme}:"`, { hint: HINT });
   }
@@ -80,12 +81,4 @@ function demoUri(task: string, query: URLSearchParams, uri: string): DatasetUri 
   const seed = query.get('seed') ?? '0';
   if (!/^[\w.-]{1,64}$/.test(seed)) throw new DatasetError('DATASET_URI', `"${uri}": seed must be a short word or number`);
   return { scheme: 'demo', task, count, seed, episodes: selection(query, 'select', uri) };
-}
-
-function hubUri(rest: string, query: URLSearchParams, uri: string): DatasetUri {
-  const match = /^([\w.-]{1,96}\/[\w.-]{1,96})(?:@([\w./-]{1,128}))?$/.exec(rest);
-  if (match?.[1] === undefined || /\.\.|--/.test(match[1]) || /\.\./.test(match[2] ?? '')) {
-    throw new DatasetError('DATASET_URI', `"${uri}" is no hub address`, { hint: 'Write hf:owner/name or hf:owner/name@revision.' });
-  }
-  return { scheme: 'hf', repository: match[1], revision: match[2] ?? 'main', episodes: selection(query, 'episodes', uri) };
 }

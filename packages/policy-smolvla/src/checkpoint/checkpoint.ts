@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Normalizer } from '@zk0/core';
+import { isHubAddress, parseHubAddress } from '@zk0/hub';
 import { policyConfigSchema, type PolicyConfigJson, type SmolVlaConfig } from '../config/policy-config.ts';
 import { resolveConfig } from '../config/resolve-config.ts';
 import { KNOWN_VLMS, vlmConfigSchema, type VlmConfig } from '../config/vlm-config.ts';
@@ -35,9 +36,9 @@ export interface Checkpoint {
  * @throws PolicyError of nearly every code; SafetensorsError, StorageError.
  */
 export async function openCheckpoint(directory: string): Promise<Checkpoint> {
-  if (directory.startsWith('hf:')) {
+  if (isHubAddress(directory)) {
     throw new PolicyError('POLICY_UNSUPPORTED', `${directory}: policies are not fetched from the hub yet`, {
-      hint: `Download it with huggingface-cli download ${directory.slice(3)}, and give the directory.`,
+      hint: `Download it with hf download ${parseHubAddress(directory).repository}, and give the directory.`,
     });
   }
   const isDirectory = await stat(directory).then(
