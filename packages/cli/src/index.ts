@@ -9,6 +9,15 @@ export { errorLine } from './error-line.ts';
 export { ConfigError, UsageError, type ConfigErrorCode } from './errors.ts';
 export { EXIT_CODE, exitCodeOf } from './exit-code.ts';
 export { formatBytes, formatDuration } from './format.ts';
+export {
+  describeFindings,
+  diskSpaceCheck,
+  reportHealth,
+  runHealthChecks,
+  type Attention,
+  type HealthCheck,
+  type HealthFinding,
+} from './health-checks.ts';
 export { zk0Home } from './home.ts';
 export { nearestName, suggestion } from './nearest-name.ts';
 export {

@@ -1,7 +1,4 @@
-import { statfs } from 'node:fs/promises';
-import { mkdirSync } from 'node:fs';
-import { formatBytes, table, zk0Home } from '@zk0/cli';
-import { errorMessage } from '@zk0/core';
+import { diskSpaceCheck, reportHealth, zk0Home, type HealthCheck } from '@zk0/cli';
 import { availableVideoBackends, openDataset, requireCameras } from '@zk0/dataset-so100';
 import { availableDevices } from '@zk0/policy-smolvla';
 import { adminClient } from '@zk0/transport';
@@ -11,6 +8,7 @@ import type { Run } from './run-action.ts';
 interface DoctorOptions {
   readonly server?: string;
   readonly dataset?: string;
+  readonly json?: boolean;
 }
 
 /** `zk0-client doctor`: whether this machine can take part, found out before the first round. */
@@ -19,30 +17,20 @@ export function doctorCommand(run: Run): Command {
     .description('Check this machine, and with --server and --dataset whether a run would work.')
     .option('--server <url>', 'check that the server answers')
     .option('--dataset <uri>', 'check that the dataset opens and its first and last frames decode')
+    .option('--json', 'for scripts')
     .option('--verbose', 'error codes and stacks with errors');
   command.action((options: DoctorOptions) => {
-    run(async () => {
-      const checks: (readonly [string, () => Promise<string> | string])[] = [
-        ['Node', () => process.version],
-        ['execution providers', () => availableDevices().join(', ')],
-        ['video', async () => (await availableVideoBackends()).map(({ where }) => where).join(', ')],
-        [`space in ${zk0Home()}`, freeSpace],
+    run(() => {
+      const checks: HealthCheck[] = [
+        { name: 'Node', find: () => process.version },
+        { name: 'execution providers', find: () => availableDevices().join(', ') },
+        { name: 'video', find: async () => (await availableVideoBackends()).map(({ where }) => where).join(', ') },
+        diskSpaceCheck(zk0Home()),
       ];
       const { server, dataset } = options;
-      if (dataset !== undefined) checks.push([`dataset ${dataset}`, () => checkDataset(dataset)]);
-      if (server !== undefined) checks.push([`server ${server}`, () => checkServer(server)]);
-      let failed = false;
-      const rows: string[][] = [];
-      for (const [name, check] of checks) {
-        try {
-          rows.push(['ok', name, await check()]);
-        } catch (error) {
-          failed = true;
-          rows.push(['FAIL', name, errorMessage(error)]);
-        }
-      }
-      process.stdout.write(`${table([{ header: '' }, { header: 'check' }, { header: 'found' }], rows)}\n`);
-      return failed ? 1 : undefined;
+      if (dataset !== undefined) checks.push({ name: `dataset ${dataset}`, find: () => checkDataset(dataset) });
+      if (server !== undefined) checks.push({ name: `server ${server}`, find: () => checkServer(server) });
+      return reportHealth(checks, { json: options.json === true });
     });
   });
   return command;
@@ -70,10 +58,4 @@ async function checkServer(url: string): Promise<string> {
   } finally {
     await admin.close();
   }
-}
-
-async function freeSpace(): Promise<string> {
-  mkdirSync(zk0Home(), { recursive: true });
-  const { bavail, bsize } = await statfs(zk0Home());
-  return `${formatBytes(bavail * bsize)} free`;
 }

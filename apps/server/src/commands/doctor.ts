@@ -1,15 +1,12 @@
-import { statfs } from 'node:fs/promises';
-import { formatBytes, table, zk0Home } from '@zk0/cli';
-import { errorMessage } from '@zk0/core';
+import { diskSpaceCheck, reportHealth, zk0Home } from '@zk0/cli';
 import { availableVideoBackends } from '@zk0/dataset-so100';
 import { availableDevices } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
-import { makeWritable } from '../server-process.ts';
 import type { Run } from './run-action.ts';
 
-interface Check {
-  readonly name: string;
-  readonly check: () => Promise<string> | string;
+interface DoctorOptions {
+  readonly out: string;
+  readonly json?: boolean;
 }
 
 /** `zk0-server doctor`: whether this machine can run a federation. */
@@ -17,35 +14,21 @@ export function doctorCommand(run: Run): Command {
   const command = new Command('doctor')
     .description('Check this machine: Node, execution providers, video, disk.')
     .option('--out <dir>', 'where outputs would go', 'outputs')
+    .option('--json', 'for scripts')
     .option('--verbose', 'error codes and stacks with errors');
-  command.action(({ out }: { readonly out: string }) => {
-    run(async () => {
-      const checks: Check[] = [
-        { name: 'Node', check: () => process.version },
-        { name: 'execution providers', check: () => availableDevices().join(', ') },
-        { name: 'video', check: async () => (await availableVideoBackends()).map(({ where }) => where).join(', ') },
-        { name: `space in ${zk0Home()}`, check: () => freeSpace(zk0Home()) },
-        { name: `space in ${out}`, check: () => freeSpace(out) },
-      ];
-      let failed = false;
-      const rows: string[][] = [];
-      for (const { name, check } of checks) {
-        try {
-          rows.push(['ok', name, await check()]);
-        } catch (error) {
-          failed = true;
-          rows.push(['FAIL', name, errorMessage(error)]);
-        }
-      }
-      process.stdout.write(`${table([{ header: '' }, { header: 'check' }, { header: 'found' }], rows)}\n`);
-      return failed ? 1 : undefined;
-    });
+  command.action(({ out, json }: DoctorOptions) => {
+    run(() =>
+      reportHealth(
+        [
+          { name: 'Node', find: () => process.version },
+          { name: 'execution providers', find: () => availableDevices().join(', ') },
+          { name: 'video', find: async () => (await availableVideoBackends()).map(({ where }) => where).join(', ') },
+          diskSpaceCheck(zk0Home()),
+          diskSpaceCheck(out),
+        ],
+        { json: json === true },
+      ),
+    );
   });
   return command;
-}
-
-async function freeSpace(directory: string): Promise<string> {
-  makeWritable(directory);
-  const { bavail, bsize } = await statfs(directory);
-  return `${formatBytes(bavail * bsize)} free`;
 }
