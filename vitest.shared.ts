@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { defaultServerConditions } from 'vite';
 import type { ViteUserConfig } from 'vitest/config';
 
@@ -16,3 +17,16 @@ export const shared = {
     testTimeout: 20_000,
   },
 } satisfies ViteUserConfig;
+
+/** Where SwiftShader, a Vulkan driver in software, describes itself: Debian's chromium-common, Fedora's chromium. */
+const SOFTWARE_VULKAN = ['/usr/lib/chromium/vk_swiftshader_icd.json', '/usr/lib64/chromium-browser/vk_swiftshader_icd.json'];
+
+/**
+ * Environment of tests that use WebGPU: they run where `ZK0_TEST_WEBGPU` is 1. It is where somebody says so, because there
+ * is a GPU, and where SwiftShader and the Vulkan loader (`libvulkan1`) are installed. It is read before the driver is loaded.
+ */
+export function webgpuEnvironment(): Record<string, string> {
+  const driver = SOFTWARE_VULKAN.find((path) => existsSync(path));
+  if (process.env['ZK0_TEST_WEBGPU'] !== undefined || driver === undefined) return {};
+  return { ZK0_TEST_WEBGPU: '1', VK_DRIVER_FILES: driver, VK_ICD_FILENAMES: driver };
+}

@@ -1,4 +1,4 @@
 import { defineConfig, mergeConfig } from 'vitest/config';
-import { shared } from '../../vitest.shared.ts';
+import { shared, webgpuEnvironment } from '../../vitest.shared.ts';
 
-export default mergeConfig(shared, defineConfig({ root: import.meta.dirname, test: { name: 'onnx-train' } }));
+export default mergeConfig(shared, defineConfig({ root: import.meta.dirname, test: { name: 'onnx-train', env: webgpuEnvironment() } }));

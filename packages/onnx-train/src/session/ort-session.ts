@@ -5,7 +5,9 @@ import { SessionError } from '../errors.ts';
 import type { DataType } from '../graph/data-type.ts';
 import type { ValueType } from '../graph/value.ts';
 import { deviceHint, type Device } from './devices.ts';
-import { ARRAY_TYPES, type Tensor, type TensorType } from './tensor.ts';
+import { fromOrt, toOrt } from './ort-tensor.ts';
+import { ResidentState, type StateMap } from './resident-state.ts';
+import type { Tensor, Tensors } from './tensor.ts';
 
 /** What {@link OrtSession} is made of. */
 export interface OrtSessionOptions {
@@ -15,6 +17,8 @@ export interface OrtSessionOptions {
   readonly externalDirectory: string | undefined;
   /** Settings of onnxruntime by their full key, for example `session.disable_prepacking`. */
   readonly config: Readonly<Record<string, string>>;
+  /** Inputs that stay with the session from run to run. */
+  readonly state: StateMap;
 }
 
 /** onnxruntime's session behind this package's tensors and errors. Blocks its thread while it runs. */
@@ -22,16 +26,23 @@ export class OrtSession {
   readonly inputs: ReadonlyMap<string, ValueType>;
   readonly outputs: ReadonlyMap<string, ValueType>;
   readonly #session: ort.InferenceSession;
+  readonly #state: ResidentState;
 
-  private constructor(session: ort.InferenceSession) {
+  private constructor(
+    session: ort.InferenceSession,
+    { device, state }: OrtSessionOptions,
+    settings: ort.InferenceSession.SessionOptions,
+  ) {
     this.#session = session;
     this.inputs = describe(session.inputMetadata);
     this.outputs = describe(session.outputMetadata);
+    this.#state = new ResidentState(state, this.inputs, locationOn(device), settings);
   }
 
   static async create(model: string | Uint8Array, options: OrtSessionOptions): Promise<OrtSession> {
-    const { device, threads, externalDirectory, config } = options;
+    const { device, threads, externalDirectory, config, state } = options;
     const entries = { ...config };
+    const carried = Object.values(state).filter((output) => output !== null);
     if (externalDirectory !== undefined) {
       entries['session.model_external_initializers_file_folder_path'] = externalDirectory;
     }
@@ -43,6 +54,9 @@ export class OrtSession {
       // onnxruntime writes warnings to stderr by itself; errors are thrown as well.
       logSeverityLevel: 4,
       extra: entries,
+      ...(locationOn(device) !== 'cpu' && {
+        preferredOutputLocation: Object.fromEntries(carried.map((output) => [output, locationOn(device)])),
+      }),
     };
     try {
       // The binding takes the whole buffer behind a view, so both overloads are the same to it.
@@ -50,7 +64,7 @@ export class OrtSession {
         typeof model === 'string'
           ? await ort.InferenceSession.create(model, settings)
           : await ort.InferenceSession.create(model, settings);
-      return new OrtSession(session);
+      return new OrtSession(session, options, settings);
     } catch (error) {
       const message = errorMessage(error);
       if (device !== 'cpu' && isDeviceFailure(message)) {
@@ -63,8 +77,16 @@ export class OrtSession {
     }
   }
 
+  setState(tensors: Tensors): Promise<void> {
+    return failing('the state could not be set', () => this.#state.load(tensors));
+  }
+
+  getState(names: readonly string[]): Promise<Record<string, Tensor>> {
+    return failing('the state could not be read', () => this.#state.read(names));
+  }
+
   /**
-   * Runs the model.
+   * Runs the model from the state, and replaces the state.
    *
    * @param into outputs whose memory is given; the others get new memory and are returned.
    */
@@ -73,21 +95,38 @@ export class OrtSession {
     outputs: readonly string[],
     into: Readonly<Record<string, Tensor>>,
   ): Promise<Record<string, Tensor>> {
-    const inputs = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)]));
+    const inputs = {
+      ...this.#state.feeds(),
+      ...Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)])),
+    };
     const fetches = Object.fromEntries(
-      outputs.map((name) => [name, Object.hasOwn(into, name) ? toOrt(into[name]!) : null]),
+      [...this.#state.outputs, ...outputs].map((name) => [name, Object.hasOwn(into, name) ? toOrt(into[name]!) : null]),
     );
-    try {
+    return failing('the run failed', async () => {
       const results = await this.#session.run(inputs, fetches);
+      this.#state.take(results);
       const fresh = outputs.filter((name) => !Object.hasOwn(into, name));
       return Object.fromEntries(fresh.map((name) => [name, fromOrt(results[name]!)]));
-    } catch (error) {
-      throw new SessionError('RUN_FAILED', `the run failed: ${errorMessage(error)}`, { cause: error });
-    }
+    });
   }
 
   async release(): Promise<void> {
+    await this.#state.release();
     await this.#session.release();
+  }
+}
+
+/** Where a provider can keep tensors between runs; onnxruntime-node binds none of CUDA's memory. */
+function locationOn(device: Device): 'gpu-buffer' | 'cpu' {
+  return device === 'webgpu' ? 'gpu-buffer' : 'cpu';
+}
+
+async function failing<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof SessionError) throw error;
+    throw new SessionError('RUN_FAILED', `${what}: ${errorMessage(error)}`, { cause: error });
   }
 }
 
@@ -107,17 +146,3 @@ function isDeviceFailure(message: string): boolean {
   return /not available|backend not found|provider|shared library|\.so\b|\.dll\b|adapter|device|driver/i.test(message);
 }
 
-function toOrt({ dtype, shape, data }: Tensor): ort.Tensor {
-  if (dtype === 'float16') {
-    // onnxruntime's Tensor wraps float16 in the platform's Float16Array, which its binding then reads as empty; as bits
-    // under the right name they arrive.
-    return Object.assign(new ort.Tensor('uint16', data, shape), { type: 'float16' as const });
-  }
-  return new ort.Tensor(dtype as 'float32', data as Float32Array, shape);
-}
-
-function fromOrt(tensor: ort.Tensor): Tensor {
-  const dtype = tensor.type as TensorType;
-  const { buffer, byteOffset, length } = tensor.data as Float32Array;
-  return { dtype, shape: tensor.dims, data: new ARRAY_TYPES[dtype](buffer as ArrayBuffer, byteOffset, length) } as Tensor;
-}

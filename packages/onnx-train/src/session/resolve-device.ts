@@ -49,10 +49,8 @@ async function probe(device: Device): Promise<number> {
   const graph = new GraphBuilder('probe');
   const x = graph.input('x', 'float32', [PROBE_SIZE, PROBE_SIZE]);
   graph.output('y', ops.reduceMax(ops.matMul(x, x)));
-  const client = await WorkerClient.start({
-    model: encodeModel(graph).bytes,
-    options: { device, threads: availableParallelism(), config: {}, externalDirectory: undefined },
-  });
+  const options = { device, threads: availableParallelism(), config: {}, externalDirectory: undefined, state: {} };
+  const client = await WorkerClient.start(encodeModel(graph).bytes, options);
   try {
     const feeds = { x: sharedTensor('float32', [PROBE_SIZE, PROBE_SIZE]) };
     let seconds = Infinity;

@@ -1,46 +1,59 @@
 /**
- * The thread that owns one onnxruntime session: onnxruntime blocks its thread for the length of a run, and the main
- * thread must stay free for heartbeats, progress and signals.
+ * The thread that owns onnxruntime sessions: onnxruntime blocks its thread for the length of a run, and the main thread
+ * must stay free for heartbeats, progress and signals.
  */
 import { errorMessage } from '@zk0/core';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { SessionError } from '../errors.ts';
 import { OrtSession } from './ort-session.ts';
-import type { WorkerReply, WorkerRequest, WorkerStart } from './protocol.ts';
-import type { Tensor } from './tensor.ts';
+import type { SessionReply, SessionRequest, ThreadReply, ThreadRequest } from './protocol.ts';
+import type { Tensors } from './tensor.ts';
 
 const port = parentPort!;
-const start = workerData as WorkerStart;
+const sessions = new Map<number, OrtSession>();
 
-function reply(message: WorkerReply, transfer: ArrayBuffer[] = []): void {
-  port.postMessage(message, transfer);
+async function handle(id: number, request: SessionRequest): Promise<SessionReply> {
+  if (request.kind === 'open') {
+    const session = await OrtSession.create(request.model, request.options);
+    sessions.set(id, session);
+    return { kind: 'opened', inputs: session.inputs, outputs: session.outputs };
+  }
+  const session = sessions.get(id)!;
+  switch (request.kind) {
+    case 'run':
+      return { kind: 'done', tensors: await session.run(request.feeds, request.outputs, request.into) };
+    case 'setState':
+      await session.setState(request.tensors);
+      return { kind: 'done', tensors: {} };
+    case 'getState':
+      return { kind: 'done', tensors: await session.getState(request.names) };
+    case 'close':
+      sessions.delete(id);
+      await session.release();
+      return { kind: 'done', tensors: {} };
+  }
 }
 
-function fail(error: unknown): void {
+function failure(error: unknown): SessionReply {
   const { code, hint } = error instanceof SessionError ? error : { code: 'RUN_FAILED' as const, hint: undefined };
-  reply({ kind: 'error', code, message: errorMessage(error), hint });
+  return { kind: 'error', code, message: errorMessage(error), hint };
 }
 
 /** Memory of results that can move to the other thread; shared memory is seen by both anyway. */
-function transferable(tensors: Readonly<Record<string, Tensor>>): ArrayBuffer[] {
+function transferable(tensors: Tensors): ArrayBuffer[] {
   const buffers = new Set(Object.values(tensors).map(({ data }) => data.buffer));
   return [...buffers].filter((buffer) => buffer instanceof ArrayBuffer);
 }
 
-async function serve(): Promise<void> {
-  const session = await OrtSession.create(start.model, start.options);
-  port.on('message', (request: WorkerRequest) => {
-    if (request.kind === 'close') {
-      void session.release().finally(() => {
-        port.close();
-      });
-      return;
-    }
-    session.run(request.feeds, request.outputs, request.into).then((tensors) => {
-      reply({ kind: 'result', tensors }, transferable(tensors));
-    }, fail);
-  });
-  reply({ kind: 'ready', inputs: session.inputs, outputs: session.outputs });
-}
-
-serve().catch(fail);
+port.on('message', (message: ThreadRequest) => {
+  if (message === 'end') {
+    port.close();
+    return;
+  }
+  const { session } = message;
+  void handle(session, message.request)
+    .catch(failure)
+    .then((reply) => {
+      port.postMessage({ session, reply } satisfies ThreadReply, reply.kind === 'done' ? transferable(reply.tensors) : []);
+    });
+});

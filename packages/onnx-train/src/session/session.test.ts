@@ -171,12 +171,13 @@ describe('a session', () => {
 
 describe('a thread that dies', () => {
   it('rejects what runs, what waits and what comes later, with one typed error', async () => {
-    const options = { device: 'cpu', threads: 1, config: {}, externalDirectory: undefined } as const;
-    const client = await WorkerClient.start({ model: twice().bytes, options });
+    const options = { device: 'cpu', threads: 1, config: {}, externalDirectory: undefined, state: {} } as const;
+    const client = await WorkerClient.start(twice().bytes, options);
     // Nothing a caller can pass brings the thread down; a message outside the protocol does.
-    const runs = [client.run(null as never, undefined), client.run(null as never, undefined)];
+    const outside = { kind: 'nonsense' } as never;
+    const runs = [client.run(outside, undefined), client.run(outside, undefined)];
     for (const run of runs) await expect(run).rejects.toMatchObject({ code: 'WORKER_CRASHED' });
-    await expect(client.run(null as never, undefined)).rejects.toMatchObject({ code: 'WORKER_CRASHED' });
+    await expect(client.run(outside, undefined)).rejects.toMatchObject({ code: 'WORKER_CRASHED' });
     await client.close();
   });
 });

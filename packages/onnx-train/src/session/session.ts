@@ -23,6 +23,13 @@ export interface SessionOptions {
   readonly threads?: number;
   /** Settings of onnxruntime by their full key, for example `session.disable_prepacking`. */
   readonly config?: Readonly<Record<string, string>>;
+  /**
+   * Inputs that stay with the session from run to run, each with the output that takes its place after a run, or `null`
+   * where it stays as it is: weights that are only read, or weights and moments that a step renews. They lie in the
+   * device's memory where onnxruntime-node can keep them there (WebGPU), else in the processor's. `setState` gives them
+   * their values.
+   */
+  readonly state?: Readonly<Record<string, string | null>>;
 }
 
 /** What one run should do. */
@@ -56,6 +63,10 @@ export interface Session {
    * @throws CancelledError when aborted.
    */
   run(feeds: Tensors, options?: RunOptions): Promise<Record<string, Tensor>>;
+  /** Gives inputs of the session's state their values, in its own memory. Queues up with the runs. */
+  setState(tensors: Tensors): Promise<void>;
+  /** Copies of the state as the last run left it; all of it by default. */
+  getState(names?: readonly string[]): Promise<Record<string, Tensor>>;
   /** Frees the model and ends its thread. A run in progress is waited for, queued ones are rejected. Idempotent. */
   close(): Promise<void>;
 }
@@ -70,26 +81,35 @@ export async function createSession(
   model: OnnxModel | Uint8Array | string,
   options: SessionOptions = {},
 ): Promise<Session> {
-  const { device: wanted = 'cpu', threads = availableParallelism(), config = {} } = options;
+  const { device: wanted = 'cpu', threads = availableParallelism(), config = {}, state = {} } = options;
   if (!Number.isInteger(threads) || threads < 1) throw new InvalidArgumentError(`a session of ${threads} threads`);
   const device = wanted === 'auto' ? (await resolveDevice()).device : wanted;
   requireDevice(device);
   const isPlain = typeof model === 'string' || model instanceof Uint8Array;
-  const client = await WorkerClient.start({
-    model: isPlain ? model : model.bytes,
-    options: { device, threads, config, externalDirectory: isPlain ? undefined : model.externalDirectory },
+  const client = await WorkerClient.start(isPlain ? model : model.bytes, {
+    device,
+    threads,
+    config,
+    state,
+    externalDirectory: isPlain ? undefined : model.externalDirectory,
   });
   const { inputs, outputs } = client;
+  const fed = new Map([...inputs].filter(([name]) => !Object.hasOwn(state, name)));
+  const fetched = [...outputs.keys()].filter((name) => !Object.values(state).includes(name));
   return {
     device,
     inputs,
     outputs,
-    run: async (feeds, { outputs: wantedOutputs = [...outputs.keys()], into = {}, signal } = {}) => {
-      checkFeeds(inputs, feeds);
+    run: async (feeds, { outputs: wantedOutputs = fetched, into = {}, signal } = {}) => {
+      checkFeeds(fed, feeds);
       checkOutputs(outputs, wantedOutputs, into);
       const results = await client.run({ kind: 'run', feeds, outputs: wantedOutputs, into }, signal);
       return Object.fromEntries(wantedOutputs.map((name) => [name, into[name] ?? results[name]!]));
     },
+    setState: async (tensors) => {
+      await client.run({ kind: 'setState', tensors }, undefined);
+    },
+    getState: async (names = Object.keys(state)) => ({ ...(await client.run({ kind: 'getState', names }, undefined)) }),
     close: () => client.close(),
   };
 }

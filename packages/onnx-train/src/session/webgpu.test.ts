@@ -10,9 +10,9 @@ import { writeTrainingLoop } from '../optim/training-loop.ts';
 import { createSession, type SessionOptions } from './session.ts';
 import { float32Tensor, type Tensor } from './tensor.ts';
 
-// Without a driver, WebGPU's library writes to stderr as soon as it is asked, so it is asked only on request.
+// Without a driver, WebGPU's library writes to stderr as soon as it is asked, so it is asked only where there is one.
 const enabled = process.env['ZK0_TEST_WEBGPU'] === '1';
-const NEEDED = 'set ZK0_TEST_WEBGPU=1 where a Vulkan, Metal or Direct3D 12 driver is (SwiftShader will do)';
+const NEEDED = 'install chromium-common and libvulkan1 (SwiftShader), or set ZK0_TEST_WEBGPU=1 where there is a GPU';
 /** Refuses to load a model any node of which would run on the processor. */
 const ON_DEVICE_ONLY = { 'session.disable_cpu_ep_fallback': '1' };
 
@@ -43,7 +43,7 @@ function expectClose(found: Record<string, Tensor>, wanted: Record<string, Tenso
   }
 }
 
-describe('webgpu', () => {
+describe('webgpu', { timeout: 60_000 }, () => {
   beforeEach(({ skip }) => {
     skip(!enabled, NEEDED);
   });
@@ -97,5 +97,46 @@ describe('webgpu', () => {
     const feeds = { ...feedsOf(model), m: zeros, v: zeros, schedule };
     // The Loop node itself lives on the processor, its body on the device.
     expectClose(await run(model, feeds, { device: 'webgpu' }), await run(model, feeds, { device: 'cpu' }));
+  });
+
+  it('keeps a state on the device from run to run, and gives it back', async () => {
+    const graph = new GraphBuilder();
+    const [state, factor, x] = ['state', 'factor', 'x'].map((name) => graph.input(name, 'float32', [2, 3]));
+    const next = ops.add(ops.mul(state!, factor!), x!);
+    graph.output('next', next);
+    graph.output('sum', ops.reduceSum(next));
+    const values = (of: (index: number) => number): Tensor => float32Tensor(Float32Array.from({ length: 6 }, (_, i) => of(i)), [2, 3]);
+    const session = await createSession(encodeModel(graph), {
+      device: 'webgpu',
+      threads: 1,
+      config: ON_DEVICE_ONLY,
+      state: { state: 'next', factor: null },
+    });
+    await session.setState({ state: values((i) => i), factor: values(() => 2) });
+    const sums: number[] = [];
+    for (let step = 0; step < 3; step++) sums.push(Number((await session.run({ x: values(() => 1) }))['sum']!.data[0]));
+    expect(sums).toEqual([36, 78, 162]);
+    expect(await session.getState()).toEqual({ state: values((i) => 8 * i + 7), factor: values(() => 2) });
+    await session.setState({ state: values(() => 0) });
+    expect(await session.run({ x: values((i) => i) })).toEqual({ sum: float32Tensor(Float32Array.of(15), []) });
+    await session.close();
+  });
+
+  it('runs several sessions at once, one of which ends', async () => {
+    const chain = (size: number, length: number): OnnxModel => {
+      const graph = new GraphBuilder();
+      const x = graph.input('x', 'float32', [size, size]);
+      graph.output('y', Array.from({ length }).reduce<typeof x>((y) => ops.mul(ops.matMul(y, x), 0.5), x));
+      return encodeModel(graph);
+    };
+    const models = [chain(32, 5), chain(24, 7)];
+    const sessions = await Promise.all(models.map((model) => createSession(model, { device: 'webgpu', threads: 1 })));
+    const results = sessions.map(async (session, index) => {
+      const feeds = feedsOf(models[index]!);
+      const first = await session.run(feeds);
+      for (let round = 0; round < 5; round++) expect(await session.run(feeds)).toEqual(first);
+      await session.close();
+    });
+    await Promise.all(results);
   });
 });

@@ -1,66 +1,88 @@
 import { CancelledError, errorMessage } from '@zk0/core';
-import type { Worker } from 'node:worker_threads';
 import { SessionError } from '../errors.ts';
 import type { ValueType } from '../graph/value.ts';
-import { startWorker } from '../threads/start-worker.ts';
-import type { WorkerReply, WorkerRequest, WorkerStart } from './protocol.ts';
+import type { OrtSessionOptions } from './ort-session.ts';
+import type { SessionReply, SessionRequest } from './protocol.ts';
+import { threadFor, type SessionThread } from './session-thread.ts';
 import type { Tensors } from './tensor.ts';
 
 interface Job {
-  readonly request: WorkerRequest;
-  readonly resolve: (tensors: Tensors) => void;
+  readonly request: SessionRequest;
+  readonly resolve: (reply: SessionReply) => void;
   readonly reject: (error: Error) => void;
-  readonly signal: AbortSignal | undefined;
 }
 
 type State =
   /** Jobs are taken. */
   | { readonly kind: 'open' }
-  /** No more jobs are taken; the thread ends once the running one has. */
+  /** No more jobs are taken; the session ends once the running one has. */
   | { readonly kind: 'closing'; readonly ended: Promise<void> }
   /** The thread died by itself. */
   | { readonly kind: 'crashed'; readonly error: SessionError };
 
-/** The main thread's end of one session thread: jobs queue here and are sent one at a time. */
+/** The main thread's end of one session: jobs queue here and are sent one at a time. */
 export class WorkerClient {
-  readonly inputs: ReadonlyMap<string, ValueType>;
-  readonly outputs: ReadonlyMap<string, ValueType>;
-  readonly #worker: Worker;
-  readonly #exited: Promise<void>;
+  readonly #thread: SessionThread;
+  readonly #id: number;
   readonly #queue: Job[] = [];
+  #types: Extract<SessionReply, { kind: 'opened' }> | undefined;
   #running: Job | undefined;
   #state: State = { kind: 'open' };
 
-  private constructor(worker: Worker, ready: Extract<WorkerReply, { kind: 'ready' }>) {
-    this.#worker = worker;
-    this.inputs = ready.inputs;
-    this.outputs = ready.outputs;
-    this.#exited = new Promise((resolve) => {
-      worker.once('exit', (code) => {
-        this.#crash(`the session's thread ended with code ${code}`);
-        resolve();
+  private constructor(thread: SessionThread) {
+    this.#thread = thread;
+    this.#id = thread.join({
+      onReply: (reply) => {
+        this.#settle(reply);
+      },
+      onCrash: (error) => {
+        this.#crash(error);
+      },
+    });
+  }
+
+  /** Loads a model, in the thread that is its device's. */
+  static async start(model: string | Uint8Array, options: OrtSessionOptions): Promise<WorkerClient> {
+    const client = new WorkerClient(await threadFor(options.device));
+    try {
+      const reply = await client.#ask({ kind: 'open', model, options }, undefined);
+      client.#types = reply as Extract<SessionReply, { kind: 'opened' }>;
+      return client;
+    } catch (error) {
+      await client.#thread.leave(client.#id);
+      throw error;
+    }
+  }
+
+  get inputs(): ReadonlyMap<string, ValueType> {
+    return this.#types!.inputs;
+  }
+
+  get outputs(): ReadonlyMap<string, ValueType> {
+    return this.#types!.outputs;
+  }
+
+  /** Sends a request when those before it are done. Aborting rejects at once; a request that has begun goes on. */
+  async run(request: Exclude<SessionRequest, { kind: 'open' | 'close' }>, signal: AbortSignal | undefined): Promise<Tensors> {
+    const reply = await this.#ask(request, signal);
+    return (reply as Extract<SessionReply, { kind: 'done' }>).tensors;
+  }
+
+  /** Ends the session; a request in progress is waited for, queued ones are rejected. */
+  async close(): Promise<void> {
+    if (this.#state.kind === 'crashed') return;
+    if (this.#state.kind === 'open') {
+      for (const job of this.#queue.splice(0)) job.reject(closed());
+      const released = new Promise<SessionReply>((resolve, reject) => {
+        this.#queue.push({ request: { kind: 'close' }, resolve, reject });
       });
-    });
-    worker.on('error', (error) => {
-      this.#crash(`the session's thread failed: ${errorMessage(error)}`, error);
-    });
-    worker.on('message', (reply: WorkerReply) => {
-      this.#settle(reply);
-    });
-    // An idle session must not keep the process alive.
-    worker.unref();
+      this.#state = { kind: 'closing', ended: released.catch(() => undefined).then(() => this.#thread.leave(this.#id)) };
+      this.#next();
+    }
+    await this.#state.ended;
   }
 
-  /** Starts a thread and loads the model in it. */
-  static async start(start: WorkerStart): Promise<WorkerClient> {
-    const worker = startWorker('session/session-worker', 'onnx-session', start);
-    const first = await firstReply(worker);
-    if (first.kind === 'ready') return new WorkerClient(worker, first);
-    await worker.terminate();
-    throw first.kind === 'error' ? toError(first) : crashed('the session’s thread answered out of turn');
-  }
-
-  run(request: Extract<WorkerRequest, { kind: 'run' }>, signal: AbortSignal | undefined): Promise<Tensors> {
+  #ask(request: SessionRequest, signal: AbortSignal | undefined): Promise<SessionReply> {
     if (this.#state.kind === 'crashed') return Promise.reject(this.#state.error);
     if (this.#state.kind === 'closing') return Promise.reject(closed());
     if (signal?.aborted === true) return Promise.reject(new CancelledError('a run'));
@@ -72,10 +94,9 @@ export class WorkerClient {
       };
       const job: Job = {
         request,
-        signal,
-        resolve: (tensors) => {
+        resolve: (reply) => {
           signal?.removeEventListener('abort', cancel);
-          resolve(tensors);
+          resolve(reply);
         },
         reject: (error) => {
           signal?.removeEventListener('abort', cancel);
@@ -88,33 +109,13 @@ export class WorkerClient {
     });
   }
 
-  /** Ends the thread; a run in progress is waited for, queued ones are rejected. */
-  async close(): Promise<void> {
-    if (this.#state.kind === 'crashed') return;
-    if (this.#state.kind === 'open') {
-      this.#state = { kind: 'closing', ended: this.#exited };
-      for (const job of this.#queue.splice(0)) job.reject(closed());
-      this.#next();
-    }
-    await this.#state.ended;
-  }
-
   #next(): void {
     if (this.#running !== undefined) return;
     const job = this.#queue.shift();
-    if (job === undefined) {
-      if (this.#state.kind === 'open') this.#worker.unref();
-      if (this.#state.kind === 'closing') {
-        // Referenced until the thread has gone, so that nothing after `await close()` races with its end.
-        this.#worker.ref();
-        this.#worker.postMessage({ kind: 'close' } satisfies WorkerRequest);
-      }
-      return;
-    }
+    if (job === undefined) return;
     this.#running = job;
-    this.#worker.ref();
     try {
-      this.#worker.postMessage(job.request);
+      this.#thread.send(this.#id, job.request);
     } catch (error) {
       this.#running = undefined;
       job.reject(new SessionError('RUN_FAILED', `feeds cannot be sent: ${errorMessage(error)}`, { cause: error }));
@@ -122,56 +123,25 @@ export class WorkerClient {
     }
   }
 
-  #settle(reply: WorkerReply): void {
+  #settle(reply: SessionReply): void {
     const job = this.#running;
     this.#running = undefined;
-    if (reply.kind === 'result') job?.resolve(reply.tensors);
-    else if (reply.kind === 'error') job?.reject(toError(reply));
+    if (reply.kind === 'error') job?.reject(toError(reply));
+    else job?.resolve(reply);
     this.#next();
   }
 
-  #crash(message: string, cause?: unknown): void {
-    const error = this.#state.kind === 'closing' ? closed() : crashed(message, cause);
+  #crash(error: SessionError): void {
     if (this.#state.kind === 'open') this.#state = { kind: 'crashed', error };
     for (const job of [this.#running, ...this.#queue.splice(0)]) job?.reject(error);
     this.#running = undefined;
   }
 }
 
-/** What a thread says first: that the model is loaded, or why not. */
-function firstReply(worker: Worker): Promise<WorkerReply> {
-  return new Promise((resolve, reject) => {
-    const onError = (error: unknown): void => {
-      settle();
-      reject(crashed(`the session's thread did not start: ${errorMessage(error)}`, error));
-    };
-    const onExit = (code: number): void => {
-      settle();
-      reject(crashed(`the session's thread ended with code ${code} while it loaded the model`));
-    };
-    const onMessage = (reply: WorkerReply): void => {
-      settle();
-      resolve(reply);
-    };
-    // One by one: `removeAllListeners` would take listeners of Node's own with it, and no message would come any more.
-    const settle = (): void => {
-      worker.off('error', onError).off('exit', onExit).off('message', onMessage);
-    };
-    worker.on('error', onError).on('exit', onExit).on('message', onMessage);
-  });
-}
-
-function toError({ code, message, hint }: Extract<WorkerReply, { kind: 'error' }>): SessionError {
+function toError({ code, message, hint }: Extract<SessionReply, { kind: 'error' }>): SessionError {
   return new SessionError(code, message, hint === undefined ? {} : { hint });
 }
 
 function closed(): SessionError {
   return new SessionError('SESSION_CLOSED', 'the session is closed');
-}
-
-function crashed(message: string, cause?: unknown): SessionError {
-  return new SessionError('WORKER_CRASHED', message, {
-    hint: 'If memory ran out, use a smaller batch or close other sessions; then make the session again.',
-    ...(cause !== undefined && { cause }),
-  });
 }

@@ -28,16 +28,20 @@ export interface Rotation {
   readonly cosine: Value;
 }
 
-/** The rotation of every token at float32 `positions` [batch or 1, tokens], for heads of `size`. */
-export function rotationAt(positions: Value, size: number): Rotation {
+/**
+ * The rotation of every token at float32 `positions` [batch or 1, tokens], whole numbers from −1 to `last`, for heads of
+ * `size`. Sines are looked up, not computed: those of GPUs are only sure to 2⁻¹¹ (WGSL), and to less far from 0.
+ */
+export function rotationAt(positions: Value, size: number, last: number): Rotation {
   const [batch, tokens] = positions.shape as [number, number];
   const half = size / 2;
+  const { graph } = positions;
   const timescales = Array.from({ length: half }, (_, index) => Math.fround(MAX_WAVELENGTH ** Math.fround((2 / size) * index)));
-  const radians = ops.div(
-    ops.reshape(positions, [batch, 1, tokens, 1]),
-    positions.graph.constant(timescales, 'float32', [1, 1, 1, half]),
-  );
-  return { sine: ops.sin(radians), cosine: ops.cos(radians) };
+  const radians = Array.from({ length: last + 2 }, (_, row) => timescales.map((timescale) => Math.fround((row - 1) / timescale))).flat();
+  const rows = ops.cast(ops.add(positions, 1), 'int32');
+  const lookUp = (of: (radian: number) => number): Value =>
+    ops.reshape(ops.gather(graph.constant(radians.map(of), 'float32', [last + 2, half]), rows), [batch, 1, tokens, half]);
+  return { sine: lookUp(Math.sin), cosine: lookUp(Math.cos) };
 }
 
 /** Turns heads by their positions. */

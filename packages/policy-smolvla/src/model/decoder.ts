@@ -39,7 +39,7 @@ export function encodePrefix(
 ): Prefix {
   const { embeddings, mask } = embedPrefix(config, weights, tokens, emptyCameras);
   const counted = ops.cumSum(ops.cast(mask, 'float32'), 1);
-  const rotation = rotationAt(ops.sub(counted, 1), config.text.headDim);
+  const rotation = rotationAt(ops.sub(counted, 1), config.text.headDim, mask.shape[1]!);
   return { layers: runTextLayers(config, weights, embeddings, rotation, keyBias(mask)), mask };
 }
 
@@ -49,7 +49,7 @@ export function encodePrefix(
  */
 export function encodeState(config: SmolVlaModelConfig, weights: WeightTable, prefix: Prefix, state: Value): readonly KeysValues[] {
   const embedded = ops.unsqueeze(linear(state, ...weights.affine(`${HEADS_PREFIX}.state_proj`)), [1]);
-  const rotation = rotationAt(validTokens(prefix), config.text.headDim);
+  const rotation = rotationAt(validTokens(prefix), config.text.headDim, prefix.mask.shape[1]!);
   return runTextLayers(config, weights, embedded, rotation, keyBias(withOneMore(prefix.mask)), prefix.layers);
 }
 
@@ -60,8 +60,13 @@ export function validTokens(prefix: Prefix): Value {
 
 /** A mask with one token more, which is there. */
 export function withOneMore(mask: Value): Value {
-  const one = mask.graph.constant(Array.from({ length: mask.shape[0]! }, () => 1), 'bool', [mask.shape[0]!, 1]);
-  return ops.concat([mask, one], 1);
+  const one = mask.graph.constant(Array.from({ length: mask.shape[0]! }, () => 1), 'float32', [mask.shape[0]!, 1]);
+  return joinMasks([ops.cast(mask, 'float32'), one]);
+}
+
+/** Masks of tokens, 0 or 1 in float32, one behind the other as one of bools (GPU providers do not join bools). */
+function joinMasks(masks: readonly Value[]): Value {
+  return ops.cast(ops.concat(masks, 1), 'bool');
 }
 
 /** The text layers over tokens that see `past` and each other, all hidden where `bias` says so. */
@@ -114,23 +119,24 @@ function embedPrefix(
   const table = weights.get(EMBEDDING_WEIGHT);
   const embeddings: Value[] = [];
   const masks: Value[] = [];
+  const cameraIsThere = ops.cast(imageMask, 'float32');
   // LeRobot scales image and language embeddings by the root of the width, but not those of the special tokens.
   const special = (ids: readonly number[]): void => {
     if (!config.addImageSpecialTokens) return;
     const rows = ops.unsqueeze(ops.gather(table, graph.constant(ids, 'int64')), [0]);
     embeddings.push(ops.expand(rows, [batch, ids.length, width]));
-    masks.push(graph.constant(Array.from({ length: batch * ids.length }, () => 1), 'bool', [batch, ids.length]));
+    masks.push(graph.constant(Array.from({ length: batch * ids.length }, () => 1), 'float32', [batch, ids.length]));
   };
   for (let camera = 0; camera < cameras + emptyCameras; camera++) {
     special([config.fakeImageTokenId, config.globalImageTokenId]);
     // An empty camera's image is hidden from every token, so only what stands around it is there.
     if (camera < cameras) {
       embeddings.push(ops.reshape(ops.slice(imageTokens, 1, camera, camera + 1), [batch, tokens, width]));
-      masks.push(ops.expand(ops.slice(imageMask, 1, camera, camera + 1), [batch, tokens]));
+      masks.push(ops.expand(ops.slice(cameraIsThere, 1, camera, camera + 1), [batch, tokens]));
     }
     special([config.fakeImageTokenId]);
   }
   embeddings.push(ops.mul(ops.gather(table, tokenIds), Math.sqrt(width)));
-  masks.push(tokenMask);
-  return { embeddings: ops.concat(embeddings, 1), mask: ops.concat(masks, 1) };
+  masks.push(ops.cast(tokenMask, 'float32'));
+  return { embeddings: ops.concat(embeddings, 1), mask: joinMasks(masks) };
 }

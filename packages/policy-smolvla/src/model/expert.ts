@@ -54,8 +54,8 @@ export function observe(config: SmolVlaModelConfig, weights: WeightTable, prefix
       ],
       3,
     ),
-    jointRotation: rotationAt(ops.add(ops.add(validTokens(prefix), 1), steps), headDim),
-    crossRotation: rotationAt(steps, headDim),
+    jointRotation: rotationAt(ops.add(ops.add(validTokens(prefix), 1), steps), headDim, observed + chunkSize),
+    crossRotation: rotationAt(steps, headDim, chunkSize),
   };
 }
 
