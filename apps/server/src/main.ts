@@ -13,6 +13,7 @@ const commands: Readonly<Record<string, (run: Run) => Promise<Command>>> = {
   stop: async (run) => (await import('./commands/remote.ts')).stopCommand(run),
   logs: async (run) => (await import('./commands/logs.ts')).logsCommand(run),
   evaluate: async (run) => (await import('./commands/evaluate.ts')).evaluateCommand(run),
+  checkpoint: async (run) => (await import('./commands/checkpoint.ts')).checkpointCommand(run),
   doctor: async (run) => (await import('./commands/doctor.ts')).doctorCommand(run),
 };
 

@@ -6,7 +6,7 @@ import { Zk0Error, type Parameters, type Zk0ErrorOptions } from '@zk0/core';
  * - `POLICY_NOT_FOUND`: no such preset, directory or file
  * - `POLICY_CONFIG_INVALID`: config.json is not JSON, not a SmolVLA configuration, or contradicts itself
  * - `POLICY_UNSUPPORTED`: a valid configuration that this implementation does not run; the field is named
- * - `POLICY_WEIGHTS_MISSING`: a policy directory without model.safetensors
+ * - `POLICY_WEIGHTS_MISSING`: a policy directory without model.safetensors, or trained weights that name no base
  * - `POLICY_TENSORS_MISMATCH`: missing, extra or misshapen tensors, all listed
  * - `POLICY_BASE_MISMATCH`: trained weights that belong to another frozen base
  * - `TOKENIZER_INVALID`: tokenizer files that are missing, damaged, or lack the special tokens

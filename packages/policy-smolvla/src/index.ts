@@ -3,6 +3,7 @@
  * SmolVLA on `@zk0/onnx-train`: checkpoints, pre- and post-processing, training, evaluation, acting.
  */
 export { NotFiniteError, PolicyError, type PolicyErrorCode } from './errors.ts';
+export { convertCheckpoint, type ConvertCheckpointOptions } from './convert-checkpoint.ts';
 export { openPolicy } from './open-policy.ts';
 export { availableDevices } from './runtime/choose-device.ts';
 export type { FeatureConfig, NormalizationMode, SmolVlaConfig } from './config/policy-config.ts';
@@ -15,6 +16,7 @@ export type {
   LearnerOptions,
   Observation,
   OpenPolicyOptions,
+  ParameterCount,
   PolicyFeatures,
   PredictedChunk,
   SaveCheckpointOptions,

@@ -1,8 +1,10 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, open as openFile, readdir, readFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { hashParameters, type Parameters } from '@zk0/core';
+import { openSafetensors } from '@zk0/storage';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tinyWorkspace } from '../test/tiny-policy.ts';
+import { convertCheckpoint } from './convert-checkpoint.ts';
 import { openPolicy } from './open-policy.ts';
 import type { OpenPolicyOptions, SmolVlaPolicy } from './policy.ts';
 
@@ -71,9 +73,51 @@ describe('checkpoints', () => {
     const trained = moved(await policy.initialParameters());
     const directory = join(workspace.root, 'trained');
     await policy.saveCheckpoint(directory, trained, { normalizer, form: 'trained' });
-    expect(hashParameters(await policy.loadTrained(directory))).toBe(hashParameters(trained));
-    await expect(open(directory)).rejects.toMatchObject({ code: 'POLICY_WEIGHTS_MISSING', hint: /trained weights only/ });
-    await expect((await open('small')).loadTrained(directory)).rejects.toMatchObject({ code: 'POLICY_BASE_MISMATCH' });
+    await expect(open(directory)).rejects.toMatchObject({ code: 'POLICY_WEIGHTS_MISSING', hint: /--base/ });
+    await expect(open(directory, { base: 'small' })).rejects.toMatchObject({ code: 'POLICY_TENSORS_MISMATCH' });
+
+    const joined = await open(directory, { base: workspace.checkpoint });
+    expect(joined.baseHash).toBe(policy.baseHash);
+    expect(joined.features).toEqual(features);
+    expect(joined.normalizer).toEqual(normalizer);
+    expect(hashParameters(await joined.initialParameters())).toBe(hashParameters(trained));
+  });
+
+  it('refuses to join trained weights with another base of the same architecture', async () => {
+    const policy = await open(workspace.checkpoint, { features });
+    const directory = join(workspace.root, 'trained-elsewhere');
+    await policy.saveCheckpoint(directory, await policy.initialParameters(), { normalizer, form: 'trained' });
+    const other = join(workspace.root, 'other-base');
+    await cp(workspace.checkpoint, other, { recursive: true });
+    const handle = await openFile(join(other, 'model.safetensors'), 'r+');
+    // A frozen value: `lm_head` and the trained tensors do not enter the base's hash.
+    const weights = await openSafetensors(join(other, 'model.safetensors'));
+    const { begin } = weights.tensorLocation(weights.specs.find(({ name }) => name.includes('vision_model') && name.endsWith('weight'))!.name);
+    await weights.close();
+    await handle.write(Uint8Array.of(1, 2, 3, 4), 0, 4, begin);
+    await handle.close();
+    await expect(open(directory, { base: other })).rejects.toMatchObject({ code: 'POLICY_BASE_MISMATCH' });
+  });
+
+  it('turns either form into the other, to the same bytes', async () => {
+    const policy = await open('small', { features });
+    const [full, trained, again] = ['form-full', 'form-trained', 'form-again'].map((name) => join(workspace.root, name)) as [string, string, string];
+    await policy.saveCheckpoint(full, moved(await policy.initialParameters()), { normalizer });
+    const options = { cacheDirectory: workspace.root };
+    await convertCheckpoint(full, trained, { ...options, form: 'trained', base: 'small' });
+    expect((await readdir(trained)).filter((name) => name.startsWith('model') || name === 'vlm')).toEqual([]);
+    await convertCheckpoint(trained, again, { ...options, form: 'full' });
+    for (const name of (await readdir(full, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())) {
+      const path = relative(full, join(name.parentPath, name.name));
+      expect((await readFile(join(again, path))).equals(await readFile(join(full, path))), path).toBe(true);
+    }
+  });
+
+  it('does not name a base that is not the one', async () => {
+    const directory = join(workspace.root, 'wrong-base');
+    await expect(
+      convertCheckpoint(workspace.checkpoint, directory, { form: 'trained', base: 'small', cacheDirectory: workspace.root }),
+    ).rejects.toMatchObject({ code: 'POLICY_BASE_MISMATCH' });
   });
 
   it('keeps what config.json said and adds the features', async () => {

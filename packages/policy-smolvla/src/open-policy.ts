@@ -1,10 +1,13 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { InvalidArgumentError, type Learner, type Normalizer, type Parameters, type RobotDataset, type TensorSpec } from '@zk0/core';
+import { elementCount, InvalidArgumentError, type Learner, type Normalizer, type Parameters, type RobotDataset, type TensorSpec } from '@zk0/core';
+import { isHubAddress } from '@zk0/hub';
 import { readParameters } from '@zk0/storage';
 import { createActor } from './acting/actor.ts';
+import { isStatistic } from './checkpoint/check-tensors.ts';
 import { openCheckpoint, type Checkpoint } from './checkpoint/checkpoint.ts';
-import { loadTrained, saveCheckpoint } from './checkpoint/save-checkpoint.ts';
+import { saveCheckpoint } from './checkpoint/save-checkpoint.ts';
+import { baseMismatch, baseSourceOf, holdsTrainedOnly } from './checkpoint/trained-weights.ts';
 import type { SmolVlaConfig } from './config/policy-config.ts';
 import { PolicyError } from './errors.ts';
 import { trainedWeightSpecs } from './model/weights.ts';
@@ -15,6 +18,7 @@ import type {
   LearnerOptions,
   Observation,
   OpenPolicyOptions,
+  ParameterCount,
   PolicyFeatures,
   PredictedChunk,
   SaveCheckpointOptions,
@@ -22,7 +26,7 @@ import type {
   TrainingDefaults,
 } from './policy.ts';
 import { presetDirectory } from './preset/generate.ts';
-import { PRESETS } from './preset/small.ts';
+import { PRESETS, type Preset } from './preset/small.ts';
 import { configFeatures } from './processing/cameras.ts';
 import { chooseDevice, chooseThreads } from './runtime/choose-device.ts';
 import { ModelRuntime } from './runtime/model-runtime.ts';
@@ -44,11 +48,17 @@ export async function openPolicy(source: string, options: OpenPolicyOptions = {}
   const device = await chooseDevice(options.device ?? 'auto');
   const threads = chooseThreads(options.threads);
   const cacheDirectory = options.cacheDirectory ?? process.env['ZK0_CACHE_DIR'] ?? join(homedir(), '.cache', 'zk0');
-  const preset = Object.hasOwn(PRESETS, source) ? PRESETS[source] : undefined;
-  const checkpoint = await openCheckpoint(preset === undefined ? source : await presetDirectory(preset, cacheDirectory));
+  const directory = await policyDirectory(source, cacheDirectory);
+  const trainedOnly = await holdsTrainedOnly(directory);
+  const base = options.base ?? (trainedOnly ? await baseSourceOf(directory) : source);
+  const baseDirectory = await policyDirectory(base, cacheDirectory);
+  const checkpoint = await openCheckpoint(directory, trainedOnly ? baseDirectory : undefined);
+  if (baseDirectory !== directory && !trainedOnly) await checkSameBase(checkpoint, baseDirectory);
+  const preset = presetNamed(base);
   const runtime = new ModelRuntime(checkpoint.config.model, checkpoint.weights, device, threads);
   return new LoadedPolicy({
     source,
+    base,
     cacheDirectory,
     checkpoint,
     runtime,
@@ -57,8 +67,33 @@ export async function openPolicy(source: string, options: OpenPolicyOptions = {}
   });
 }
 
+function presetNamed(source: string): Preset | undefined {
+  return Object.hasOwn(PRESETS, source) ? PRESETS[source] : undefined;
+}
+
+async function policyDirectory(source: string, cacheDirectory: string): Promise<string> {
+  const preset = presetNamed(source);
+  return preset === undefined ? source : presetDirectory(preset, cacheDirectory);
+}
+
+/** A source that means the same on every machine. */
+function portable(source: string): string | undefined {
+  return presetNamed(source) !== undefined || isHubAddress(source) ? source : undefined;
+}
+
+/** @throws PolicyError POLICY_BASE_MISMATCH */
+async function checkSameBase(checkpoint: Checkpoint, baseDirectory: string): Promise<void> {
+  const { baseHash, weights } = await openCheckpoint(baseDirectory);
+  await weights.close();
+  if (baseHash === checkpoint.baseHash) return;
+  await checkpoint.weights.close();
+  throw baseMismatch(checkpoint.directory, checkpoint.baseHash, baseHash);
+}
+
 interface LoadedParts {
   readonly source: string;
+  /** Where the frozen weights come from. */
+  readonly base: string;
   readonly cacheDirectory: string;
   readonly checkpoint: Checkpoint;
   readonly runtime: ModelRuntime;
@@ -76,6 +111,7 @@ class LoadedPolicy implements SmolVlaPolicy {
   readonly normalizer: Normalizer | undefined;
   readonly trainingDefaults: TrainingDefaults;
   readonly parameterSpecs: readonly TensorSpec[];
+  readonly parameterCount: ParameterCount;
   readonly #parts: LoadedParts;
   #actor: Promise<Actor> | undefined;
 
@@ -93,6 +129,10 @@ class LoadedPolicy implements SmolVlaPolicy {
     this.parameterSpecs = trainedWeightSpecs(checkpoint.config.model)
       .map(({ name, dtype, shape }) => ({ name, dtype, shape }))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
+    this.parameterCount = {
+      total: countElements(checkpoint.weights.specs.filter(({ name }) => !isStatistic(name))),
+      trained: countElements(this.parameterSpecs),
+    };
   }
 
   async initialParameters(): Promise<Parameters> {
@@ -143,11 +183,8 @@ class LoadedPolicy implements SmolVlaPolicy {
       features: this.#needFeatures(),
       normalizer: this.#needNormalizer(options.normalizer ?? this.normalizer),
       form: options.form ?? 'full',
+      baseSource: portable(this.#parts.base),
     });
-  }
-
-  async loadTrained(directory: string): Promise<Parameters> {
-    return loadTrained(this.#parts.checkpoint, directory);
   }
 
   async close(): Promise<void> {
@@ -175,4 +212,8 @@ class LoadedPolicy implements SmolVlaPolicy {
       hint: 'Give a normalizer, made from the moments of the recordings.',
     });
   }
+}
+
+function countElements(specs: readonly TensorSpec[]): number {
+  return specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }

@@ -17,6 +17,11 @@ export interface OpenPolicyOptions extends WorkHooks {
   readonly threads?: number;
   /** Where generated presets and frozen-prefix caches live; `$ZK0_CACHE_DIR`, else `~/.cache/zk0`. */
   readonly cacheDirectory?: string;
+  /**
+   * The policy that has the frozen weights: for a directory of trained ones that does not name it. Of a whole checkpoint,
+   * whose frozen weights must be the same, it is what `saveCheckpoint` names as the base.
+   */
+  readonly base?: string;
   /** Sizes and cameras, overriding those of config.json (a preset has none of its own). */
   readonly features?: PolicyFeatures;
 }
@@ -92,9 +97,15 @@ export interface SaveCheckpointOptions {
   readonly normalizer?: Normalizer;
   /**
    * `full` (default): a directory that LeRobot loads, frozen weights included. `trained`: the trained weights and the
-   * base's hash alone; `openPolicy` on it needs the base.
+   * base's hash alone; `openPolicy` joins it with its base.
    */
   readonly form?: 'full' | 'trained';
+}
+
+/** How many numbers a policy has. */
+export interface ParameterCount {
+  readonly total: number;
+  readonly trained: number;
 }
 
 /** A SmolVLA policy: an architecture, frozen weights and a tokenizer, ready to be trained and to act. */
@@ -115,6 +126,7 @@ export interface SmolVlaPolicy {
   readonly trainingDefaults: TrainingDefaults;
   /** Trained tensors, all `F32`, in LeRobot's names, sorted by name. */
   readonly parameterSpecs: readonly TensorSpec[];
+  readonly parameterCount: ParameterCount;
   /** The checkpoint's trained weights, float32. The arrays are the caller's to keep. */
   initialParameters(): Promise<Parameters>;
   /**
@@ -131,11 +143,5 @@ export interface SmolVlaPolicy {
   reset(): Promise<void>;
   /** Writes a checkpoint directory; nothing half-written is ever visible under its name. */
   saveCheckpoint(directory: string, parameters: Parameters, options?: SaveCheckpointOptions): Promise<void>;
-  /**
-   * Reads the weights of a directory saved with `form: 'trained'`.
-   *
-   * @throws PolicyError POLICY_BASE_MISMATCH when they were trained from another base.
-   */
-  loadTrained(directory: string): Promise<Parameters>;
   close(): Promise<void>;
 }

@@ -275,7 +275,7 @@ export class RoundWork {
     const model = await this.#modelOf(state);
     const recorder = await this.#recorderOf(state);
     const path = await recorder.saveCheckpoint(state, round, (directory) =>
-      model.save(directory, this.#options.blobs.path(state.parameters!.hash), runContext(state).normalizer),
+      model.save(directory, this.#options.blobs.path(state.parameters!.hash), runContext(state).normalizer, state.config.checkpointForm),
     );
     this.#options.log.info(`checkpoint saved: ${path}`, { round });
     return path;

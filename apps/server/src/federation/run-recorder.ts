@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { fitTaskSchema, runContextSchema, Zk0Error, type RoundState, type RunState } from '@zk0/core';
+import type { ParameterCount } from '@zk0/policy-smolvla';
 import { writeDirectoryAtomic, writeFileAtomic } from '@zk0/storage';
 import { createRunOutputs, modelCard, type RoundRecord, type RunInfo, type RunOutputs } from '../outputs/index.ts';
 
@@ -22,12 +23,6 @@ export const startContextSchema = z.strictObject({
   robot: z.strictObject({ stateNames: z.array(z.string()), actionNames: z.array(z.string()) }),
 });
 export type StartContext = z.infer<typeof startContextSchema>;
-
-/** How many numbers a saved model has. */
-export interface ParameterCount {
-  readonly total: number;
-  readonly trained: number;
-}
 
 /** Turns a run's state into the files it leaves. Recording something twice, after a restart, changes nothing. */
 export class RunRecorder {
@@ -92,6 +87,7 @@ export class RunRecorder {
         run: this.#info,
         rounds,
         basePolicy: config.policy,
+        form: config.checkpointForm,
         parameters,
         strategy: config.strategy.name,
         training:

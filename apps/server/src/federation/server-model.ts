@@ -1,7 +1,5 @@
-import { join } from 'node:path';
 import {
   datasetProfile,
-  elementCount,
   type ClientProfile,
   type Evaluation,
   type Learner,
@@ -10,13 +8,11 @@ import {
   type RobotDataset,
   type RunConfig,
   type RunContext,
-  type TensorSpec,
   type WorkHooks,
 } from '@zk0/core';
 import { openDataset } from '@zk0/dataset-so100';
-import { openPolicy, type SmolVlaPolicy, type TrainingDefaults } from '@zk0/policy-smolvla';
-import { openSafetensors, readParameters } from '@zk0/storage';
-import type { ParameterCount } from './run-recorder.ts';
+import { openPolicy, type ParameterCount, type SmolVlaPolicy, type TrainingDefaults } from '@zk0/policy-smolvla';
+import { readParameters } from '@zk0/storage';
 
 type Features = RunContext['features'];
 
@@ -120,15 +116,10 @@ export class ServerModel {
     return { policyLoss, totalSamples, datasets };
   }
 
-  /** Writes a checkpoint that LeRobot loads; says how many numbers are in it. */
-  async save(directory: string, parametersPath: string, normalizer: Normalizer): Promise<ParameterCount> {
-    await this.#policy.saveCheckpoint(directory, await readParameters(parametersPath), { normalizer });
-    const model = await openSafetensors(join(directory, 'model.safetensors'));
-    try {
-      return { total: countElements(model.specs), trained: countElements(this.#policy.parameterSpecs) };
-    } finally {
-      await model.close();
-    }
+  /** Writes a checkpoint; says how many numbers the whole model has. */
+  async save(directory: string, parametersPath: string, normalizer: Normalizer, form: RunConfig['checkpointForm']): Promise<ParameterCount> {
+    await this.#policy.saveCheckpoint(directory, await readParameters(parametersPath), { normalizer, form });
+    return this.#policy.parameterCount;
   }
 
   async close(): Promise<void> {
@@ -150,8 +141,4 @@ export class ServerModel {
     await Promise.all((this.#learners?.learners ?? []).map((learner) => learner.close()));
     this.#learners = undefined;
   }
-}
-
-function countElements(specs: readonly TensorSpec[]): number {
-  return specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }

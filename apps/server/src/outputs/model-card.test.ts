@@ -6,6 +6,7 @@ const input: ModelCardInput = {
   run: exampleInfo,
   rounds: exampleRounds(2, 3),
   basePolicy: 'small',
+  form: 'full',
   parameters: { total: 3_000_000, trained: 1_200_000 },
   strategy: 'fedprox',
   training: { 'local steps': 20, 'learning rate': 1e-4 },
@@ -32,6 +33,12 @@ describe('modelCard', () => {
     expect(card).toContain('Not evaluated on held-out data.');
     expect(card).toContain('nothing is known about tasks outside the training data');
     expect(card).toContain('No success rate on a robot was measured');
+  });
+
+  it('tells how to make a whole policy of trained weights, and does not offer them to LeRobot', () => {
+    const card = modelCard({ ...input, form: 'trained' });
+    expect(card).toContain('zk0-server checkpoint <this directory> --form full');
+    expect(card).not.toContain('library_name: lerobot');
   });
 
   it('says whether noise was added for privacy', () => {

@@ -8,6 +8,8 @@ export interface ModelCardInput {
   readonly rounds: readonly RoundRecord[];
   /** Preset, path or `hf:` address of the policy that training started from. */
   readonly basePolicy: string;
+  /** `trained`: the frozen weights are not beside the card. */
+  readonly form: 'full' | 'trained';
   readonly parameters: { readonly total: number; readonly trained: number };
   readonly strategy: string;
   /** Optimiser settings that were used: steps, batch size, learning rate, μ. */
@@ -35,6 +37,7 @@ export function modelCard(input: ModelCardInput): string {
       `A vision-language-action policy after ${last} federated ${last === 1 ? 'round' : 'rounds'} of fine-tuning from`,
       `${code(input.basePolicy)}. The recordings stayed with those who made them: a server aggregated updates of weights only.`,
     ].join(' '),
+    ...(input.form === 'full' ? [] : [TRAINED_ONLY]),
     '## Training data',
     trained.length === 0 ? 'None yet: these are the initial parameters.' : datasetTable(trained, true),
     '## Training',
@@ -58,11 +61,16 @@ export function modelCard(input: ModelCardInput): string {
   return `${sections.join('\n\n')}\n`;
 }
 
-function frontMatter({ features }: ModelCardInput): string {
+const TRAINED_ONLY = [
+  'Only the trained weights are here. `zk0-server checkpoint <this directory> --form full --out <new directory>` joins them with',
+  'their frozen base to what LeRobot loads.',
+].join(' ');
+
+function frontMatter({ features, form }: ModelCardInput): string {
   return [
     '---',
     'license: apache-2.0',
-    'library_name: lerobot',
+    ...(form === 'full' ? ['library_name: lerobot'] : []),
     'pipeline_tag: robotics',
     'tags:',
     ...['robotics', 'smolvla', 'federated-learning', 'zk0'].map((tag) => `  - ${tag}`),

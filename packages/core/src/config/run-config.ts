@@ -9,7 +9,7 @@ export const runConfigSchema = z.strictObject({
   rounds: z.int().min(1).max(100_000).default(20),
   /** Fixes client selection, shuffles, noise and times. */
   seed: z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(42),
-  /** A policy preset (`small`) or a checkpoint directory. */
+  /** A policy preset (`small`), a checkpoint directory, or a hub address. */
   policy: z.string().min(1).default('small'),
   strategy: strategySchema.default({ name: 'fedprox' }),
   /** The session starts when this many clients are there, and a round needs this many results. */
@@ -30,6 +30,8 @@ export const runConfigSchema = z.strictObject({
   evaluateBatches: z.int().min(0).default(4),
   /** Save a checkpoint every so many rounds; the last round always. */
   checkpointEvery: z.int().min(1).default(20),
+  /** `full`: what LeRobot loads, frozen weights included; `trained`: the trained weights and the hash of their base. */
+  checkpointForm: z.enum(['full', 'trained']).default('full'),
   /** A round closes with what has arrived when this many seconds have passed. */
   roundDeadlineSeconds: z.number().gt(0).max(30 * 24 * 3600).default(3600),
   /** Clients that train at the same time, at most; 0 = no limit. One machine with one GPU wants 1. */

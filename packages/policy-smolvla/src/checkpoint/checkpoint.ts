@@ -11,6 +11,7 @@ import { computeBaseHash } from './base-hash.ts';
 import { checkTensors } from './check-tensors.ts';
 import { exists, readPolicyJson } from './json-file.ts';
 import { readStatistics } from './statistics.ts';
+import { checkBase, openTrained } from './trained-weights.ts';
 import { openWeights, type CheckpointWeights } from './weights.ts';
 
 /** Folder of a checkpoint that holds its vision-language model's config.json and tokenizer, when it has its own. */
@@ -19,6 +20,8 @@ export const VLM_FOLDER = 'vlm';
 /** An opened and checked policy directory in LeRobot's layout. */
 export interface Checkpoint {
   readonly directory: string;
+  /** Where its frozen weights are: the same directory, or that of its base. */
+  readonly frozenDirectory: string;
   /** config.json as it is on disk, defaults filled in. */
   readonly json: PolicyConfigJson;
   readonly config: SmolVlaConfig;
@@ -33,9 +36,10 @@ export interface Checkpoint {
 /**
  * Opens a policy directory and checks everything in it that can be checked without running it.
  *
+ * @param baseDirectory the policy that has the frozen weights, where `directory` holds trained ones only
  * @throws PolicyError of nearly every code; SafetensorsError, StorageError.
  */
-export async function openCheckpoint(directory: string): Promise<Checkpoint> {
+export async function openCheckpoint(directory: string, baseDirectory?: string): Promise<Checkpoint> {
   if (isHubAddress(directory)) {
     throw new PolicyError('POLICY_UNSUPPORTED', `${directory}: policies are not fetched from the hub yet`, {
       hint: `Download it with hf download ${parseHubAddress(directory).repository}, and give the directory.`,
@@ -57,9 +61,14 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
     });
   }
   const json = await readPolicyJson(configPath, policyConfigSchema, 'POLICY_CONFIG_INVALID');
-  const weights = await openWeights(directory);
+  const frozenDirectory = baseDirectory ?? directory;
+  const trained = baseDirectory === undefined ? undefined : await openTrained(directory);
+  const weights = await openWeights(frozenDirectory, trained).catch(async (error: unknown) => {
+    await trained?.close();
+    throw error;
+  });
   try {
-    const vlmDirectory = await findVlmDirectory(directory, json.vlm_model_name);
+    const vlmDirectory = await findVlmDirectory(frozenDirectory, json.vlm_model_name);
     const vlm = await readVlmConfig(vlmDirectory, json.vlm_model_name);
     const tokenizer = await loadTaskTokenizer(vlmDirectory, {
       maxLength: json.tokenizer_max_length,
@@ -67,15 +76,18 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
     });
     const config = resolveConfig(json, vlm, tokenizer);
     checkTensors(config.model, weights.specs);
+    const baseHash = await computeBaseHash(config, weights, vlmDirectory);
+    if (trained !== undefined) checkBase(trained, baseHash);
     return {
       directory,
+      frozenDirectory,
       json,
       config,
       tokenizerDirectory: vlmDirectory,
       tokenizer,
       weights,
       normalizer: await readStatistics(directory, config, weights),
-      baseHash: await computeBaseHash(config, weights, vlmDirectory),
+      baseHash,
     };
   } catch (error) {
     await weights.close();

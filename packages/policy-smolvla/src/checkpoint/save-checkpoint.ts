@@ -1,7 +1,7 @@
 import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { byteLength, sameShape, type Normalizer, type Parameters, type TensorSpec } from '@zk0/core';
-import { createSafetensors, openSafetensors, readParameters, writeDirectoryAtomic } from '@zk0/storage';
+import { createSafetensors, writeDirectoryAtomic } from '@zk0/storage';
 import type { PolicyConfigJson } from '../config/policy-config.ts';
 import { trainedWeightSpecs } from '../model/weights.ts';
 import { PolicyError } from '../errors.ts';
@@ -11,17 +11,17 @@ import type { Checkpoint } from './checkpoint.ts';
 import { VLM_FOLDER } from './checkpoint.ts';
 import { exists } from './json-file.ts';
 import { writeJson, writeProcessors } from './processor-files.ts';
+import { BASE_HASH_KEY, BASE_SOURCE_KEY } from './trained-weights.ts';
 import { TRAINED_FILE, WEIGHTS_FILE } from './weights.ts';
 
 const COPY_BYTES = 8 << 20;
-/** Metadata of {@link TRAINED_FILE} that names the frozen weights it belongs to. */
-const BASE_HASH_KEY = 'zk0_base_hash';
-
 /** What a saved checkpoint says beside its weights. */
 export interface SaveContext {
   readonly features: PolicyFeatures;
   readonly normalizer: Normalizer;
   readonly form: NonNullable<SaveCheckpointOptions['form']>;
+  /** Where anybody finds the frozen weights: a preset or a hub address; a path of this machine is kept to it. */
+  readonly baseSource: string | undefined;
 }
 
 /**
@@ -34,38 +34,16 @@ export async function saveCheckpoint(
   base: Checkpoint,
   directory: string,
   parameters: Parameters,
-  { features, normalizer, form }: SaveContext,
+  { features, normalizer, form, baseSource }: SaveContext,
 ): Promise<void> {
   checkParameters(base, parameters);
   const json: PolicyConfigJson = { ...base.json, ...featureConfigs(base, features) };
   await writeDirectoryAtomic(directory, async (target) => {
     await writeJson(join(target, 'config.json'), json);
     await writeProcessors(target, json, normalizer);
-    if (form === 'trained') await writeTrained(base, join(target, TRAINED_FILE), parameters);
+    if (form === 'trained') await writeTrained(base, join(target, TRAINED_FILE), parameters, baseSource);
     else await writeFull(base, target, parameters);
   });
-}
-
-/**
- * Reads the weights of a checkpoint saved with `form: 'trained'`.
- *
- * @throws PolicyError POLICY_BASE_MISMATCH when it belongs to other frozen weights.
- */
-export async function loadTrained(base: Checkpoint, directory: string): Promise<Parameters> {
-  const file = await openSafetensors(join(directory, TRAINED_FILE));
-  try {
-    const found = file.metadata[BASE_HASH_KEY];
-    if (found !== base.baseHash) {
-      throw new PolicyError('POLICY_BASE_MISMATCH', `${file.path} belongs to base ${found ?? '(none named)'}, not ${base.baseHash}`, {
-        hint: 'Open the policy that these weights were trained from.',
-      });
-    }
-    const parameters = await readParameters(file);
-    checkParameters(base, parameters);
-    return parameters;
-  } finally {
-    await file.close();
-  }
 }
 
 /** @throws PolicyError POLICY_TENSORS_MISMATCH listing every difference. */
@@ -99,9 +77,10 @@ function featureConfigs({ json, config }: Checkpoint, features: PolicyFeatures):
   };
 }
 
-async function writeTrained(base: Checkpoint, path: string, parameters: Parameters): Promise<void> {
+async function writeTrained(base: Checkpoint, path: string, parameters: Parameters, source: string | undefined): Promise<void> {
   const specs = trainedWeightSpecs(base.config.model).map(({ name, dtype, shape }) => ({ name, dtype, shape }));
-  await writeTensors(path, specs, { format: 'pt', [BASE_HASH_KEY]: base.baseHash }, base, parameters);
+  const metadata = { format: 'pt', [BASE_HASH_KEY]: base.baseHash, ...(source === undefined ? {} : { [BASE_SOURCE_KEY]: source }) };
+  await writeTensors(path, specs, metadata, base, parameters);
 }
 
 async function writeFull(base: Checkpoint, target: string, parameters: Parameters): Promise<void> {
@@ -109,7 +88,7 @@ async function writeFull(base: Checkpoint, target: string, parameters: Parameter
     .filter(({ name }) => !isStatistic(name))
     .map((spec): TensorSpec => (parameters.has(spec.name) ? { ...spec, dtype: 'F32' } : spec));
   await writeTensors(join(target, WEIGHTS_FILE), specs, { format: 'pt' }, base, parameters);
-  const ownVlm = join(base.directory, VLM_FOLDER);
+  const ownVlm = join(base.frozenDirectory, VLM_FOLDER);
   if (!(await exists(ownVlm))) return;
   await mkdir(join(target, VLM_FOLDER));
   for (const entry of await readdir(ownVlm, { withFileTypes: true })) {

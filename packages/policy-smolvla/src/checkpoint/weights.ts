@@ -1,4 +1,3 @@
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compareNames, type TensorLocation, type TensorSource, type TensorSpec } from '@zk0/core';
 import { openSafetensors, type SafetensorsFile } from '@zk0/storage';
@@ -13,6 +12,8 @@ export interface TensorPlace extends TensorLocation {
 
 /** File of the weights of an unsharded checkpoint. */
 export const WEIGHTS_FILE = 'model.safetensors';
+/** File of a checkpoint that holds trained weights only. */
+export const TRAINED_FILE = 'trained.safetensors';
 const INDEX_FILE = 'model.safetensors.index.json';
 /** More shards than any published policy has. */
 const MAX_SHARDS = 1000;
@@ -20,23 +21,28 @@ const MAX_SHARDS = 1000;
 const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string().regex(/^[^/\\]+\.safetensors$/)) });
 
 /**
- * The weights of a checkpoint directory: one safetensors file, or the shards that an index names. Names are LeRobot's;
- * the `_orig_mod.` that `torch.compile` leaves in them is dropped.
+ * The weights of a checkpoint directory: one safetensors file, the shards that an index names, or trained weights over
+ * those of their base. Names are LeRobot's; the `_orig_mod.` that `torch.compile` leaves in them is dropped.
  */
 export class CheckpointWeights implements TensorSource {
   readonly specs: readonly TensorSpec[];
   readonly #places: ReadonlyMap<string, { readonly file: SafetensorsFile; readonly stored: string }>;
   readonly #files: readonly SafetensorsFile[];
 
-  /** Use {@link openWeights}. */
-  constructor(files: readonly SafetensorsFile[]) {
+  /**
+   * Use {@link openWeights}.
+   *
+   * @param trained a file whose tensors take the place of those of the same name
+   */
+  constructor(files: readonly SafetensorsFile[], trained?: SafetensorsFile) {
     const places = new Map<string, { readonly file: SafetensorsFile; readonly stored: string }>();
     const specs: TensorSpec[] = [];
-    for (const file of files) {
+    for (const file of trained === undefined ? files : [trained, ...files]) {
       for (const spec of file.specs) {
         const name = spec.name.replaceAll('_orig_mod.', '');
         const other = places.get(name);
         if (other !== undefined) {
+          if (other.file === trained && file !== trained) continue;
           throw new PolicyError('POLICY_TENSORS_MISMATCH', `tensor ${name} is in ${other.file.path} and again in ${file.path}`, {
             hint: 'Download the policy again.',
           });
@@ -47,7 +53,7 @@ export class CheckpointWeights implements TensorSource {
     }
     this.specs = specs.sort((a, b) => compareNames(a.name, b.name));
     this.#places = places;
-    this.#files = files;
+    this.#files = trained === undefined ? files : [trained, ...files];
   }
 
   has(name: string): boolean {
@@ -79,13 +85,14 @@ export class CheckpointWeights implements TensorSource {
 /**
  * Opens the weights in a policy directory; no tensor is read.
  *
+ * @param trained an open file of trained weights that replace the directory's own; closed with the others
  * @throws PolicyError POLICY_WEIGHTS_MISSING; SafetensorsError or StorageError naming the file.
  */
-export async function openWeights(directory: string): Promise<CheckpointWeights> {
+export async function openWeights(directory: string, trained?: SafetensorsFile): Promise<CheckpointWeights> {
   const files: SafetensorsFile[] = [];
   try {
     for (const path of await weightFiles(directory)) files.push(await openSafetensors(path));
-    return new CheckpointWeights(files);
+    return new CheckpointWeights(files, trained);
   } catch (error) {
     for (const file of files) await file.close();
     throw error;
@@ -104,13 +111,7 @@ async function weightFiles(directory: string): Promise<readonly string[]> {
     }
     return shards.map((shard) => join(directory, shard));
   }
-  const found = (await readdir(directory)).sort(compareNames);
   throw new PolicyError('POLICY_WEIGHTS_MISSING', `${directory} has no ${WEIGHTS_FILE}`, {
-    hint: found.includes(TRAINED_FILE)
-      ? 'It holds trained weights only: open its base and load them into it.'
-      : 'Download the whole policy; the weights are missing.',
+    hint: 'Download the whole policy; the weights are missing.',
   });
 }
-
-/** File of a checkpoint that holds trained weights only. */
-export const TRAINED_FILE = 'trained.safetensors';
