@@ -41,6 +41,8 @@ export {
   encodeFloat16,
   float16ToNumber,
 } from './tensors/half.ts';
+export { parseRetryAfter, retry, type PassingFailure, type RetryPause, type RetryPolicy } from './retry/retry.ts';
+export { Watchdog } from './retry/watchdog.ts';
 export { deriveSeed, Random } from './random/random.ts';
 export type { TensorSink, TensorSource } from './contracts/tensor-io.ts';
 export type {

@@ -1,51 +1,33 @@
-import { createHash, type Hash } from 'node:crypto';
-import { open, type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import type { BlobReference } from '@zk0/core';
-import { fileError, StorageError } from './errors.ts';
-import { readChunks, writeFully } from './io.ts';
+import { StorageError } from './errors.ts';
+import { gathered, PartialFile } from './partial-file.ts';
 
-/** What waits in memory to be written, and is sent again when a newer request takes over: large for a disk, small to lose. */
-const GATHER_BYTES = 1 << 18;
-
-/**
- * A blob that is arriving: a partial file and the hash of what it holds. The file outlives the process; the hash is made
- * again from it.
- */
+/** A blob that is arriving; of several appends at once, the newest goes on. */
 export class Upload {
   readonly blob: BlobReference;
   readonly path: string;
-  /** Bytes on disk and in the hash. */
-  offset: number;
   /** When it was last touched, in ms since the epoch. */
   touched = Date.now();
-  readonly #hash: Hash;
+  readonly #file: PartialFile;
   /** The append that may write; an older one finds itself replaced. */
   #current: symbol | undefined;
   #write: Promise<void> = Promise.resolve();
 
-  private constructor(blob: BlobReference, path: string, hash: Hash, offset: number) {
+  private constructor(blob: BlobReference, file: PartialFile) {
     this.blob = blob;
-    this.path = path;
-    this.#hash = hash;
-    this.offset = offset;
+    this.path = file.path;
+    this.#file = file;
   }
 
   /** Opens the partial file, making it if there is none. What is longer than announced is cut off. */
   static async open(blob: BlobReference, path: string): Promise<Upload> {
-    try {
-      const handle = await open(path, 'a+');
-      try {
-        const { size } = await handle.stat();
-        if (size > blob.byteLength) await handle.truncate(blob.byteLength);
-        const hash = createHash('sha256');
-        const offset = await readChunks(handle, (chunk) => hash.update(chunk));
-        return new Upload(blob, path, hash, offset);
-      } finally {
-        await handle.close();
-      }
-    } catch (error) {
-      throw fileError('write', path, error);
-    }
+    return new Upload(blob, await PartialFile.open(path, blob.byteLength));
+  }
+
+  /** Bytes on disk and in the hash. */
+  get offset(): number {
+    return this.#file.offset;
   }
 
   get isActive(): boolean {
@@ -62,9 +44,7 @@ export class Upload {
       if (offset !== this.offset) {
         throw new StorageError('UPLOAD_OFFSET', `upload ${this.blob.hash} stands at byte ${this.offset}, not ${offset}`);
       }
-      handle = await open(this.path, 'r+').catch((error: unknown) => {
-        throw fileError('write', this.path, error);
-      });
+      handle = await this.#file.openHandle();
       for await (const piece of gathered(chunks)) {
         if (this.#current !== turn) {
           throw new StorageError('UPLOAD_TAKEN_OVER', `upload ${this.blob.hash} is continued by a newer request`);
@@ -72,8 +52,9 @@ export class Upload {
         if (this.offset + piece.byteLength > this.blob.byteLength) {
           throw new StorageError('UPLOAD_TOO_LONG', `upload ${this.blob.hash} was announced with ${this.blob.byteLength} bytes`);
         }
-        this.#write = this.#put(handle, piece);
+        this.#write = this.#file.put(handle, piece);
         await this.#write;
+        this.touched = Date.now();
       }
       return this.offset;
     } finally {
@@ -85,55 +66,6 @@ export class Upload {
   /** Hex SHA-256 of what is there; the bytes are forced to disk first. */
   async digest(): Promise<string> {
     await this.#write.catch(() => undefined);
-    try {
-      const handle = await open(this.path, 'r+');
-      try {
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-    } catch (error) {
-      throw fileError('write', this.path, error);
-    }
-    return this.#hash.copy().digest('hex');
+    return this.#file.digest();
   }
-
-  async #put(handle: FileHandle, bytes: Uint8Array): Promise<void> {
-    try {
-      await writeFully(handle, bytes, this.offset);
-    } catch (error) {
-      throw fileError('write', this.path, error);
-    }
-    this.#hash.update(bytes);
-    this.offset += bytes.byteLength;
-    this.touched = Date.now();
-  }
-}
-
-/**
- * Joins network-sized pieces to disk-sized ones: a write costs a hop to a thread, whatever its size. What had arrived
- * before the source failed is handed on before its error is.
- */
-async function* gathered(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const buffer = new Uint8Array(GATHER_BYTES);
-  let filled = 0;
-  let failure: { readonly error: unknown } | undefined;
-  try {
-    for await (const chunk of chunks) {
-      if (filled + chunk.byteLength > buffer.byteLength) {
-        if (filled > 0) yield buffer.subarray(0, filled);
-        filled = 0;
-        if (chunk.byteLength > buffer.byteLength) {
-          yield chunk;
-          continue;
-        }
-      }
-      buffer.set(chunk, filled);
-      filled += chunk.byteLength;
-    }
-  } catch (error) {
-    failure = { error };
-  }
-  if (filled > 0) yield buffer.subarray(0, filled);
-  if (failure !== undefined) throw failure.error;
 }

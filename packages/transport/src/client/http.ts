@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { CancelledError, errorMessage, Zk0Error } from '@zk0/core';
+import { CancelledError, errorMessage, Watchdog, Zk0Error } from '@zk0/core';
 import { Agent, type Dispatcher } from 'undici';
 import { isTransportErrorCode, RemoteError, TransportError } from '../errors.ts';
 import { decodeError } from '../protocol/codec.ts';
@@ -7,7 +7,6 @@ import { isLoopback } from '../protocol/http.ts';
 import { errorReplySchema, MAX_MESSAGE_BYTES, type ErrorReply } from '../protocol/messages.ts';
 import { withRetryAfter } from './retry.ts';
 import type { ClientTls } from './types.ts';
-import { Watchdog } from './watchdog.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const DEFAULT_NO_PROGRESS_MS = 60_000;

@@ -1,27 +1,16 @@
-import { randomInt } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as wait } from 'node:timers/promises';
-import { CancelledError, Zk0Error } from '@zk0/core';
+import { CancelledError, parseRetryAfter, retry, Zk0Error, type PassingFailure } from '@zk0/core';
 import { RemoteError, TransportError } from '../errors.ts';
 import type { ConnectionState, RetryOptions } from './types.ts';
 
 /** What may pass by itself. 4xx answers never do; the ones the other side calls busy or broken do. */
 const PASSING = new Set<string>(['CONNECTION_REFUSED', 'CONNECTION_FAILED', 'NO_PROGRESS', 'BUSY', 'CLOSING', 'INTERNAL']);
-/** A server cannot make a client sleep for ever. */
-const MAX_RETRY_AFTER_MS = 300_000;
 
-/** An error of one attempt, with what the server said about when to come back. */
-export interface AttemptFailure {
-  readonly error: Zk0Error;
-  readonly retryAfterMs: number;
-}
-
-/** Pauses between attempts; remembers whether the server has ever answered. */
+/** Tries again for as long as it takes; remembers whether the server has ever answered. */
 export class Retrier {
-  readonly #initialMs: number;
-  readonly #maxMs: number;
+  readonly #options: RetryOptions;
   readonly #firstContactMs: number;
-  readonly #random: () => number;
   readonly #sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
   readonly #now: () => number;
   readonly #onState: (state: ConnectionState) => void;
@@ -29,11 +18,8 @@ export class Retrier {
   #connected: boolean | undefined;
 
   constructor(options: RetryOptions, onState: (state: ConnectionState) => void) {
-    this.#initialMs = options.initialMs ?? 1000;
-    this.#maxMs = options.maxMs ?? 20_000;
+    this.#options = options;
     this.#firstContactMs = options.firstContactMs ?? 10_000;
-    // Jitter must differ between clients: it comes from the system, not from a seed.
-    this.#random = options.random ?? (() => randomInt(2 ** 32) / 2 ** 32);
     this.#sleep = options.sleep ?? ((ms, signal) => wait(ms, undefined, { signal }));
     this.#now = options.now ?? (() => performance.now());
     this.#onState = onState;
@@ -60,23 +46,19 @@ export class Retrier {
     progressed: () => boolean = () => false,
   ): Promise<T> {
     const begun = this.#now();
-    for (let failures = 1; ; failures++) {
-      if (isAborted(signal)) throw new CancelledError(what);
-      try {
-        return await attempt();
-      } catch (thrown) {
-        if (isAborted(signal)) throw new CancelledError(what, { cause: thrown });
-        const failure = failureOf(thrown);
-        if (failure === null) throw thrown;
-        if (progressed()) failures = 1;
-        const bound = Math.min(this.#maxMs, this.#initialMs * 2 ** Math.min(failures - 1, 30));
-        const delayMs = Math.max(this.#random() * bound, Math.min(failure.retryAfterMs, MAX_RETRY_AFTER_MS));
-        if (!this.#hadContact && this.#now() - begun + delayMs > this.#firstContactMs) throw failure.error;
+    return retry(what, signal, attempt, {
+      initialMs: this.#options.initialMs ?? 1000,
+      maxMs: this.#options.maxMs ?? 20_000,
+      ...(this.#options.random === undefined ? {} : { random: this.#options.random }),
+      sleep: this.#sleep,
+      passing,
+      progressed,
+      onPause: (pause) => {
+        if (!this.#hadContact && this.#now() - begun + pause.delayMs > this.#firstContactMs) throw pause.error;
         this.#connected = false;
-        this.#onState({ state: 'retrying', error: failure.error, attempt: failures, delayMs });
-        await this.pause(what, delayMs, signal);
-      }
-    }
+        this.#onState({ state: 'retrying', ...pause });
+      },
+    });
   }
 
   /** Waits; @throws CancelledError on abort. */
@@ -98,22 +80,10 @@ export function withRetryAfter(error: Zk0Error, header: string | undefined): Zk0
   return error;
 }
 
-/** RFC 9110: seconds, or a date. */
-export function parseRetryAfter(header: string | undefined, nowMs: number): number | null {
-  if (header === undefined) return null;
-  if (/^\d{1,9}$/.test(header.trim())) return Number(header) * 1000;
-  const date = Date.parse(header);
-  return Number.isNaN(date) ? null : Math.max(0, date - nowMs);
-}
-
-function isAborted(signal: AbortSignal | undefined): boolean {
-  return signal?.aborted === true;
-}
-
-function failureOf(thrown: unknown): AttemptFailure | null {
+function passing(thrown: unknown): PassingFailure | null {
   if (!(thrown instanceof Zk0Error)) return null;
-  const passing =
+  const passes =
     (thrown instanceof TransportError && PASSING.has(thrown.code)) ||
     (thrown instanceof RemoteError && (thrown.status >= 500 || thrown.status === 429));
-  return passing ? { error: thrown, retryAfterMs: retryAfter.get(thrown) ?? 0 } : null;
+  return passes ? { error: thrown, retryAfterMs: retryAfter.get(thrown) ?? 0 } : null;
 }

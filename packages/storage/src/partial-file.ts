@@ -1,0 +1,133 @@
+import { createHash, type Hash } from 'node:crypto';
+import { open, type FileHandle } from 'node:fs/promises';
+import { fileError } from './errors.ts';
+import { readChunks, writeFully } from './io.ts';
+
+/** What waits in memory to be written: large for a disk, small to lose. */
+const GATHER_BYTES = 1 << 18;
+
+/**
+ * A file that is arriving from its start on, and the hash of what it holds. It outlives the process: opened again, the hash
+ * is made again from what is there.
+ */
+export class PartialFile {
+  readonly path: string;
+  /** Size it will have. */
+  readonly byteLength: number;
+  readonly #createHash: () => Hash;
+  #hash: Hash;
+  #offset: number;
+
+  private constructor(path: string, byteLength: number, createHash: () => Hash, hash: Hash, offset: number) {
+    this.path = path;
+    this.byteLength = byteLength;
+    this.#createHash = createHash;
+    this.#hash = hash;
+    this.#offset = offset;
+  }
+
+  /**
+   * Opens the file, making it if there is none. What is longer than `byteLength` is cut off.
+   *
+   * @param createHash - of the content; default SHA-256
+   * @throws StorageError `FILE_UNWRITABLE`, `DISK_FULL`
+   */
+  static async open(path: string, byteLength: number, createHash: () => Hash = sha256): Promise<PartialFile> {
+    try {
+      const handle = await open(path, 'a+');
+      try {
+        const { size } = await handle.stat();
+        if (size > byteLength) await handle.truncate(byteLength);
+        const hash = createHash();
+        const offset = await readChunks(handle, (chunk) => hash.update(chunk));
+        return new PartialFile(path, byteLength, createHash, hash, offset);
+      } finally {
+        await handle.close();
+      }
+    } catch (error) {
+      throw fileError('write', path, error);
+    }
+  }
+
+  /** Bytes on disk and in the hash. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** Opens the file for {@link put}; the caller closes the handle. */
+  async openHandle(): Promise<FileHandle> {
+    return open(this.path, 'r+').catch((error: unknown) => {
+      throw fileError('write', this.path, error);
+    });
+  }
+
+  /** Writes the next bytes. The caller keeps the sum within `byteLength`. @throws StorageError */
+  async put(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+    try {
+      await writeFully(handle, bytes, this.#offset);
+    } catch (error) {
+      throw fileError('write', this.path, error);
+    }
+    this.#hash.update(bytes);
+    this.#offset += bytes.byteLength;
+  }
+
+  /** Forgets what is there. */
+  async restart(): Promise<void> {
+    const handle = await this.openHandle();
+    try {
+      await handle.truncate(0);
+    } catch (error) {
+      throw fileError('write', this.path, error);
+    } finally {
+      await handle.close();
+    }
+    this.#hash = this.#createHash();
+    this.#offset = 0;
+  }
+
+  /** Hex digest of what is there; the bytes are forced to disk first. */
+  async digest(): Promise<string> {
+    const handle = await this.openHandle();
+    try {
+      await handle.sync();
+    } catch (error) {
+      throw fileError('write', this.path, error);
+    } finally {
+      await handle.close();
+    }
+    return this.#hash.copy().digest('hex');
+  }
+}
+
+function sha256(): Hash {
+  return createHash('sha256');
+}
+
+/**
+ * Joins network-sized pieces to disk-sized ones: a write costs a hop to a thread, whatever its size. What had arrived
+ * before the source failed is handed on before its error is. A piece is valid until the next is asked for.
+ */
+export async function* gathered(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(GATHER_BYTES);
+  let filled = 0;
+  let failure: { readonly error: unknown } | undefined;
+  try {
+    for await (const chunk of chunks) {
+      if (filled + chunk.byteLength > buffer.byteLength) {
+        if (filled > 0) yield buffer.subarray(0, filled);
+        filled = 0;
+        if (chunk.byteLength > buffer.byteLength) {
+          yield chunk;
+          continue;
+        }
+      }
+      buffer.set(chunk, filled);
+      filled += chunk.byteLength;
+    }
+  } catch (error) {
+    failure = { error };
+  }
+  if (filled > 0) yield buffer.subarray(0, filled);
+  if (failure !== undefined) throw failure.error;
+}
