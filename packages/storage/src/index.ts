@@ -2,7 +2,7 @@
  * @module
  * Files that never half-exist: atomic writes, safetensors on disk read and written by ranges, content-addressed blobs.
  */
-export { writeDirectoryAtomic, writeFileAtomic } from './atomic.ts';
+export { syncDirectory, writeDirectoryAtomic, writeFileAtomic } from './atomic.ts';
 export { assertHash, type BlobStore, type ByteRange, type CollectReport } from './blob-store.ts';
 export {
   DEFAULT_MAX_BLOB_BYTES,

@@ -56,8 +56,8 @@ describe('retry', () => {
 
   it('ends a pause on abort', async () => {
     const abort = new AbortController();
-    const { sleep: _, ...real } = policy([], { initialMs: 60_000, maxMs: 60_000 });
-    const running = retry('it', abort.signal, failing(9), real);
+    const slow: RetryPolicy = { initialMs: 60_000, maxMs: 60_000, random: () => 1, passing: () => ({ error: busy, retryAfterMs: 0 }) };
+    const running = retry('it', abort.signal, failing(9), slow);
     setTimeout(() => {
       abort.abort();
     }, 5);

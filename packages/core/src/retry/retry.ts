@@ -6,32 +6,32 @@ import { CancelledError, type Zk0Error } from '../errors.ts';
 const MAX_RETRY_AFTER_MS = 300_000;
 
 /** An error of one attempt that may pass by itself. */
-export interface PassingFailure {
-  readonly error: Zk0Error;
+export interface PassingFailure<E extends Zk0Error = Zk0Error> {
+  readonly error: E;
   /** What the other side asked to wait at least, in ms; 0 where it did not say. */
   readonly retryAfterMs: number;
 }
 
 /** A pause before the next attempt. */
-export interface RetryPause {
-  readonly error: Zk0Error;
+export interface RetryPause<E extends Zk0Error = Zk0Error> {
+  readonly error: E;
   /** Failures since something last moved, from 1. */
   readonly attempt: number;
   readonly delayMs: number;
 }
 
 /** When and how failures are tried again: exponential back-off with full jitter, `Retry-After` as a minimum. */
-export interface RetryPolicy {
+export interface RetryPolicy<E extends Zk0Error = Zk0Error> {
   /** Bound of the first pause, in ms; it doubles with every failure in a row. */
   readonly initialMs: number;
   /** Bound of every pause, in ms. */
   readonly maxMs: number;
   /** The failure when it may pass by itself; null when it is final, and is thrown as it is. */
-  readonly passing: (thrown: unknown) => PassingFailure | null;
+  readonly passing: (thrown: unknown) => PassingFailure<E> | null;
   /** Asked after a failure: true when the attempt got somewhere, which starts the pauses anew. */
   readonly progressed?: () => boolean;
   /** Told before every pause; throws to give up. */
-  readonly onPause?: (pause: RetryPause) => void;
+  readonly onPause?: (pause: RetryPause<E>) => void;
   /** Uniform in [0, 1). Jitter must differ between machines: by default it comes from the system, not from a seed. */
   readonly random?: () => number;
   /** Waits; rejects when the signal aborts. */
@@ -44,11 +44,11 @@ export interface RetryPolicy {
  * @param what - named by the CancelledError.
  * @throws what `attempt` threw when it is final, what `onPause` threw, CancelledError on abort.
  */
-export async function retry<T>(
+export async function retry<T, E extends Zk0Error>(
   what: string,
   signal: AbortSignal | undefined,
   attempt: () => Promise<T>,
-  policy: RetryPolicy,
+  policy: RetryPolicy<E>,
 ): Promise<T> {
   const { random = () => randomInt(2 ** 32) / 2 ** 32, sleep = pause } = policy;
   for (let failures = 1; ; failures++) {
