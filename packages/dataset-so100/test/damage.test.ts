@@ -202,10 +202,11 @@ describe('metadata', () => {
     await symlink(outside, path.join(root, V2_ROWS));
     await expectFailure('DATASET_PATH', 'outside the dataset');
 
-    const snapshot = path.join(root, 'cache/snapshots/abc');
+    const repository = path.join(root, 'datasets--owner--name');
+    const snapshot = path.join(repository, 'snapshots', '0123456789'.repeat(4));
     await writeFixture(snapshot, { version: 'v2.1', lengths: [3, 4] });
-    await mkdir(path.join(root, 'cache/blobs'));
-    await copyFile(path.join(snapshot, V2_ROWS), path.join(root, 'cache/blobs/123'));
+    await mkdir(path.join(repository, 'blobs'));
+    await copyFile(path.join(snapshot, V2_ROWS), path.join(repository, 'blobs/123'));
     await unlink(path.join(snapshot, V2_ROWS));
     await symlink('../../../../blobs/123', path.join(snapshot, V2_ROWS));
     await (await openDataset(snapshot)).close();

@@ -375,8 +375,8 @@ function roundHistory(state: RunState): RoundRecord[] {
     }));
 }
 
-function datasetIdentity({ name, contentHash, episodes, frames }: ClientProfile['dataset']): Omit<StartContext['datasets'][number], 'role'> {
-  return { name, contentHash, episodes, frames };
+function datasetIdentity({ name, commit, contentHash, episodes, frames }: ClientProfile['dataset']): Omit<StartContext['datasets'][number], 'role'> {
+  return { name, ...(commit === undefined ? {} : { commit }), contentHash, episodes, frames };
 }
 
 /** Training on what is held out would make every evaluation a lie. */

@@ -11,6 +11,7 @@ const datasetSchema = z.strictObject({
   role: z.enum(['train', 'held-out']),
   clientId: z.string().exactOptional(),
   name: z.string(),
+  commit: z.string().exactOptional(),
   contentHash: z.string(),
   episodes: z.int(),
   frames: z.int(),

@@ -13,6 +13,7 @@ export function configFile(info: RunInfo): Json {
       role: dataset.role,
       ...(dataset.clientId === undefined ? {} : { client_id: dataset.clientId }),
       name: dataset.name,
+      ...(dataset.commit === undefined ? {} : { commit: dataset.commit }),
       content_hash: dataset.contentHash,
       episodes: dataset.episodes,
       frames: dataset.frames,

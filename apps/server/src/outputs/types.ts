@@ -6,6 +6,8 @@ export interface RunDataset {
   /** Who trains on it; absent for held-out ones. */
   readonly clientId?: string;
   readonly name: string;
+  /** Commit of the hub repository; absent for recordings from elsewhere. */
+  readonly commit?: string;
   readonly contentHash: string;
   readonly episodes: number;
   readonly frames: number;

@@ -49,6 +49,8 @@ export interface RobotDatasetInfo {
   readonly name: string;
   /** The URI it was opened from. */
   readonly uri: string;
+  /** Commit that a repository of the hub was read at; absent for recordings from elsewhere. */
+  readonly commit?: string;
   /** Hex SHA-256 over what identifies the recordings and the chosen episodes; the key of every cache made from it. */
   readonly contentHash: string;
   readonly robotType: string;

@@ -22,6 +22,7 @@ export const clientProfileSchema = z
   .strictObject({
     dataset: z.strictObject({
       name: z.string().min(1).max(200),
+      commit: z.string().regex(/^[0-9a-f]{40}$/).exactOptional(),
       contentHash: z.string().regex(/^[0-9a-f]{64}$/),
       robotType: z.string().max(200),
       fps: z.number().gt(0).max(10_000),
@@ -56,6 +57,7 @@ export function datasetProfile(info: RobotDatasetInfo): ClientProfile['dataset']
   });
   return {
     name: info.name,
+    ...(info.commit === undefined ? {} : { commit: info.commit }),
     contentHash: info.contentHash,
     robotType: info.robotType,
     fps: info.fps,

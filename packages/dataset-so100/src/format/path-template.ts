@@ -60,7 +60,8 @@ export function assertInside(relative: string): string {
 /**
  * Files of one dataset folder: joins relative paths and refuses symbolic links that lead out of it.
  *
- * The Hugging Face cache keeps a snapshot as links into the `blobs` folder beside it; those are inside.
+ * The Hugging Face cache keeps a snapshot as links into the `blobs` folder beside it, and those as links into one that all
+ * repositories share; both are inside.
  */
 export class DatasetFolder {
   /** The folder as it was named. */
@@ -75,8 +76,12 @@ export class DatasetFolder {
   /** @param root an existing folder */
   static async open(root: string): Promise<DatasetFolder> {
     const real = await realpath(root);
-    const isSnapshot = path.basename(path.dirname(real)) === 'snapshots';
-    return new DatasetFolder(root, isSnapshot ? [real, path.join(real, '..', '..', 'blobs')] : [real]);
+    const repository = path.join(real, '..', '..');
+    const isSnapshot =
+      /^[0-9a-f]{40}$/.test(path.basename(real)) &&
+      path.basename(path.dirname(real)) === 'snapshots' &&
+      path.basename(repository).startsWith('datasets--');
+    return new DatasetFolder(root, isSnapshot ? [real, path.join(repository, 'blobs'), path.join(repository, '..', 'blobs')] : [real]);
   }
 
   /** Where a file of the dataset is. Does not look whether it exists. */

@@ -53,14 +53,16 @@ export interface DatasetInspection {
  * @throws DatasetError
  */
 export async function inspectDataset(uri: string, options: SourceOptions = {}): Promise<DatasetInspection> {
-  const { root, name, episodes: selected } = await locateDataset(uri, options);
+  const source = await locateDataset(uri, options);
+  const { root, name } = source;
   const { recording, episodes, rows } = await TableThread.use(async (tables) => {
     const found = await readRecording(root, tables);
-    const chosen = chooseEpisodes(found, selected);
+    const chosen = chooseEpisodes(found, source.episodes);
+    await source.fetch(chosen);
     return { recording: found, episodes: chosen, rows: await readRows(found, chosen, tables, options.signal) };
   });
   const { info } = recording;
-  const problems = [...info.warnings, ...rows.warnings];
+  const problems = [...source.warnings, ...info.warnings, ...rows.warnings];
   const codecs = new Map<string, string>();
   for (const [file, need] of neededVideos(recording, episodes)) {
     try {

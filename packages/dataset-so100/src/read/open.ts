@@ -43,10 +43,12 @@ export interface EpisodeSummary {
  * @throws DatasetError when anything is wrong with the address or the dataset
  */
 export async function openDataset(uri: string, options: OpenOptions = {}): Promise<LeRobotDataset> {
-  const { root, name, episodes: selected } = await locateDataset(uri, options);
+  const source = await locateDataset(uri, options);
+  const { root, name, commit } = source;
   const { recording, episodes, videos, rows } = await TableThread.use(async (tables) => {
     const found = await readRecording(root, tables);
-    const chosen = chooseEpisodes(found, options.episodes ?? selected);
+    const chosen = chooseEpisodes(found, options.episodes ?? source.episodes);
+    await source.fetch(chosen);
     return {
       recording: found,
       episodes: chosen,
@@ -60,6 +62,7 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
   const described: RobotDatasetInfo = {
     name,
     uri,
+    ...(commit === undefined ? {} : { commit }),
     contentHash: contentHash(recording, episodes, rows, videos, cameras),
     robotType: info.robotType,
     fps: info.fps,
@@ -78,7 +81,7 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
     info: described,
     version: info.version,
     root,
-    warnings: [...info.warnings, ...rows.warnings, ...videos.warnings, ...driftWarning(drift, info.fps)],
+    warnings: [...source.warnings, ...info.warnings, ...rows.warnings, ...videos.warnings, ...driftWarning(drift, info.fps)],
     drift,
     episodes,
     rows,

@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import type { HubOptions } from '@zk0/hub';
 import { makeDemoDataset } from '../demo/index.ts';
-import { DatasetError } from '../errors.ts';
+import type { EpisodeRecord } from '../format/episodes.ts';
+import { openHubSource } from './hub-source.ts';
 import { parseDatasetUri, type DatasetUri } from './uri.ts';
 
 /**
@@ -11,7 +13,7 @@ import { parseDatasetUri, type DatasetUri } from './uri.ts';
  */
 const DEMO_REVISION = 1;
 
-/** Where a dataset is, after everything needed to have it there. */
+/** Where a dataset is, its metadata there. */
 export interface DatasetSource {
   /** Its folder. */
   readonly root: string;
@@ -19,39 +21,49 @@ export interface DatasetSource {
   readonly name: string;
   /** Recorded episode numbers that the address selects; null for all. */
   readonly episodes: readonly number[] | null;
+  /** Commit of the hub repository that it is; undefined for others. */
+  readonly commit?: string;
+  readonly warnings: readonly string[];
+  /** Has the rows and videos of episodes there; nothing where they are on disk anyway. */
+  readonly fetch: (episodes: readonly EpisodeRecord[]) => Promise<void>;
 }
 
 /** How far getting a dataset has come. */
 export interface SourceProgress {
-  readonly phase: 'making';
+  readonly phase: 'making' | 'downloading';
+  /** Episodes made, or bytes downloaded. */
   readonly done: number;
   readonly total: number;
 }
 
 export interface SourceOptions {
-  /** Where demo and hub datasets are kept; default `$ZK0_HOME`, else `~/.cache/zk0`. */
+  /** Where demo datasets are kept; default `$ZK0_HOME`, else `~/.cache/zk0`. */
   readonly cacheDirectory?: string;
+  /** How the hub is reached; default as the environment says (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_CACHE`, …). */
+  readonly hub?: HubOptions;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: SourceProgress) => void;
 }
 
 /**
- * Finds a dataset's folder; makes a demo dataset first where it is not there yet.
+ * Finds a dataset's folder; makes a demo dataset, or fetches the metadata of one of the hub, where it is not there yet.
  *
- * @throws DatasetError `DATASET_URI`, or whatever making a demo dataset throws
+ * @throws DatasetError `DATASET_URI`; HubError; whatever making a demo dataset throws
  */
 export async function locateDataset(uri: string, options: SourceOptions = {}): Promise<DatasetSource> {
   const parsed = parseDatasetUri(uri);
   switch (parsed.scheme) {
     case 'local':
-      return { root: parsed.path, name: path.basename(path.resolve(parsed.path)), episodes: parsed.episodes };
+      return onDisk({ root: parsed.path, name: path.basename(path.resolve(parsed.path)), episodes: parsed.episodes });
     case 'demo':
-      return { root: await ensureDemo(parsed, options), name: `demo-${parsed.task}`, episodes: parsed.episodes };
+      return onDisk({ root: await ensureDemo(parsed, options), name: `demo-${parsed.task}`, episodes: parsed.episodes });
     case 'hf':
-      throw new DatasetError('DATASET_URI', `"${uri}": datasets of the hub cannot be opened by this version`, {
-        hint: `Download it (hf download --repo-type dataset ${parsed.repository}) and give the folder's path.`,
-      });
+      return openHubSource(parsed, options);
   }
+}
+
+function onDisk(source: Pick<DatasetSource, 'root' | 'name' | 'episodes'>): DatasetSource {
+  return { ...source, warnings: [], fetch: () => Promise.resolve() };
 }
 
 async function ensureDemo(demo: DatasetUri & { scheme: 'demo' }, options: SourceOptions): Promise<string> {

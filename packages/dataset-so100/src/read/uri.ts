@@ -10,7 +10,7 @@ export type DatasetUri = { readonly episodes: readonly number[] | null } & (
   | { readonly scheme: 'hf'; readonly repository: string; readonly revision: string }
 );
 
-const HINT = 'Write a path, local:/path or demo:<task>?episodes=20&seed=1.';
+const HINT = 'Write a path, local:/path, hf:owner/name or demo:<task>?episodes=20&seed=1.';
 
 /** Episodes that a demo dataset has when its address does not say. */
 const DEMO_EPISODES = 20;

@@ -44,19 +44,20 @@ export async function validateDataset(uri: string, options: ValidateOptions = {}
 }
 
 async function validate(uri: string, options: ValidateOptions, tables: TableReader): Promise<ValidationReport> {
-  const { root, episodes: selected } = await locateDataset(uri, options);
+  const source = await locateDataset(uri, options);
   const findings = new Findings();
   const checked = { episodes: 0, frames: 0, videoFiles: 0, imagesDecoded: 0 };
   let recording: Recording;
   let episodes: readonly EpisodeRecord[];
   try {
-    recording = await readRecording(root, tables);
+    recording = await readRecording(source.root, tables);
     checkCounts(recording, findings);
-    episodes = chooseEpisodes(recording, selected);
+    episodes = chooseEpisodes(recording, source.episodes);
   } catch (error) {
     findings.addError(error);
     return { uri, ok: false, findings: findings.list, checked };
   }
+  await source.fetch(episodes);
   const { signal, samples = 5 } = options;
   const facts = await checkRows(recording, episodes, tables, findings, signal);
   checked.episodes = facts.length;
