@@ -49,11 +49,11 @@ export class Hub {
   }
 
   /**
-   * Whether the hub can be asked, for a report.
+   * Whether the hub can be asked: a line for a report, with a hint where it should and cannot.
    *
    * @throws HubError for a token that is not accepted, or an endpoint that is no hub.
    */
-  async check(signal?: AbortSignal): Promise<string> {
+  async check(signal?: AbortSignal): Promise<string | { readonly attention: string; readonly hint: string }> {
     const { endpoint, offline, token, cacheDirectory } = this.#settings;
     if (offline) return `offline by HF_HUB_OFFLINE; what is in ${cacheDirectory} can be used`;
     try {
@@ -66,7 +66,10 @@ export class Hub {
       return `${endpoint.host} answers; the token is ${who.success ? `${who.data.name}'s` : 'accepted'}`;
     } catch (error) {
       if (!isPassing(error)) throw error;
-      return `not reachable (${error.message}); what is in ${cacheDirectory} can be used`;
+      return {
+        attention: `not reachable (${error.message})`,
+        hint: `hf: addresses work from ${cacheDirectory} only. ${error.hint ?? ''}`,
+      };
     }
   }
 
@@ -102,6 +105,16 @@ export class Hub {
       if (cached === null || !isPassing(error)) throw error;
       return { commit: cached, offline: error };
     }
+  }
+}
+
+/** {@link Hub.check} of the hub that the environment names. @throws HubError */
+export async function checkHub(options: HubOptions = {}): ReturnType<Hub['check']> {
+  const hub = await openHub(options);
+  try {
+    return await hub.check();
+  } finally {
+    await hub.close();
   }
 }
 

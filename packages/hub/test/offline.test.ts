@@ -38,7 +38,7 @@ describe('offline', () => {
       expect(await snapshot.fetchFolder('', () => true)).toEqual(['config.json', 'model.safetensors']);
       expect(snapshot.offline).toMatchObject({ code: 'HUB_UNREACHABLE' });
     }
-    expect(await hub.check()).toContain('not reachable');
+    expect(await hub.check()).toMatchObject({ attention: expect.stringContaining('not reachable') as string, hint: expect.stringContaining(cache) as string });
     await expect(hub.snapshot(REPOSITORY, 'v2')).rejects.toMatchObject({ code: 'HUB_UNREACHABLE' });
     rmSync(join(cache, 'models--owner--name/snapshots'), { recursive: true });
     await expect((await hub.snapshot(REPOSITORY)).fetchFolder('', () => true)).rejects.toMatchObject({ code: 'HUB_OFFLINE' });

@@ -6,6 +6,7 @@ import { readParameters } from '@zk0/storage';
 import { createActor } from './acting/actor.ts';
 import { isStatistic } from './checkpoint/check-tensors.ts';
 import { openCheckpoint, type Checkpoint } from './checkpoint/checkpoint.ts';
+import { fetchPolicy, type HubAccess, type HubFolder } from './checkpoint/hub-files.ts';
 import { saveCheckpoint } from './checkpoint/save-checkpoint.ts';
 import { baseMismatch, baseSourceOf, holdsTrainedOnly } from './checkpoint/trained-weights.ts';
 import type { SmolVlaConfig } from './config/policy-config.ts';
@@ -39,26 +40,26 @@ import { SmolVlaLearner } from './training/learner.ts';
 const CHECKPOINT_DEFAULTS = { localSteps: 20, batchSize: 8 };
 
 /**
- * Opens a policy: a preset's name (`small`) or a checkpoint directory.
+ * Opens a policy: a preset's name (`small`), a checkpoint directory, or `hf:owner/name[@revision]` on the hub.
  *
- * @throws PolicyError of nearly every code, SafetensorsError, StorageError: whatever is wrong with the files;
+ * @throws PolicyError of nearly every code, HubError, SafetensorsError, StorageError: whatever is wrong with the files;
  *   SessionError DEVICE_UNAVAILABLE.
  */
 export async function openPolicy(source: string, options: OpenPolicyOptions = {}): Promise<SmolVlaPolicy> {
   const device = await chooseDevice(options.device ?? 'auto');
   const threads = chooseThreads(options.threads);
   const cacheDirectory = options.cacheDirectory ?? process.env['ZK0_CACHE_DIR'] ?? join(homedir(), '.cache', 'zk0');
-  const directory = await policyDirectory(source, cacheDirectory);
-  const trainedOnly = await holdsTrainedOnly(directory);
-  const base = options.base ?? (trainedOnly ? await baseSourceOf(directory) : source);
-  const baseDirectory = await policyDirectory(base, cacheDirectory);
-  const checkpoint = await openCheckpoint(directory, trainedOnly ? baseDirectory : undefined);
-  if (baseDirectory !== directory && !trainedOnly) await checkSameBase(checkpoint, baseDirectory);
-  const preset = presetNamed(base);
+  const own = await locate(source, cacheDirectory, options);
+  const trainedOnly = await holdsTrainedOnly(own.directory);
+  const baseSource = options.base ?? (trainedOnly ? await baseSourceOf(own.directory) : undefined);
+  const base = baseSource === undefined ? own : await locate(baseSource, cacheDirectory, options);
+  const checkpoint = await openCheckpoint(own.directory, trainedOnly ? base.directory : undefined, options);
+  if (base.directory !== own.directory && !trainedOnly) await checkSameBase(checkpoint, base.directory, options);
+  const preset = presetNamed(base.source);
   const runtime = new ModelRuntime(checkpoint.config.model, checkpoint.weights, device, threads);
   return new LoadedPolicy({
-    source,
-    base,
+    source: own.source,
+    base: base.source,
     cacheDirectory,
     checkpoint,
     runtime,
@@ -71,9 +72,11 @@ function presetNamed(source: string): Preset | undefined {
   return Object.hasOwn(PRESETS, source) ? PRESETS[source] : undefined;
 }
 
-async function policyDirectory(source: string, cacheDirectory: string): Promise<string> {
+/** Has a policy's files on disk. */
+async function locate(source: string, cacheDirectory: string, access: HubAccess): Promise<HubFolder> {
   const preset = presetNamed(source);
-  return preset === undefined ? source : presetDirectory(preset, cacheDirectory);
+  if (preset !== undefined) return { source, directory: await presetDirectory(preset, cacheDirectory) };
+  return isHubAddress(source) ? fetchPolicy(source, access) : { source, directory: source };
 }
 
 /** A source that means the same on every machine. */
@@ -82,8 +85,8 @@ function portable(source: string): string | undefined {
 }
 
 /** @throws PolicyError POLICY_BASE_MISMATCH */
-async function checkSameBase(checkpoint: Checkpoint, baseDirectory: string): Promise<void> {
-  const { baseHash, weights } = await openCheckpoint(baseDirectory);
+async function checkSameBase(checkpoint: Checkpoint, baseDirectory: string, access: HubAccess): Promise<void> {
+  const { baseHash, weights } = await openCheckpoint(baseDirectory, undefined, access);
   await weights.close();
   if (baseHash === checkpoint.baseHash) return;
   await checkpoint.weights.close();

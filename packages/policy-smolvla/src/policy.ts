@@ -1,4 +1,5 @@
 import type { Learner, Normalizer, Parameters, RgbImage, RobotDataset, TensorSpec, WorkHooks } from '@zk0/core';
+import type { HubOptions } from '@zk0/hub';
 import type { SmolVlaConfig } from './config/policy-config.ts';
 
 /** What the policy sees and moves: sizes of the vectors, and cameras in the order the policy takes them. */
@@ -11,6 +12,8 @@ export interface PolicyFeatures {
 
 /** How a policy is opened. */
 export interface OpenPolicyOptions extends WorkHooks {
+  /** How the hub is reached; default as the environment says (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_CACHE`, …). */
+  readonly hub?: HubOptions;
   /** Execution provider: `auto` (default), `cpu`, `cuda`, `webgpu`, …; not there is an error, never a fallback. */
   readonly device?: string;
   /** Threads of the CPU provider; all cores when absent. */
@@ -110,7 +113,7 @@ export interface ParameterCount {
 
 /** A SmolVLA policy: an architecture, frozen weights and a tokenizer, ready to be trained and to act. */
 export interface SmolVlaPolicy {
-  /** As given to `openPolicy`. */
+  /** As given to `openPolicy`; of a policy on the hub, with the commit in place of the revision. */
   readonly source: string;
   /** The checkpoint directory that holds its files. */
   readonly directory: string;

@@ -81,7 +81,7 @@ export class RoundWork {
     const clients = this.#fitting(this.#model.features);
     if (clients.length < config.minClients) return null;
     const context = runContextSchema.parse({
-      policy: { source: config.policy, baseHash: this.#model.baseHash },
+      policy: { source: this.#model.policySource, baseHash: this.#model.baseHash },
       features: this.#model.features,
       normalizer: commonNormalizer(clients.map(({ profile }) => profile.dataset)),
     });
@@ -324,7 +324,9 @@ export class RoundWork {
   }
 
   async #modelOf(state: RunState): Promise<ServerModel> {
-    this.#model ??= await ServerModel.open(state.config, { ...this.#options, features: runContext(state).features });
+    const { policy, features } = runContext(state);
+    // The policy as it was when the run began, though its branch on the hub may have moved.
+    this.#model ??= await ServerModel.open({ ...state.config, policy: policy.source }, { ...this.#options, features });
     return this.#model;
   }
 

@@ -85,6 +85,11 @@ export class ServerModel {
     return this.#heldOut.map(({ info }) => datasetProfile(info));
   }
 
+  /** Where clients find the policy: of one on the hub, its commit. */
+  get policySource(): string {
+    return this.#policy.source;
+  }
+
   get baseHash(): string {
     return this.#policy.baseHash;
   }

@@ -127,7 +127,6 @@ describe('a checkpoint', () => {
 describe('a checkpoint is refused', () => {
   it.each<[string, () => Promise<string>, string, RegExp]>([
     ['that is not there', () => Promise.resolve('/nowhere/at/all'), 'POLICY_NOT_FOUND', /\/nowhere\/at\/all/],
-    ['on the hub', () => Promise.resolve('hf:lerobot/smolvla_base'), 'POLICY_UNSUPPORTED', /hf:lerobot\/smolvla_base/],
     [
       'without config.json',
       async () => {

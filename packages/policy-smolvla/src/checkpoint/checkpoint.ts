@@ -1,14 +1,14 @@
 import { stat } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Normalizer } from '@zk0/core';
-import { isHubAddress, parseHubAddress } from '@zk0/hub';
 import { policyConfigSchema, type PolicyConfigJson, type SmolVlaConfig } from '../config/policy-config.ts';
 import { resolveConfig } from '../config/resolve-config.ts';
 import { KNOWN_VLMS, vlmConfigSchema, type VlmConfig } from '../config/vlm-config.ts';
 import { PolicyError } from '../errors.ts';
-import { loadTaskTokenizer, type TaskTokenizer } from '../tokenizer/tokenizer.ts';
+import { loadTaskTokenizer, TOKENIZER_FILES, type TaskTokenizer } from '../tokenizer/tokenizer.ts';
 import { computeBaseHash } from './base-hash.ts';
 import { checkTensors } from './check-tensors.ts';
+import { fetchVlm, type HubAccess } from './hub-files.ts';
 import { exists, readPolicyJson } from './json-file.ts';
 import { readStatistics } from './statistics.ts';
 import { checkBase, openTrained } from './trained-weights.ts';
@@ -37,21 +37,17 @@ export interface Checkpoint {
  * Opens a policy directory and checks everything in it that can be checked without running it.
  *
  * @param baseDirectory the policy that has the frozen weights, where `directory` holds trained ones only
- * @throws PolicyError of nearly every code; SafetensorsError, StorageError.
+ * @param access how the vision-language model's files are fetched, where they are not in a folder
+ * @throws PolicyError of nearly every code; HubError, SafetensorsError, StorageError.
  */
-export async function openCheckpoint(directory: string, baseDirectory?: string): Promise<Checkpoint> {
-  if (isHubAddress(directory)) {
-    throw new PolicyError('POLICY_UNSUPPORTED', `${directory}: policies are not fetched from the hub yet`, {
-      hint: `Download it with hf download ${parseHubAddress(directory).repository}, and give the directory.`,
-    });
-  }
+export async function openCheckpoint(directory: string, baseDirectory?: string, access: HubAccess = {}): Promise<Checkpoint> {
   const isDirectory = await stat(directory).then(
     (found) => found.isDirectory(),
     () => false,
   );
   if (!isDirectory) {
     throw new PolicyError('POLICY_NOT_FOUND', `no policy directory ${directory}`, {
-      hint: 'Give a preset (small) or a directory with config.json and model.safetensors.',
+      hint: 'Give a preset (small), hf:owner/name, or a directory with config.json and model.safetensors.',
     });
   }
   const configPath = join(directory, 'config.json');
@@ -68,7 +64,7 @@ export async function openCheckpoint(directory: string, baseDirectory?: string):
     throw error;
   });
   try {
-    const vlmDirectory = await findVlmDirectory(frozenDirectory, json.vlm_model_name);
+    const vlmDirectory = await findVlmDirectory(frozenDirectory, json.vlm_model_name, access);
     const vlm = await readVlmConfig(vlmDirectory, json.vlm_model_name);
     const tokenizer = await loadTaskTokenizer(vlmDirectory, {
       maxLength: json.tokenizer_max_length,
@@ -95,13 +91,15 @@ export async function openCheckpoint(directory: string, baseDirectory?: string):
   }
 }
 
-/** The folder with the tokenizer: inside the checkpoint, or where `vlm_model_name` points when it is a path. */
-async function findVlmDirectory(directory: string, name: string): Promise<string> {
+/** The folder with the tokenizer: inside the checkpoint, or where `vlm_model_name` points: a path, or a repository of the hub. */
+async function findVlmDirectory(directory: string, name: string, access: HubAccess): Promise<string> {
   const candidates = [join(directory, VLM_FOLDER), isAbsolute(name) ? name : resolve(directory, name)];
   for (const candidate of candidates) {
     if (await exists(join(candidate, 'tokenizer.json'))) return candidate;
   }
-  throw new PolicyError('TOKENIZER_INVALID', `no tokenizer.json in ${candidates.join(' or ')}`, {
+  const fetched = await fetchVlm(name, [...TOKENIZER_FILES, 'config.json'], access);
+  if (fetched !== null && (await exists(join(fetched.directory, 'tokenizer.json')))) return fetched.directory;
+  throw new PolicyError('TOKENIZER_INVALID', `no tokenizer.json in ${candidates.join(' or ')}${fetched === null ? '' : `, or in ${name} on the hub`}`, {
     hint: `Put tokenizer.json, tokenizer_config.json and config.json of ${name} into ${candidates[0]!}.`,
   });
 }

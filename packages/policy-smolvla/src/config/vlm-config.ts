@@ -14,19 +14,22 @@ export interface VlmConfig {
 const size = z.int().min(1).max(1_000_000);
 const epsilon = z.number().gt(0).max(1);
 
-/** config.json of SmolVLM (transformers `SmolVLMConfig`); only what shapes the computation is read. */
+/**
+ * config.json of SmolVLM (transformers `SmolVLMConfig`); only what shapes the computation is read. What published files leave
+ * out has the default of `SmolVLMVisionConfig`.
+ */
 export const vlmConfigSchema = z
   .looseObject({
     model_type: z.enum(['smolvlm', 'idefics3']),
-    scale_factor: size,
+    scale_factor: size.default(2),
     vision_config: z.looseObject({
-      hidden_size: size,
-      intermediate_size: size,
-      num_hidden_layers: size,
-      num_attention_heads: size,
+      hidden_size: size.default(1152),
+      intermediate_size: size.default(3072),
+      num_hidden_layers: size.default(12),
+      num_attention_heads: size.default(16),
       num_channels: z.literal(3).default(3),
-      image_size: size,
-      patch_size: size,
+      image_size: size.default(224),
+      patch_size: size.default(32),
       hidden_act: z.literal('gelu_pytorch_tanh').default('gelu_pytorch_tanh'),
       layer_norm_eps: epsilon.default(1e-6),
     }),
