@@ -49,7 +49,6 @@ export default tseslint.config(
       '@nx/dependency-checks': [
         'error',
         {
-          ignoredDependencies: ['mediabunny', 'ogv', 'sharp'],
           ignoredFiles: [
             '{projectRoot}/{vitest,tsup}.config.ts',
             '{projectRoot}/src/**/*.test.ts',

@@ -24,7 +24,15 @@ export {
 } from './partition/partition.ts';
 export type { Finding, FindingCode } from './validate/findings.ts';
 export { validateDataset, type ValidateOptions, type ValidationReport } from './validate/validate.ts';
-export { availableVideoBackends, createVideoDecoder, type VideoOptions } from './video/choose-decoder.ts';
+export type { BackendReport } from './video/backends.ts';
+export {
+  chooseBackend,
+  createVideoDecoder,
+  describeVideoDecoding,
+  videoBackends,
+  type BackendChoice,
+  type VideoOptions,
+} from './video/choose-decoder.ts';
 export type { FrameRequest, VideoBackend, VideoDecoder, VideoFrame } from './video/decoder.ts';
 export {
   convertDataset,

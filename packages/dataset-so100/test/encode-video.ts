@@ -4,6 +4,9 @@ import {
   AV_OPT_TYPE_STRING,
   AV_CODEC_FLAG_GLOBAL_HEADER,
   AV_PIX_FMT_YUV420P,
+  AVCOL_RANGE_JPEG,
+  AVCOL_RANGE_MPEG,
+  AVCOL_SPC_BT709,
   FF_ENCODER_LIBSVTAV1,
   FF_ENCODER_LIBX264,
   FF_ENCODER_LIBX265,
@@ -59,10 +62,19 @@ export function numberOf(image: { readonly width: number; readonly height: numbe
 export function encodeNumbered(
   path: string,
   coding: Coding,
-  video: { readonly frames: number; readonly fps: number; readonly width?: number; readonly height?: number; readonly noise?: number },
+  video: {
+    readonly frames: number;
+    readonly fps: number;
+    readonly width?: number;
+    readonly height?: number;
+    /** Levels of noise in every plane. */
+    readonly noise?: number;
+    /** What the file says of its colours. */
+    readonly color?: 'full range' | 'BT.709';
+  },
 ): void {
   if (coding.encoder === FF_ENCODER_LIBSVTAV1) process.env['SVT_LOG'] ??= '1';
-  const { frames, fps, width = NUMBERED.width, height = NUMBERED.height, noise = 0 } = video;
+  const { frames, fps, width = NUMBERED.width, height = NUMBERED.height, noise = 0, color } = video;
   const codec = Codec.findEncoderByName(coding.encoder)!;
   const encoder = new CodecContext();
   encoder.allocContext3(codec);
@@ -75,6 +87,8 @@ export function encodeNumbered(
     gopSize: coding.gop,
     maxBFrames: coding.bFrames,
     threadCount: 1,
+    ...(color === 'full range' ? { colorRange: AVCOL_RANGE_JPEG } : {}),
+    ...(color === 'BT.709' ? { colorSpace: AVCOL_SPC_BT709, colorRange: AVCOL_RANGE_MPEG } : {}),
   });
   encoder.setFlags(AV_CODEC_FLAG_GLOBAL_HEADER);
   for (const [key, value] of Object.entries(coding.options)) {
@@ -107,7 +121,7 @@ export function encodeNumbered(
     check(frame.getBuffer());
     const yuv = numberedFrame(number, width, height);
     // Cheap deterministic noise: real cameras make some, and it is what costs decoders their time.
-    for (let i = 0, state = number + 1; noise > 0 && i < width * height; i++) {
+    for (let i = 0, state = number + 1; noise > 0 && i < yuv.length; i++) {
       state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
       yuv[i] = yuv[i]! + ((state >>> 24) % noise);
     }

@@ -1,5 +1,5 @@
 import { diskSpaceCheck, reportHealth, zk0Home, type HealthCheck } from '@zk0/cli';
-import { availableVideoBackends, openDataset, requireCameras } from '@zk0/dataset-so100';
+import { describeVideoDecoding, openDataset, requireCameras } from '@zk0/dataset-so100';
 import { availableDevices } from '@zk0/policy-smolvla';
 import { adminClient } from '@zk0/transport';
 import { Command } from 'commander';
@@ -24,7 +24,7 @@ export function doctorCommand(run: Run): Command {
       const checks: HealthCheck[] = [
         { name: 'Node', find: () => process.version },
         { name: 'execution providers', find: () => availableDevices().join(', ') },
-        { name: 'video', find: async () => (await availableVideoBackends()).map(({ where }) => where).join(', ') },
+        { name: 'video', find: () => describeVideoDecoding() },
         diskSpaceCheck(zk0Home()),
       ];
       const { server, dataset } = options;

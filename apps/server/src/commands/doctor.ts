@@ -1,5 +1,5 @@
 import { diskSpaceCheck, reportHealth, zk0Home } from '@zk0/cli';
-import { availableVideoBackends } from '@zk0/dataset-so100';
+import { describeVideoDecoding } from '@zk0/dataset-so100';
 import { availableDevices } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
 import type { Run } from './run-action.ts';
@@ -22,7 +22,7 @@ export function doctorCommand(run: Run): Command {
         [
           { name: 'Node', find: () => process.version },
           { name: 'execution providers', find: () => availableDevices().join(', ') },
-          { name: 'video', find: async () => (await availableVideoBackends()).map(({ where }) => where).join(', ') },
+          { name: 'video', find: () => describeVideoDecoding() },
           diskSpaceCheck(zk0Home()),
           diskSpaceCheck(out),
         ],

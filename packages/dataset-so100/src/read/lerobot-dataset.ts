@@ -23,7 +23,7 @@ export interface LeRobotDatasetParts {
   /** Video file inside the dataset → path. */
   readonly videoPaths: ReadonlyMap<string, string>;
   /** Made when the first image is asked for. */
-  readonly createDecoder: () => Promise<VideoDecoder>;
+  readonly createDecoder: () => VideoDecoder;
   readonly lookup: FrameLookup;
   /** Seconds. */
   readonly tolerance: number;
@@ -40,7 +40,7 @@ export class LeRobotDataset implements RobotDataset {
   readonly warnings: readonly string[];
   readonly drift: TimestampDrift;
   readonly #parts: LeRobotDatasetParts;
-  #decoder: Promise<VideoDecoder> | null = null;
+  #decoder: VideoDecoder | null = null;
   #isClosed = false;
 
   constructor(parts: LeRobotDatasetParts) {
@@ -118,15 +118,14 @@ export class LeRobotDataset implements RobotDataset {
   async images(frame: number, cameraKeys: readonly string[]): Promise<readonly RgbImage[]> {
     if (this.#isClosed) throw new DatasetError('DATASET_CLOSED', `${this.info.name} was closed`);
     const positions = cameraKeys.map((key) => this.videoPosition(frame, key));
-    this.#decoder ??= this.#parts.createDecoder();
-    const decoder = await this.#decoder;
+    const decoder = (this.#decoder ??= this.#parts.createDecoder());
     const { tolerance } = this.#parts;
     return await Promise.all(positions.map((position) => decoder.frame({ ...position, tolerance })));
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    const decoder = await this.#decoder?.catch(() => null);
+    const decoder = this.#decoder;
     this.#decoder = null;
     await decoder?.close();
   }

@@ -2,7 +2,8 @@ import type { CameraInfo, RobotDatasetInfo } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import { TableThread } from '../format/table-thread.ts';
 import { episodeMoments } from '../stats/moments.ts';
-import { createVideoDecoder, type VideoOptions } from '../video/choose-decoder.ts';
+import { chooseBackend, type VideoOptions } from '../video/choose-decoder.ts';
+import { DecoderPool } from '../video/decoder-pool.ts';
 import { contentHash } from './content-hash.ts';
 import { LeRobotDataset, type FrameLookup } from './lerobot-dataset.ts';
 import { chooseEpisodes, readRecording } from './recording.ts';
@@ -56,6 +57,9 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
       rows: await readRows(found, chosen, tables, options.signal),
     };
   });
+  const codecs = new Set([...videos.files.values()].map(({ summary }) => summary.codec));
+  // Chosen now, so that a machine that cannot decode says so before training begins.
+  const decoding = codecs.size === 0 ? null : await chooseBackend([...codecs], options.video);
   const { cameras, recordedKeys } = renameCameras(videos.cameras, options.rename ?? {}, name);
   const { info } = recording;
   const drift = timestampDrift(rows, info.fps);
@@ -87,7 +91,7 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
     rows,
     recordedKeys,
     videoPaths: new Map([...videos.files].map(([file, { path }]) => [file, path])),
-    createDecoder: () => createVideoDecoder(options.video),
+    createDecoder: () => new DecoderPool(decoding!.backend, decoding!.report.ffmpeg, options.video),
     lookup: options.lookup ?? 'position',
     tolerance: options.tolerance ?? 0.5 / info.fps,
   });

@@ -1,11 +1,9 @@
 import type { CameraInfo } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
+import { KNOWN_CODECS } from '../video/backends.ts';
 import { readMp4Summary, type Mp4Summary } from '../video/mp4.ts';
 import type { Recording } from './recording.ts';
-
-/** Codecs that LeRobot datasets come in, by the name in the MP4. */
-const CODECS: ReadonlySet<string> = new Set(['av01', 'avc1', 'avc3', 'hvc1', 'hev1', 'mp4v', 'vp09']);
 
 /** A video file that was found complete. */
 export interface VideoFile {
@@ -110,11 +108,11 @@ export async function checkVideo(recording: Recording, file: string, need: Video
 }
 
 function assertPlayable(path: string, summary: Mp4Summary, frames: number, episode: number): void {
-  if (!CODECS.has(summary.codec)) {
+  if (!KNOWN_CODECS.includes(summary.codec)) {
     throw new DatasetError('DATASET_VIDEO', `${path} is coded as "${summary.codec}", which is not read`, {
       file: path,
       episode,
-      hint: `Code it again as one of ${[...CODECS].join(', ')}.`,
+      hint: `Code it again as one of ${KNOWN_CODECS.join(', ')}.`,
     });
   }
   if (summary.frameCount > 0 && summary.frameCount < frames) {

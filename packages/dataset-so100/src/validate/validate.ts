@@ -72,7 +72,10 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
   checked.videoFiles = videos.size;
   await checkUnusedFiles(recording, recording.episodes, findings);
   if (videos.size > 0 && samples > 0) {
-    const decoder = await createVideoDecoder(options.video);
+    const decoder = await createVideoDecoder(
+      options.video,
+      [...new Set([...videos.values()].map(({ summary }) => summary.codec))],
+    );
     try {
       checked.imagesDecoded = await checkImages(recording, episodes, videos, decoder, samples, findings, signal);
     } finally {

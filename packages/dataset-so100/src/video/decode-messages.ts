@@ -1,17 +1,17 @@
-import type { DecodedFrame } from './node-av-reader.ts';
+import type { FrameRequest, VideoBackend, VideoFrame } from './decoder.ts';
+import type { FfmpegCommand } from './ffmpeg-command.ts';
 
 /** What a decoding thread is started with. */
 export interface WorkerOptions {
-  /** Files it keeps open; each costs about 3 MB. */
+  readonly backend: VideoBackend;
+  /** Files it keeps open. */
   readonly maxReaders: number;
+  /** Only that back end needs it. */
+  readonly ffmpeg: FfmpegCommand | null;
 }
 
-/** One frame for a decoding thread to decode; see `FrameRequest`. */
-export interface DecodeTask {
-  readonly file: string;
-  readonly timestamp: number;
-  readonly tolerance: number;
-}
+/** One frame for a decoding thread to decode. */
+export type DecodeTask = FrameRequest;
 
 /** A thread's answer to one task. */
-export type DecodeReply = { readonly frame: DecodedFrame } | { readonly error: string };
+export type DecodeReply = { readonly frame: VideoFrame } | { readonly error: string };

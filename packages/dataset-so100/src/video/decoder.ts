@@ -6,6 +6,8 @@ export interface FrameRequest {
   readonly timestamp: number;
   /** How far the frame found may be from `timestamp`, in seconds. */
   readonly tolerance: number;
+  /** Memory the frame may be put into where it fits exactly. It is given up: use only the frame that comes back. */
+  readonly into?: ArrayBuffer;
 }
 
 /** A decoded frame: RGB, row-major, `height × width × 3` bytes. */
@@ -14,16 +16,29 @@ export interface VideoFrame {
   readonly timestamp: number;
   readonly height: number;
   readonly width: number;
-  readonly data: Uint8Array;
+  readonly data: Uint8Array<ArrayBuffer>;
 }
 
-/** Names of the ways to decode video. */
-export type VideoBackend = 'node-av' | 'ffmpeg';
+/** Names of the ways to decode video, the one preferred first. */
+export const VIDEO_BACKENDS = ['node-av', 'ffmpeg', 'wasm'] as const;
+export type VideoBackend = (typeof VIDEO_BACKENDS)[number];
 
 /**
- * Random access to the frames of video files. Every implementation returns the same bytes: those of
- * `ffmpeg -pix_fmt rgb24`, which are also what LeRobot's PyAV reader returns.
+ * Random access to the frames of one video file. Every implementation returns the same bytes: those that LeRobot's PyAV
+ * reader gets from swscale on x86. That uses the BT.601 matrix whatever the file says, and full range only where FFmpeg
+ * has a pixel format for it (`yuvj420p`: H.264 and HEVC).
  */
+export interface FrameReader {
+  /**
+   * The frame nearest to a time.
+   *
+   * @throws Error when none lies within `tolerance`, or the data cannot be decoded; the reader is then of no more use
+   */
+  frameAt(timestamp: number, tolerance: number, into?: ArrayBuffer): VideoFrame | Promise<VideoFrame>;
+  close(): void;
+}
+
+/** Random access to the frames of any number of video files. */
 export interface VideoDecoder {
   readonly backend: VideoBackend;
   /**
@@ -35,4 +50,10 @@ export interface VideoDecoder {
   frame(request: FrameRequest): Promise<VideoFrame>;
   /** Ends threads and processes; pending requests fail with `DATASET_CLOSED`. */
   close(): Promise<void>;
+}
+
+/** Memory for the RGB bytes of a frame: `into` where it fits. */
+export function frameBuffer(width: number, height: number, into: ArrayBuffer | undefined): Uint8Array<ArrayBuffer> {
+  const bytes = width * height * 3;
+  return into?.byteLength === bytes ? new Uint8Array(into) : new Uint8Array(bytes);
 }

@@ -1,14 +1,8 @@
 import { AV_FRAME_FLAG_CORRUPT, AV_LOG_QUIET, AVERROR_EAGAIN, AVERROR_EOF, AVMEDIA_TYPE_VIDEO, AVSEEK_FLAG_BACKWARD } from 'node-av/constants';
 import { Scaler } from 'node-av/api';
 import { Codec, CodecContext, FFmpegError, FormatContext, Frame, Log, Packet } from 'node-av/lib';
-
-/** A frame with its time in seconds. */
-export interface DecodedFrame {
-  readonly timestamp: number;
-  readonly width: number;
-  readonly height: number;
-  readonly data: Uint8Array<ArrayBuffer>;
-}
+import { MAX_IMAGE_SIDE } from '../limits.ts';
+import { frameBuffer, type FrameReader, type VideoFrame } from './decoder.ts';
 
 /** What decoding towards a time came upon. */
 interface Search {
@@ -20,8 +14,11 @@ interface Search {
   readonly nearest: number | null;
 }
 
-/** Targets at most this far ahead of the last frame are reached by decoding on instead of seeking, in seconds. */
-const FORWARD_SECONDS = 0.5;
+/** Targets at most this many frames ahead are always reached by decoding on: a seek costs as much. */
+const FORWARD_FRAMES = 2;
+
+/** Decoders work on frames this much larger than shown ones, in pixels a side. */
+const PADDING = 256;
 
 /** Seeks per frame, each twice as far back as the one before: enough to reach the start of any file. */
 const MAX_SEEKS = 24;
@@ -32,7 +29,7 @@ Log.setLevel(AV_LOG_QUIET);
  * Random access to one video file through FFmpeg inside this process. Every call blocks the thread, so it belongs into
  * a worker thread.
  */
-export class NodeAvReader {
+export class NodeAvReader implements FrameReader {
   readonly #format = new FormatContext();
   readonly #decoder = new CodecContext();
   readonly #scaler = new Scaler();
@@ -42,8 +39,14 @@ export class NodeAvReader {
   readonly #stream: number;
   /** Seconds per tick of the stream's clock. */
   readonly #tick: number;
+  /** Seconds a frame lasts; 0 where the file does not say. */
+  readonly #frameSeconds: number;
   /** A frame this close to the time asked for is taken without looking at the next: a quarter of a frame, in seconds. */
   readonly #near: number;
+  readonly #width: number;
+  readonly #height: number;
+  /** The longest way from where a seek landed to its target so far, in seconds: what decoding on may cost instead. */
+  #seekCost = 0;
   /** Time of the last frame decoded; null when the decoder must be positioned by a seek first. */
   #position: number | null = null;
   #isFlushing = false;
@@ -58,27 +61,34 @@ export class NodeAvReader {
     this.#stream = stream.index;
     this.#tick = stream.timeBase.num / stream.timeBase.den;
     const { num: frames, den: seconds } = stream.avgFrameRate;
-    this.#near = frames > 0 && seconds > 0 ? seconds / frames / 4 : 0;
+    this.#frameSeconds = frames > 0 && seconds > 0 ? seconds / frames : 0;
+    this.#near = this.#frameSeconds / 4;
+    const { width, height } = stream.codecpar;
+    if (width > MAX_IMAGE_SIDE || height > MAX_IMAGE_SIDE) throw new Error(`it claims frames of ${width}×${height} pixels`);
+    this.#width = width;
+    this.#height = height;
     this.#decoder.allocContext3(codec);
     check(this.#decoder.parametersToContext(stream.codecpar), 'configure the decoder for');
     // One thread a reader: two make a single random frame slower, and the pool already uses every core.
     this.#decoder.threadCount = 1;
+    // The coded data may say otherwise than the file's tables; a decoder allocates for no more than those.
+    check(this.#decoder.setOption('max_pixels', String((width + PADDING) * (height + PADDING))), 'set a limit for');
     check(this.#decoder.open2Sync(codec), 'open the decoder for');
     this.#packet.alloc();
     for (const frame of this.#frames) frame.alloc();
   }
 
-  /**
-   * The frame nearest to a time.
-   *
-   * @throws Error when none lies within `tolerance`, or the data cannot be decoded
-   */
-  frameAt(timestamp: number, tolerance: number): DecodedFrame {
+  frameAt(timestamp: number, tolerance: number, into?: ArrayBuffer): VideoFrame {
+    return this.#convert(this.#find(timestamp, tolerance), into);
+  }
+
+  #find(timestamp: number, tolerance: number): Frame {
     if (this.#position !== null) {
-      if (Math.abs(this.#position - timestamp) <= Math.min(tolerance, this.#near)) return this.#convert(this.#frames[0]);
-      if (timestamp > this.#position && timestamp <= this.#position + FORWARD_SECONDS) {
+      if (Math.abs(this.#position - timestamp) <= Math.min(tolerance, this.#near)) return this.#frames[0];
+      const near = Math.max(this.#seekCost, FORWARD_FRAMES * this.#frameSeconds);
+      if (timestamp > this.#position && timestamp <= this.#position + near) {
         const found = this.#decodeUntil(timestamp, tolerance, this.#position);
-        if (found.frame !== null) return this.#convert(found.frame);
+        if (found.frame !== null) return found.frame;
       }
     }
     // A seek lands on a key frame at or before the target. With an open GOP the frames that follow it in decoding
@@ -88,7 +98,8 @@ export class NodeAvReader {
       const from = Math.max(0, timestamp - back);
       this.#seek(from);
       const found = this.#decodeUntil(timestamp, tolerance);
-      if (found.frame !== null) return this.#convert(found.frame);
+      if (found.first !== null) this.#seekCost = Math.max(this.#seekCost, timestamp - found.first);
+      if (found.frame !== null) return found.frame;
       const isLate = found.first === null || found.first > timestamp;
       if (!isLate || from === 0) {
         const nearest = found.nearest === null ? 'there are none' : `the nearest is at ${found.nearest.toFixed(6)} s`;
@@ -178,11 +189,15 @@ export class NodeAvReader {
     }
   }
 
-  #convert(frame: Frame): DecodedFrame {
+  #convert(frame: Frame, into: ArrayBuffer | undefined): VideoFrame {
+    const { width, height } = frame;
+    if (width !== this.#width || height !== this.#height) {
+      throw new Error(`a frame has ${width}×${height} pixels, the file says ${this.#width}×${this.#height}`);
+    }
     const rgb = this.#scaler.toBufferSync(frame, { format: 'rgb' });
-    const data = new Uint8Array(rgb.byteLength);
+    const data = frameBuffer(width, height, into);
     data.set(rgb);
-    return { timestamp: Number(frame.bestEffortTimestamp) * this.#tick, width: frame.width, height: frame.height, data };
+    return { timestamp: Number(frame.bestEffortTimestamp) * this.#tick, width, height, data };
   }
 }
 
