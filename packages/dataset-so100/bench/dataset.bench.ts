@@ -1,68 +1,78 @@
 /**
- * `npx nx bench dataset-so100 [-- --long]`: samples per second at random access over two 640×480 cameras, time to the
- * first sample, memory, statistics. `measure_lerobot.py` measures LeRobot on the same files.
+ * `npx nx bench dataset-so100 [-- options]`: samples per second at random access over two 640×480 cameras, memory, time
+ * to the first sample, statistics; one table.
+ *
+ * - `--samples N`: samples of each measurement (default 1000; 10 000 shows that memory stays flat)
+ * - `--backends node-av,wasm,ffmpeg`: which of ours
+ * - `--python PATH`: a Python with LeRobot, which is measured over the same files (`measure_lerobot.py`)
  */
 import { execFileSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { Random } from '@zk0/core';
-import { FrameOrder, loadSamples, momentsOf, openDataset, type VideoCodec } from '@zk0/dataset-so100';
-import { benchSet, EPISODES } from './make-set.ts';
+import { momentsOf, type VideoCodec } from '@zk0/dataset-so100';
+import { benchSet } from './make-set.ts';
+import type { Measurement } from './measure-loading.ts';
 
-const CHUNK = 50;
-const samples = process.argv.includes('--long') ? 10_000 : 1000;
-const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(0)} MB`;
+const { values: options } = parseArgs({
+  options: {
+    samples: { type: 'string', default: '1000' },
+    backends: { type: 'string', default: 'node-av' },
+    python: { type: 'string' },
+  },
+});
+const samples = Number(options.samples);
+const CODECS: readonly VideoCodec[] = ['av1', 'h264'];
 
-function* steps(order: FrameOrder, count: number): Generator<number> {
-  for (let step = 0; step < count; step++) yield order.frameAt(step);
+/** Samples for a reader: those that are slow by design get fewer. */
+const samplesOf = (reader: string): number => Math.ceil(reader === 'ffmpeg' ? samples / 20 : reader === 'wasm' ? samples / 4 : samples);
+
+function run(command: string, args: readonly string[]): Measurement {
+  const output = execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  return JSON.parse(output.trim().split('\n').at(-1)!) as Measurement;
 }
 
-async function measureLoading(codec: VideoCodec): Promise<void> {
-  const dataset = await openDataset(await benchSet(codec));
-  const cameraKeys = dataset.info.cameras.map((camera) => camera.key);
-  const order = new FrameOrder(dataset.info.frameCount, 'bench');
-  const load = (count: number): ReturnType<typeof loadSamples> =>
-    loadSamples(dataset, steps(order, count), { cameraKeys, chunkLength: CHUNK, prefetch: 16 });
-  for await (const sample of load(50)) if (sample.images.length !== cameraKeys.length) throw new Error('a camera is missing');
-  const memoryBefore = process.memoryUsage().rss;
-  const start = performance.now();
-  let count = 0;
-  for await (const sample of load(samples)) if (sample.images.length > 0) count++;
-  const seconds = (performance.now() - start) / 1000;
-  const { rss } = process.memoryUsage();
-  console.log(
-    `${codec}: ${(count / seconds).toFixed(1)} samples/s (${count} samples of ${cameraKeys.length} images at random); ` +
-      `RSS ${megabytes(memoryBefore)} → ${megabytes(rss)}, peak ${megabytes(process.resourceUsage().maxRSS * 1024)}`,
-  );
-  await dataset.close();
+function ours(root: string, backend: string): Measurement {
+  const script = path.join(import.meta.dirname, 'measure-loading.ts');
+  return run(process.execPath, [...process.execArgv, script, root, backend, String(samplesOf(backend))]);
 }
 
-async function firstSample(root: string): Promise<void> {
-  const start = performance.now();
-  const dataset = await openDataset(root);
-  const opened = performance.now();
-  await dataset.images(Math.floor(dataset.info.frameCount / 2), dataset.info.cameras.map((camera) => camera.key));
-  console.log(`opened in ${(opened - start).toFixed(0)} ms, first sample after ${(performance.now() - start).toFixed(0)} ms`);
-  await dataset.close();
+function lerobot(root: string, backend: string, workers: number): Measurement {
+  const script = path.join(import.meta.dirname, 'measure_lerobot.py');
+  return run(options.python!, [script, root, backend, String(workers), String(Math.ceil(samples / 3))]);
 }
 
-function measureStatistics(): void {
-  const random = new Random('statistics');
+function statistics(): string {
   const rows = new Float32Array(20_000 * 12);
-  random.fillNormal(rows);
+  new Random('statistics').fillNormal(rows);
   const start = performance.now();
   const { count } = momentsOf(rows, 12);
-  console.log(`statistics of ${count} rows of 12 values: ${(performance.now() - start).toFixed(1)} ms`);
+  return `statistics of ${count} rows of 12 values: ${(performance.now() - start).toFixed(1)} ms`;
 }
 
-const only = process.argv.indexOf('--first-sample');
-if (only !== -1) await firstSample(process.argv[only + 1]!);
-else {
-  console.log(`Node ${process.version}, ${availableParallelism()} cores`);
-  measureStatistics();
-  for (const codec of ['h264', 'av1'] as const) {
-    const root = await benchSet(codec);
-    const output = execFileSync(process.execPath, [...process.execArgv, import.meta.filename, '--first-sample', root]);
-    process.stdout.write(`${codec}, ${EPISODES} episodes: ${output.toString()}`);
-    await measureLoading(codec);
+const rows: { reader: string; codec: string; measured: Measurement }[] = [];
+for (const codec of CODECS) {
+  const root = await benchSet(codec);
+  for (const backend of options.backends.split(',')) {
+    if (backend === 'wasm' && codec !== 'av1') continue;
+    rows.push({ reader: `this package, ${backend}`, codec, measured: ours(root, backend) });
   }
+  if (options.python === undefined) continue;
+  for (const backend of ['pyav', 'torchcodec']) {
+    for (const workers of [0, 2]) {
+      rows.push({ reader: `LeRobot, ${backend}, ${workers} workers`, codec, measured: lerobot(root, backend, workers) });
+    }
+  }
+}
+
+const versions = rows.find(({ measured }) => measured.versions !== undefined)?.measured.versions;
+console.log(`Node ${process.version}, ${availableParallelism()} cores${versions === undefined ? '' : `; ${JSON.stringify(versions)}`}`);
+console.log(statistics());
+console.log('| reader | codec | samples/s | first sample after | memory | peak |\n|---|---|---|---|---|---|');
+for (const { reader, codec, measured } of rows) {
+  const { samplesPerSecond, firstSampleSeconds, megabytes, peakMegabytes } = measured;
+  const first = firstSampleSeconds == null ? '' : `${firstSampleSeconds.toFixed(2)} s`;
+  const memory = megabytes === undefined ? '' : megabytes.map((value) => value.toFixed(0)).join(' → ');
+  console.log(`| ${reader} | ${codec} | ${samplesPerSecond.toFixed(1)} | ${first} | ${memory} | ${peakMegabytes.toFixed(0)} MB |`);
 }

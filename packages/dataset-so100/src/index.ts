@@ -10,6 +10,7 @@ export { FrameOrder } from './load/frame-order.ts';
 export { loadSamples, type LoadOptions, type Sample } from './load/load-samples.ts';
 export { LeRobotDataset, type FrameLookup, type LeRobotDatasetParts } from './read/lerobot-dataset.ts';
 export { listEpisodes, openDataset, requireCameras, type EpisodeSummary, type OpenOptions } from './read/open.ts';
+export { deltaFrames, readDeltaSample, type DeltaSample } from './read/delta-sample.ts';
 export type { TimestampDrift } from './read/timestamp-drift.ts';
 export type { SourceOptions, SourceProgress } from './read/source.ts';
 export { parseDatasetUri, type DatasetUri } from './read/uri.ts';

@@ -25,6 +25,12 @@ export const MAX_TASK_LENGTH = 4096;
 /** Largest side of a camera image. */
 export const MAX_IMAGE_SIDE = 8192;
 
+/** Largest file of one picture, PNG or JPEG: a 4K picture without any compression is 25 MB. */
+export const MAX_IMAGE_BYTES = 64 * 2 ** 20;
+
+/** Most bytes of pictures in one column of one data file. */
+export const MAX_IMAGE_COLUMN_BYTES = 16 * 2 ** 30;
+
 /** Largest parquet footer. A data file's footer is a few KB; one of `meta/episodes` a few hundred. */
 export const MAX_PARQUET_FOOTER_BYTES = 64 * 2 ** 20;
 

@@ -112,14 +112,15 @@ describe('files', () => {
   });
 });
 
-it('leaves a camera out whose pictures are in the rows, and says so', async () => {
+it('finds no picture where rows have no such column, and names the row', async () => {
   await v2();
   await editInfo((info) => {
     info.features['observation.images.side'] = { dtype: 'image', shape: [8, 16, 3], names: null };
   });
   const dataset = await openDataset(root);
-  expect(dataset.info.cameras.map(({ key }) => key)).toEqual(['observation.images.top']);
-  expect(dataset.warnings).toEqual([expect.stringContaining('observation.images.side keeps its pictures in the rows')]);
+  expect(dataset.info.cameras.map(({ key }) => key)).toEqual(['observation.images.side', 'observation.images.top']);
+  await expect(dataset.images(1, ['observation.images.side'])).rejects.toMatchObject({ code: 'DATASET_FRAME', row: 1 });
+  await dataset.close();
 });
 
 describe('metadata', () => {

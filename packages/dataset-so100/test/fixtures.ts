@@ -106,8 +106,9 @@ export interface FixtureRow {
 }
 
 /** A data file of LeRobot's columns. */
-export function frameParquet(rows: readonly FixtureRow[]): Uint8Array {
+export function frameParquet(rows: readonly FixtureRow[], more: readonly Column[] = []): Uint8Array {
   return parquet([
+    ...more,
     listColumn('observation.state', 'FLOAT', rows.map((row) => [...(row.state ?? stateAt(row.episode, row.position))])),
     listColumn('action', 'FLOAT', rows.map((row) => [...(row.action ?? stateAt(row.episode, row.position))])),
     column('timestamp', 'FLOAT', rows.map((row) => row.timestamp)),
@@ -136,6 +137,25 @@ export function listColumn(name: string, type: 'FLOAT' | 'DOUBLE' | 'BYTE_ARRAY'
       { name, repetition_type: 'OPTIONAL', num_children: 1, converted_type: 'LIST' },
       { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
       leaf('element', type),
+    ],
+  };
+}
+
+/** What a row holds of a camera of dtype `image`. */
+export interface ImageCell {
+  readonly bytes: Uint8Array | null;
+  readonly path: string | null;
+}
+
+/** A column of `{bytes, path}`, as LeRobot keeps pictures in rows. */
+export function imageColumn(name: string, data: readonly ImageCell[]): Column {
+  return {
+    name,
+    data: data.map(({ bytes, path: file }) => ({ bytes: bytes === null ? null : new Uint8Array(bytes), path: file })),
+    schema: [
+      { name, repetition_type: 'OPTIONAL', num_children: 2 },
+      { name: 'bytes', type: 'BYTE_ARRAY', repetition_type: 'OPTIONAL' },
+      leaf('path', 'BYTE_ARRAY'),
     ],
   };
 }

@@ -75,7 +75,11 @@ export interface RobotDataset {
   actionChunk(frame: number, length: number): ActionChunk;
   /** The task text of a frame, as recorded (no trailing newline added). */
   task(frame: number): string;
-  /** Decodes one frame of the cameras named, in that order. */
-  images(frame: number, cameraKeys: readonly string[]): Promise<readonly RgbImage[]>;
+  /**
+   * Decodes one frame of the cameras named, in that order.
+   *
+   * @param reuse images that the caller gives up: their memory may be used for the new ones
+   */
+  images(frame: number, cameraKeys: readonly string[], reuse?: readonly RgbImage[]): Promise<readonly RgbImage[]>;
   close(): Promise<void>;
 }

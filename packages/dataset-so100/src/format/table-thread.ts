@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { errorMessage } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import type { FrameTable } from '../read/frame-table.ts';
+import type { ImageColumn } from './image-column.ts';
 import type { VectorFeature } from './info.ts';
 import type { TableReply, TableTask } from './table-messages.ts';
 import type { ColumnChoice, TableReader, TableRow } from './table-reader.ts';
@@ -49,6 +50,11 @@ export class TableThread implements TableReader {
   async frames(path: string, state: VectorFeature, action: VectorFeature): Promise<FrameTable> {
     const reply = await this.#enqueue({ kind: 'frames', path, state, action });
     return (reply as { frames: FrameTable }).frames;
+  }
+
+  async images(path: string, column: string, spool: string): Promise<ImageColumn> {
+    const reply = await this.#enqueue({ kind: 'images', path, column, spool });
+    return (reply as { images: ImageColumn }).images;
   }
 
   async rows(path: string, columns: ColumnChoice, maxRows: number): Promise<readonly TableRow[]> {

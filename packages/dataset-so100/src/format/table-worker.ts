@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import { errorMessage } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import { readFrameTable } from '../read/frame-table.ts';
+import { spoolImages } from './image-column.ts';
 import { ParquetFile } from './parquet.ts';
 import type { TableReply, TableTask } from './table-messages.ts';
 import type { ColumnChoice, TableRow } from './table-reader.ts';
@@ -23,9 +24,14 @@ async function readRows(path: string, columns: ColumnChoice, maxRows: number): P
 
 async function perform(task: TableTask): Promise<TableReply> {
   try {
-    return task.kind === 'frames'
-      ? { frames: await readFrameTable(task.path, task.state, task.action) }
-      : { rows: await readRows(task.path, task.columns, task.maxRows) };
+    switch (task.kind) {
+      case 'frames':
+        return { frames: await readFrameTable(task.path, task.state, task.action) };
+      case 'images':
+        return { images: await spoolImages(task.path, task.column, task.spool) };
+      case 'rows':
+        return { rows: await readRows(task.path, task.columns, task.maxRows) };
+    }
   } catch (error) {
     if (!(error instanceof DatasetError)) return { failure: { code: 'DATASET_FILE_DAMAGED', message: `${task.path}: ${errorMessage(error)}` } };
     const { code, message, hint, file, row, episode } = error;

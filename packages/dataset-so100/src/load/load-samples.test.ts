@@ -26,7 +26,7 @@ class SlowDataset implements RobotDataset {
   task(frame: number): string {
     return `task of ${frame}`;
   }
-  async images(frame: number): Promise<readonly RgbImage[]> {
+  async images(...[frame]: Parameters<RobotDataset['images']>): Promise<readonly RgbImage[]> {
     this.started.push(frame);
     await new Promise((resolve) => setTimeout(resolve, frame % 3));
     if (this.corrupt.has(frame)) throw new DatasetError('DATASET_FRAME', `frame ${frame} is damaged`);
@@ -83,6 +83,26 @@ describe('loadSamples', () => {
       code: 'DATASET_CORRUPT_BUDGET',
       message: '2 frames could not be decoded, 1 were allowed for; the last: frame 4 is damaged',
     });
+  });
+
+  it('uses the memory of images again only when told to', async () => {
+    const given: (readonly RgbImage[] | undefined)[] = [];
+    class Recording extends SlowDataset {
+      override async images(...request: Parameters<RobotDataset['images']>): Promise<readonly RgbImage[]> {
+        given.push(request[2]);
+        return await super.images(...request);
+      }
+    }
+    const frames = [0, 1, 2, 3];
+    await collect(loadSamples(new Recording(), frames, { ...options, prefetch: 2 }));
+    expect(given).toEqual([undefined, undefined, undefined, undefined]);
+    given.length = 0;
+    await collect(loadSamples(new Recording(), frames, { ...options, prefetch: 2, reuseImages: true }));
+    expect(given.map((images) => images?.[0]?.data[0])).toEqual([undefined, undefined, 0, 1]);
+  });
+
+  it('refuses a budget without end', async () => {
+    await expect(collect(loadSamples(new SlowDataset(), [0], { ...options, corruptBudget: Infinity }))).rejects.toThrow(RangeError);
   });
 
   it('stops at once when cancelled', async () => {

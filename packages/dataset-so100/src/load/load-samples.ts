@@ -18,6 +18,8 @@ export interface LoadOptions {
   readonly chunkLength: number;
   /** Samples decoded ahead of the consumer, and so held in memory; default 8. */
   readonly prefetch?: number;
+  /** The images of a sample are gone when the next one is asked for: their memory is used again. Default false. */
+  readonly reuseImages?: boolean;
   /** Frames that may fail to decode, and are skipped, before loading fails; default 0. */
   readonly corruptBudget?: number;
   /** Told of every frame that was skipped. */
@@ -38,9 +40,13 @@ export async function* loadSamples(
   frames: Iterable<number>,
   options: LoadOptions,
 ): AsyncGenerator<Sample, void, undefined> {
-  const { prefetch = 8, corruptBudget = 0, onCorrupt, signal } = options;
+  const { prefetch = 8, reuseImages = false, corruptBudget = 0, onCorrupt, signal } = options;
   if (!Number.isInteger(prefetch) || prefetch < 1) throw new RangeError(`prefetch must be at least 1, not ${prefetch}`);
+  if (!Number.isInteger(corruptBudget) || corruptBudget < 0) {
+    throw new RangeError(`corruptBudget must be a number of frames, not ${corruptBudget}`);
+  }
   const order = frames[Symbol.iterator]();
+  const spare: (readonly RgbImage[])[] = [];
   const pending: Promise<Sample | Corrupt>[] = [];
   let corrupt = 0;
   try {
@@ -48,7 +54,7 @@ export async function* loadSamples(
       while (pending.length < prefetch) {
         const next = order.next();
         if (next.done === true) break;
-        const loading = loadSample(dataset, next.value, options);
+        const loading = loadSample(dataset, next.value, options, spare.pop());
         // A failure counts when its turn comes; until then it must not end the process as unhandled.
         loading.catch(() => undefined);
         pending.push(loading);
@@ -58,6 +64,7 @@ export async function* loadSamples(
       const sample = await cancellable(first, signal);
       if (!('error' in sample)) {
         yield sample;
+        if (reuseImages) spare.push(sample.images);
         continue;
       }
       corrupt++;
@@ -82,9 +89,14 @@ interface Corrupt {
   readonly error: DatasetError;
 }
 
-async function loadSample(dataset: RobotDataset, frame: number, options: LoadOptions): Promise<Sample | Corrupt> {
+async function loadSample(
+  dataset: RobotDataset,
+  frame: number,
+  options: LoadOptions,
+  reuse: readonly RgbImage[] | undefined,
+): Promise<Sample | Corrupt> {
   try {
-    const images = await dataset.images(frame, options.cameraKeys);
+    const images = await dataset.images(frame, options.cameraKeys, reuse);
     return {
       frame,
       state: dataset.state(frame),

@@ -3,6 +3,7 @@ import { DatasetError } from '../errors.ts';
 import type { FormatVersion } from '../format/info.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
 import type { VideoDecoder } from '../video/decoder.ts';
+import type { ImageStore } from './image-store.ts';
 import type { DatasetRows } from './rows.ts';
 import type { TimestampDrift } from './timestamp-drift.ts';
 
@@ -24,6 +25,8 @@ export interface LeRobotDatasetParts {
   readonly videoPaths: ReadonlyMap<string, string>;
   /** Made when the first image is asked for. */
   readonly createDecoder: () => VideoDecoder;
+  /** Reads the cameras that are not in videos. */
+  readonly pictures: ImageStore;
   readonly lookup: FrameLookup;
   /** Seconds. */
   readonly tolerance: number;
@@ -105,7 +108,7 @@ export class LeRobotDataset implements RobotDataset {
     return { episode: low, position: frame - offsets[low]! };
   }
 
-  /** Where a frame of a camera is: the video file and the time in it, in seconds. */
+  /** Where a frame of a camera recorded as video is: the file and the time in it, in seconds. */
   videoPosition(frame: number, cameraKey: string): { readonly file: string; readonly timestamp: number } {
     const { episode, position } = this.locate(frame);
     const recorded = this.#parts.recordedKeys.get(cameraKey);
@@ -115,12 +118,9 @@ export class LeRobotDataset implements RobotDataset {
     return { file: this.#parts.videoPaths.get(span.file)!, timestamp: span.fromTimestamp + offset };
   }
 
-  async images(frame: number, cameraKeys: readonly string[]): Promise<readonly RgbImage[]> {
+  async images(frame: number, cameraKeys: readonly string[], reuse?: readonly RgbImage[]): Promise<readonly RgbImage[]> {
     if (this.#isClosed) throw new DatasetError('DATASET_CLOSED', `${this.info.name} was closed`);
-    const positions = cameraKeys.map((key) => this.videoPosition(frame, key));
-    const decoder = (this.#decoder ??= this.#parts.createDecoder());
-    const { tolerance } = this.#parts;
-    return await Promise.all(positions.map((position) => decoder.frame({ ...position, tolerance })));
+    return await Promise.all(cameraKeys.map((key, i) => this.#image(frame, key, reuse?.[i])));
   }
 
   async close(): Promise<void> {
@@ -128,6 +128,28 @@ export class LeRobotDataset implements RobotDataset {
     const decoder = this.#decoder;
     this.#decoder = null;
     await decoder?.close();
+    await this.#parts.pictures.close();
+  }
+
+  #image(frame: number, cameraKey: string, reuse: RgbImage | undefined): Promise<RgbImage> {
+    const { episode, position } = this.locate(frame);
+    const camera = this.info.cameras.find(({ key }) => key === cameraKey);
+    const recorded = this.#parts.recordedKeys.get(cameraKey);
+    if (camera === undefined || recorded === undefined) throw unknownCamera(cameraKey, this.info);
+    if (this.#parts.episodes[episode]!.videos.has(recorded)) {
+      const decoder = (this.#decoder ??= this.#parts.createDecoder());
+      const into = reuse?.data.buffer;
+      return decoder.frame({
+        ...this.videoPosition(frame, cameraKey),
+        tolerance: this.#parts.tolerance,
+        ...(into instanceof ArrayBuffer ? { into } : {}),
+      });
+    }
+    const { height, width } = camera;
+    const { episodeIndex } = this.info.episodes[episode]!;
+    const { files, row } = this.#parts.rows;
+    const where = { file: files[episode]!, row: row[frame]!, camera: recorded, episodeIndex, frameIndex: position };
+    return this.#parts.pictures.picture({ ...where, height, width });
   }
 
   #checkFrame(frame: number): void {

@@ -4,7 +4,8 @@ import { TableThread } from '../format/table-thread.ts';
 import { episodeMoments } from '../stats/moments.ts';
 import { chooseBackend, type VideoOptions } from '../video/choose-decoder.ts';
 import { DecoderPool } from '../video/decoder-pool.ts';
-import { contentHash } from './content-hash.ts';
+import { contentHash, fileFingerprint } from './content-hash.ts';
+import { ImageStore } from './image-store.ts';
 import { LeRobotDataset, type FrameLookup } from './lerobot-dataset.ts';
 import { chooseEpisodes, readRecording } from './recording.ts';
 import { readRows } from './rows.ts';
@@ -62,12 +63,14 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
   const decoding = codecs.size === 0 ? null : await chooseBackend([...codecs], options.video);
   const { cameras, recordedKeys } = renameCameras(videos.cameras, options.rename ?? {}, name);
   const { info } = recording;
+  const hasPictures = info.cameras.some(({ kind }) => kind === 'image');
+  const pictures = hasPictures ? await Promise.all([...new Set(rows.files)].map(fileFingerprint)) : [];
   const drift = timestampDrift(rows, info.fps);
   const described: RobotDatasetInfo = {
     name,
     uri,
     ...(commit === undefined ? {} : { commit }),
-    contentHash: contentHash(recording, episodes, rows, videos, cameras),
+    contentHash: contentHash({ recording, episodes, rows, videos, cameras, pictures }),
     robotType: info.robotType,
     fps: info.fps,
     frameCount: rows.frameCount,
@@ -92,6 +95,7 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
     recordedKeys,
     videoPaths: new Map([...videos.files].map(([file, { path }]) => [file, path])),
     createDecoder: () => new DecoderPool(decoding!.backend, decoding!.report.ffmpeg, options.video),
+    pictures: new ImageStore(recording.folder),
     lookup: options.lookup ?? 'position',
     tolerance: options.tolerance ?? 0.5 / info.fps,
   });

@@ -15,6 +15,10 @@ export interface DatasetRows {
   readonly timestamp: Float64Array;
   /** For each frame, an index into `taskTexts`. */
   readonly task: Uint32Array;
+  /** For each frame, its row in its data file. */
+  readonly row: Uint32Array;
+  /** For each episode, its data file. */
+  readonly files: readonly string[];
   /** Distinct task texts, in order of first use. */
   readonly taskTexts: readonly string[];
   /** Where each episode begins; one more entry than episodes, the last is `frameCount`. */
@@ -45,7 +49,8 @@ export async function readRows(
   }
   const texts = new TaskTexts(recording);
   const warnings: string[] = [];
-  let into: Omit<DatasetRows, 'offsets' | 'warnings' | 'taskTexts'> | null = null;
+  const files = new Array<string>(episodes.length);
+  let into: Omit<DatasetRows, 'offsets' | 'warnings' | 'taskTexts' | 'files'> | null = null;
   for (const [file, members] of groupByFile(episodes)) {
     signal?.throwIfAborted();
     const path = await recording.folder.resolve(file);
@@ -57,9 +62,11 @@ export async function readRows(
       action: new Float32Array(frameCount * actionSize),
       timestamp: new Float64Array(frameCount),
       task: new Uint32Array(frameCount),
+      row: new Uint32Array(frameCount),
     };
     for (const member of members) {
       const episode = episodes[member]!;
+      files[member] = path;
       const { rows, warning } = findEpisodeRows(table, episode);
       if (warning !== null) warnings.push(warning);
       for (let k = 0; k < rows.length; k++) {
@@ -68,11 +75,12 @@ export async function readRows(
         into.state.set(table.state.subarray(row * stateSize, (row + 1) * stateSize), frame * stateSize);
         into.action.set(table.action.subarray(row * actionSize, (row + 1) * actionSize), frame * actionSize);
         into.timestamp[frame] = table.timestamp?.[row] ?? k / info.fps;
+        into.row[frame] = row;
         into.task[frame] = texts.idOf(table, row, episode);
       }
     }
   }
-  return { ...into!, taskTexts: texts.list, offsets, warnings };
+  return { ...into!, files, taskTexts: texts.list, offsets, warnings };
 }
 
 /** Positions in `episodes`, by the data file that holds their rows. */

@@ -23,7 +23,7 @@ export interface VideoNeed {
 
 /** The video files of the chosen episodes, each proved complete. */
 export interface DatasetVideos {
-  /** Cameras with the size that their videos really have. */
+  /** All cameras; those recorded as video with the size that their videos really have. */
   readonly cameras: readonly CameraInfo[];
   /** Path inside the dataset → where it really is, and what it holds. */
   readonly files: ReadonlyMap<string, VideoFile>;
@@ -55,9 +55,7 @@ export async function checkVideos(
   };
   await Promise.all(Array.from({ length: CONCURRENCY }, check));
 
-  const warnings = recording.info.cameras
-    .filter((camera) => camera.kind === 'image')
-    .map(({ key }) => `${key} keeps its pictures in the rows (dtype image), which is not read: the camera is left out.`);
+  const warnings: string[] = [];
   const sized = cameras.map(({ key, height, width }): CameraInfo => {
     const summaries = episodes.map((episode) => files.get(episode.videos.get(key)!.file)!);
     const [first] = summaries;
@@ -78,7 +76,9 @@ export async function checkVideos(
     }
     return actual;
   });
-  return { cameras: sized, files, warnings };
+  const inRows = recording.info.cameras.filter((camera) => camera.kind === 'image');
+  const all = [...sized, ...inRows.map(({ key, height, width }) => ({ key, height, width }))];
+  return { cameras: all.sort((a, b) => (a.key < b.key ? -1 : 1)), files, warnings };
 }
 
 /** The video files of the episodes, by path inside the dataset. */
