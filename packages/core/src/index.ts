@@ -44,7 +44,7 @@ export {
 export { parseRetryAfter, retry, type PassingFailure, type RetryPause, type RetryPolicy } from './retry/retry.ts';
 export { Watchdog } from './retry/watchdog.ts';
 export { deriveSeed, Random } from './random/random.ts';
-export type { TensorSink, TensorSource } from './contracts/tensor-io.ts';
+export type { TensorPlace, TensorSink, TensorSource } from './contracts/tensor-io.ts';
 export type {
   ActionChunk,
   CameraInfo,

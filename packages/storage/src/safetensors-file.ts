@@ -6,6 +6,7 @@ import {
   SafetensorsError,
   type SafetensorsHeader,
   type TensorLocation,
+  type TensorPlace,
   type TensorSource,
   type TensorSpec,
 } from '@zk0/core';
@@ -48,6 +49,10 @@ export class SafetensorsFile implements TensorSource {
     const location = this.#locations.get(name);
     if (location === undefined) throw new StorageError('TENSOR_RANGE', `${this.path}: no tensor named ${name}`);
     return location;
+  }
+
+  locate(name: string): TensorPlace {
+    return { kind: 'file', descriptor: this.#handle.fd, position: this.tensorLocation(name).begin };
   }
 
   async readBytes(name: string, byteOffset: number, into: Uint8Array): Promise<void> {

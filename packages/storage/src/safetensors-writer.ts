@@ -37,9 +37,10 @@ export class SafetensorsWriter implements TensorSink {
   readonly #handle: FileHandle;
   readonly #targets: ReadonlyMap<string, Target>;
   readonly #fileSize: number;
-  readonly #hash = createHash('sha256');
+  readonly #header: Uint8Array;
+  #hash = createHash('sha256');
   /** Up to here the hash covers the file; bytes that arrive elsewhere first make `commit` read the file again. */
-  #hashed: number;
+  #hashed = 0;
   #writing = 0;
   #state: 'open' | 'failed' | 'closed' = 'open';
 
@@ -57,8 +58,8 @@ export class SafetensorsWriter implements TensorSink {
     }
     this.#targets = targets;
     this.#fileSize = position;
-    this.#hash.update(header);
-    this.#hashed = header.byteLength;
+    this.#header = header;
+    this.#hashHeader();
   }
 
   /**
@@ -90,6 +91,15 @@ export class SafetensorsWriter implements TensorSink {
     } finally {
       this.#writing--;
     }
+  }
+
+  /** @throws StorageError `TENSORS_INCOMPLETE` while a write is under way, or after one failed. */
+  restart(): void {
+    this.#assertOpen();
+    if (this.#writing > 0) throw new StorageError('TENSORS_INCOMPLETE', `${this.path}: a write was not awaited`);
+    for (const { written } of this.#targets.values()) written.length = 0;
+    this.#hash = createHash('sha256');
+    this.#hashHeader();
   }
 
   /**
@@ -125,6 +135,11 @@ export class SafetensorsWriter implements TensorSink {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     await this.#discard();
+  }
+
+  #hashHeader(): void {
+    this.#hash.update(this.#header);
+    this.#hashed = this.#header.byteLength;
   }
 
   #assertOpen(): void {

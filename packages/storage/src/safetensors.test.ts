@@ -196,6 +196,22 @@ describe('createSafetensors', () => {
     expect(await readdir(directory)).toEqual(['x']);
   });
 
+  it('starts over when told to, hash included', async () => {
+    const folder = await scratch();
+    const specs: TensorSpec[] = [{ name: 'a', dtype: 'U8', shape: [6] }];
+    const writer = await createSafetensors(join(folder, 'file'), specs);
+    await writer.writeBytes('a', 0, Uint8Array.of(9, 9, 9, 9));
+    writer.restart();
+    await writer.writeBytes('a', 0, Uint8Array.of(1, 2, 3, 4, 5, 6));
+    const blob = await writer.commit();
+    expect(await hashFile(join(folder, 'file'))).toEqual(blob);
+    const file = await openSafetensors(join(folder, 'file'));
+    const read = new Uint8Array(6);
+    await file.readBytes('a', 0, read);
+    expect([...read]).toEqual([1, 2, 3, 4, 5, 6]);
+    await file.close();
+  });
+
   it('leaves nothing after an abort, and keeps the file that was there', async () => {
     const directory = await scratch();
     const file = join(directory, 'x');

@@ -1,4 +1,5 @@
-import { Random, type TensorSpec } from '@zk0/core';
+import { open, rm, type FileHandle } from 'node:fs/promises';
+import { byteLength, Random, type TensorSink, type TensorSpec } from '@zk0/core';
 import { createSafetensors, openSafetensors, type SafetensorsFile } from '@zk0/storage';
 import { join } from 'node:path';
 
@@ -40,6 +41,42 @@ export async function warm(file: SafetensorsFile): Promise<void> {
     for (let offset = 0; offset < bytes; offset += chunk.byteLength) {
       await file.readBytes(name, offset, chunk.subarray(0, Math.min(chunk.byteLength, bytes - offset)));
     }
+  }
+}
+
+/** Tensors one after the other in a file, nothing hashed: what comparisons with others write. */
+export class PlainFile implements TensorSink {
+  readonly specs: readonly TensorSpec[];
+  readonly #path: string;
+  readonly #handle: FileHandle;
+  readonly #begins = new Map<string, number>();
+
+  private constructor(path: string, handle: FileHandle, specs: readonly TensorSpec[]) {
+    this.#path = path;
+    this.#handle = handle;
+    this.specs = specs;
+    let position = 0;
+    for (const spec of specs) {
+      this.#begins.set(spec.name, position);
+      position += byteLength(spec);
+    }
+  }
+
+  static async create(path: string, specs: readonly TensorSpec[]): Promise<PlainFile> {
+    return new PlainFile(path, await open(path, 'wx'), specs);
+  }
+
+  async writeBytes(name: string, byteOffset: number, bytes: Uint8Array): Promise<void> {
+    await this.#handle.write(bytes, 0, bytes.byteLength, this.#begins.get(name)! + byteOffset);
+  }
+
+  restart(): void {
+    // Everything is written again, over what is there.
+  }
+
+  async remove(): Promise<void> {
+    await this.#handle.close();
+    await rm(this.#path);
   }
 }
 

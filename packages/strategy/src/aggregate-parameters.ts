@@ -33,7 +33,8 @@ export interface ParametersResult extends AggregationResult {
 }
 
 /**
- * {@link Strategy.aggregate} on arrays, for notebooks and tests: the same code underneath, hence the same bits.
+ * {@link Strategy.aggregate} on arrays, for notebooks and tests: the same code underneath, hence the same bits. Worker threads read
+ * arrays in `SharedArrayBuffer`s themselves and are handed others; what they compute is in `SharedArrayBuffer`s.
  *
  * @throws AggregationError when the round cannot count.
  */
@@ -45,8 +46,10 @@ export async function aggregateParameters(
   const { round = 1, state = null, scalars = {}, seed = 0, failures = 0 } = input;
   const global = MemoryTensorSource.fromParameters(input.global);
   const stateSpecs = strategy.stateSpecs(global.specs);
-  const parametersSink = new MemoryTensorSink(global.specs);
-  const stateSink = stateSpecs.length === 0 ? null : new MemoryTensorSink(stateSpecs);
+  // Worker threads leave their results where they belong.
+  const memory = { shared: (options?.workers ?? 0) !== 0 };
+  const parametersSink = new MemoryTensorSink(global.specs, memory);
+  const stateSink = stateSpecs.length === 0 ? null : new MemoryTensorSink(stateSpecs, memory);
   const result = await strategy.aggregate(
     {
       round,
@@ -71,17 +74,17 @@ export async function aggregateParameters(
   );
   return {
     ...result,
-    parameters: await readParameters(parametersSink.finish()),
-    state: stateSink === null ? null : await readParameters(stateSink.finish()),
+    parameters: takeParameters(parametersSink.finish()),
+    state: stateSink === null ? null : takeParameters(stateSink.finish()),
   };
 }
 
-async function readParameters(source: MemoryTensorSource): Promise<Parameters> {
+function takeParameters(source: MemoryTensorSource): Parameters {
   const parameters = new Map<string, Float32Tensor>();
   for (const { name, shape } of source.specs) {
-    const data = new Float32Array(shape.reduce((count, size) => count * size, 1));
-    await source.readBytes(name, 0, new Uint8Array(data.buffer));
-    parameters.set(name, { shape, data });
+    // The sink's own memory: nobody else has it.
+    const { bytes } = source.locate(name);
+    parameters.set(name, { shape, data: new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4) });
   }
   return parameters;
 }

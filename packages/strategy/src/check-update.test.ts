@@ -72,6 +72,25 @@ describe('a round with bad updates', () => {
     ]);
   });
 
+  it('finds them among updates that nobody has read, whichever rule would have folded them', async () => {
+    const configs = [{ name: 'fedmedian' }, { name: 'multikrum', keep: 2 }, { name: 'fedadam' }, { name: 'qfedavg', learningRate: 1 }] as const;
+    for (const config of configs) {
+      const updates = ['a', 'b', 'c'].map((clientId, index) => ({
+        clientId,
+        parameters: model([2 + index, 4 - index]),
+        numExamples: 1,
+        metrics: { loss: 1 },
+      }));
+      const bad = { clientId: 'infinite', parameters: model([1, Infinity]), numExamples: 1, metrics: { loss: 1 } };
+      const input = { global: model([0, 0]), updates };
+      const clean = await aggregateParameters(createStrategy(config), input);
+      const mixed = await aggregateParameters(createStrategy(config), { ...input, updates: [bad, ...updates] });
+      expect(mixed.parameters).toEqual(clean.parameters);
+      expect(mixed.state).toEqual(clean.state);
+      expect(mixed.excluded.filter(({ code }) => code !== 'NOT_CHOSEN')).toMatchObject([{ clientId: 'infinite', code: 'UPDATE_NON_FINITE' }]);
+    }
+  });
+
   it('does not count when none is left', async () => {
     const round = aggregateParameters(strategy, {
       global: model([0]),

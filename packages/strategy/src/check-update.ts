@@ -1,8 +1,9 @@
 import { DTYPE_BYTES, elementCount, sameShape, type Dtype, type TensorSource, type TensorSpec } from '@zk0/core';
 import type { ClientUpdate } from './contract.ts';
-import { InlineExecutor, type Executor } from './engine/executor.ts';
+import type { Executor } from './engine/executor.ts';
 import { INT8_BLOCK, isAveraged, scaleName, specsByName, type Operand, type StoredDtype } from './engine/operands.ts';
 import { runPass } from './engine/pass.ts';
+import { withExecutor, type WorkerPool } from './engine/pool.ts';
 import { AggregationError, UpdateRejectedError } from './errors.ts';
 
 /** Above this a client's example count is taken for an attempt to own the mean. */
@@ -28,6 +29,8 @@ export interface CheckContext {
   readonly global: TensorSource;
   readonly guards?: UpdateGuards;
   readonly signal?: AbortSignal;
+  /** Threads to read it on; the calling one by default. */
+  readonly workers?: number | WorkerPool;
 }
 
 /**
@@ -38,7 +41,7 @@ export interface CheckContext {
  */
 export async function checkUpdate(update: ClientUpdate, context: CheckContext): Promise<UpdateInspection> {
   checkDeclared(update, context.global.specs, context.guards);
-  return inspectUpdate(update, context, new InlineExecutor());
+  return withExecutor(context.workers ?? 0, (executor) => inspectUpdate(update, context, executor));
 }
 
 /**

@@ -4,8 +4,12 @@ import type { Executor } from './engine/executor.ts';
 import type { Operand } from './engine/operands.ts';
 import { runPass } from './engine/pass.ts';
 import type { Combine, Member } from './kernels/combine.ts';
+import { AggregationError } from './errors.ts';
 import { pairIndex } from './kernels/distances.ts';
 import type { CheckedUpdate, Combination } from './rules/rule.ts';
+
+/** Kernels that sort are as long as the network, and take seconds to compile beyond this. */
+const MAX_COLUMN_MEMBERS = 512;
 
 /** A combination as the kernel sees it: with the tensors that it reads. */
 export interface PlannedCombine {
@@ -28,6 +32,11 @@ export function planCombine(
 ): PlannedCombine {
   if (combination.kind !== 'mean') {
     const { members, operands } = planMembers(updates, combination.members ?? [...updates.keys()], scales, offset);
+    if (combination.kind === 'columns' && members.length > MAX_COLUMN_MEMBERS) {
+      throw new AggregationError('TOO_MANY_UPDATES', `${members.length} updates, a rule that sorts takes ${MAX_COLUMN_MEMBERS}`, {
+        hint: 'Ask fewer clients a round.',
+      });
+    }
     return {
       combine:
         combination.kind === 'columns'
@@ -71,8 +80,10 @@ export async function pairDistances(
       tensors: input.global.specs,
       kernel: { kind: 'distances', members: planned.members },
       operands: ({ name }) => [global(name), ...planned.operands(name)],
-      reduce: (partial) => {
+      reduce: (partial, { tensor }) => {
         for (let pair = 0; pair < sums.length; pair++) sums[pair]! += partial[pair]!;
+        // Differences of finite values are; those of an update that nobody has read need not be.
+        if (!sums.every((sum) => Number.isFinite(sum))) throw new AggregationError('NON_FINITE_RESULT', `tensor ${tensor}: a distance is not finite`);
       },
     },
     executor,

@@ -1,5 +1,5 @@
 import type { Metrics, TensorSpec } from '@zk0/core';
-import { acceptUpdates, type AcceptedUpdates } from './accept-updates.ts';
+import { acceptDeclared, acceptInspected, type AcceptedUpdates } from './accept-updates.ts';
 import { checkParameters, operands, type UpdateGuards } from './check-update.ts';
 import { pairDistances, planCombine } from './combine-updates.ts';
 import type {
@@ -96,7 +96,42 @@ class ComposedStrategy implements Strategy {
     executor: Executor,
     signal: AbortSignal | undefined,
   ): Promise<AggregationResult> {
-    const { accepted, excluded } = await acceptUpdates(input, this.#parts.rule, this.guards, executor, signal);
+    const { rule } = this.#parts;
+    const declared = acceptDeclared(input, rule, this.guards);
+    const inspect = (): Promise<AcceptedUpdates> => acceptInspected(declared, input, this.guards, executor, signal);
+    if (!this.#canFoldUnread(declared, output)) return this.#fold(input, output, await inspect(), executor, signal);
+    try {
+      return await this.#fold(input, output, declared, executor, signal);
+    } catch (error) {
+      if (!(error instanceof AggregationError && error.code === 'NON_FINITE_RESULT')) throw error;
+      // Either an update is not finite, and is left out now that it is known which, or the server's optimiser diverged.
+      const inspected = await inspect();
+      if (inspected.accepted.length === declared.accepted.length) throw error;
+      output.parameters.restart!();
+      output.state?.restart!();
+      return this.#fold(input, output, inspected, executor, signal);
+    }
+  }
+
+  /**
+   * Whether updates that nobody has read may be folded at once: something not finite among them shows in the result, which can then
+   * be written again. Otherwise they are read twice.
+   */
+  #canFoldUnread({ accepted }: AcceptedUpdates, { parameters, state }: AggregationOutput): boolean {
+    const unread = accepted.filter(({ inspection }) => inspection === undefined);
+    if (unread.length === 0) return true;
+    const needsNorms = this.#parts.rule.needsNorms !== false || (this.#parts.privacy ?? null) !== null;
+    const canRestart = parameters.restart !== undefined && (state === null || state.restart !== undefined);
+    return canRestart && !needsNorms && this.guards.maxUpdateNorm === undefined && unread.every(({ control }) => control === undefined);
+  }
+
+  async #fold(
+    input: AggregationInput,
+    output: AggregationOutput,
+    { accepted, excluded }: AcceptedUpdates,
+    executor: Executor,
+    signal: AbortSignal | undefined,
+  ): Promise<AggregationResult> {
     this.#checkCounts({ accepted, excluded }, input.failures ?? 0);
     const distances = (): Promise<(a: number, b: number) => number> => pairDistances(input, accepted, executor, signal);
     const combination = await this.#parts.rule.combine({ updates: accepted, distances });

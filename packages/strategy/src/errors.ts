@@ -56,6 +56,8 @@ export class StrategyConfigError extends Zk0Error {
 export type AggregationErrorCode =
   /** Fewer accepted updates than the rule needs. */
   | 'TOO_FEW_UPDATES'
+  /** More than a rule that sorts each coordinate is made for. */
+  | 'TOO_MANY_UPDATES'
   /** Too many of the round's clients failed (the fault-tolerant threshold). */
   | 'TOO_MANY_FAILURES'
   /** The result holds NaN or infinities although no update does: the server optimiser diverged. */

@@ -26,6 +26,20 @@ describe('MemoryTensorSink', () => {
     );
   });
 
+  it('takes bytes that others put where it says, and starts over when told to', async () => {
+    const target = new MemoryTensorSink([{ name: 'a', dtype: 'U8', shape: [4] }], { shared: true });
+    const place = target.locate('a').bytes;
+    expect(place.buffer).toBeInstanceOf(SharedArrayBuffer);
+    place.set([1, 2, 3, 4]);
+    await target.writeBytes('a', 0, place.subarray(0, 3));
+    expect(() => target.finish()).toThrow('not written completely');
+    target.restart();
+    await target.writeBytes('a', 0, place);
+    const read = new Uint8Array(4);
+    await target.finish().readBytes('a', 0, read);
+    expect([...read]).toEqual([1, 2, 3, 4]);
+  });
+
   it('refuses bytes that are written twice, in part or whole', async () => {
     const target = sink(10);
     await target.writeBytes('a', 2, bytes(4));

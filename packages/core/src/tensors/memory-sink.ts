@@ -1,4 +1,4 @@
-import type { TensorSink } from '../contracts/tensor-io.ts';
+import type { TensorPlace, TensorSink } from '../contracts/tensor-io.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import { claimRange, coversAll, type ByteRanges } from './byte-ranges.ts';
 import { byteLength, compareNames, type TensorSpec } from './dtype.ts';
@@ -15,10 +15,12 @@ export class MemoryTensorSink implements TensorSink {
   readonly specs: readonly TensorSpec[];
   readonly #targets: ReadonlyMap<string, Target>;
 
-  constructor(specs: readonly TensorSpec[]) {
+  /** @param options `shared`: in memory that other threads see. */
+  constructor(specs: readonly TensorSpec[], { shared = false }: { readonly shared?: boolean } = {}) {
+    const allocate = (bytes: number): Uint8Array => (shared ? new Uint8Array(new SharedArrayBuffer(bytes)) : new Uint8Array(bytes));
     this.specs = [...specs].sort((a, b) => compareNames(a.name, b.name));
     this.#targets = new Map(
-      this.specs.map((spec) => [spec.name, { spec, data: new Uint8Array(byteLength(spec)), written: [] }]),
+      this.specs.map((spec) => [spec.name, { spec, data: allocate(byteLength(spec)), written: [] }]),
     );
     if (this.#targets.size !== specs.length) throw new InvalidArgumentError('two tensors of a sink have the same name');
   }
@@ -35,8 +37,19 @@ export class MemoryTensorSink implements TensorSink {
     if (!claimRange(target.written, byteOffset, end)) {
       return Promise.reject(new InvalidArgumentError(`tensor ${name}: bytes ${byteOffset}…${end} are written twice`));
     }
-    target.data.set(bytes, byteOffset);
+    const isThere = bytes.buffer === target.data.buffer && bytes.byteOffset === target.data.byteOffset + byteOffset;
+    if (!isThere) target.data.set(bytes, byteOffset);
     return Promise.resolve();
+  }
+
+  locate(name: string): Extract<TensorPlace, { kind: 'memory' }> {
+    const target = this.#targets.get(name);
+    if (target === undefined) throw new InvalidArgumentError(`the sink has no tensor named ${name}`);
+    return { kind: 'memory', bytes: target.data };
+  }
+
+  restart(): void {
+    for (const { written } of this.#targets.values()) written.length = 0;
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { TensorSource } from '../contracts/tensor-io.ts';
+import type { TensorPlace, TensorSource } from '../contracts/tensor-io.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import { byteLength, compareNames, type TensorSpec } from './dtype.ts';
 import type { Parameters } from './parameters.ts';
@@ -30,6 +30,12 @@ export class MemoryTensorSource implements TensorSource {
         data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
       })),
     );
+  }
+
+  locate(name: string): Extract<TensorPlace, { kind: 'memory' }> {
+    const bytes = this.#data.get(name);
+    if (bytes === undefined) throw new InvalidArgumentError(`no tensor named ${name}`);
+    return { kind: 'memory', bytes };
   }
 
   readBytes(name: string, byteOffset: number, into: Uint8Array): Promise<void> {

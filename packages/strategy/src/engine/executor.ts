@@ -1,20 +1,36 @@
-import { Scratch, type Block } from '../kernels/block.ts';
-import { runKernel, type KernelSpec } from '../kernels/kernel.ts';
+import { setImmediate } from 'node:timers/promises';
+import type { TensorPlace } from '@zk0/core';
+import type { CompiledKernel } from '../kernels/kernel.ts';
+import { BlockComputer, type Block } from './block.ts';
 
-/** Runs kernels on buffers that it handed out. */
+/** Runs a kernel on blocks. */
 export interface Executor {
   /** Blocks that may be in flight at once. */
   readonly slots: number;
+  /** Whether the threads that compute can fetch from there themselves. */
+  reaches(place: TensorPlace): boolean;
+  /** The kernels of the blocks to come. None may be in flight. */
+  begin(kernels: readonly CompiledKernel[]): void;
   /** Memory for a slot, at least `bytes` long; the same slot keeps its memory while it is large enough. */
   buffer(slot: number, bytes: number): ArrayBufferLike;
-  run(slot: number, spec: KernelSpec, block: Block): Promise<Float64Array>;
+  /** @throws UnreadableError when a file that an operand lies in cannot be read. */
+  run(slot: number, block: Block): Promise<Float64Array>;
 }
 
-/** Computes on the calling thread. Two slots, so that one block is read while the other is computed. */
+/** Computes on the calling thread, and lets others have it between two blocks. */
 export class InlineExecutor implements Executor {
+  /** So that one block is read, where it must be asked for, while another is written. */
   readonly slots = 2;
-  readonly #scratch = new Scratch();
+  readonly #computer = new BlockComputer();
   readonly #buffers: ArrayBuffer[] = [];
+
+  reaches(): boolean {
+    return true;
+  }
+
+  begin(kernels: readonly CompiledKernel[]): void {
+    this.#computer.begin(kernels);
+  }
 
   buffer(slot: number, bytes: number): ArrayBuffer {
     const present = this.#buffers[slot];
@@ -22,7 +38,8 @@ export class InlineExecutor implements Executor {
     return (this.#buffers[slot] = new ArrayBuffer(bytes));
   }
 
-  run(slot: number, spec: KernelSpec, block: Block): Promise<Float64Array> {
-    return Promise.resolve(runKernel(spec, block, this.#buffers[slot]!, this.#scratch));
+  async run(slot: number, block: Block): Promise<Float64Array> {
+    await setImmediate();
+    return this.#computer.compute(block, this.#buffers[slot]!);
   }
 }

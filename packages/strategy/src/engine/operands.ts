@@ -29,19 +29,6 @@ export interface Result {
   readonly dtype: AveragedDtype;
 }
 
-/** Bytes per element, the scales of int8 included. */
-export function storedBytes(dtype: StoredDtype): number {
-  switch (dtype) {
-    case 'F32':
-      return 4;
-    case 'BF16':
-    case 'F16':
-      return 2;
-    case 'I8':
-      return 1 + 4 / INT8_BLOCK;
-  }
-}
-
 export function isAveraged(dtype: string): dtype is AveragedDtype {
   return (AVERAGED_DTYPES as readonly string[]).includes(dtype);
 }

@@ -1,12 +1,13 @@
-import { CancelledError, elementCount, type TensorSpec } from '@zk0/core';
-import { SEGMENT, type Block, type Region } from '../kernels/block.ts';
-import type { KernelSpec } from '../kernels/kernel.ts';
+import { CancelledError, elementCount, type TensorPlace, type TensorSource, type TensorSpec } from '@zk0/core';
+import { compileKernel, type KernelSpec } from '../kernels/kernel.ts';
+import { dataBytes, scaleBytes, SEGMENT, tileLength, type KernelShape } from '../kernels/layout.ts';
+import { UnreadableError, type Block, type BlockPlace } from './block.ts';
 import type { Executor } from './executor.ts';
-import { INT8_BLOCK, scaleName, storedBytes, type Operand, type Result } from './operands.ts';
+import { scaleName, type Operand, type Result } from './operands.ts';
 
-/** Memory of one block in flight, operands and results together, however many clients there are. */
+/** Operands and results of one block in flight, however many clients there are. */
 const BLOCK_BYTES = 8 * 1024 * 1024;
-/** Larger reads gain nothing, and leave the caches. */
+/** Larger blocks gain nothing. */
 const MAX_BLOCK_ELEMENTS = 32 * SEGMENT;
 
 /** One walk over all elements of a model. */
@@ -21,6 +22,7 @@ export interface Pass {
 }
 
 interface Plan {
+  readonly kernel: number;
   readonly tensor: TensorSpec;
   readonly operands: readonly Operand[];
   readonly results: readonly Result[];
@@ -29,16 +31,20 @@ interface Plan {
 }
 
 /**
- * Runs a pass. Blocks are read and computed concurrently, but reduced and written in order: so the outcome does not depend on
- * how many are in flight, and a sink that hashes what it is given need not read it again.
+ * Runs a pass. Blocks are computed concurrently, but reduced and written in order: so the outcome does not depend on how many are
+ * in flight, and a sink that hashes what it is given need not read it again.
  */
 export async function runPass(pass: Pass, executor: Executor, signal?: AbortSignal): Promise<void> {
-  const plans = planBlocks(pass);
+  const work = pass.tensors.map((tensor) => ({ tensor, operands: pass.operands(tensor), results: pass.results?.(tensor) ?? [] }));
+  const shapes = [...new Map(work.map((item) => [shapeKey(item), shapeOf(item)]))];
+  executor.begin(shapes.map(([, shape]) => compileKernel(pass.kernel, shape)));
+  const kernels = new Map(shapes.map(([key], index) => [key, index]));
+  const plans = planBlocks(work.map((item) => ({ ...item, kernel: kernels.get(shapeKey(item))! })));
   let failed = false;
   const hasFailed = (): boolean => failed;
   let lastTurn = Promise.resolve();
 
-  const work = async (slot: number): Promise<void> => {
+  const drive = async (slot: number): Promise<void> => {
     for (let { value: plan } = plans.next(); plan !== undefined && !failed; { value: plan } = plans.next()) {
       const turn = lastTurn;
       let passOn!: () => void;
@@ -47,81 +53,110 @@ export async function runPass(pass: Pass, executor: Executor, signal?: AbortSign
       });
       try {
         if (signal?.aborted === true) throw new CancelledError('aggregation', { cause: signal.reason });
-        const { block, bytes } = layOut(plan);
-        const buffer = executor.buffer(slot, bytes);
-        await Promise.all(plan.operands.map((operand, at) => read(operand, block.operands[at]!, plan, buffer)));
-        const partial = await executor.run(slot, pass.kernel, block);
+        const [partial, block] = await compute(plan, executor, slot);
         await turn;
         // Another slot may have failed meanwhile.
-        if (hasFailed()) return;
+        if (hasFailed()) {
+          passOn();
+          return;
+        }
         pass.reduce?.(partial, block);
+        const buffer = executor.buffer(slot, 0);
         const writes = plan.results.map((result, at) => write(result, block.results[at]!, plan, buffer));
-        passOn();
+        // Not at once: a sink may have computed for a while (a hash, a copy), and slots that are done wait for this thread.
+        setImmediate(passOn);
         await Promise.all(writes);
       } catch (error) {
         failed = true;
-        throw error;
-      } finally {
         passOn();
+        throw error;
       }
     }
   };
   // All slots must have let go of their buffers before an error leaves here.
-  const outcomes = await Promise.allSettled(Array.from({ length: executor.slots }, (_, slot) => work(slot)));
+  const outcomes = await Promise.allSettled(Array.from({ length: executor.slots }, (_, slot) => drive(slot)));
   const failure = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failure !== undefined) throw failure.reason;
 }
 
-function* planBlocks(pass: Pass): Generator<Plan, undefined> {
-  for (const tensor of pass.tensors) {
-    const operands = pass.operands(tensor);
-    const results = pass.results?.(tensor) ?? [];
-    const perElement = [...operands, ...results].reduce((sum, { dtype }) => sum + storedBytes(dtype), 0);
-    const segments = Math.max(1, Math.floor(BLOCK_BYTES / perElement / SEGMENT));
-    const step = Math.min(MAX_BLOCK_ELEMENTS, segments * SEGMENT);
-    const count = elementCount(tensor.shape);
-    for (let offset = 0; offset < count; offset += step) {
-      yield { tensor, operands, results, offset, length: Math.min(step, count - offset) };
+type WorkItem = Pick<Plan, 'tensor' | 'operands' | 'results'>;
+
+function shapeOf({ operands, results }: WorkItem): KernelShape {
+  return { operands: operands.map(({ dtype }) => dtype), results: results.map(({ dtype }) => dtype) };
+}
+
+function shapeKey(item: WorkItem): string {
+  return JSON.stringify(shapeOf(item));
+}
+
+function* planBlocks(work: readonly (WorkItem & { readonly kernel: number })[]): Generator<Plan, undefined> {
+  for (const item of work) {
+    const shape = shapeOf(item);
+    const tile = tileLength(shape);
+    const tileBytes = [...shape.operands, ...shape.results].reduce((sum, dtype) => sum + dataBytes(dtype, tile) + scaleBytes(dtype, tile), 0);
+    const tiles = Math.min(Math.floor(MAX_BLOCK_ELEMENTS / tile), Math.max(1, Math.floor(BLOCK_BYTES / tileBytes)));
+    const count = elementCount(item.tensor.shape);
+    for (let offset = 0; offset < count; offset += tiles * tile) {
+      yield { ...item, offset, length: Math.min(tiles * tile, count - offset) };
     }
   }
 }
 
-function layOut({ tensor, operands, results, offset, length }: Plan): { readonly block: Block; readonly bytes: number } {
+/** Has a block computed; its results lie in the slot's buffer. */
+async function compute(plan: Plan, executor: Executor, slot: number): Promise<[Float64Array, Block]> {
+  const block = await layOut(plan, executor, slot, (place) => executor.reaches(place));
+  try {
+    return [await executor.run(slot, block), block];
+  } catch (error) {
+    if (!(error instanceof UnreadableError)) throw error;
+    // Whoever owns the file says what is wrong with it; should it have been for a moment only, the work goes on.
+    const staged = await layOut(plan, executor, slot, () => false);
+    return [await executor.run(slot, staged), staged];
+  }
+}
+
+/** Says where everything is. What the threads cannot fetch themselves is read into the slot's buffer. */
+async function layOut(plan: Plan, executor: Executor, slot: number, reaches: (place: TensorPlace) => boolean): Promise<Block> {
+  const { kernel, tensor, operands, results, offset, length } = plan;
   let position = 0;
-  const place = (bytes: number): number => {
+  const take = (bytes: number): number => {
     const begin = position;
     position = Math.ceil((begin + bytes) / 8) * 8;
     return begin;
   };
-  const region = <T extends Region['dtype']>(dtype: T): Region & { readonly dtype: T } => ({
-    dtype,
-    begin: place(dtype === 'I8' ? length : length * storedBytes(dtype)),
-    scaleBegin: dtype === 'I8' ? place(Math.ceil(length / INT8_BLOCK) * 4) : 0,
-  });
+  const staged: { readonly source: TensorSource; readonly name: string; readonly from: number; readonly size: number; readonly begin: number }[] = [];
+  const place = (source: TensorSource, name: string, from: number, size: number): BlockPlace => {
+    const own = source.locate?.(name);
+    if (own !== undefined && reaches(own)) return { kind: 'own', place: own, begin: from };
+    const begin = take(size);
+    staged.push({ source, name, from, size, begin });
+    return { kind: 'buffer', begin };
+  };
   const block = {
+    kernel,
     tensor: tensor.name,
     offset,
     length,
-    operands: operands.map(({ dtype }) => region(dtype)),
-    results: results.map(({ dtype }) => region(dtype)),
+    operands: operands.map(({ source, name, dtype }) => ({
+      data: place(source, name, dataBytes(dtype, offset), dataBytes(dtype, length)),
+      scales: dtype === 'I8' ? place(source, scaleName(name), scaleBytes(dtype, offset), scaleBytes(dtype, length)) : null,
+    })),
+    results: results.map(({ sink, name, dtype }): BlockPlace => {
+      const own = sink.locate?.(name);
+      if (own !== undefined && executor.reaches(own)) return { kind: 'own', place: own, begin: dataBytes(dtype, offset) };
+      return { kind: 'buffer', begin: take(dataBytes(dtype, length)) };
+    }),
   };
-  return { block, bytes: position };
+  const buffer = executor.buffer(slot, position);
+  await Promise.all(staged.map(({ source, name, from, size, begin }) => source.readBytes(name, from, new Uint8Array(buffer, begin, size))));
+  return block;
 }
 
-async function read({ source, name, dtype }: Operand, region: Region, plan: Plan, buffer: ArrayBufferLike): Promise<void> {
-  const { offset, length } = plan;
-  if (dtype !== 'I8') {
-    const size = storedBytes(dtype);
-    return source.readBytes(name, offset * size, new Uint8Array(buffer, region.begin, length * size));
-  }
-  const scales = Math.ceil(length / INT8_BLOCK);
-  await Promise.all([
-    source.readBytes(name, offset, new Uint8Array(buffer, region.begin, length)),
-    source.readBytes(scaleName(name), (offset / INT8_BLOCK) * 4, new Uint8Array(buffer, region.scaleBegin, scales * 4)),
-  ]);
-}
-
-function write({ sink, name, dtype }: Result, region: Region, plan: Plan, buffer: ArrayBufferLike): Promise<void> {
-  const size = storedBytes(dtype);
-  return sink.writeBytes(name, plan.offset * size, new Uint8Array(buffer, region.begin, plan.length * size));
+function write({ sink, name, dtype }: Result, place: BlockPlace, plan: Plan, buffer: ArrayBufferLike): Promise<void> {
+  const size = dataBytes(dtype, plan.length);
+  const bytes =
+    place.kind === 'own' && place.place.kind === 'memory'
+      ? place.place.bytes.subarray(place.begin, place.begin + size)
+      : new Uint8Array(buffer, place.begin, size);
+  return sink.writeBytes(name, dataBytes(dtype, plan.offset), bytes);
 }

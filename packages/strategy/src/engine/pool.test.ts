@@ -8,6 +8,7 @@ import {
   type ParametersUpdate,
   type StrategyConfigInput,
 } from '../index.ts';
+import { compileKernel } from '../kernels/kernel.ts';
 import { WorkerPool } from './pool.ts';
 
 /** A model whose tensors do not end on any boundary: several blocks, odd lengths, a scalar, an empty one. */
@@ -67,15 +68,20 @@ describe('worker threads', () => {
     }
   });
 
-  it('serve one aggregation after another, not two at once', async () => {
+  it('serve one aggregation after another, in the order in which they ask', async () => {
     const pool = new WorkerPool(1);
     try {
       const strategy = createStrategy({ name: 'fedavg' });
-      const first = aggregateParameters(strategy, input(3), { workers: pool });
-      await expect(aggregateParameters(strategy, input(3), { workers: pool })).rejects.toThrow('busy with another aggregation');
-      const { parameters } = await first;
-      const again = await aggregateParameters(strategy, input(3), { workers: pool });
-      expect(bytes(again.parameters)).toEqual(bytes(parameters));
+      const alone = await aggregateParameters(strategy, input(3));
+      const order: number[] = [];
+      const run = async (index: number, count: number): Promise<Parameters> => {
+        const { parameters } = await aggregateParameters(strategy, input(count), { workers: pool });
+        order.push(index);
+        return parameters;
+      };
+      const [first] = await Promise.all([run(0, 3), run(1, 4), run(2, 3)]);
+      expect(bytes(first)).toEqual(bytes(alone.parameters));
+      expect(order).toEqual([0, 1, 2]);
     } finally {
       await pool.close();
     }
@@ -89,14 +95,37 @@ describe('worker threads', () => {
     await expect(slow).rejects.toMatchObject({ code: 'CANCELLED' });
   });
 
+  it('let the source say what is wrong with a file that they cannot read, and go on where it can', async () => {
+    const specs = [{ name: 'w', dtype: 'F32' as const, shape: [5] }];
+    const broken = (readBytes: TensorSource['readBytes']): TensorSource => ({
+      specs,
+      readBytes,
+      locate: () => ({ kind: 'file', descriptor: 1_000_000, position: 0 }),
+    });
+    const run = async (tensors: TensorSource): Promise<MemoryTensorSource> => {
+      const sink = new MemoryTensorSink(specs);
+      const update = { clientId: 'a', numExamples: 1, metrics: {}, tensors, inspection: { norm: 1 } };
+      const global = MemoryTensorSource.fromParameters(new Map([['w', { shape: [5], data: new Float32Array(5) }]]));
+      const input = { round: 1, global, updates: [update], state: null, scalars: {}, seed: 1 };
+      await createStrategy({ name: 'fedavg' }).aggregate(input, { parameters: sink, state: null }, { workers: pools[0]! });
+      return sink.finish();
+    };
+    await expect(run(broken(() => Promise.reject(new Error('the disk is on fire'))))).rejects.toThrow('the disk is on fire');
+    const values = new Float32Array(5);
+    const result = await run(broken((_name, _offset, into) => Promise.resolve(void new Float32Array(into.buffer, into.byteOffset, 5).fill(3))));
+    await result.readBytes('w', 0, new Uint8Array(values.buffer));
+    expect([...values]).toEqual([3, 3, 3, 3, 3]);
+  });
+
   it('hand on a kernel’s error and keep working', async () => {
     const pool = new WorkerPool(1);
     try {
       pool.buffer(0, 64);
-      const broken = { tensor: 't', offset: 0, length: 1, operands: [], results: [] };
-      await expect(pool.run(0, { kind: 'inspect' }, broken)).rejects.toThrow(TypeError);
-      const fine = { ...broken, operands: [{ dtype: 'F32' as const, begin: 0, scaleBegin: 0 }] };
-      await expect(pool.run(0, { kind: 'inspect' }, fine)).resolves.toEqual(Float64Array.of(-1, 0));
+      const block = { kernel: 7, tensor: 't', offset: 0, length: 1, operands: [], results: [] };
+      await expect(pool.run(0, block)).rejects.toThrow(TypeError);
+      pool.begin([compileKernel({ kind: 'inspect' }, { operands: ['F32'], results: [] })]);
+      const operands = [{ data: { kind: 'buffer' as const, begin: 0 }, scales: null }];
+      await expect(pool.run(0, { ...block, kernel: 0, operands })).resolves.toEqual(Float64Array.of(-1, 0));
     } finally {
       await pool.close();
     }

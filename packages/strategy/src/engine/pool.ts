@@ -1,26 +1,27 @@
 import { Worker } from 'node:worker_threads';
-import { InvalidArgumentError } from '@zk0/core';
-import type { Block } from '../kernels/block.ts';
-import type { KernelSpec } from '../kernels/kernel.ts';
+import { InvalidArgumentError, type TensorPlace } from '@zk0/core';
+import type { CompiledKernel } from '../kernels/kernel.ts';
+import { UnreadableError, type Block, type BlockPlace } from './block.ts';
 import { InlineExecutor, type Executor } from './executor.ts';
 
-/** What a worker is told. The buffer is shared, not copied. */
-export interface WorkerRequest {
-  readonly slot: number;
-  readonly spec: KernelSpec;
-  readonly block: Block;
-  readonly buffer: SharedArrayBuffer;
-}
+/** What a worker is told. */
+export type WorkerRequest =
+  /** For the blocks to come. */
+  | { readonly kind: 'kernels'; readonly kernels: readonly CompiledKernel[] }
+  | { readonly kind: 'buffer'; readonly slot: number; readonly buffer: SharedArrayBuffer }
+  | { readonly kind: 'share'; readonly id: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'block'; readonly slot: number; readonly block: Block };
 
-/** What it answers. */
+/** What it answers to a block. */
 export type WorkerReply =
-  | { readonly slot: number; readonly partial: Float64Array }
-  | { readonly slot: number; readonly error: unknown };
+  | { readonly kind: 'done'; readonly slot: number; readonly partial: Float64Array }
+  | { readonly kind: 'unreadable'; readonly slot: number }
+  | { readonly kind: 'failed'; readonly slot: number; readonly error: unknown };
 
 /** More threads than this only contend for memory. */
 export const MAX_WORKERS = 64;
 
-/** Blocks in flight per thread: one is computed while the next is read and the one before is written. */
+/** Blocks in flight per thread: one is computed while the next waits for it and the one before is written. */
 const SLOTS_PER_WORKER = 3;
 
 interface Waiter {
@@ -36,9 +37,10 @@ export class WorkerPool implements Executor {
   readonly slots: number;
   readonly #workers: readonly Worker[];
   readonly #buffers: SharedArrayBuffer[] = [];
+  readonly #shared = new Map<Uint8Array, number>();
   readonly #waiters = new Map<number, Waiter>();
   #failure: Error | undefined;
-  #inUse = false;
+  #lastTurn = Promise.resolve();
 
   /**
    * @param workers Number of threads, 1 to {@link MAX_WORKERS}.
@@ -52,33 +54,64 @@ export class WorkerPool implements Executor {
     this.#workers = Array.from({ length: workers }, () => this.#start());
   }
 
-  /**
-   * Takes the pool for one aggregation.
-   *
-   * @throws InvalidArgumentError while another has it.
-   */
-  claim(): void {
-    if (this.#inUse) throw new InvalidArgumentError('the worker pool is busy with another aggregation');
-    this.#inUse = true;
+  /** Waits for the pool, first come, first served; call what it returns to let the next one have it. */
+  async acquire(): Promise<() => void> {
+    const turn = this.#lastTurn;
+    let release!: () => void;
+    this.#lastTurn = new Promise((resolve) => {
+      release = resolve;
+    });
+    await turn;
+    return release;
   }
 
-  release(): void {
-    this.#inUse = false;
+  reaches(place: TensorPlace): boolean {
+    return place.kind === 'file' || place.bytes.buffer instanceof SharedArrayBuffer;
+  }
+
+  begin(kernels: readonly CompiledKernel[]): void {
+    this.#shared.clear();
+    this.#tellAll({ kind: 'kernels', kernels });
   }
 
   buffer(slot: number, bytes: number): SharedArrayBuffer {
     const present = this.#buffers[slot];
     if (present !== undefined && present.byteLength >= bytes) return present;
-    return (this.#buffers[slot] = new SharedArrayBuffer(bytes));
+    const buffer = new SharedArrayBuffer(bytes);
+    this.#buffers[slot] = buffer;
+    this.#tell(slot, { kind: 'buffer', slot, buffer });
+    return buffer;
   }
 
-  run(slot: number, spec: KernelSpec, block: Block): Promise<Float64Array> {
+  run(slot: number, block: Block): Promise<Float64Array> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       this.#waiters.set(slot, { resolve, reject });
-      const request: WorkerRequest = { slot, spec, block, buffer: this.#buffers[slot]! };
-      this.#workers[slot % this.#workers.length]!.postMessage(request);
+      const operands = block.operands.map(({ data, scales }) => ({ data: this.#share(data), scales: scales && this.#share(scales) }));
+      const results = block.results.map((place) => this.#share(place));
+      this.#tell(slot, { kind: 'block', slot, block: { ...block, operands, results } });
     });
+  }
+
+  /** Memory is named by number, once every thread knows it. */
+  #share(place: BlockPlace): BlockPlace {
+    if (place.kind !== 'own' || place.place.kind !== 'memory') return place;
+    const { bytes } = place.place;
+    let id = this.#shared.get(bytes);
+    if (id === undefined) {
+      id = this.#shared.size;
+      this.#shared.set(bytes, id);
+      this.#tellAll({ kind: 'share', id, bytes });
+    }
+    return { kind: 'shared', id, begin: place.begin };
+  }
+
+  #tell(slot: number, request: WorkerRequest): void {
+    this.#workers[slot % this.#workers.length]!.postMessage(request);
+  }
+
+  #tellAll(request: WorkerRequest): void {
+    for (const worker of this.#workers) worker.postMessage(request);
   }
 
   async close(): Promise<void> {
@@ -95,8 +128,16 @@ export class WorkerPool implements Executor {
     worker.on('message', (reply: WorkerReply) => {
       const waiter = this.#waiters.get(reply.slot);
       this.#waiters.delete(reply.slot);
-      if ('partial' in reply) waiter?.resolve(reply.partial);
-      else waiter?.reject(reply.error);
+      switch (reply.kind) {
+        case 'done':
+          waiter?.resolve(reply.partial);
+          return;
+        case 'unreadable':
+          waiter?.reject(new UnreadableError('a file could not be read'));
+          return;
+        case 'failed':
+          waiter?.reject(reply.error);
+      }
     });
     worker.on('error', (error) => {
       this.#failure = error as Error;
@@ -111,11 +152,11 @@ export class WorkerPool implements Executor {
 export async function withExecutor<T>(workers: number | WorkerPool, work: (executor: Executor) => Promise<T>): Promise<T> {
   if (workers === 0) return work(new InlineExecutor());
   if (workers instanceof WorkerPool) {
-    workers.claim();
+    const release = await workers.acquire();
     try {
       return await work(workers);
     } finally {
-      workers.release();
+      release();
     }
   }
   const pool = new WorkerPool(workers);

@@ -1,17 +1,31 @@
-/** A worker thread's entry: runs kernels on the shared buffers that the pool sends. */
+/** A worker thread's entry: runs kernels on the blocks that the pool sends, on memory of its own. */
 import { parentPort } from 'node:worker_threads';
-import { Scratch } from '../kernels/block.ts';
-import { runKernel } from '../kernels/kernel.ts';
+import { BlockComputer, UnreadableError, type Block } from './block.ts';
 import type { WorkerReply, WorkerRequest } from './pool.ts';
 
-const scratch = new Scratch();
+const computer = new BlockComputer();
+const buffers = new Map<number, SharedArrayBuffer>();
 
-parentPort?.on('message', ({ slot, spec, block, buffer }: WorkerRequest) => {
-  let reply: WorkerReply;
-  try {
-    reply = { slot, partial: runKernel(spec, block, buffer, scratch) };
-  } catch (error) {
-    reply = { slot, error };
+parentPort?.on('message', (request: WorkerRequest) => {
+  switch (request.kind) {
+    case 'kernels':
+      computer.begin(request.kernels);
+      return;
+    case 'buffer':
+      buffers.set(request.slot, request.buffer);
+      return;
+    case 'share':
+      computer.share(request.id, request.bytes);
+      return;
+    case 'block':
+      parentPort?.postMessage(compute(request.slot, request.block));
   }
-  parentPort?.postMessage(reply);
 });
+
+function compute(slot: number, block: Block): WorkerReply {
+  try {
+    return { kind: 'done', slot, partial: computer.compute(block, buffers.get(slot)!) };
+  } catch (error) {
+    return error instanceof UnreadableError ? { kind: 'unreadable', slot } : { kind: 'failed', slot, error };
+  }
+}

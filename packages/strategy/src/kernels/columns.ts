@@ -1,5 +1,7 @@
-import { accumulate } from './linear.ts';
-import { sortColumns, sortingNetwork, type Comparator } from './sorting-network.ts';
+import type { Code, Local } from '../wasm/assembler.ts';
+import { f32x4, f64x2, v128 } from '../wasm/simd.ts';
+import { sortingNetwork } from './sorting-network.ts';
+import type { Halves, TileFunction } from './values.ts';
 
 /** A statistic of one value per client, coordinate by coordinate. */
 export type ColumnRule =
@@ -13,58 +15,94 @@ export function medianCut(count: number): number {
   return Math.max(0, Math.ceil(count / 2) - 1);
 }
 
-/** Networks depend on the rule and the number of clients alone: one per pass. */
-const networks = new WeakMap<ColumnRule, readonly Comparator[]>();
-
-/** Applies a rule to the i-th values of all arrays, for every i. The arrays' contents are lost. */
-export function columnStatistic(rule: ColumnRule, arrays: readonly Float32Array[], into: Float64Array, length: number): void {
-  let network = networks.get(rule);
-  if (network === undefined) {
-    network = sortingNetwork(arrays.length, wantedRanks(rule, arrays.length));
-    networks.set(rule, network);
-  }
-  sortColumns(arrays, network);
+/** Sorts four columns at a time and takes their statistic. The locals of `values` are used up; NaN must not occur. */
+export function emitColumns(tile: TileFunction, rule: ColumnRule, values: readonly Local[], into: Halves): Code {
+  const count = values.length;
   if (rule.kind === 'trimmed') {
-    const kept = arrays.slice(rule.cut, arrays.length - rule.cut);
-    into.fill(0, 0, length);
-    accumulate(into, kept, kept.map(() => 1), length);
-    for (let index = 0; index < length; index++) into[index]! /= kept.length;
-    return;
+    const { cut } = rule;
+    const sorted = emitSort(tile, values, { from: cut, to: count - cut, ordered: false });
+    const kept = sorted.wires.slice(cut, count - cut);
+    return [sorted.code, emitMean(tile, kept, into, kept.length, () => null)].flat();
   }
-  const column = new Float64Array(arrays.length);
-  for (let index = 0; index < length; index++) {
-    for (let rank = 0; rank < column.length; rank++) column[rank] = arrays[rank]![index]!;
-    into[index] = meanOfNearest(column, median(column), rule.count);
-  }
+  const { code, wires } = emitSort(tile, values, { from: 0, to: count, ordered: true });
+  return [code, emitNearest(tile, wires, rule.count, into)].flat();
 }
 
-function wantedRanks(rule: ColumnRule, count: number): { from: number; to: number; ordered: boolean } {
-  return rule.kind === 'trimmed'
-    ? { from: rule.cut, to: count - rule.cut, ordered: false }
-    : { from: 0, to: count, ordered: true };
+interface Sorted {
+  readonly code: Code;
+  /** By rank. */
+  readonly wires: readonly Local[];
 }
 
-/** The median of sorted values. */
-export function median(sorted: Float64Array): number {
-  const upper = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[upper]! : (sorted[upper - 1]! + sorted[upper]!) / 2;
+function emitSort(tile: TileFunction, values: readonly Local[], wanted: Parameters<typeof sortingNetwork>[1]): Sorted {
+  const wires = [...values];
+  let spare = tile.vector();
+  const code = sortingNetwork(values.length, wanted).map(([low, high]) => {
+    const a = wires[low]!;
+    const b = wires[high]!;
+    wires[low] = spare;
+    spare = a;
+    // Equal values stay where they are, so that of +0 and −0 none gets lost.
+    return [...wires[low].set(f32x4.pmin(a.get, b.get)), ...b.set(f32x4.pmax(b.get, a.get))];
+  });
+  return { code: code.flat(), wires };
+}
+
+/** Mean of `count` of the values, summed in order; `mask` says for a half which lanes of a rank count (`null`: all). */
+function emitMean(
+  tile: TileFunction,
+  wires: readonly Local[],
+  into: Halves,
+  count: number,
+  mask: (rank: number, half: 0 | 1) => Code | null,
+): Code {
+  const value = tile.halves();
+  const add = (rank: number, half: 0 | 1): Code => {
+    const lanes = mask(rank, half);
+    const term = lanes === null ? value[half].get : v128.and(value[half].get, lanes);
+    return into[half].set(f64x2.add(into[half].get, term));
+  };
+  return [
+    ...into.map((half) => half.set(v128.zero)),
+    ...wires.flatMap((wire, rank) => [tile.promote(wire.get, value), add(rank, 0), add(rank, 1)]),
+    ...into.map((half) => half.set(f64x2.divide(half.get, tile.constant(count)))),
+  ].flat();
 }
 
 /**
- * Mean of the `count` values nearest `reference`. Of two equally near, the smaller counts.
- *
- * @param sorted Values in ascending order.
- * @throws RangeError when `count` is not between 1 and their number.
+ * Mean of the `count` values nearest the median of sorted ones. They are neighbours: going up from the lowest, a run of `count`
+ * values is left for the next one while its first value is farther from the median than the value behind its end.
  */
-export function meanOfNearest(sorted: Float64Array, reference: number, count: number): number {
-  if (count < 1 || count > sorted.length) throw new RangeError(`cannot take the ${count} nearest of ${sorted.length} values`);
-  let first = 0;
-  let last = sorted.length - 1;
-  while (last - first >= count) {
-    if (reference - sorted[first]! > sorted[last]! - reference) first++;
-    else last--;
-  }
-  let sum = 0;
-  for (let rank = first; rank <= last; rank++) sum += sorted[rank]!;
-  return sum / count;
+function emitNearest(tile: TileFunction, sorted: readonly Local[], count: number, into: Halves): Code {
+  if (count === sorted.length) return emitMean(tile, sorted, into, count, () => null);
+  const reference = tile.halves();
+  const lower = tile.halves();
+  const upper = tile.halves();
+  const upperRank = sorted.length >> 1;
+  const isOdd = sorted.length % 2 === 1;
+  const middle = ([0, 1] as const).map((half) => {
+    const both = f64x2.add(lower[half].get, upper[half].get);
+    return reference[half].set(isOdd ? upper[half].get : f64x2.divide(both, tile.constant(2)));
+  });
+  /** Whether the run that begins at a rank is left. */
+  const leaves = Array.from({ length: sorted.length - count }, () => tile.halves());
+  return [
+    tile.promote(sorted[upperRank - (isOdd ? 0 : 1)]!.get, lower),
+    tile.promote(sorted[upperRank]!.get, upper),
+    ...middle,
+    ...leaves.flatMap((leave, first) => [
+      tile.promote(sorted[first]!.get, lower),
+      tile.promote(sorted[first + count]!.get, upper),
+      ...([0, 1] as const).map((half) => {
+        const below = f64x2.subtract(reference[half].get, lower[half].get);
+        return leave[half].set(f64x2.gt(below, f64x2.subtract(upper[half].get, reference[half].get)));
+      }),
+    ]),
+    emitMean(tile, sorted, into, count, (rank, half) => {
+      const reached = leaves[rank - count]?.[half].get;
+      const left = leaves[rank]?.[half].get;
+      if (reached === undefined) return left === undefined ? null : v128.andNot(tile.allOnes, left);
+      return left === undefined ? reached : v128.andNot(reached, left);
+    }),
+  ].flat();
 }

@@ -1,9 +1,10 @@
-import { deriveSeed, Random } from '@zk0/core';
-import { readSegment, type Block, type Scratch } from './block.ts';
-import { columnStatistic, type ColumnRule } from './columns.ts';
-import { accumulate } from './linear.ts';
+import type { Code, Local } from '../wasm/assembler.ts';
+import { f32x4, f64x2, v128 } from '../wasm/simd.ts';
+import { emitColumns, type ColumnRule } from './columns.ts';
+import type { Region } from './layout.ts';
+import { QUADS, type Halves, type TileFunction } from './values.ts';
 
-/** One client's values; `operand` and `base` are indices into the block's operands. */
+/** One client's values; `operand` and `base` are indices into the kernel's operands. */
 export interface Member {
   readonly operand: number;
   /** Whether they are differences from what the client started from. */
@@ -38,83 +39,76 @@ export type Combine =
   /** Runs on the calling thread alone: functions do not travel to workers. */
   | { readonly kind: 'custom'; readonly members: readonly Member[]; readonly combine: CustomCombine };
 
-/** Gaussian noise on the combined values. */
-export interface Noise {
-  /** Standard deviation. */
-  readonly sigma: number;
-  readonly seed: string;
+/** The values of a turn: for each of its quads, four float64. */
+export type Turn = readonly [Halves, Halves];
+
+/** `into ← Σ coefficient·operand` in float64, in the order given. */
+export function emitSum(
+  tile: TileFunction,
+  terms: readonly { readonly operand: number; readonly coefficient: number }[],
+  into: Turn,
+): Code {
+  const value = tile.halves();
+  const factor = tile.vector();
+  return [
+    ...into.flat().map((sum) => sum.set(v128.zero)),
+    ...terms.flatMap(({ operand, coefficient }) => [
+      factor.set(tile.constant(coefficient)),
+      ...QUADS.flatMap((quad) => [
+        tile.readHalves(tile.layout.operands[operand]!, quad, value),
+        ...value.map((half, upper) => {
+          const sum = into[quad][upper]!;
+          return sum.set(f64x2.add(sum.get, f64x2.multiply(factor.get, half.get)));
+        }),
+      ]),
+    ]),
+  ].flat();
 }
 
-/** Scratch arrays below this index belong to the aggregate kernel. */
-const FIRST_SCRATCH = 8;
-
-/** The combined values of a segment, in float64. The result is scratch memory. */
-export function combineSegment(
-  combine: Combine,
-  block: Block,
-  buffer: ArrayBufferLike,
-  start: number,
-  length: number,
-  global: Float32Array,
-  scratch: Scratch,
-): Float64Array {
-  const into = scratch.float64(0);
-  switch (combine.kind) {
-    case 'linear': {
-      const arrays = combine.terms.map(({ operand }, index) =>
-        readSegment(buffer, block.operands[operand]!, start, length, scratch.float32(FIRST_SCRATCH + index)),
-      );
-      into.fill(0, 0, length);
-      accumulate(into, arrays, combine.terms.map(({ coefficient }) => coefficient), length);
-      finishLinear(into, global, combine.divisor, combine.globalCoefficient, length);
-      break;
-    }
-    case 'columns':
-      columnStatistic(combine.rule, readMembers(combine.members, block, buffer, start, length, global, scratch), into, length);
-      break;
-    case 'custom':
-      combine.combine(readMembers(combine.members, block, buffer, start, length, global, scratch), global, into, length);
+/** The combined values of a turn, in float64. `bad` gathers values of clients that are not finite, where they could get lost. */
+export function emitCombine(tile: TileFunction, combine: Exclude<Combine, { kind: 'custom' }>, global: Turn, into: Turn, bad: Local): Code {
+  if (combine.kind === 'linear') {
+    // A product costs a quarter of a quotient; in float64 the difference is far below float32's last bit.
+    const factor = tile.constant(1 / combine.divisor);
+    const share = tile.constant(combine.globalCoefficient);
+    const finish = QUADS.flatMap((quad) =>
+      into[quad].map((sum, upper) => {
+        const mean = f64x2.multiply(sum.get, factor);
+        return sum.set(combine.globalCoefficient === 0 ? mean : f64x2.add(mean, f64x2.multiply(share, global[quad][upper]!.get)));
+      }),
+    );
+    return [emitSum(tile, combine.terms, into), ...finish].flat();
   }
-  return into;
+  const wires = combine.members.map(() => tile.vector());
+  return QUADS.flatMap((quad) => [
+    ...combine.members.flatMap((member, index) => [
+      wires[index]!.set(readMember(tile, member, quad, global[quad])),
+      // Sorting may cut away what is not finite: times 0 it is NaN, and stays.
+      bad.set(f32x4.add(bad.get, f32x4.multiply(wires[index]!.get, v128.zero))),
+    ]),
+    emitColumns(tile, combine.rule, wires, into[quad]),
+  ]).flat();
 }
 
-/** Adds a segment's noise. Seeded by tensor and position, so that it depends neither on blocks nor on threads. */
-export function addNoise({ sigma, seed }: Noise, tensor: string, element: number, values: Float64Array, length: number): void {
-  const random = new Random(deriveSeed(seed, tensor, element));
-  for (let index = 0; index < length; index++) values[index]! += sigma * random.normal();
-}
-
-/** The members' weights, one float32 array each. The arrays may be overwritten. */
-export function readMembers(
-  members: readonly Member[],
-  block: Block,
-  buffer: ArrayBufferLike,
-  start: number,
-  length: number,
-  global: Float32Array,
-  scratch: Scratch,
-): Float32Array[] {
-  return members.map(({ operand, isDelta, base, scale }, index) => {
-    const own = scratch.float32(FIRST_SCRATCH + index);
-    const values = readSegment(buffer, block.operands[operand]!, start, length, own);
-    if (!isDelta && base === null && scale === 1) return values;
-    const result = own.subarray(0, length);
-    if (isDelta) {
-      for (let at = 0; at < length; at++) result[at] = global[at]! + scale * values[at]!;
-      return result;
-    }
-    const origin = base === null ? global : readSegment(buffer, block.operands[base]!, start, length, scratch.float32(7));
-    for (let at = 0; at < length; at++) result[at] = global[at]! + scale * (values[at]! - origin[at]!);
-    return result;
+/** A member's weights as float32. */
+export function readMember(tile: TileFunction, { operand, isDelta, base, scale }: Member, quad: number, global: Halves): Code {
+  const region = tile.layout.operands[operand]!;
+  if (!isDelta && base === null && scale === 1) return tile.read(region, quad);
+  const value = tile.halves();
+  const origin = base === null ? global : tile.halves();
+  const moved = ([0, 1] as const).map((half) => {
+    const step = isDelta ? value[half].get : f64x2.subtract(value[half].get, origin[half].get);
+    return value[half].set(f64x2.add(global[half].get, f64x2.multiply(tile.constant(scale), step)));
   });
+  return [
+    tile.readHalves(region, quad, value),
+    base === null ? [] : tile.readHalves(tile.layout.operands[base]!, quad, origin),
+    ...moved,
+    tile.demote(value),
+  ].flat();
 }
 
-function finishLinear(into: Float64Array, global: Float32Array, divisor: number, globalCoefficient: number, length: number): void {
-  // A product costs a quarter of a quotient; in float64 the difference is far below float32's last bit.
-  const factor = 1 / divisor;
-  if (globalCoefficient === 0) {
-    for (let index = 0; index < length; index++) into[index]! *= factor;
-  } else {
-    for (let index = 0; index < length; index++) into[index] = into[index]! * factor + globalCoefficient * global[index]!;
-  }
+/** Reads the global values of a turn. */
+export function emitGlobal(tile: TileFunction, region: Region, into: Turn): Code {
+  return QUADS.flatMap((quad) => tile.readHalves(region, quad, into[quad]));
 }

@@ -1,5 +1,9 @@
-import { readSegment, SEGMENT, type Block, type Scratch } from './block.ts';
-import { squaredDistance } from './distances.ts';
+import type { WasmFunction } from '../wasm/assembler.ts';
+import { v128 } from '../wasm/simd.ts';
+import { emitSquares } from './aggregate.ts';
+import { Lanes } from './lanes.ts';
+import type { LayoutBuilder } from './layout.ts';
+import { QUADS, TileFunction } from './values.ts';
 
 /**
  * Reads one update beside the parameters it started from. Operands: the update, then (unless it is a delta) the base.
@@ -8,25 +12,38 @@ export interface InspectSpec {
   readonly kind: 'inspect';
 }
 
-const ZEROS = new Float32Array(SEGMENT);
+export interface InspectKernel {
+  readonly functions: Readonly<Record<'run' | 'widen', WasmFunction>>;
+  readonly lanes: Lanes;
+  /** Where `widen` leaves the update's values as float32. */
+  readonly values: number;
+}
 
-/** Returns `[index of the first value that is not finite in the block, or −1; Σ (update − base)²]`. */
-export function inspectBlock(block: Block, buffer: ArrayBufferLike, scratch: Scratch): Float64Array {
-  let firstBad = -1;
-  let sumOfSquares = 0;
-  const [update, base] = block.operands;
-  for (let start = 0; start < block.length; start += SEGMENT) {
-    const length = Math.min(SEGMENT, block.length - start);
-    const values = readSegment(buffer, update!, start, length, scratch.float32(0));
-    const sum = base === undefined
-      ? squaredDistance(values, ZEROS, length)
-      : squaredDistance(values, readSegment(buffer, base, start, length, scratch.float32(1)), length);
-    // Squares of finite float32 values cannot overflow float64, so a sum that is not finite has a value that is not.
-    if (sum - sum !== 0 && firstBad < 0) {
-      const index = values.findIndex((value) => value - value !== 0);
-      if (index >= 0) firstBad = start + index;
-    }
-    sumOfSquares += sum;
-  }
-  return Float64Array.of(firstBad, sumOfSquares);
+/** `run` sums (update − base)²; `widen` shows the values, should that not be finite. */
+export function buildInspect(layout: LayoutBuilder): InspectKernel {
+  const lanes = new Lanes(layout);
+  const values = layout.placeArray(layout.tile * 4);
+  const [update, base] = layout.operands;
+
+  const tile = new TileFunction(layout);
+  const sums = lanes.locals(tile);
+  const bad = tile.vector();
+  const value = tile.halves();
+  const origin = base === undefined ? null : tile.halves();
+  const run = tile.build(
+    lanes.begin(sums),
+    bad.set(v128.zero),
+    tile.forEach(
+      QUADS.flatMap((quad) => [
+        ...tile.readHalves(update!, quad, value),
+        ...(base === undefined || origin === null ? [] : tile.readHalves(base, quad, origin)),
+        ...emitSquares(value, origin, sums[quad]),
+      ]),
+    ),
+    lanes.end(sums, bad),
+  );
+
+  const wide = new TileFunction(layout);
+  const widen = wide.build(wide.forEach(QUADS.flatMap((quad) => wide.storeFloat32(values, quad, wide.read(update!, quad)))));
+  return { functions: { run, widen }, lanes, values };
 }

@@ -1,8 +1,10 @@
-import { SEGMENT } from './block.ts';
+import type { Code, Local } from '../wasm/assembler.ts';
+import { f64x2, v128 } from '../wasm/simd.ts';
+import type { TileFunction } from './values.ts';
 
 /**
  * The server's step from the global values `w` to the new ones, given the combined values `a` (the clients' mean or what
- * replaces it); `Δ = a − w`. State arrays are named by {@link OPTIMIZER_STATE}.
+ * replaces it); `Δ = a − w`. State tensors are named by {@link OPTIMIZER_STATE}.
  */
 export type OptimizerStep =
   /** `w ← a`. */
@@ -26,7 +28,7 @@ interface AdaptiveStep<Kind extends string> {
   readonly tau: number;
 }
 
-/** Names of an optimiser's state tensors, in the order of the kernel's state arrays. */
+/** Names of an optimiser's state tensors, in the order of the kernel's state operands and results. */
 export const OPTIMIZER_STATE: Readonly<Record<OptimizerStep['kind'], readonly string[]>> = {
   replace: [],
   momentum: ['momentum'],
@@ -36,77 +38,84 @@ export const OPTIMIZER_STATE: Readonly<Record<OptimizerStep['kind'], readonly st
   yogi: ['first_moment', 'second_moment'],
 };
 
-/** What moments are before the first round. */
-const ZEROS = new Float32Array(SEGMENT);
+const { add, subtract, multiply, divide, sqrt, gt, lt } = f64x2;
 
-/** Computes a segment's new parameters and new state in float64. `state` is empty in the first round. */
-export function optimizeSegment(
+/**
+ * Turns two combined values into new parameters, in place, and the old state into the new one, in place.
+ *
+ * @param state One local for each name of {@link OPTIMIZER_STATE}.
+ * @param isFirst Whether there is no state yet: the locals hold nothing then.
+ */
+export function emitStep(
+  tile: TileFunction,
   step: OptimizerStep,
-  combined: Float64Array,
-  global: Float32Array,
-  state: readonly Float32Array[],
-  result: Float32Array,
-  newState: readonly Float32Array[],
-  length: number,
-): void {
+  combined: Local,
+  global: Local,
+  state: readonly Local[],
+  isFirst: boolean,
+): Code {
+  const start = isFirst ? state.flatMap((local) => local.set(step.kind === 'nesterov' ? global.get : v128.zero)) : [];
+  const constant = (value: number): Code => tile.constant(value);
+  const old = global.get;
   switch (step.kind) {
     case 'replace':
-      for (let i = 0; i < length; i++) result[i] = combined[i]!;
-      return;
+      return [];
     case 'momentum': {
-      const velocity = state[0] ?? ZEROS;
-      const [newVelocity] = newState;
-      for (let i = 0; i < length; i++) {
-        const v = step.momentum * velocity[i]! + global[i]! - combined[i]!;
-        newVelocity![i] = v;
-        result[i] = global[i]! - step.learningRate * v;
-      }
-      return;
+      const [velocity] = state;
+      const next = subtract(add(multiply(constant(step.momentum), velocity!.get), old), combined.get);
+      return [
+        start,
+        velocity!.set(next),
+        combined.set(subtract(old, multiply(constant(step.learningRate), velocity!.get))),
+      ].flat();
     }
     case 'nesterov': {
-      const iterate = state[0] ?? global;
-      const [newIterate] = newState;
-      for (let i = 0; i < length; i++) {
-        const u = global[i]! + step.learningRate * (combined[i]! - global[i]!);
-        newIterate![i] = u;
-        result[i] = u + step.momentum * (u - iterate[i]!);
-      }
-      return;
+      const [iterate] = state;
+      const before = tile.vector();
+      const next = add(old, multiply(constant(step.learningRate), subtract(combined.get, old)));
+      return [
+        start,
+        before.set(iterate!.get),
+        iterate!.set(next),
+        combined.set(add(iterate!.get, multiply(constant(step.momentum), subtract(iterate!.get, before.get)))),
+      ].flat();
     }
     case 'adagrad': {
-      const second = state[0] ?? ZEROS;
-      const [newSecond] = newState;
-      for (let i = 0; i < length; i++) {
-        const delta = combined[i]! - global[i]!;
-        const v = second[i]! + delta * delta;
-        newSecond![i] = v;
-        result[i] = global[i]! + (step.learningRate * delta) / (Math.sqrt(v) + step.tau);
-      }
-      return;
+      const [second] = state;
+      const delta = tile.vector();
+      const scaled = multiply(constant(step.learningRate), delta.get);
+      return [
+        start,
+        delta.set(subtract(combined.get, old)),
+        second!.set(add(second!.get, multiply(delta.get, delta.get))),
+        combined.set(add(old, divide(scaled, add(sqrt(second!.get), constant(step.tau))))),
+      ].flat();
     }
     case 'adam':
-    case 'yogi':
-      adaptive(step, combined, global, state, result, newState, length);
+    case 'yogi': {
+      const [first, second] = state;
+      const delta = tile.vector();
+      const square = tile.vector();
+      const growth = multiply(constant(1 - step.beta2), square.get);
+      const next =
+        step.kind === 'adam'
+          ? add(multiply(constant(step.beta2), second!.get), growth)
+          : subtract(second!.get, multiply(growth, sign(tile, subtract(second!.get, square.get))));
+      return [
+        start,
+        delta.set(subtract(combined.get, old)),
+        square.set(multiply(delta.get, delta.get)),
+        first!.set(add(multiply(constant(step.beta1), first!.get), multiply(constant(1 - step.beta1), delta.get))),
+        second!.set(next),
+        combined.set(
+          add(old, divide(multiply(constant(step.learningRate), first!.get), add(sqrt(second!.get), constant(step.tau)))),
+        ),
+      ].flat();
+    }
   }
 }
 
-function adaptive(
-  { kind, learningRate, beta1, beta2, tau }: AdaptiveStep<'adam' | 'yogi'>,
-  combined: Float64Array,
-  global: Float32Array,
-  [first = ZEROS, second = ZEROS]: readonly Float32Array[],
-  result: Float32Array,
-  [newFirst, newSecond]: readonly Float32Array[],
-  length: number,
-): void {
-  for (let i = 0; i < length; i++) {
-    const delta = combined[i]! - global[i]!;
-    const square = delta * delta;
-    const before = second[i]!;
-    const m = beta1 * first[i]! + (1 - beta1) * delta;
-    const v = kind === 'adam' ? beta2 * before + (1 - beta2) * square : before - (1 - beta2) * square * Math.sign(before - square);
-    newFirst![i] = m;
-    newSecond![i] = v;
-    result[i] = global[i]! + (learningRate * m) / (Math.sqrt(v) + tau);
-  }
+function sign(tile: TileFunction, value: Code): Code {
+  const one = tile.constant(1);
+  return subtract(v128.and(one, gt(value, v128.zero)), v128.and(one, lt(value, v128.zero)));
 }

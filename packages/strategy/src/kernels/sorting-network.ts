@@ -1,4 +1,4 @@
-/** A step of a sorting network: afterwards array `low` holds the smaller values, `high` the larger. */
+/** A step of a sorting network: afterwards wire `low` holds the smaller values, `high` the larger. */
 export type Comparator = readonly [low: number, high: number];
 
 /** Which values of each sorted column somebody looks at. */
@@ -12,7 +12,7 @@ export interface WantedRanks {
 }
 
 /**
- * Batcher's odd–even merge sort for `count` arrays (Knuth, TAOCP 3, 5.2.2 M), without the comparators that cannot change what
+ * Batcher's odd–even merge sort for `count` wires (Knuth, TAOCP 3, 5.2.2 M), without the comparators that cannot change what
  * is wanted: a trimmed mean needs no order among the values that it keeps.
  */
 export function sortingNetwork(count: number, wanted: WantedRanks): readonly Comparator[] {
@@ -45,34 +45,4 @@ function batcher(count: number): Comparator[] {
     }
   }
   return steps;
-}
-
-/**
- * Sorts columns of float32 arrays in place: afterwards `arrays[k][i]` is the value of rank `k` among the i-th values, for
- * the ranks that the network was made for. NaN must not occur; −0 sorts before 0.
- */
-export function sortColumns(arrays: readonly Float32Array[], network: readonly Comparator[]): void {
-  // Float comparisons that swap are either branches (mispredicted half the time) or slow; integers swap without one.
-  const keys = arrays.map((array) => new Int32Array(array.buffer, array.byteOffset, array.length));
-  for (const array of keys) toggleOrder(array);
-  for (const [low, high] of network) compareExchange(keys[low]!, keys[high]!);
-  for (const array of keys) toggleOrder(array);
-}
-
-/** Float32 bits to integers of the same order, and back. */
-function toggleOrder(bits: Int32Array): void {
-  for (let index = 0; index < bits.length; index++) {
-    const value = bits[index]!;
-    bits[index] = value ^ ((value >> 31) & 0x7fff_ffff);
-  }
-}
-
-function compareExchange(low: Int32Array, high: Int32Array): void {
-  for (let index = 0; index < low.length; index++) {
-    const a = low[index]!;
-    const b = high[index]!;
-    const swap = (a ^ b) & -Number(a > b);
-    low[index] = a ^ swap;
-    high[index] = b ^ swap;
-  }
 }

@@ -7,6 +7,7 @@ export function examplesMean(name: string): Rule {
   return {
     name,
     minUpdates: 1,
+    needsNorms: false,
     boundedBy: (count) => count,
     combine: ({ updates }) => ({ kind: 'mean', weights: updates.map(({ numExamples }) => numExamples) }),
   };
@@ -21,6 +22,7 @@ export function bufferedMean(bufferSize: number): Rule {
     name: 'fedbuff',
     minUpdates: bufferSize,
     acceptsStale: true,
+    needsNorms: false,
     check(update) {
       if ((update.staleness ?? 0) > 0 && update.kind !== 'delta' && update.base === undefined) {
         throw new UpdateRejectedError('UPDATE_INCOMPLETE', update.clientId, 'a stale update without what it started from', {

@@ -7,6 +7,7 @@ export function median(): Rule {
   return {
     name: 'fedmedian',
     minUpdates: 1,
+    needsNorms: false,
     boundedBy: (count) => count - 2 * medianCut(count),
     combine: ({ updates }) => ({ kind: 'columns', rule: { kind: 'trimmed', cut: medianCut(updates.length) } }),
   };
@@ -19,6 +20,7 @@ export function trimmedMean(beta: number): Rule {
   return {
     name: 'fedtrimmedavg',
     minUpdates: 1,
+    needsNorms: false,
     boundedBy: (count) => count - 2 * cut(count),
     combine: ({ updates }) => ({ kind: 'columns', rule: { kind: 'trimmed', cut: cut(updates.length) } }),
   };
@@ -29,6 +31,7 @@ export function meanAroundMedian(count: number): Rule {
   return {
     name: 'meamed',
     minUpdates: count,
+    needsNorms: false,
     combine: () => ({ kind: 'columns', rule: { kind: 'nearest', count } }),
   };
 }
@@ -43,6 +46,7 @@ export function krum(name: 'krum' | 'multikrum', malicious: number, keep: number
     // The proof needs n ≥ 2f + 3. Flower does not insist, and its own example is three clients of which one is malicious:
     // n ≥ f + 2 is what the score needs to look at anybody at all.
     minUpdates: Math.max(keep, malicious === 0 ? 1 : malicious + 2),
+    needsNorms: false,
     async combine(context): Promise<Combination> {
       const chosen = await lowestScores(context, malicious, keep);
       return {
@@ -62,6 +66,7 @@ export function bulyan(malicious: number): Rule {
   return {
     name: 'bulyan',
     minUpdates: 4 * malicious + 3,
+    needsNorms: false,
     async combine(context): Promise<Combination> {
       const theta = context.updates.length - 2 * malicious;
       const chosen = await lowestScores(context, malicious, theta);

@@ -4,7 +4,7 @@ import type { CustomCombine } from '../kernels/combine.ts';
 
 /** An update that has passed its checks. */
 export interface CheckedUpdate extends ClientUpdate {
-  /** ‖update − what it started from‖ over all tensors. */
+  /** ‖update − what it started from‖ over all tensors; NaN where nobody has read it yet (see {@link Rule.needsNorms}). */
   readonly norm: number;
 }
 
@@ -45,6 +45,11 @@ export interface Rule {
   readonly minUpdates: number;
   /** Whether updates that started from older global parameters are welcome; otherwise they are refused. */
   readonly acceptsStale?: boolean;
+  /**
+   * Whether {@link combine} looks at the updates' norms (default). If it does not, and whatever it returns reads every update, updates
+   * that nobody has checked yet are read once instead of twice.
+   */
+  readonly needsNorms?: boolean;
   /**
    * Divides the noise of differential privacy: the combination of clipped updates moves by at most clip / this when one client
    * comes or goes. Absent when no such bound is known; privacy then refuses the rule.
