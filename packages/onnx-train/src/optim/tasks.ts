@@ -1,12 +1,6 @@
 /** An optimiser's step as independent pieces of work, so that any number of threads computes the same bits. */
-import {
-  addProximal,
-  adamWUpdate,
-  sgdUpdate,
-  sumOfSquares,
-  type AdamWCoefficients,
-  type OptimizerSettings,
-} from './update-rules.ts';
+import { sgdUpdate, type AdamWCoefficients, type OptimizerSettings } from './update-rules.ts';
+import { addProximal, adamWUpdate, sumOfSquares } from './vector-rules.ts';
 
 /** Elements in one piece: small enough to balance threads, large enough that handing it out costs nothing. */
 export const PIECE = 1 << 18;
