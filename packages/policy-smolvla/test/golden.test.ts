@@ -194,6 +194,12 @@ describe.each(cached)('$name through a cached prefix, as LeRobot computes it fro
     const evaluate = buildEvaluateGraph(model, shape, golden.source);
     expectEvaluation(golden, await runOnce(evaluate, feedsOf(golden, evaluate, prefix)));
 
+    const inOne = buildTrainGraph(model, shape, golden.source, { fromTokens: true });
+    const imageTokens = float32Tensor(golden.floats('imageTokens'), inOne.inputs.get('imageTokens')!.shape);
+    const fromTokens = await runOnce(inOne, feedsOf(golden, inOne, { imageTokens }));
+    expect(relativeError(floats(fromTokens, 'loss'), golden.floats('loss'))).toBeLessThan(LOSS_TOLERANCE);
+    expectGradients(golden, fromTokens);
+
     const sample = buildSampleGraph(model, shape, golden.source);
     const { actions } = await runOnce(sample, feedsOf(golden, sample, prefix));
     expect(relativeError(actions!.data as Float32Array, golden.floats('actions'))).toBeLessThan(ACTIVATION_TOLERANCE);

@@ -31,14 +31,15 @@ export function createActor(parts: ActorParts): Actor {
 }
 
 class SmolVlaActor implements Actor {
-  readonly #parts: ActorParts;
+  /** Without the parameters, of which the weights are a copy. */
+  readonly #parts: Omit<ActorParts, 'parameters'>;
   readonly #vectors: VectorProcessor;
   readonly #weights: Tensors;
   /** Actions predicted and not yet handed out. */
   #queue: Float32Array[] = [];
 
-  constructor(parts: ActorParts) {
-    const { checkpoint, features, normalizer, parameters } = parts;
+  constructor({ parameters, ...parts }: ActorParts) {
+    const { checkpoint, features, normalizer } = parts;
     this.#parts = parts;
     this.#vectors = new VectorProcessor(checkpoint.config, features, normalizer);
     this.#weights = Object.fromEntries(sharedWeights(checkpoint.config.model, parameters));
@@ -89,15 +90,20 @@ class SmolVlaActor implements Actor {
     return Promise.resolve();
   }
 
-  /** The sampling session and what it takes of images and task: keys and values, or the images where those are trained. */
+  /** The sampling session and what it takes of images and task: image tokens, or the images where their encoder is trained. */
   async #observe(shape: GraphShape, view: FrameView): Promise<{ readonly session: Session; readonly feeds: Tensors }> {
     const { runtime } = this.#parts;
     const { config } = runtime;
     const encoder = new PrefixEncoder(runtime, shape);
     // The trained weights are fed, so that one session serves every actor of the policy.
-    const build = config.trainExpertOnly ? buildSampleGraph : buildFullSampleGraph;
-    const session = await runtime.session(`sample ${JSON.stringify(shape)}`, () => build(config, shape, this.#frozenOnly()));
-    const feeds = config.trainExpertOnly ? { ...(await encoder.encode([view])) } : encoder.imageFeeds([view]);
+    const session = await runtime.session(`sample ${JSON.stringify(shape)}`, !config.trainExpertOnly, () =>
+      config.trainExpertOnly
+        ? buildSampleGraph(config, shape, this.#frozenOnly(), { fromTokens: true })
+        : buildFullSampleGraph(config, shape, this.#frozenOnly()),
+    );
+    const feeds = config.trainExpertOnly
+      ? encoder.tokenFeeds(await encoder.imageTokens([view.images]), [view.task])
+      : encoder.imageFeeds([view]);
     return { session, feeds };
   }
 

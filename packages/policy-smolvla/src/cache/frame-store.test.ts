@@ -1,7 +1,7 @@
-import { readdir, rm, writeFile } from 'node:fs/promises';
+import { open, readdir, rm, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hashParameters, type FitInstructions, type Parameters, type StepProgress } from '@zk0/core';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { normalizerOf, syntheticDataset } from '../../test/synthetic-dataset.ts';
 import { tinyWorkspace } from '../../test/tiny-policy.ts';
 import { openPolicy } from '../open-policy.ts';
@@ -89,6 +89,26 @@ describe.each<CacheMode>(['vision', 'prefix'])('the %s cache', (cache) => {
     await expect(learner.fit(initial, instructions, { onProgress, signal: controller.signal })).rejects.toMatchObject({ code: 'CANCELLED' });
     await learner.close();
     expect((await fit(cache)).decoded).toBe(16);
+  });
+
+  it('stops when the disk is full, and goes on from what was written', async () => {
+    const handle = await open(workspace.checkpoint + '/config.json');
+    const prototype = Object.getPrototypeOf(handle) as FileHandle;
+    await handle.close();
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its handle below
+    const original = prototype.write;
+    const write = vi.spyOn(prototype, 'write');
+    let records = 0;
+    write.mockImplementation(function (this: FileHandle, ...args: unknown[]) {
+      // The header comes first; the disk is full at the sixth record.
+      if (records++ === 6) return Promise.reject(Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' }));
+      return Reflect.apply(original, this, args) as ReturnType<FileHandle['write']>;
+    });
+    await expect(fit(cache)).rejects.toMatchObject({ code: 'CACHE_FULL', hint: expect.stringContaining('--cache') as string });
+    write.mockRestore();
+    // A run of four frames is decoded before any of them is written.
+    expect((await fit(cache)).decoded).toBe(24 - 5);
+    expect(await readdir(frames)).toHaveLength(1);
   });
 
   it('is refused by name when it does not fit the budget', async () => {

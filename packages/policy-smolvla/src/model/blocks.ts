@@ -10,16 +10,9 @@ export const HIDDEN = -3.4028234663852886e38;
 /** Longest wavelength of the rotary positions of both towers (LeRobot's `apply_rope`, not SmolLM2's own 100 000). */
 const MAX_WAVELENGTH = 10_000;
 
-/** `x · weightᵀ + bias` over the last axis; weight [out, in] as PyTorch stores it, read in place. */
-export function linear(x: Value, weight: Value, bias?: Value): Value {
-  const rows = ops.reshape(x, [-1, x.shape.at(-1)!]);
-  const product = ops.gemm(rows, weight, bias === undefined ? { transB: true } : { transB: true, c: bias });
-  return ops.reshape(product, [...x.shape.slice(0, -1), weight.shape[0]!]);
-}
-
 /** Feed-forward part of the text model and the expert: `down(silu(gate(x)) · up(x))`. */
 export function swiGlu(x: Value, gate: Value, up: Value, down: Value): Value {
-  return linear(ops.mul(nn.silu(linear(x, gate)), linear(x, up)), down);
+  return nn.linear(ops.mul(nn.silu(nn.linear(x, gate)), nn.linear(x, up)), down);
 }
 
 /** Sines and cosines of rotary positions, [batch or 1, 1, tokens, size / 2]. */

@@ -1,5 +1,5 @@
 import { nn, ops, type Value } from '@zk0/onnx-train';
-import { attend, keyBias, linear, rotate, rotationAt, swiGlu, type Rotation } from './blocks.ts';
+import { attend, keyBias, rotate, rotationAt, swiGlu, type Rotation } from './blocks.ts';
 import { modelSizes, type SmolVlaModelConfig } from './config.ts';
 import type { WeightTable } from './weight-table.ts';
 import { EMBEDDING_WEIGHT, HEADS_PREFIX, TEXT_PREFIX } from './weights.ts';
@@ -48,7 +48,7 @@ export function encodePrefix(
  * `state` is [batch, maxStateDim]; the result has one token.
  */
 export function encodeState(config: SmolVlaModelConfig, weights: WeightTable, prefix: Prefix, state: Value): readonly KeysValues[] {
-  const embedded = ops.unsqueeze(linear(state, ...weights.affine(`${HEADS_PREFIX}.state_proj`)), [1]);
+  const embedded = ops.unsqueeze(nn.linear(state, ...weights.affine(`${HEADS_PREFIX}.state_proj`)), [1]);
   const rotation = rotationAt(validTokens(prefix), config.text.headDim, prefix.mask.shape[1]!);
   return runTextLayers(config, weights, embedded, rotation, keyBias(withOneMore(prefix.mask)), prefix.layers);
 }
@@ -86,11 +86,11 @@ function runTextLayers(
     const layer = `${TEXT_PREFIX}.layers.${index}`;
     const weight = (name: string): Value => weights.get(`${layer}.${name}.weight`);
     const before = ops.simplifiedLayerNormalization(x, weight('input_layernorm'), rmsNormEps);
-    const keyHeads = rotate(nn.splitHeads(linear(before, weight('self_attn.k_proj')), kvHeads), rotation);
-    const values = linear(before, weight('self_attn.v_proj'));
+    const keyHeads = rotate(nn.splitHeads(nn.linear(before, weight('self_attn.k_proj')), kvHeads), rotation);
+    const values = nn.linear(before, weight('self_attn.v_proj'));
     made.push({ keys: nn.mergeHeads(keyHeads), values });
     if (index === prefixLayers - 1) break;
-    const query = rotate(nn.splitHeads(linear(before, weight('self_attn.q_proj')), heads), rotation);
+    const query = rotate(nn.splitHeads(nn.linear(before, weight('self_attn.q_proj')), heads), rotation);
     const valueHeads = nn.splitHeads(values, kvHeads);
     const earlier = past?.[index];
     const [allKeys, allValues] =
@@ -100,7 +100,7 @@ function runTextLayers(
             ops.concat([nn.splitHeads(earlier.keys, kvHeads), keyHeads], 2),
             ops.concat([nn.splitHeads(earlier.values, kvHeads), valueHeads], 2),
           ];
-    x = ops.add(x, linear(attend(query, allKeys, allValues, bias), weight('self_attn.o_proj')));
+    x = ops.add(x, nn.linear(attend(query, allKeys, allValues, bias), weight('self_attn.o_proj')));
     const middle = ops.simplifiedLayerNormalization(x, weight('post_attention_layernorm'), rmsNormEps);
     x = ops.add(x, swiGlu(middle, weight('mlp.gate_proj'), weight('mlp.up_proj'), weight('mlp.down_proj')));
   }

@@ -1,5 +1,5 @@
 import { nn, ops, type Value } from '@zk0/onnx-train';
-import { attend, causalBias, keyBias, linear, rotate, rotationAt, swiGlu, type Rotation } from './blocks.ts';
+import { attend, causalBias, keyBias, rotate, rotationAt, swiGlu, type Rotation } from './blocks.ts';
 import { isSelfAttention, modelSizes, type SmolVlaModelConfig } from './config.ts';
 import { encodeState, validTokens, withOneMore, type KeysValues, type Prefix } from './decoder.ts';
 import type { WeightTable } from './weight-table.ts';
@@ -77,29 +77,29 @@ export function predictVelocity(
     const weight = (name: string): Value => weights.get(`${layer}.${name}.weight`);
     const before = ops.simplifiedLayerNormalization(x, weight('input_layernorm'), rmsNormEps);
     const rotation = joint ? context.jointRotation : context.crossRotation;
-    const query = rotate(nn.splitHeads(linear(before, weight('self_attn.q_proj')), heads), rotation);
+    const query = rotate(nn.splitHeads(nn.linear(before, weight('self_attn.q_proj')), heads), rotation);
     let attended: Value;
     if (joint) {
-      const ownKeys = rotate(nn.splitHeads(linear(before, weight('self_attn.k_proj')), kvHeads), rotation);
-      const ownValues = nn.splitHeads(linear(before, weight('self_attn.v_proj')), kvHeads);
+      const ownKeys = rotate(nn.splitHeads(nn.linear(before, weight('self_attn.k_proj')), kvHeads), rotation);
+      const ownValues = nn.splitHeads(nn.linear(before, weight('self_attn.v_proj')), kvHeads);
       attended = attend(query, ops.concat([keys, ownKeys], 2), ops.concat([values, ownValues], 2), context.jointBias);
     } else {
       attended = attend(query, keys, values, context.crossBias);
     }
-    x = ops.add(x, linear(attended, weight('self_attn.o_proj')));
+    x = ops.add(x, nn.linear(attended, weight('self_attn.o_proj')));
     const middle = ops.simplifiedLayerNormalization(x, weight('post_attention_layernorm'), rmsNormEps);
     x = ops.add(x, swiGlu(middle, weight('mlp.gate_proj'), weight('mlp.up_proj'), weight('mlp.down_proj')));
   }
   const last = ops.simplifiedLayerNormalization(x, weights.get(`${EXPERT_PREFIX}.norm.weight`), rmsNormEps);
-  return linear(last, ...weights.affine(`${HEADS_PREFIX}.action_out_proj`));
+  return nn.linear(last, ...weights.affine(`${HEADS_PREFIX}.action_out_proj`));
 }
 
 /** A cross-attention layer looks at the text model's keys and values through projections of its own. */
 function reproject(weights: WeightTable, expert: number, { keys, values }: KeysValues): KeysValues {
   const attention = `${EXPERT_PREFIX}.layers.${expert}.self_attn`;
   return {
-    keys: linear(keys, weights.get(`${attention}.k_proj.weight`)),
-    values: linear(values, weights.get(`${attention}.v_proj.weight`)),
+    keys: nn.linear(keys, weights.get(`${attention}.k_proj.weight`)),
+    values: nn.linear(values, weights.get(`${attention}.v_proj.weight`)),
   };
 }
 
@@ -107,8 +107,8 @@ function reproject(weights: WeightTable, expert: number, { keys, values }: KeysV
 function embedActions(config: SmolVlaModelConfig, weights: WeightTable, noisyActions: Value, timeEmbedding: Value): Value {
   const [batch, chunk] = noisyActions.shape as [number, number];
   const { expertWidth } = modelSizes(config);
-  const actions = linear(noisyActions, ...weights.affine(`${HEADS_PREFIX}.action_in_proj`));
+  const actions = nn.linear(noisyActions, ...weights.affine(`${HEADS_PREFIX}.action_in_proj`));
   const time = ops.expand(ops.unsqueeze(timeEmbedding, [1]), [batch, chunk, expertWidth]);
-  const mixed = linear(ops.concat([actions, time], 2), ...weights.affine(`${HEADS_PREFIX}.action_time_mlp_in`));
-  return linear(nn.silu(mixed), ...weights.affine(`${HEADS_PREFIX}.action_time_mlp_out`));
+  const mixed = nn.linear(ops.concat([actions, time], 2), ...weights.affine(`${HEADS_PREFIX}.action_time_mlp_in`));
+  return nn.linear(nn.silu(mixed), ...weights.affine(`${HEADS_PREFIX}.action_time_mlp_out`));
 }

@@ -45,6 +45,13 @@ export function cachedPrefix(feed: Feed, config: SmolVlaModelConfig, shape: Grap
   };
 }
 
+/** The prefix computed from image tokens. */
+export function prefixFromTokens(feed: Feed, config: SmolVlaModelConfig, shape: GraphShape, table: WeightTable): Prefix {
+  const { batch, cameras, emptyCameras } = shape;
+  const imageTokens = feed('imageTokens', 'float32', [batch, cameras, modelSizes(config).imageTokens, config.text.hiddenSize]);
+  return encodePrefix(config, table, { imageTokens, ...languageInputs(feed, shape) }, emptyCameras);
+}
+
 /** The prefix computed from images. */
 export function prefixFromImages(feed: Feed, config: SmolVlaModelConfig, shape: GraphShape, table: WeightTable): Prefix {
   const { batch, cameras, emptyCameras } = shape;

@@ -5,10 +5,15 @@ import type { GraphShape, WeightSource } from './graph-shape.ts';
 import { WeightTable } from './weight-table.ts';
 import { trainedWeightSpecs } from './weights.ts';
 
-/** How the cached prefix is fed. */
+/** How the frozen prefix is fed. */
 export interface PrefixOptions {
   /** Element type of `prefixKeys` and `prefixValues`; float32 by default, 16-bit types are cast inside. */
   readonly prefixType?: DataType;
+}
+
+/** The same, or the prefix computed inside, from the prefix graph's inputs: one copy of the text model for both. */
+export interface FrozenOptions extends PrefixOptions {
+  readonly fromTokens?: boolean;
 }
 
 /** A graph that has just been begun. */

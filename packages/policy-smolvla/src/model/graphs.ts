@@ -11,19 +11,20 @@
  * | evaluate | as train | `loss`, `lossSum`, `lossCount` [] |
  * | train loop | as train, [steps, …] each; the weights with `reference/`, `firstMoment/` and `secondMoment/<weight>`, `mu` [], `schedule` [steps, 3] | `next/` weights and moments, `loss`, `proximalLoss`, `gradientNorm` [steps] |
  * | sample | the prefix's outputs, `state`, `noise`, and the trained weights that are not part of the model | `actions` [batch, chunk, maxActionDim] |
+ * | train, evaluate, sample from tokens | the prefix graph's inputs instead of its outputs | as without |
  * | full train, full evaluate, full sample | `images` [batch, cameras, 3, side, side], `imageMask`, `tokenIds`, `tokenMask` instead of the prefix's outputs | as without `full` |
  *
  * The prefix's outputs depend on frozen weights alone while `trainExpertOnly` holds, so they can be kept per frame. Without
  * it the full graphs must be used.
  */
 import { encodeModel, gradients, ops, type GraphBuilder, type OnnxModel, type Value } from '@zk0/onnx-train';
-import { modelSizes, type SmolVlaModelConfig } from './config.ts';
-import { encodePrefix, type Prefix } from './decoder.ts';
+import type { SmolVlaModelConfig } from './config.ts';
+import type { Prefix } from './decoder.ts';
 import { flowMatchingLoss, sampleActions, type Loss } from './flow-matching.ts';
-import { cachedPrefix, feedOf, flowBatch, languageInputs, prefixFromImages } from './graph-inputs.ts';
+import { cachedPrefix, feedOf, flowBatch, prefixFromImages, prefixFromTokens } from './graph-inputs.ts';
 import { gradientName, type GraphShape, type WeightSource } from './graph-shape.ts';
 import { connect, encodePatches } from './vision-encoder.ts';
-import { requireFrozenPrefix, start, type PrefixOptions } from './graph-start.ts';
+import { requireFrozenPrefix, start, type FrozenOptions } from './graph-start.ts';
 import type { WeightTable } from './weight-table.ts';
 import { EMBEDDING_WEIGHT } from './weights.ts';
 
@@ -38,9 +39,7 @@ export function buildVisionGraph(config: SmolVlaModelConfig, images: number, wei
 /** Image and language tokens to the keys and values of every text layer that reaches the expert. */
 export function buildPrefixGraph(config: SmolVlaModelConfig, shape: GraphShape, weights: WeightSource): OnnxModel {
   const { graph, table } = start('prefix', config, weights, 'none', shape);
-  const { imageTokens } = modelSizes(config);
-  const tokens = graph.input('imageTokens', 'float32', [shape.batch, shape.cameras, imageTokens, config.text.hiddenSize]);
-  const prefix = encodePrefix(config, table, { imageTokens: tokens, ...languageInputs(feedOf(graph), shape) }, shape.emptyCameras);
+  const prefix = prefixFromTokens(feedOf(graph), config, shape, table);
   const stack = (which: 'keys' | 'values'): Value => ops.concat(prefix.layers.map((layer) => ops.unsqueeze(layer[which], [1])), 1);
   graph.output('prefixKeys', stack('keys'));
   graph.output('prefixValues', stack('values'));
@@ -53,11 +52,11 @@ export function buildTrainGraph(
   config: SmolVlaModelConfig,
   shape: GraphShape,
   weights: WeightSource,
-  options: PrefixOptions = {},
+  options: FrozenOptions = {},
 ): OnnxModel {
   requireFrozenPrefix(config);
   const { graph, table, trained } = start('train', config, weights, 'trained', shape);
-  const loss = lossOf(graph, config, shape, table, cachedPrefix(feedOf(graph), config, shape, options.prefixType ?? 'float32'));
+  const loss = lossOf(graph, config, shape, table, frozenPrefix(graph, config, shape, table, options));
   return withGradients(graph, config, loss, table, trained);
 }
 
@@ -73,11 +72,11 @@ export function buildEvaluateGraph(
   config: SmolVlaModelConfig,
   shape: GraphShape,
   weights: WeightSource,
-  options: PrefixOptions = {},
+  options: FrozenOptions = {},
 ): OnnxModel {
   requireFrozenPrefix(config);
   const { graph, table } = start('evaluate', config, weights, 'trained', shape);
-  return withLossParts(graph, lossOf(graph, config, shape, table, cachedPrefix(feedOf(graph), config, shape, options.prefixType ?? 'float32')));
+  return withLossParts(graph, lossOf(graph, config, shape, table, frozenPrefix(graph, config, shape, table, options)));
 }
 
 /** As {@link buildEvaluateGraph}, from images. */
@@ -91,17 +90,22 @@ export function buildSampleGraph(
   config: SmolVlaModelConfig,
   shape: GraphShape,
   weights: WeightSource,
-  options: PrefixOptions = {},
+  options: FrozenOptions = {},
 ): OnnxModel {
   requireFrozenPrefix(config);
   const { graph, table } = start('sample', config, weights, 'absent', shape);
-  return withActions(graph, config, shape, table, cachedPrefix(feedOf(graph), config, shape, options.prefixType ?? 'float32'));
+  return withActions(graph, config, shape, table, frozenPrefix(graph, config, shape, table, options));
 }
 
 /** As {@link buildSampleGraph}, from images. */
 export function buildFullSampleGraph(config: SmolVlaModelConfig, shape: GraphShape, weights: WeightSource): OnnxModel {
   const { graph, table } = start('sampleFull', config, weights, 'absent', shape);
   return withActions(graph, config, shape, table, prefixFromImages(feedOf(graph), config, shape, table));
+}
+
+function frozenPrefix(graph: GraphBuilder, config: SmolVlaModelConfig, shape: GraphShape, table: WeightTable, options: FrozenOptions): Prefix {
+  const { fromTokens = false, prefixType = 'float32' } = options;
+  return fromTokens ? prefixFromTokens(feedOf(graph), config, shape, table) : cachedPrefix(feedOf(graph), config, shape, prefixType);
 }
 
 function lossOf(graph: GraphBuilder, config: SmolVlaModelConfig, shape: GraphShape, table: WeightTable, prefix: Prefix): Loss {

@@ -1,5 +1,5 @@
 import { nn, ops, type Value } from '@zk0/onnx-train';
-import { attend, linear } from './blocks.ts';
+import { attend } from './blocks.ts';
 import { modelSizes, type SmolVlaModelConfig } from './config.ts';
 import { patchRows } from './patch-positions.ts';
 import type { WeightTable } from './weight-table.ts';
@@ -11,7 +11,7 @@ export function encodePatches(config: SmolVlaModelConfig, weights: WeightTable, 
   let x = ops.add(embedPatches(config, weights, images), positionTable(config, weights));
   for (let index = 0; index < vision.layers; index++) {
     const layer = `${VISION_PREFIX}.encoder.layers.${index}`;
-    const project = (name: string, from: Value): Value => linear(from, ...weights.affine(`${layer}.${name}`));
+    const project = (name: string, from: Value): Value => nn.linear(from, ...weights.affine(`${layer}.${name}`));
     const norm = (name: string, from: Value): Value =>
       ops.layerNormalization(from, ...weights.affine(`${layer}.${name}`), vision.layerNormEps);
     const before = norm('layer_norm1', x);
@@ -35,7 +35,7 @@ export function connect(config: SmolVlaModelConfig, weights: WeightTable, patche
   const grid = ops.reshape(patches, [count, side, factor, side, factor, vision.hiddenSize]);
   const blocks = ops.transpose(grid, [0, 1, 3, 2, 4, 5]);
   const tokens = ops.reshape(blocks, [count, imageTokens, factor * factor * vision.hiddenSize]);
-  return ops.mul(linear(tokens, weights.get(CONNECTOR_WEIGHT)), Math.sqrt(text.hiddenSize));
+  return ops.mul(nn.linear(tokens, weights.get(CONNECTOR_WEIGHT)), Math.sqrt(text.hiddenSize));
 }
 
 /** The convolution whose stride is its kernel, as one product over flattened patches. */
@@ -48,7 +48,7 @@ function embedPatches(config: SmolVlaModelConfig, weights: WeightTable, images: 
   const grid = ops.reshape(covered, [count, channels, side, patchSize, side, patchSize]);
   const patches = ops.reshape(ops.transpose(grid, [0, 2, 4, 1, 3, 5]), [count, side * side, channels * patchSize * patchSize]);
   const [kernel, bias] = weights.affine(`${VISION_PREFIX}.embeddings.patch_embedding`);
-  return linear(patches, ops.reshape(kernel, [hiddenSize, channels * patchSize * patchSize]), bias);
+  return nn.linear(patches, ops.reshape(kernel, [hiddenSize, channels * patchSize * patchSize]), bias);
 }
 
 function positionTable(config: SmolVlaModelConfig, weights: WeightTable): Value {

@@ -54,13 +54,24 @@ export class PrefixEncoder {
     return layers * tokens * width;
   }
 
-  /** Image tokens of exactly `batch` frames: float32 [batch, cameras, tokens, width]. */
+  /**
+   * Image tokens of frames: float32 [frames, cameras, tokens, width]. One image a run: what an image leaves between two
+   * layers stays in the processor's cache, and the next image is resized meanwhile.
+   */
   async imageTokens(frames: readonly (readonly RgbImage[])[]): Promise<Float32Array> {
     const { config, weights } = this.#runtime;
-    const images = this.#shape.batch * this.#shape.cameras;
-    const session = await this.#runtime.session(`vision ${images}`, () => buildVisionGraph(config, images, weights));
-    const { imageTokens } = await session.run({ images: this.#pixels(frames, [images]) });
-    return imageTokens!.data as Float32Array;
+    const session = await this.#runtime.session('vision', true, () => buildVisionGraph(config, 1, weights));
+    const tokens = sharedTensor('float32', [frames.length, this.#shape.cameras, this.imageTokenValues]).data as Float32Array;
+    let running = Promise.resolve();
+    for (const [index, image] of frames.flat().entries()) {
+      const images = this.#pixels([[image]], [1]);
+      await running;
+      running = session.run({ images }).then(({ imageTokens }) => {
+        tokens.set(imageTokens!.data as Float32Array, index * this.imageTokenValues);
+      });
+    }
+    await running;
+    return tokens;
   }
 
   /** Keys, values and mask of exactly `batch` frames, from their image tokens and tasks. */
@@ -68,11 +79,8 @@ export class PrefixEncoder {
     const { config, weights } = this.#runtime;
     const { batch, cameras, emptyCameras, languageTokens } = this.#shape;
     const key = JSON.stringify([batch, cameras, emptyCameras, languageTokens]);
-    const session = await this.#runtime.session(`prefix ${key}`, () => buildPrefixGraph(config, this.#shape, weights));
-    const { prefixKeys, prefixValues, prefixMask } = await session.run({
-      imageTokens: float32Tensor(imageTokens, [batch, cameras, modelSizes(config).imageTokens, config.text.hiddenSize]),
-      ...this.#language(tasks),
-    });
+    const session = await this.#runtime.session(`prefix ${key}`, true, () => buildPrefixGraph(config, this.#shape, weights));
+    const { prefixKeys, prefixValues, prefixMask } = await session.run(this.tokenFeeds(imageTokens, tasks));
     return { prefixKeys: prefixKeys!, prefixValues: prefixValues!, prefixMask: prefixMask! };
   }
 
@@ -80,6 +88,16 @@ export class PrefixEncoder {
   async encode(frames: readonly FrameView[]): Promise<PrefixBatch> {
     const tokens = await this.imageTokens(frames.map(({ images }) => images));
     return this.prefix(tokens, frames.map(({ task }) => task));
+  }
+
+  /** What the graphs that start from image tokens take. */
+  tokenFeeds(imageTokens: Float32Array, tasks: readonly TokenizedTask[]): Tensors {
+    const { config } = this.#runtime;
+    const { batch, cameras } = this.#shape;
+    return {
+      imageTokens: float32Tensor(imageTokens, [batch, cameras, modelSizes(config).imageTokens, config.text.hiddenSize]),
+      ...this.#language(tasks),
+    };
   }
 
   /** What the graphs that start from images take. */

@@ -4,7 +4,7 @@ import { PolicyError } from '../errors.ts';
 import type { CacheMode } from '../policy.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
 import type { DatasetBinding } from './dataset-binding.ts';
-import { ImageInputs, PrefixCachedInputs, UncachedInputs, VisionCachedInputs, type ModelInputs } from './model-inputs.ts';
+import { PrefixCachedInputs, UncachedInputs, VisionCachedInputs, type ModelInputs } from './model-inputs.ts';
 
 /** Most disk that one dataset's cache takes unless told otherwise. */
 export const DEFAULT_CACHE_BUDGET_BYTES = 20e9;
@@ -33,7 +33,7 @@ export async function createInputs(binding: DatasetBinding, runtime: ModelRuntim
         hint: 'Use --cache off, or a policy with train_expert_only.',
       });
     }
-    return new ImageInputs(binding, runtime);
+    return new UncachedInputs(binding, runtime);
   }
   if (cache === 'off') return new UncachedInputs(binding, runtime);
   const tiers: readonly CacheTier[] = cache === 'auto' ? ['prefix', 'vision'] : [cache];

@@ -11,7 +11,7 @@ import {
   type Parameters,
   type WorkHooks,
 } from '@zk0/core';
-import { float32Tensor, GradientError, Optimizer, sharedTensor, type Session, type Tensor, type Tensors } from '@zk0/onnx-train';
+import { float32Tensor, GradientError, Optimizer, sharedTensor, type Session, type Tensor } from '@zk0/onnx-train';
 import { checkParameters } from '../checkpoint/save-checkpoint.ts';
 import type { SmolVlaConfig } from '../config/policy-config.ts';
 import { NotFiniteError } from '../errors.ts';
@@ -19,7 +19,7 @@ import { gradientName, type GraphShape } from '../model/graph-shape.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
 import { sharedWeights } from '../runtime/shared-weights.ts';
 import type { DatasetBinding } from './dataset-binding.ts';
-import type { ModelInputs } from './model-inputs.ts';
+import { graphFrom, type FeedsToCome, type ModelInputs } from './model-inputs.ts';
 import { cosineScale, drawFlowNoise, planBatches, planEvaluation } from './sampling.ts';
 
 /** Trained values from which threads pay for an optimiser step; fewer take milliseconds in the calling thread. */
@@ -33,6 +33,24 @@ export interface LearnerParts {
   /** Made when first needed. */
   readonly inputs: () => Promise<ModelInputs>;
   readonly actionSize: number;
+}
+
+/** What the steps of a round go through. */
+interface TrainingPlan {
+  readonly inputs: ModelInputs;
+  /** Frames of each step. */
+  readonly batches: readonly (readonly number[])[];
+  readonly shape: GraphShape;
+  readonly instructions: FitInstructions;
+}
+
+/** What a step found. */
+interface StepResult {
+  /** Policy and proximal loss together. */
+  readonly loss: number;
+  readonly policyLoss: number;
+  readonly proximalLoss: number;
+  readonly gradNorm: number;
 }
 
 /** A SmolVLA bound to one dataset: trains and evaluates weights that come in from outside. */
@@ -59,38 +77,8 @@ export class SmolVlaLearner implements Learner {
     const shape = this.#shape(batchSize);
     const batches = planBatches(binding.dataset.info.frameCount, localSteps, batchSize, seed);
     await inputs.prepare(batches.flat(), hooks);
-    const session = await this.#session('train', inputs, shape);
     const weights = sharedWeights(config.model, global);
-    const gradients = new Map([...weights].map(([name, { shape: size }]) => [gradientName(name), sharedTensor('float32', size)]));
-    const optimizer = this.#optimizer(weights, gradients, proximalMu);
-    const fixed = { feeds: Object.fromEntries(weights), into: Object.fromEntries(gradients) };
-    let last = { loss: NaN, policyLoss: NaN, proximalLoss: 0, gradNorm: NaN };
-    let next: Promise<Tensors> | undefined;
-    try {
-      next = this.#feeds(inputs, batches[0]!, shape, deriveSeed(seed, 'step', 0));
-      for (let step = 0; step < localSteps; step++) {
-        throwIfAborted(hooks.signal, 'training');
-        const feeds = await next;
-        if (step + 1 < localSteps) {
-          // Decoding and reading for the next step overlap with this one.
-          next = this.#feeds(inputs, batches[step + 1]!, shape, deriveSeed(seed, 'step', step + 1));
-          next.catch(() => undefined);
-        }
-        const { loss } = await session.run({ ...feeds, ...fixed.feeds }, { into: fixed.into });
-        const policyLoss = arrayOf(loss!)[0]!;
-        if (!Number.isFinite(policyLoss)) throw new NotFiniteError(step, 'loss', copyOut(weights));
-        const learningRate = instructions.learningRate * cosineScale(step, localSteps);
-        const { gradientNorm, proximalLoss } = await optimizer.step(learningRate).catch((error: unknown) => {
-          throw error instanceof GradientError ? new NotFiniteError(step, gradientName(error.tensor), copyOut(weights)) : error;
-        });
-        last = { loss: policyLoss + proximalLoss, policyLoss, proximalLoss, gradNorm: gradientNorm };
-        hooks.onProgress?.({ phase: 'training', step: step + 1, totalSteps: localSteps, loss: last.loss });
-      }
-    } finally {
-      // Nothing may still be reading when the caller closes what it reads from.
-      await next?.catch(() => undefined);
-      await optimizer.close();
-    }
+    const last = await this.#train(weights, { inputs, batches, shape, instructions }, hooks);
     const parameters = copyOut(weights);
     const numExamples = binding.dataset.info.frameCount;
     return {
@@ -109,6 +97,43 @@ export class SmolVlaLearner implements Learner {
         duration_s: (performance.now() - started) / 1000,
       },
     };
+  }
+
+  /** Changes the weights in place; what the last step found. Gradients and moments end with it. */
+  async #train(weights: ReadonlyMap<string, Tensor>, { inputs, batches, shape, instructions }: TrainingPlan, hooks: WorkHooks): Promise<StepResult> {
+    const { localSteps, seed, proximalMu } = instructions;
+    const session = await this.#session('train', inputs, shape);
+    const gradients = new Map([...weights].map(([name, { shape: size }]) => [gradientName(name), sharedTensor('float32', size)]));
+    const optimizer = this.#optimizer(weights, gradients, proximalMu);
+    const fixed = { feeds: Object.fromEntries(weights), into: Object.fromEntries(gradients) };
+    let last: StepResult = { loss: NaN, policyLoss: NaN, proximalLoss: 0, gradNorm: NaN };
+    let next: Promise<FeedsToCome> | undefined;
+    try {
+      next = this.#feeds(inputs, batches[0]!, shape, deriveSeed(seed, 'step', 0));
+      for (let step = 0; step < localSteps; step++) {
+        throwIfAborted(hooks.signal, 'training');
+        const feeds = await (await next)();
+        if (step + 1 < localSteps) {
+          // Decoding and reading for the next step overlap with this one; what is left to compute would only compete with it.
+          next = this.#feeds(inputs, batches[step + 1]!, shape, deriveSeed(seed, 'step', step + 1));
+          next.catch(() => undefined);
+        }
+        const { loss } = await session.run({ ...feeds, ...fixed.feeds }, { into: fixed.into });
+        const policyLoss = arrayOf(loss!)[0]!;
+        if (!Number.isFinite(policyLoss)) throw new NotFiniteError(step, 'loss', copyOut(weights));
+        const learningRate = instructions.learningRate * cosineScale(step, localSteps);
+        const { gradientNorm, proximalLoss } = await optimizer.step(learningRate).catch((error: unknown) => {
+          throw error instanceof GradientError ? new NotFiniteError(step, gradientName(error.tensor), copyOut(weights)) : error;
+        });
+        last = { loss: policyLoss + proximalLoss, policyLoss, proximalLoss, gradNorm: gradientNorm };
+        hooks.onProgress?.({ phase: 'training', step: step + 1, totalSteps: localSteps, loss: last.loss });
+      }
+      return last;
+    } finally {
+      // Nothing may still be reading when the caller closes what it reads from.
+      await next?.catch(() => undefined);
+      await optimizer.close();
+    }
   }
 
   async evaluate(
@@ -131,7 +156,7 @@ export class SmolVlaLearner implements Learner {
     let count = 0;
     for (const [step, frames] of batches.entries()) {
       throwIfAborted(hooks.signal, 'evaluation');
-      const feeds = await this.#feeds(inputs, frames, shape, deriveSeed(options.seed, 'step', step));
+      const feeds = await (await this.#feeds(inputs, frames, shape, deriveSeed(options.seed, 'step', step)))();
       const { lossSum, lossCount } = await session.run({ ...feeds, ...weights }, { outputs: ['lossSum', 'lossCount'] });
       const batchSum = arrayOf(lossSum!)[0]!;
       if (!Number.isFinite(batchSum)) throw new NotFiniteError(step, 'loss', parameters);
@@ -168,9 +193,9 @@ export class SmolVlaLearner implements Learner {
   }
 
   #session(kind: 'train' | 'evaluate', inputs: ModelInputs, shape: GraphShape): Promise<Session> {
-    return this.#parts.runtime.session(`${kind} ${inputs.kind} ${JSON.stringify(shape)}`, () =>
-      kind === 'train' ? inputs.trainGraph(shape) : inputs.evaluateGraph(shape),
-    );
+    const key = `${kind} ${inputs.kind} ${JSON.stringify(shape)}`;
+    const { runtime } = this.#parts;
+    return runtime.session(key, inputs.kind === 'images', () => graphFrom(inputs.kind, kind, runtime, shape));
   }
 
   /** A fresh AdamW over shared memory: moments do not outlive a round. */
@@ -188,17 +213,19 @@ export class SmolVlaLearner implements Learner {
     });
   }
 
-  /** Everything but the weights that one batch feeds. */
-  async #feeds(inputs: ModelInputs, frames: readonly number[], shape: GraphShape, seed: string): Promise<Tensors> {
+  /** Everything but the weights that one batch feeds, as far as it can be had without the processor's threads. */
+  async #feeds(inputs: ModelInputs, frames: readonly number[], shape: GraphShape, seed: string): Promise<FeedsToCome> {
     const { config, binding } = this.#parts;
     const { chunkSize, maxActionDim } = config.model;
     const { noise, time } = drawFlowNoise(seed, shape.batch, chunkSize * maxActionDim);
-    return {
-      ...binding.vectors(frames, shape.batch),
-      ...(await inputs.feeds(frames, shape)),
+    const vectors = binding.vectors(frames, shape.batch);
+    const observed = await inputs.feeds(frames, shape);
+    return async () => ({
+      ...vectors,
+      ...(await observed()),
       noise: float32Tensor(noise, [shape.batch, chunkSize, maxActionDim]),
       time: float32Tensor(time, [shape.batch]),
-    };
+    });
   }
 }
 

@@ -2,36 +2,45 @@ import { decodeFloat16, type WorkHooks } from '@zk0/core';
 import { sharedTensor, type OnnxModel, type Tensors } from '@zk0/onnx-train';
 import { splitPrefixRecord, type FrameStore } from '../cache/frame-store.ts';
 import type { GraphShape } from '../model/graph-shape.ts';
-import {
-  buildEvaluateGraph,
-  buildFullEvaluateGraph,
-  buildFullTrainGraph,
-  buildTrainGraph,
-} from '../model/graphs.ts';
+import { buildEvaluateGraph, buildFullEvaluateGraph, buildFullTrainGraph, buildTrainGraph } from '../model/graphs.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
 import { PrefixEncoder, type FrameView } from '../runtime/prefix-encoder.ts';
 import type { DatasetBinding } from './dataset-binding.ts';
 
-/** Where the model's view of a batch comes from, and the graphs that take it. */
+/** Inputs that have been read; computing what is left of them is the caller's to start. */
+export type FeedsToCome = () => Promise<Tensors>;
+
+/**
+ * What the train and evaluate graphs start from: keys and values in float16, image tokens, or images (where the
+ * vision-language model is trained too).
+ */
+export type InputKind = 'prefix16' | 'tokens' | 'images';
+
+/** Where the model's view of a batch comes from. */
 export interface ModelInputs {
-  /** Distinguishes graphs that take different inputs. */
-  readonly kind: 'prefix' | 'prefix16' | 'images';
+  readonly kind: InputKind;
   /** Does ahead whatever these frames need, once. */
   prepare(frames: readonly number[], hooks: WorkHooks): Promise<void>;
   /** What the train and evaluate graphs take beside vectors, noise and weights; rows behind `frames` repeat the last. */
-  feeds(frames: readonly number[], shape: GraphShape): Promise<Tensors>;
-  trainGraph(shape: GraphShape): OnnxModel;
-  evaluateGraph(shape: GraphShape): OnnxModel;
+  feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome>;
   close(): Promise<void>;
 }
 
-/** Every frame is decoded and encoded whenever it is needed; nothing is kept. */
+/** The graph that trains or evaluates from inputs of a kind. */
+export function graphFrom(kind: InputKind, purpose: 'train' | 'evaluate', { config, weights }: ModelRuntime, shape: GraphShape): OnnxModel {
+  if (kind === 'images') return (purpose === 'train' ? buildFullTrainGraph : buildFullEvaluateGraph)(config, shape, weights);
+  const options = kind === 'tokens' ? { fromTokens: true } : ({ prefixType: 'float16' } as const);
+  return (purpose === 'train' ? buildTrainGraph : buildEvaluateGraph)(config, shape, weights, options);
+}
+
+/** Every frame is decoded whenever it is needed, and encoded here unless the graph starts from images; nothing is kept. */
 export class UncachedInputs implements ModelInputs {
-  readonly kind = 'prefix';
+  readonly kind: 'tokens' | 'images';
   readonly #binding: DatasetBinding;
   readonly #runtime: ModelRuntime;
 
   constructor(binding: DatasetBinding, runtime: ModelRuntime) {
+    this.kind = runtime.config.trainExpertOnly ? 'tokens' : 'images';
     this.#binding = binding;
     this.#runtime = runtime;
   }
@@ -40,17 +49,15 @@ export class UncachedInputs implements ModelInputs {
     return Promise.resolve();
   }
 
-  async feeds(frames: readonly number[], shape: GraphShape): Promise<Tensors> {
+  async feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome> {
+    const encoder = new PrefixEncoder(this.#runtime, shape);
     const views = await viewsOf(this.#binding, frames, shape.batch);
-    return { ...(await new PrefixEncoder(this.#runtime, shape).encode(views)) };
-  }
-
-  trainGraph(shape: GraphShape): OnnxModel {
-    return buildTrainGraph(this.#runtime.config, shape, this.#runtime.weights);
-  }
-
-  evaluateGraph(shape: GraphShape): OnnxModel {
-    return buildEvaluateGraph(this.#runtime.config, shape, this.#runtime.weights);
+    if (this.kind === 'images') {
+      const feeds = encoder.imageFeeds(views);
+      return () => Promise.resolve(feeds);
+    }
+    const tasks = views.map(({ task }) => task);
+    return async () => encoder.tokenFeeds(await encoder.imageTokens(views.map(({ images }) => images)), tasks);
   }
 
   close(): Promise<void> {
@@ -58,9 +65,9 @@ export class UncachedInputs implements ModelInputs {
   }
 }
 
-/** Image tokens come from disk; image and language tokens go through the text model each time. */
+/** Image tokens come from disk; the text model sees them each time. */
 export class VisionCachedInputs implements ModelInputs {
-  readonly kind = 'prefix';
+  readonly kind = 'tokens';
   readonly #binding: DatasetBinding;
   readonly #runtime: ModelRuntime;
   readonly #store: FrameStore;
@@ -75,7 +82,7 @@ export class VisionCachedInputs implements ModelInputs {
     return this.#store.fill(frames, hooks);
   }
 
-  async feeds(frames: readonly number[], shape: GraphShape): Promise<Tensors> {
+  async feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome> {
     const encoder = new PrefixEncoder(this.#runtime, shape);
     const size = shape.cameras * encoder.imageTokenValues;
     const tokens = sharedTensor('float32', [shape.batch * size]).data as Float32Array;
@@ -85,16 +92,8 @@ export class VisionCachedInputs implements ModelInputs {
       const halves = new Uint16Array(record.buffer, record.byteOffset, size);
       decodeFloat16(halves, tokens.subarray(row * size, (row + 1) * size));
     }
-    const tasks = rows.map((frame) => this.#binding.task(frame));
-    return { ...(await encoder.prefix(tokens, tasks)) };
-  }
-
-  trainGraph(shape: GraphShape): OnnxModel {
-    return buildTrainGraph(this.#runtime.config, shape, this.#runtime.weights);
-  }
-
-  evaluateGraph(shape: GraphShape): OnnxModel {
-    return buildEvaluateGraph(this.#runtime.config, shape, this.#runtime.weights);
+    const feeds = encoder.tokenFeeds(tokens, rows.map((frame) => this.#binding.task(frame)));
+    return () => Promise.resolve(feeds);
   }
 
   close(): Promise<void> {
@@ -117,7 +116,7 @@ export class PrefixCachedInputs implements ModelInputs {
     return this.#store.fill(frames, hooks);
   }
 
-  async feeds(frames: readonly number[], shape: GraphShape): Promise<Tensors> {
+  async feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome> {
     const encoder = new PrefixEncoder(this.#runtime, shape);
     const sizes = encoder.prefixShape;
     const tensors = {
@@ -132,52 +131,11 @@ export class PrefixCachedInputs implements ModelInputs {
         new Uint8Array(buffer, row * bytes.byteLength, bytes.byteLength).set(bytes);
       }
     }
-    return tensors;
-  }
-
-  trainGraph(shape: GraphShape): OnnxModel {
-    return buildTrainGraph(this.#runtime.config, shape, this.#runtime.weights, { prefixType: 'float16' });
-  }
-
-  evaluateGraph(shape: GraphShape): OnnxModel {
-    return buildEvaluateGraph(this.#runtime.config, shape, this.#runtime.weights, { prefixType: 'float16' });
+    return () => Promise.resolve(tensors);
   }
 
   close(): Promise<void> {
     return this.#store.close();
-  }
-}
-
-/** Images go into the graph itself: for policies whose vision-language model is trained too. */
-export class ImageInputs implements ModelInputs {
-  readonly kind = 'images';
-  readonly #binding: DatasetBinding;
-  readonly #runtime: ModelRuntime;
-
-  constructor(binding: DatasetBinding, runtime: ModelRuntime) {
-    this.#binding = binding;
-    this.#runtime = runtime;
-  }
-
-  prepare(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  async feeds(frames: readonly number[], shape: GraphShape): Promise<Tensors> {
-    const views = await viewsOf(this.#binding, frames, shape.batch);
-    return new PrefixEncoder(this.#runtime, shape).imageFeeds(views);
-  }
-
-  trainGraph(shape: GraphShape): OnnxModel {
-    return buildFullTrainGraph(this.#runtime.config, shape, this.#runtime.weights);
-  }
-
-  evaluateGraph(shape: GraphShape): OnnxModel {
-    return buildFullEvaluateGraph(this.#runtime.config, shape, this.#runtime.weights);
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
   }
 }
 
