@@ -1,13 +1,17 @@
 /**
  * The full-size model against LeRobot, tensor by tensor, and what its graphs take.
  *
- *   python golden/full_size.py DIRECTORY          writes what LeRobot computes (needs PyTorch; about 3 GB)
- *   node --conditions=@zk0/source bench/full-size.ts DIRECTORY [batch]
+ *   npx nx parity policy-smolvla -- DIRECTORY [batch]
+ *
+ * DIRECTORY holds what `python golden/full_size.py DIRECTORY` wrote (3 GB); where it does not, the Python that
+ * ZK0_LEROBOT_PYTHON names is asked to write it.
  */
+import { execFileSync } from 'node:child_process';
 import { createSession, dataTypeOf, sharedTensor, type OnnxModel, type Tensor, type Tensors } from '@zk0/onnx-train';
 import { openSafetensors, type SafetensorsFile } from '@zk0/storage';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { SmolVlaModelConfig } from '../src/model/config.ts';
 import { gradientName, type GraphShape, type WeightSource } from '../src/model/graph-shape.ts';
 import { buildPrefixGraph, buildSampleGraph, buildTrainGraph, buildVisionGraph } from '../src/model/graphs.ts';
@@ -162,5 +166,9 @@ function numbers(tensor: Tensor): Float32Array {
 }
 
 const [directory, batch = '8'] = process.argv.slice(2);
-if (directory === undefined) throw new Error('usage: full-size.ts DIRECTORY [batch]');
+if (directory === undefined) throw new Error('usage: npx nx parity policy-smolvla -- DIRECTORY [batch]');
+const python = process.env['ZK0_LEROBOT_PYTHON'];
+if (python !== undefined && !existsSync(join(directory, 'full-size.json'))) {
+  execFileSync(python, [fileURLToPath(new URL('../golden/full_size.py', import.meta.url)), directory], { stdio: 'inherit' });
+}
 await main(directory, Number(batch));

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import torch
 
-# A torchvision built for another torch lacks its compiled operators; importing it needs only their signatures.
-_operators = torch.library.Library("torchvision", "FRAGMENT")
-for _name in ("nms", "qnms"):
-    if not hasattr(torch.ops.torchvision, _name):
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    # Built for another torch, it lacks its compiled operators; importing it needs only their signatures.
+    _operators = torch.library.Library("torchvision", "FRAGMENT")
+    for _name in ("nms", "qnms"):
         _operators.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
