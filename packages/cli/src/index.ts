@@ -27,6 +27,7 @@ export {
   type ProgressState,
   type ProgressStream,
 } from './progress.ts';
+export { showPhases, type Phase } from './phase-progress.ts';
 export { runCli, type RunCliOptions } from './run-cli.ts';
 export { table, type TableColumn } from './table.ts';
 export { fitText, printable, textWidth } from './text-width.ts';

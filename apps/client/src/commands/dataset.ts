@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { createProgress, table, zk0Home } from '@zk0/cli';
+import { createProgress, showPhases, table, zk0Home } from '@zk0/cli';
 import { InvalidArgumentError } from '@zk0/core';
 import { demoTasks, inspectDataset, makeDemoDataset, validateDataset } from '@zk0/dataset-so100';
 import { Command } from 'commander';
@@ -48,12 +48,15 @@ function makeCommand(run: Run): Command {
 function inspectCommand(run: Run): Command {
   const command = new Command('inspect')
     .description('Show what is in a dataset.')
-    .argument('<uri>', 'path or demo:<task>')
+    .argument('<uri>', 'path, hf:owner/name or demo:<task>')
     .option('--json', 'for scripts')
     .option('--verbose', 'error codes and stacks with errors');
   command.action((uri: string, options: { readonly json?: boolean }) => {
     run(async (signal) => {
-      const found = await inspectDataset(uri, { cacheDirectory: zk0Home(), signal });
+      const progress = createProgress();
+      const found = await inspectDataset(uri, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, uri) }).finally(() => {
+        progress.finish();
+      });
       process.stdout.write(options.json === true ? `${JSON.stringify(found, null, 2)}\n` : `${describe(found)}\n`);
       return undefined;
     });
@@ -64,12 +67,15 @@ function inspectCommand(run: Run): Command {
 function validateCommand(run: Run): Command {
   const command = new Command('validate')
     .description('Check a dataset: structure, counts, timestamps, videos, statistics. Exit code 1 when something is wrong.')
-    .argument('<uri>', 'path or demo:<task>')
+    .argument('<uri>', 'path, hf:owner/name or demo:<task>')
     .option('--json', 'for scripts')
     .option('--verbose', 'error codes and stacks with errors');
   command.action((uri: string, options: { readonly json?: boolean }) => {
     run(async (signal) => {
-      const report = await validateDataset(uri, { cacheDirectory: zk0Home(), signal });
+      const progress = createProgress();
+      const report = await validateDataset(uri, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, uri) }).finally(() => {
+        progress.finish();
+      });
       if (options.json === true) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
       else {
         for (const { severity, code, message } of report.findings) process.stdout.write(`${severity} ${code}: ${message}\n`);

@@ -1,5 +1,6 @@
 import { diskSpaceCheck, reportHealth, zk0Home, type HealthCheck } from '@zk0/cli';
 import { describeVideoDecoding, openDataset, requireCameras } from '@zk0/dataset-so100';
+import { checkHub } from '@zk0/hub';
 import { availableDevices } from '@zk0/policy-smolvla';
 import { adminClient } from '@zk0/transport';
 import { Command } from 'commander';
@@ -25,6 +26,7 @@ export function doctorCommand(run: Run): Command {
         { name: 'Node', find: () => process.version },
         { name: 'execution providers', find: () => availableDevices().join(', ') },
         { name: 'video', find: () => describeVideoDecoding() },
+        { name: 'hub', find: () => checkHub() },
         diskSpaceCheck(zk0Home()),
       ];
       const { server, dataset } = options;

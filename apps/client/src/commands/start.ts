@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { createProgress, formatBytes, type Progress, zk0Home } from '@zk0/cli';
+import { createProgress, formatBytes, type Progress, showPhases, zk0Home } from '@zk0/cli';
 import { openDataset, requireCameras } from '@zk0/dataset-so100';
 import { createLogger } from '@zk0/logger';
 import { openBlobStore } from '@zk0/storage';
@@ -32,14 +32,14 @@ export function startCommand(run: Run, version: string): Command {
   const command = new Command('start')
     .description('Join a federation and train on your dataset whenever the server asks. Ctrl-C leaves.')
     .requiredOption('--server <url>', 'the server, as it printed it')
-    .requiredOption('--dataset <uri>', 'your recordings: a path, or demo:<task>')
+    .requiredOption('--dataset <uri>', 'your recordings: a path, hf:owner/name, or demo:<task>')
     .option('--id <name>', 'this node’s id (default: made once and kept)')
     .option('--device <name>', 'execution provider: auto, cpu, cuda, webgpu, …', 'auto')
     .option('--threads <n>', 'CPU threads for training (default: all cores)', Number)
     .option('--cache <mode>', 'frozen work kept on disk: auto, prefix, vision or off', 'auto')
     .option('--cache-budget <size>', 'most disk the cache may take', '50GB')
     .option('--rename <from=to>', 'dataset camera = policy camera (repeatable)', collect, [])
-    .option('--policy <path>', 'a local copy of the policy, instead of the source that the server names')
+    .option('--policy <path|name>', 'a copy of the policy, instead of the source that the server names')
     .option('--log-file <file>', 'append the log there (repeatable; default: in the state directory)', collect, [])
     .option('--state <dir>', 'where downloads and the log are kept')
     .option('--insecure', 'allow plain HTTP to another machine')
@@ -68,10 +68,11 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
     files: options.logFile.length > 0 ? options.logFile : [join(state, 'client.log')],
   });
   try {
-    const dataset = await openDataset(options.dataset, { cacheDirectory: zk0Home(), signal });
+    const dataset = await openDataset(options.dataset, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, options.dataset) });
     try {
       requireCameras(dataset.info);
       const { name, episodes, frameCount, cameras } = dataset.info;
+      for (const warning of dataset.warnings) log.warn(warning);
       log.info(`dataset ${name}: ${episodes.length} episodes, ${frameCount} frames, ${cameras.length} cameras`);
       const runner = new FitRunner({
         dataset,

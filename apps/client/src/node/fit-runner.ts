@@ -27,7 +27,7 @@ export class FitRunner {
 
   /** Trains as one task says. */
   async fit(task: FitTask, global: Parameters, hooks: WorkHooks): Promise<FitResult> {
-    const learner = await this.#learner(task.context);
+    const learner = await this.#learner(task.context, hooks);
     return learner.fit(global, task.fit, hooks);
   }
 
@@ -38,13 +38,14 @@ export class FitRunner {
     await current?.policy.close();
   }
 
-  async #learner(context: RunContext): Promise<Learner> {
+  async #learner(context: RunContext, hooks: WorkHooks): Promise<Learner> {
     const key = JSON.stringify(context);
     if (this.#current?.key === key) return this.#current.learner;
     await this.close();
     const { dataset, policyOverride } = this.#options;
     this.#checkFeatures(context);
     const policy = await openPolicy(policyOverride ?? context.policy.source, {
+      ...hooks,
       device: this.#options.device,
       ...(this.#options.threads === undefined ? {} : { threads: this.#options.threads }),
       cacheDirectory: this.#options.cacheDirectory,

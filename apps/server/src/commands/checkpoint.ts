@@ -7,7 +7,7 @@ import type { Run } from './run-action.ts';
 export function checkpointCommand(run: Run): Command {
   return new Command('checkpoint')
     .description('Join trained weights with their frozen base to what LeRobot loads, or take them apart again.')
-    .argument('<source>', 'checkpoint directory of either form')
+    .argument('<source>', 'checkpoint of either form: a directory, or hf:owner/name')
     .requiredOption('--out <dir>', 'new directory to write')
     .addOption(new Option('--form <form>', 'what to write').choices(['full', 'trained']).default('full'))
     .option('--base <name|path>', 'policy with the frozen weights, where the trained ones do not name it')

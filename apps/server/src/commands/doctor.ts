@@ -1,5 +1,6 @@
 import { diskSpaceCheck, reportHealth, zk0Home } from '@zk0/cli';
 import { describeVideoDecoding } from '@zk0/dataset-so100';
+import { checkHub } from '@zk0/hub';
 import { availableDevices } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
 import type { Run } from './run-action.ts';
@@ -23,6 +24,7 @@ export function doctorCommand(run: Run): Command {
           { name: 'Node', find: () => process.version },
           { name: 'execution providers', find: () => availableDevices().join(', ') },
           { name: 'video', find: () => describeVideoDecoding() },
+          { name: 'hub', find: () => checkHub() },
           diskSpaceCheck(zk0Home()),
           diskSpaceCheck(out),
         ],

@@ -1,7 +1,7 @@
-import { createProgress, loadConfig, table, zk0Home } from '@zk0/cli';
+import { createProgress, loadConfig, showPhases, table, zk0Home, type Phase } from '@zk0/cli';
 import { datasetProfile, InvalidArgumentError, type RobotDatasetInfo } from '@zk0/core';
 import { openDataset } from '@zk0/dataset-so100';
-import { openPolicy, type PolicyFeatures, type SmolVlaPolicy } from '@zk0/policy-smolvla';
+import { openPolicy, type OpenPolicyOptions, type PolicyFeatures, type SmolVlaPolicy } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
 import { collect, configSchema, runFlags, withConfigOptions } from '../config.ts';
 import { commonNormalizer } from '../federation/normalizer.ts';
@@ -11,7 +11,7 @@ import type { Run } from './run-action.ts';
 export function evaluateCommand(run: Run): Command {
   const command = new Command('evaluate')
     .description('Evaluate a checkpoint: its policy loss on datasets.')
-    .requiredOption('--policy <path|name>', 'checkpoint directory or preset')
+    .requiredOption('--policy <path|name>', 'checkpoint directory, hf:owner/name, or preset')
     .option('--dataset <uri>', 'dataset to evaluate on (repeatable)', collect, [])
     .option('--batches <n>', 'batches per dataset; 0 = the whole dataset (default: 4)', Number)
     .option('--batch-size <n>', 'samples per batch', Number)
@@ -35,10 +35,14 @@ async function evaluate(options: Readonly<Record<string, unknown>>, signal: Abor
   const progress = createProgress(process.stderr);
   const results: { readonly dataset: string; readonly policyLoss: number; readonly samples: number }[] = [];
   for (const uri of uris) {
-    const dataset = await openDataset(uri, { cacheDirectory: zk0Home(), signal });
+    const dataset = await openDataset(uri, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, uri) });
     try {
       const { info } = dataset;
-      const policy = await openFor(config.policy, info, { device: options['device'] as string, signal });
+      const policy = await openFor(config.policy, info, {
+        device: options['device'] as string,
+        signal,
+        onPhase: showPhases(progress, config.policy),
+      });
       try {
         // A checkpoint brings the normaliser it was trained with; an untrained preset takes the dataset's own.
         const normalizer = policy.normalizer ?? commonNormalizer([datasetProfile(info)]);
@@ -80,12 +84,19 @@ async function evaluate(options: Readonly<Record<string, unknown>>, signal: Abor
 async function openFor(
   source: string,
   info: RobotDatasetInfo,
-  options: { readonly device: string; readonly signal: AbortSignal },
+  { onPhase, ...how }: { readonly device: string; readonly signal: AbortSignal; readonly onPhase: (phase: Phase) => void },
 ): Promise<SmolVlaPolicy> {
-  const policy = await openPolicy(source, { ...options, cacheDirectory: zk0Home() });
+  const options: OpenPolicyOptions = {
+    ...how,
+    cacheDirectory: zk0Home(),
+    onProgress: ({ phase, step, totalSteps }) => {
+      onPhase({ phase, done: step, total: totalSteps });
+    },
+  };
+  const policy = await openPolicy(source, options);
   if (policy.features !== undefined) return policy;
   await policy.close();
-  return openPolicy(source, { ...options, cacheDirectory: zk0Home(), features: featuresOf(info) });
+  return openPolicy(source, { ...options, features: featuresOf(info) });
 }
 
 function featuresOf({ stateNames, actionNames, cameras }: RobotDatasetInfo): PolicyFeatures {

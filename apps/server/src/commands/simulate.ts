@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { createProgress, EXIT_CODE, loadConfig, zk0Home } from '@zk0/cli';
+import { createProgress, EXIT_CODE, loadConfig, showPhases, zk0Home, type Progress } from '@zk0/cli';
 import { InvalidArgumentError, Zk0Error, type RunConfig } from '@zk0/core';
 import { demoTasks, listEpisodes, openDataset, requireCameras } from '@zk0/dataset-so100';
 import { createLogger } from '@zk0/logger';
@@ -88,10 +88,33 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
 
 /** Finds out before anything is started whether the device, the policy and the recordings can be used. */
 async function preflight(options: SimulateOptions, source: string, heldOut: readonly string[], signal: AbortSignal): Promise<void> {
-  const policy = await openPolicy(source, { device: options.device, cacheDirectory: zk0Home(), signal });
+  const progress = createProgress();
+  try {
+    await openAll(options, source, heldOut, progress, signal);
+  } finally {
+    progress.finish();
+  }
+}
+
+async function openAll(
+  options: SimulateOptions,
+  source: string,
+  heldOut: readonly string[],
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
+  const onPhase = showPhases(progress, source);
+  const policy = await openPolicy(source, {
+    device: options.device,
+    cacheDirectory: zk0Home(),
+    signal,
+    onProgress: ({ phase, step, totalSteps }) => {
+      onPhase({ phase, done: step, total: totalSteps });
+    },
+  });
   await policy.close();
   for (const uri of [...options.dataset, ...heldOut].filter((address) => !address.startsWith('demo:'))) {
-    const dataset = await openDataset(uri, { cacheDirectory: zk0Home(), signal });
+    const dataset = await openDataset(uri, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, uri) });
     await dataset.close();
     requireCameras(dataset.info);
   }
