@@ -10,6 +10,8 @@ const serverSchema = z.strictObject({
   out: z.string().min(1).default('outputs'),
   /** Execution provider for evaluation. */
   device: z.string().min(1).default('auto'),
+  /** Element type of matrix products in evaluation. */
+  precision: z.enum(['auto', 'float32', 'float16', 'bfloat16']).default('auto'),
   threads: z.int().min(1).max(1024).optional(),
   /** Serve plain HTTP beyond loopback. */
   insecure: z.boolean().default(false),

@@ -17,6 +17,8 @@ export interface ServerOptions {
   readonly openRun: (runId: string) => { readonly directory: string; readonly log: RootLogger };
   readonly cacheDirectory: string;
   readonly device: string;
+  /** Element type of matrix products, or `auto`. */
+  readonly precision?: string;
   readonly threads?: number;
   readonly token?: string;
   readonly allowInsecure?: boolean;

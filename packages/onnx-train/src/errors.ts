@@ -21,6 +21,7 @@ export class NotDifferentiableError extends Zk0Error {
 /**
  * What went wrong with a session:
  * `DEVICE_UNAVAILABLE` the execution provider asked for is not there or cannot start;
+ * `PRECISION_UNAVAILABLE` the device cannot compute in the element type asked for;
  * `MODEL_REJECTED` onnxruntime refused the model;
  * `RUN_FAILED` a run failed inside onnxruntime, or its feeds do not fit the model;
  * `SESSION_CLOSED` the session was closed before or during the call;
@@ -28,6 +29,7 @@ export class NotDifferentiableError extends Zk0Error {
  */
 export type SessionErrorCode =
   | 'DEVICE_UNAVAILABLE'
+  | 'PRECISION_UNAVAILABLE'
   | 'MODEL_REJECTED'
   | 'RUN_FAILED'
   | 'SESSION_CLOSED'

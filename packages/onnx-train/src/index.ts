@@ -6,7 +6,15 @@ export { gradients } from './autodiff/gradients.ts';
 export { GraphError, NotDifferentiableError, SessionError, type SessionErrorCode } from './errors.ts';
 export { DATA_TYPES, dataTypeOf, type DataType } from './graph/data-type.ts';
 export { encodeModel, OPSET, type OnnxModel } from './graph/encode-model.ts';
-export { GraphBuilder, MAX_EMBEDDED_BYTES, type ExternalData, type InitializerData } from './graph/graph-builder.ts';
+export {
+  GraphBuilder,
+  MAX_EMBEDDED_BYTES,
+  type ExternalData,
+  type GraphOptions,
+  type InitializerData,
+  type ProductType,
+} from './graph/graph-builder.ts';
+export { decodeModelProto, type GraphProto, type NodeProto } from './proto/onnx-schema.ts';
 export type { Attribute, Attributes, GraphNode, Value, ValueType } from './graph/value.ts';
 export * as ops from './ops/index.ts';
 export * as nn from './ops/nn.ts';
@@ -21,11 +29,15 @@ export {
   sgdStep,
   type AdamWState,
 } from './optim/graph-optimizer.ts';
+export { INITIAL_LOSS_SCALE, LEAST_LOSS_SCALE, LOSS_SCALING, nextLossScale, type LossScale } from './optim/loss-scaling.ts';
 export { GradientError, Optimizer, type OptimizerOptions, type OptimizerStep } from './optim/optimizer.ts';
+export { writeTrainingStep, type TrainingStep, type TrainingStepOptions } from './optim/training-step.ts';
 export { writeTrainingLoop, type TrainingLoop, type TrainingLoopResult } from './optim/training-loop.ts';
 export type { AdamWSettings, OptimizerSettings, SgdSettings } from './optim/update-rules.ts';
-export { listDevices, type Device, type DeviceInfo } from './session/devices.ts';
-export { resolveDevice, type DeviceChoice } from './session/resolve-device.ts';
+export { deviceConfig, deviceHint, listDevices, type Device, type DeviceInfo } from './session/devices.ts';
+export { listGpus, type Gpu } from './session/gpus.ts';
+export { reasonAgainstPrecision } from './session/probe-precision.ts';
+export { resolveDevice, tryDevice, type DeviceChoice, type DeviceTrial } from './session/resolve-device.ts';
 export { createSession, type RunOptions, type Session, type SessionOptions } from './session/session.ts';
 export {
   boolTensor,

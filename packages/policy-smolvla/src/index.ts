@@ -5,7 +5,10 @@
 export { NotFiniteError, PolicyError, type PolicyErrorCode } from './errors.ts';
 export { convertCheckpoint, type ConvertCheckpointOptions } from './convert-checkpoint.ts';
 export { openPolicy } from './open-policy.ts';
-export { availableDevices } from './runtime/choose-device.ts';
+export { deviceChecks, type DeviceCheck } from './runtime/device-checks.ts';
+export { describeDevice } from './runtime/describe-device.ts';
+export { isVerified, verificationRows } from './verify/describe-verification.ts';
+export { verifyDevice, type DeviceVerification, type VerifiedPart, type VerifyOptions } from './verify/verify-device.ts';
 export type { FeatureConfig, NormalizationMode, SmolVlaConfig } from './config/policy-config.ts';
 export type { SmolVlaModelConfig, TextSizes, VisionSizes } from './model/config.ts';
 export type {

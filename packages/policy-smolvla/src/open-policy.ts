@@ -30,6 +30,7 @@ import { presetDirectory } from './preset/generate.ts';
 import { PRESETS, type Preset } from './preset/small.ts';
 import { configFeatures } from './processing/cameras.ts';
 import { chooseDevice, chooseThreads } from './runtime/choose-device.ts';
+import { choosePrecision, takesFloat16, trainingPlace } from './runtime/choose-precision.ts';
 import { ModelRuntime } from './runtime/model-runtime.ts';
 import { DatasetBinding } from './training/dataset-binding.ts';
 import { createInputs, DEFAULT_CACHE_BUDGET_BYTES } from './training/create-inputs.ts';
@@ -43,10 +44,11 @@ const CHECKPOINT_DEFAULTS = { localSteps: 20, batchSize: 8 };
  * Opens a policy: a preset's name (`small`), a checkpoint directory, or `hf:owner/name[@revision]` on the hub.
  *
  * @throws PolicyError of nearly every code, HubError, SafetensorsError, StorageError: whatever is wrong with the files;
- *   SessionError DEVICE_UNAVAILABLE.
+ *   SessionError DEVICE_UNAVAILABLE, PRECISION_UNAVAILABLE.
  */
 export async function openPolicy(source: string, options: OpenPolicyOptions = {}): Promise<SmolVlaPolicy> {
-  const device = await chooseDevice(options.device ?? 'auto');
+  const { device, rejected } = await chooseDevice(options.device ?? 'auto');
+  const precision = await choosePrecision(options.precision ?? 'auto', device);
   const threads = chooseThreads(options.threads);
   const cacheDirectory = options.cacheDirectory ?? process.env['ZK0_CACHE_DIR'] ?? join(homedir(), '.cache', 'zk0');
   const own = await locate(source, cacheDirectory, options);
@@ -56,13 +58,21 @@ export async function openPolicy(source: string, options: OpenPolicyOptions = {}
   const checkpoint = await openCheckpoint(own.directory, trainedOnly ? base.directory : undefined, options);
   if (base.directory !== own.directory && !trainedOnly) await checkSameBase(checkpoint, base.directory, options);
   const preset = presetNamed(base.source);
-  const runtime = new ModelRuntime(checkpoint.config.model, checkpoint.weights, device, threads);
+  const runtime = new ModelRuntime(checkpoint.config.model, checkpoint.weights, {
+    device,
+    threads,
+    precision,
+    takesFloat16: await takesFloat16(device),
+    training: options.training ?? trainingPlace(device),
+    stepsPerRun: options.stepsPerRun,
+  });
   return new LoadedPolicy({
     source: own.source,
     base: base.source,
     cacheDirectory,
     checkpoint,
     runtime,
+    rejectedDevices: rejected,
     features: options.features ?? configFeatures(checkpoint.config),
     trainingDefaults: preset?.training ?? { learningRate: checkpoint.config.optimizer.learningRate, ...CHECKPOINT_DEFAULTS },
   });
@@ -100,6 +110,7 @@ interface LoadedParts {
   readonly cacheDirectory: string;
   readonly checkpoint: Checkpoint;
   readonly runtime: ModelRuntime;
+  readonly rejectedDevices: SmolVlaPolicy['rejectedDevices'];
   readonly features: PolicyFeatures | undefined;
   readonly trainingDefaults: TrainingDefaults;
 }
@@ -109,6 +120,8 @@ class LoadedPolicy implements SmolVlaPolicy {
   readonly directory: string;
   readonly config: SmolVlaConfig;
   readonly device: string;
+  readonly precision: string;
+  readonly rejectedDevices: SmolVlaPolicy['rejectedDevices'];
   readonly baseHash: string;
   readonly features: PolicyFeatures | undefined;
   readonly normalizer: Normalizer | undefined;
@@ -125,6 +138,8 @@ class LoadedPolicy implements SmolVlaPolicy {
     this.directory = checkpoint.directory;
     this.config = checkpoint.config;
     this.device = runtime.device;
+    this.precision = runtime.precision;
+    this.rejectedDevices = parts.rejectedDevices;
     this.baseHash = checkpoint.baseHash;
     this.features = parts.features;
     this.normalizer = checkpoint.normalizer;

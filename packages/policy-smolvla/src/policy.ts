@@ -16,6 +16,18 @@ export interface OpenPolicyOptions extends WorkHooks {
   readonly hub?: HubOptions;
   /** Execution provider: `auto` (default), `cpu`, `cuda`, `webgpu`, …; not there is an error, never a fallback. */
   readonly device?: string;
+  /**
+   * Element type of matrix products: `float32`, `float16`, `bfloat16`, or `auto` (default): float16 on CUDA, float32
+   * elsewhere. Weights, moments, softmax, norms and the loss are float32 whatever it is. A device that lacks it is an error.
+   */
+  readonly precision?: string;
+  /**
+   * Where the optimiser runs: `host` over arrays beside the graph, `stepwise` in the graph with its state on the device, or
+   * `loop` for many steps in one run. By default what suits the device: the processor, WebGPU, and CUDA, in this order.
+   */
+  readonly training?: 'host' | 'stepwise' | 'loop';
+  /** Most steps of one run with `loop`; 64 when absent, fewer where their batches would take more than 1 GB. */
+  readonly stepsPerRun?: number;
   /** Threads of the CPU provider; all cores when absent. */
   readonly threads?: number;
   /** Where generated presets and frozen-prefix caches live; `$ZK0_CACHE_DIR`, else `~/.cache/zk0`. */
@@ -120,6 +132,10 @@ export interface SmolVlaPolicy {
   readonly config: SmolVlaConfig;
   /** The execution provider in use. */
   readonly device: string;
+  /** The devices that `auto` tried before it, and why it did not take them. */
+  readonly rejectedDevices: readonly { readonly device: string; readonly reason: string }[];
+  /** Element type of matrix products. */
+  readonly precision: string;
   /** Hex SHA-256 over architecture, frozen weights and tokenizer; features and trained weights do not enter it. */
   readonly baseHash: string;
   /** Where sizes and cameras come from config.json or the options; `undefined` for a preset opened without them. */

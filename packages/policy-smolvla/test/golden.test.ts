@@ -11,7 +11,7 @@ import {
   buildTrainGraph,
   buildVisionGraph,
 } from '../src/model/graphs.ts';
-import { buildTrainLoopGraph } from '../src/model/train-loop-graph.ts';
+import { buildTrainLoopGraph, type DeviceTrainingOptions } from '../src/model/device-training.ts';
 import { trainedWeightSpecs, weightSpecs } from '../src/model/weights.ts';
 import { goldenCases, relativeError, type GoldenCase } from './golden-files.ts';
 
@@ -112,6 +112,8 @@ function expectStepped(golden: GoldenCase, step: number, weights: Weights, start
   });
   expect(wrong).toEqual([]);
 }
+
+const inLoop = { source: { from: 'cache', type: 'float32' }, proximal: true, lossScaling: false } as const satisfies Partial<DeviceTrainingOptions>;
 
 /** The same batch for every step, the case's weights as start and reference, moments of 0. */
 async function loopFeeds(golden: GoldenCase, graph: OnnxModel, steps: number): Promise<Tensors> {
@@ -254,7 +256,7 @@ describe.each(cases.filter(({ optimizer }) => optimizer !== null))('$name, train
 
   it('has the same weights after all steps in one run', async () => {
     const { lr, betas, eps: epsilon, weight_decay: weightDecay, grad_clip_norm: maxGradientNorm, steps } = preset!;
-    const options = { steps, optimizer: { betas, epsilon }, maxGradientNorm };
+    const options = { ...inLoop, steps, optimizer: { betas, epsilon }, maxGradientNorm };
     const graph = buildTrainLoopGraph(model, shape, golden.source, options);
     const outputs = await runOnce(graph, {
       ...(await loopFeeds(golden, graph, steps)),
@@ -272,7 +274,7 @@ describe.each(cases.filter(({ optimizer }) => optimizer !== null))('$name, train
     const { lr, betas, eps: epsilon, weight_decay: weightDecay } = preset!;
     const steps = 2;
     // Without clipping and decay of moments, the second step's first moment is its gradient.
-    const options = { steps, optimizer: { betas: [0, betas[1]] as const, epsilon }, maxGradientNorm: 1e9 };
+    const options = { ...inLoop, steps, optimizer: { betas: [0, betas[1]] as const, epsilon }, maxGradientNorm: 1e9 };
     const graph = buildTrainLoopGraph(model, shape, golden.source, options);
     const outputs = await runOnce(graph, {
       ...(await loopFeeds(golden, graph, steps)),

@@ -1,14 +1,18 @@
 import { diskSpaceCheck, reportHealth, zk0Home, type HealthCheck } from '@zk0/cli';
 import { describeVideoDecoding, openDataset, requireCameras } from '@zk0/dataset-so100';
 import { checkHub } from '@zk0/hub';
-import { availableDevices } from '@zk0/policy-smolvla';
+import { deviceChecks } from '@zk0/policy-smolvla';
 import { adminClient } from '@zk0/transport';
 import { Command } from 'commander';
 import type { Run } from './run-action.ts';
+import { verify } from './verify.ts';
 
 interface DoctorOptions {
   readonly server?: string;
   readonly dataset?: string;
+  readonly device?: string;
+  readonly precision: string;
+  readonly verify?: boolean;
   readonly json?: boolean;
 }
 
@@ -18,13 +22,18 @@ export function doctorCommand(run: Run): Command {
     .description('Check this machine, and with --server and --dataset whether a run would work.')
     .option('--server <url>', 'check that the server answers')
     .option('--dataset <uri>', 'check that the dataset opens and its first and last frames decode')
+    .option('--device <name>', 'check that this execution provider starts: auto, cpu, cuda, webgpu, …')
+    .option('--verify', 'with --device: run training, evaluation and acting on it and compare with the processor')
+    .option('--precision <type>', 'with --verify: matrix products in auto, float32, float16, bfloat16', 'auto')
     .option('--json', 'for scripts')
     .option('--verbose', 'error codes and stacks with errors');
   command.action((options: DoctorOptions) => {
     run(() => {
+      const json = options.json === true;
+      if (options.verify === true) return verify(options.device ?? 'auto', options.precision, { json });
       const checks: HealthCheck[] = [
         { name: 'Node', find: () => process.version },
-        { name: 'execution providers', find: () => availableDevices().join(', ') },
+        ...deviceChecks(options.device),
         { name: 'video', find: () => describeVideoDecoding() },
         { name: 'hub', find: () => checkHub() },
         diskSpaceCheck(zk0Home()),
@@ -32,7 +41,7 @@ export function doctorCommand(run: Run): Command {
       const { server, dataset } = options;
       if (dataset !== undefined) checks.push({ name: `dataset ${dataset}`, find: () => checkDataset(dataset) });
       if (server !== undefined) checks.push({ name: `server ${server}`, find: () => checkServer(server) });
-      return reportHealth(checks, { json: options.json === true });
+      return reportHealth(checks, { json });
     });
   });
   return command;

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { createProgress, formatBytes, type Progress, showPhases, zk0Home } from '@zk0/cli';
 import { openDataset, requireCameras } from '@zk0/dataset-so100';
 import { createLogger } from '@zk0/logger';
+import { describeDevice } from '@zk0/policy-smolvla';
 import { openBlobStore } from '@zk0/storage';
 import { connect } from '@zk0/transport';
 import { Command } from 'commander';
@@ -16,6 +17,7 @@ interface StartOptions {
   readonly dataset: string;
   readonly id?: string;
   readonly device: string;
+  readonly precision: string;
   readonly threads?: number;
   readonly cache: string;
   readonly cacheBudget: string;
@@ -35,6 +37,7 @@ export function startCommand(run: Run, version: string): Command {
     .requiredOption('--dataset <uri>', 'your recordings: a path, hf:owner/name, or demo:<task>')
     .option('--id <name>', 'this node’s id (default: made once and kept)')
     .option('--device <name>', 'execution provider: auto, cpu, cuda, webgpu, …', 'auto')
+    .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
     .option('--threads <n>', 'CPU threads for training (default: all cores)', Number)
     .option('--cache <mode>', 'frozen work kept on disk: auto, prefix, vision or off', 'auto')
     .option('--cache-budget <size>', 'most disk the cache may take', '50GB')
@@ -77,6 +80,10 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
       const runner = new FitRunner({
         dataset,
         device: options.device,
+        precision: options.precision,
+        onPolicy: (policy) => {
+          log.info(describeDevice(policy));
+        },
         cache,
         cacheBudgetBytes,
         cacheDirectory: zk0Home(),

@@ -5,6 +5,8 @@ import { openPolicy, type CacheMode, type SmolVlaPolicy } from '@zk0/policy-smol
 export interface FitRunnerOptions {
   readonly dataset: RobotDataset;
   readonly device: string;
+  /** Element type of matrix products, or `auto`. */
+  readonly precision: string;
   /** CPU threads; the whole machine when absent. */
   readonly threads?: number;
   readonly cache: CacheMode;
@@ -14,6 +16,8 @@ export interface FitRunnerOptions {
   readonly rename: Readonly<Record<string, string>>;
   /** The policy to use instead of the one the server names; it must hold the same base. */
   readonly policyOverride?: string;
+  /** Told of every policy that is opened. */
+  readonly onPolicy?: (policy: SmolVlaPolicy) => void;
 }
 
 /** Keeps the policy and its learner ready between rounds; a run with another context gets a new one. */
@@ -47,10 +51,12 @@ export class FitRunner {
     const policy = await openPolicy(policyOverride ?? context.policy.source, {
       ...hooks,
       device: this.#options.device,
+      precision: this.#options.precision,
       ...(this.#options.threads === undefined ? {} : { threads: this.#options.threads }),
       cacheDirectory: this.#options.cacheDirectory,
       features: context.features,
     });
+    this.#options.onPolicy?.(policy);
     try {
       if (policy.baseHash !== context.policy.baseHash) {
         throw new Zk0Error(

@@ -1,7 +1,7 @@
 import { createProgress, loadConfig, showPhases, table, zk0Home, type Phase } from '@zk0/cli';
 import { datasetProfile, InvalidArgumentError, type RobotDatasetInfo } from '@zk0/core';
 import { openDataset } from '@zk0/dataset-so100';
-import { openPolicy, type OpenPolicyOptions, type PolicyFeatures, type SmolVlaPolicy } from '@zk0/policy-smolvla';
+import { describeDevice, openPolicy, type OpenPolicyOptions, type PolicyFeatures, type SmolVlaPolicy } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
 import { collect, configSchema, runFlags, withConfigOptions } from '../config.ts';
 import { commonNormalizer } from '../federation/normalizer.ts';
@@ -16,7 +16,8 @@ export function evaluateCommand(run: Run): Command {
     .option('--batches <n>', 'batches per dataset; 0 = the whole dataset (default: 4)', Number)
     .option('--batch-size <n>', 'samples per batch', Number)
     .option('--seed <n>', 'fixes samples, noise and times', Number)
-    .option('--device <name>', 'execution provider', 'auto')
+    .option('--device <name>', 'execution provider: auto, cpu, cuda, webgpu, …', 'auto')
+    .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
     .option('--json', 'for scripts');
   withConfigOptions(command).action((options: Record<string, unknown>) => {
     run((signal) => evaluate(options, signal));
@@ -40,9 +41,11 @@ async function evaluate(options: Readonly<Record<string, unknown>>, signal: Abor
       const { info } = dataset;
       const policy = await openFor(config.policy, info, {
         device: options['device'] as string,
+        precision: options['precision'] as string,
         signal,
         onPhase: showPhases(progress, config.policy),
       });
+      progress.print(describeDevice(policy));
       try {
         // A checkpoint brings the normaliser it was trained with; an untrained preset takes the dataset's own.
         const normalizer = policy.normalizer ?? commonNormalizer([datasetProfile(info)]);
@@ -84,7 +87,10 @@ async function evaluate(options: Readonly<Record<string, unknown>>, signal: Abor
 async function openFor(
   source: string,
   info: RobotDatasetInfo,
-  { onPhase, ...how }: { readonly device: string; readonly signal: AbortSignal; readonly onPhase: (phase: Phase) => void },
+  {
+    onPhase,
+    ...how
+  }: { readonly device: string; readonly precision: string; readonly signal: AbortSignal; readonly onPhase: (phase: Phase) => void },
 ): Promise<SmolVlaPolicy> {
   const options: OpenPolicyOptions = {
     ...how,

@@ -29,6 +29,7 @@ export function simulateCommand(run: Run): Command {
     .option('--hold-out <n>', 'episodes at the end of each dataset to evaluate on', Number, DEFAULT_HOLD_OUT_EPISODES)
     .option('--max-parallel <n>', 'clients that train at the same time (default: all on the CPU, 1 on a GPU)', Number)
     .option('--device <name>', 'execution provider of clients and server', 'cpu')
+    .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
     .option('--threads <n>', 'CPU threads per client (default: cores shared among them)', Number)
     .option('--cache <mode>', 'frozen work kept on disk: auto, prefix, vision or off', 'auto')
     .option('--rename <from=to>', 'dataset camera = policy camera (repeatable)', collect, [])
@@ -45,6 +46,7 @@ interface SimulateOptions extends Readonly<Record<string, unknown>> {
   readonly holdOut: number;
   readonly maxParallel?: number;
   readonly device: string;
+  readonly precision: string;
   readonly threads?: number;
   readonly cache: string;
   readonly rename: string[];
@@ -106,6 +108,7 @@ async function openAll(
   const onPhase = showPhases(progress, source);
   const policy = await openPolicy(source, {
     device: options.device,
+    precision: options.precision,
     cacheDirectory: zk0Home(),
     signal,
     onProgress: ({ phase, step, totalSteps }) => {
@@ -120,7 +123,7 @@ async function openAll(
   }
 }
 
-interface Simulation extends Pick<SimulateOptions, 'device' | 'threads' | 'cache' | 'rename' | 'verbose'> {
+interface Simulation extends Pick<SimulateOptions, 'device' | 'precision' | 'threads' | 'cache' | 'rename' | 'verbose'> {
   readonly out: string;
   readonly plan: SimulationPlan;
   readonly config: RunConfig;
@@ -150,6 +153,7 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
       openRun: () => ({ directory: out, log: openLog() }),
       cacheDirectory: zk0Home(),
       device,
+      precision: simulation.precision,
       log,
     });
     progress.print(`${plan.clients.length} clients and a server on this machine, ${config.rounds} rounds of policy ${config.policy}`);
@@ -200,7 +204,7 @@ function clientArguments(
   paths: RunPaths,
 ): string[] {
   return [
-    ...['--server', url, '--id', id, '--dataset', dataset, '--device', simulation.device, '--threads', String(threads)],
+    ...['--server', url, '--id', id, '--dataset', dataset, '--device', simulation.device, '--precision', simulation.precision, '--threads', String(threads)],
     ...['--cache', simulation.cache, '--log-file', paths.clientLog(id), '--log-file', paths.simulationLog],
     ...['--state', join(paths.client(id), '.state')],
     ...simulation.rename.flatMap((rename) => ['--rename', rename]),

@@ -14,14 +14,15 @@ export function startCommand(run: Run): Command {
     .option('--port <n>', 'port to listen on; 0 takes any (default: 9092)', Number)
     .option('--out <dir>', 'where runs leave their outputs (default: outputs)')
     .option('--device <name>', 'execution provider for evaluation (default: auto)')
+    .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16 (default: auto)')
     .option('--threads <n>', 'CPU threads for evaluation', Number)
     .option('--insecure', 'allow plain HTTP beyond this machine: anyone on the network can read and join');
   withConfigOptions(command).action((options: Record<string, unknown>) => {
     run(async (signal) => {
-      const { host, port, out, device, threads, insecure } = options;
+      const { host, port, out, device, precision, threads, insecure } = options;
       const config = await loadConfig(configSchema, {
         file: options['config'] as string | undefined,
-        flags: { server: { host, port, out, device, threads, insecure } },
+        flags: { server: { host, port, out, device, precision, threads, insecure } },
         set: options['set'] as string[],
       });
       const { server } = config;
@@ -47,6 +48,7 @@ export function startCommand(run: Run): Command {
           },
           cacheDirectory: zk0Home(),
           device: server.device,
+          precision: server.precision,
           ...(server.threads === undefined ? {} : { threads: server.threads }),
           ...(token === undefined ? {} : { token }),
           allowInsecure: server.insecure,

@@ -27,6 +27,8 @@ export interface FederationOptions {
   readonly scratchDirectory: string;
   readonly cacheDirectory: string;
   readonly device: string;
+  /** Element type of matrix products, or `auto`. */
+  readonly precision?: string;
   readonly threads?: number;
 }
 

@@ -25,7 +25,7 @@ import type { JsonObject, Task } from '@zk0/transport';
 import type { ClientRegistry, RegisteredClient } from './client-registry.ts';
 import { commonNormalizer } from './normalizer.ts';
 import { RunRecorder, startContextSchema, type StartContext } from './run-recorder.ts';
-import { ServerModel } from './server-model.ts';
+import { ServerModel, type ServerModelOptions } from './server-model.ts';
 import type { TaskBoard } from './task-board.ts';
 
 /** An upload is complete before the result that names it arrives: a blob this young may belong to one on its way. */
@@ -53,6 +53,8 @@ export interface RoundWorkOptions {
   readonly scratchDirectory: string;
   readonly cacheDirectory: string;
   readonly device: string;
+  /** Element type of matrix products, or `auto`. */
+  readonly precision?: string;
   readonly threads?: number;
   readonly clients: ClientRegistry;
   readonly board: TaskBoard<RoundTask>;
@@ -76,7 +78,7 @@ export class RoundWork {
   async start(state: RunState, signal: AbortSignal): Promise<{ parameters: BlobReference; context: JsonObject } | null> {
     const { config } = state;
     if (this.#options.clients.online().length < config.minClients) return null;
-    this.#model ??= await ServerModel.open(config, { ...this.#options, fallback: this.#options.clients.online()[0]!.profile.dataset });
+    this.#model ??= await this.#open(config, { fallback: this.#options.clients.online()[0]!.profile.dataset });
     signal.throwIfAborted();
     const clients = this.#fitting(this.#model.features);
     if (clients.length < config.minClients) return null;
@@ -326,8 +328,14 @@ export class RoundWork {
   async #modelOf(state: RunState): Promise<ServerModel> {
     const { policy, features } = runContext(state);
     // The policy as it was when the run began, though its branch on the hub may have moved.
-    this.#model ??= await ServerModel.open({ ...state.config, policy: policy.source }, { ...this.#options, features });
+    this.#model ??= await this.#open({ ...state.config, policy: policy.source }, { features });
     return this.#model;
+  }
+
+  async #open(config: RunConfig, sizes: Pick<ServerModelOptions, 'features' | 'fallback'>): Promise<ServerModel> {
+    const model = await ServerModel.open(config, { ...this.#options, ...sizes });
+    this.#options.log.info(model.device);
+    return model;
   }
 
   async #recorderOf(state: RunState): Promise<RunRecorder> {

@@ -11,7 +11,7 @@ import {
   type WorkHooks,
 } from '@zk0/core';
 import { openDataset } from '@zk0/dataset-so100';
-import { openPolicy, type ParameterCount, type SmolVlaPolicy, type TrainingDefaults } from '@zk0/policy-smolvla';
+import { describeDevice, openPolicy, type ParameterCount, type SmolVlaPolicy, type TrainingDefaults } from '@zk0/policy-smolvla';
 import { readParameters } from '@zk0/storage';
 
 type Features = RunContext['features'];
@@ -19,6 +19,8 @@ type Features = RunContext['features'];
 /** How the server runs its model. */
 export interface ServerModelOptions {
   readonly device: string;
+  /** Element type of matrix products, or `auto`. */
+  readonly precision?: string;
   readonly threads?: number;
   readonly cacheDirectory: string;
   /** Sizes and cameras of a run that has started already. */
@@ -56,7 +58,7 @@ export class ServerModel {
    * dataset, else from a client.
    */
   static async open(config: RunConfig, options: ServerModelOptions): Promise<ServerModel> {
-    const { device, threads, cacheDirectory } = options;
+    const { device, precision = 'auto', threads, cacheDirectory } = options;
     const heldOut: RobotDataset[] = [];
     try {
       for (const uri of config.heldOut) heldOut.push(await openDataset(uri, { cacheDirectory }));
@@ -68,6 +70,7 @@ export class ServerModel {
       };
       const policy = await openPolicy(config.policy, {
         device,
+        precision,
         cacheDirectory,
         features,
         ...(threads === undefined ? {} : { threads }),
@@ -88,6 +91,11 @@ export class ServerModel {
   /** Where clients find the policy: of one on the hub, its commit. */
   get policySource(): string {
     return this.#policy.source;
+  }
+
+  /** What it runs on, in a line for the log. */
+  get device(): string {
+    return describeDevice(this.#policy);
   }
 
   get baseHash(): string {

@@ -248,7 +248,7 @@ async function check(name: string, trial: number): Promise<void> {
   });
   graph.output('loss', loss);
   // Thousands of runs of a few elements: on this thread, without the messages of a session.
-  const options = { device: 'cpu', threads: 1, config: {}, externalDirectory: undefined, state: {} } as const;
+  const options = { device: 'cpu', threads: 1, config: {}, externalDirectory: undefined, state: {}, guards: [] } as const;
   const session = await OrtSession.create(encodeModel(graph).bytes, options);
   const feeds: Record<string, Tensor> = {};
   drawn.shapes.forEach((shape, index) => {

@@ -19,6 +19,20 @@ export type InitializerData = { readonly bytes: Uint8Array } | { readonly extern
 /** Above this, data belong in a file: one protobuf message holds at most 2 GB, and embedding copies. */
 export const MAX_EMBEDDED_BYTES = 256 * 1024 * 1024;
 
+/** How a graph is written. */
+export interface GraphOptions {
+  /**
+   * Element type that products of float32 values (`MatMul`, `Gemm`) are computed in, forward and backward: operands are
+   * rounded to it, results are float32 again, and everything between products stays float32. This is mixed precision as
+   * PyTorch's autocast does it; with float16, scale the loss (`LossScaler`).
+   * @default float32
+   */
+  readonly products?: ProductType;
+}
+
+/** Element types of {@link GraphOptions.products}. */
+export type ProductType = 'float32' | 'float16' | 'bfloat16';
+
 interface Counters {
   order: number;
   names: Set<string>;
@@ -35,6 +49,7 @@ export class GraphBuilder {
   readonly name: string;
   readonly parent: GraphBuilder | undefined;
   readonly depth: number;
+  readonly products: ProductType;
   readonly inputs: Value[] = [];
   readonly outputs: { readonly name: string; readonly value: Value }[] = [];
   readonly nodes: GraphNode[] = [];
@@ -42,8 +57,9 @@ export class GraphBuilder {
   readonly #constants = new Map<string, Value>();
   readonly #counters: Counters;
 
-  constructor(name = 'graph', parent?: GraphBuilder) {
+  constructor(name = 'graph', options: GraphOptions = {}, parent?: GraphBuilder) {
     this.name = name;
+    this.products = parent?.products ?? options.products ?? 'float32';
     this.parent = parent;
     this.depth = parent === undefined ? 0 : parent.depth + 1;
     this.#counters = parent === undefined ? { order: 0, names: new Set() } : parent.#counters;

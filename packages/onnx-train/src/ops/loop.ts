@@ -43,7 +43,7 @@ export function loop(
   write: (scope: LoopScope) => LoopStep,
 ): LoopResult {
   if (!Number.isSafeInteger(iterations) || iterations < 1) throw new GraphError(`Loop: ${iterations} iterations`);
-  const body = new GraphBuilder(`${graph.name}/loop${graph.nodes.length}`, graph);
+  const body = new GraphBuilder(`${graph.name}/loop${graph.nodes.length}`, {}, graph);
   const named = (name: string): string => `${body.name}/${name}`;
   const iteration = body.input(named('iteration'), 'int64', []);
   const condition = body.input(named('condition'), 'bool', []);

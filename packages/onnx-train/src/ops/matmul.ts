@@ -1,11 +1,21 @@
 import { GraphError } from '../errors.ts';
 import { broadcast, format } from '../graph/shapes.ts';
 import type { Value } from '../graph/value.ts';
-import { apply, requireFloat, sameType } from './operand.ts';
+import { add, cast, mul } from './elementwise.ts';
+import { narrowed } from './narrowed.ts';
+import { apply, innermost, requireFloat, sameType } from './operand.ts';
 
 /** Matrix product over the last two axes, broadcasting the ones before; both operands have at least two axes. */
 export function matMul(a: Value, b: Value): Value {
-  return apply('MatMul', [a, b], { dtype: a.dtype, shape: matMulShape('MatMul', a, b, false, false) });
+  const shape = matMulShape('MatMul', a, b, false, false);
+  return product('MatMul', a, b, (left, right) => apply('MatMul', [left, right], { dtype: left.dtype, shape }));
+}
+
+/** Writes a product in the element type that its graph has for products; float32 operands give a float32 result. */
+function product(op: string, a: Value, b: Value, write: (a: Value, b: Value) => Value): Value {
+  const { products } = innermost(op, [a, b]);
+  if (a.dtype !== 'float32' || products === 'float32') return write(a, b);
+  return cast(write(narrowed(a, products), narrowed(b, products)), 'float32');
 }
 
 /** Options of {@link fusedMatMul}. */
@@ -24,7 +34,9 @@ export function fusedMatMul(a: Value, b: Value, options: FusedMatMulOptions = {}
   const { transA = false, transB = false, alpha = 1 } = options;
   const shape = matMulShape('FusedMatMul', a, b, transA, transB);
   const attributes = { transA: transA ? 1 : 0, transB: transB ? 1 : 0, alpha: { float: alpha } };
-  return apply('FusedMatMul', [a, b], { dtype: a.dtype, shape }, attributes, 'com.microsoft');
+  return product('FusedMatMul', a, b, (left, right) =>
+    apply('FusedMatMul', [left, right], { dtype: left.dtype, shape }, attributes, 'com.microsoft'),
+  );
 }
 
 /** Options of {@link gemm}. */
@@ -44,13 +56,11 @@ export function gemm(a: Value, b: Value, options: GemmOptions = {}): Value {
     throw new GraphError(`Gemm: operands ${format(a.shape)} and ${format(b.shape)} are not both matrices`);
   }
   const shape = matMulShape('Gemm', a, b, transA, transB);
-  const inputs = [a, b];
   if (c !== undefined) {
     sameType('Gemm', [a, c]);
     if (broadcast('Gemm', c.shape, shape).some((size, axis) => size !== shape[axis])) {
       throw new GraphError(`Gemm: c ${format(c.shape)} does not broadcast to ${format(shape)}`);
     }
-    inputs.push(c);
   }
   const attributes = {
     transA: transA ? 1 : 0,
@@ -58,7 +68,11 @@ export function gemm(a: Value, b: Value, options: GemmOptions = {}): Value {
     alpha: { float: alpha },
     beta: { float: beta },
   };
-  return apply('Gemm', inputs, { dtype: a.dtype, shape }, attributes);
+  const write = (...inputs: Value[]): Value => apply('Gemm', inputs, { dtype: inputs[0]!.dtype, shape }, attributes);
+  if (c === undefined) return product('Gemm', a, b, write);
+  // What is added to a product in fewer bits keeps all of its own.
+  if (innermost('Gemm', [a, b, c]).products === 'float32' || a.dtype !== 'float32') return write(a, b, c);
+  return add(product('Gemm', a, b, write), beta === 1 ? c : mul(c, beta));
 }
 
 function matMulShape(op: string, a: Value, b: Value, transA: boolean, transB: boolean): number[] {

@@ -6,13 +6,17 @@ import { float32Tensor, type Tensor } from '../session/tensor.ts';
 import { adamWCoefficients, type AdamWSettings } from './update-rules.ts';
 
 /** Number of coefficients of a step, in the order of {@link adamWSchedule}. */
-export const COEFFICIENTS = 3;
+export const COEFFICIENTS = 4;
 
 /**
  * What AdamW needs to know of each step, computed in float64 here because float32 would lose the bias correction.
  *
+ * The first two belong to the step's place in the schedule, the last two to the number of steps taken before it: with loss
+ * scaling a step can be left out, and `writeTrainingLoop` then goes on with the correction that was not used.
+ *
  * @param firstStep number of the first step, from 1.
- * @returns float32 [steps, {@link COEFFICIENTS}]: weight decay factor, step size, root of the second correction.
+ * @returns float32 [steps, {@link COEFFICIENTS}]: weight decay factor, learning rate, first correction (a factor), root of
+ * the second correction (a divisor).
  */
 export function adamWSchedule(
   settings: Pick<AdamWSettings, 'betas' | 'weightDecay'>,
@@ -20,8 +24,8 @@ export function adamWSchedule(
   firstStep: number,
 ): Tensor {
   const rows = learningRates.flatMap((learningRate, index) => {
-    const { decay, stepSize, rootCorrection } = adamWCoefficients(settings, learningRate, firstStep + index);
-    return [decay, stepSize, rootCorrection];
+    const { decay, rootCorrection } = adamWCoefficients(settings, learningRate, firstStep + index);
+    return [decay, learningRate, 1 / (1 - settings.betas[0] ** (firstStep + index)), rootCorrection];
   });
   return float32Tensor(Float32Array.from(rows), [learningRates.length, COEFFICIENTS]);
 }
@@ -33,17 +37,27 @@ export interface AdamWState {
   readonly secondMoments: readonly Value[];
 }
 
+/** Sums of squares of values, one each: [values]. */
+export function sumsOfSquares(values: readonly Value[]): Value {
+  if (values.length === 0) throw new GraphError('the norm of no values');
+  return ops.concat(values.map((value) => ops.reshape(ops.reduceSum(ops.mul(value, value)), [1])), 0);
+}
+
 /** Global L2 norm of values; a scalar. */
 export function globalNorm(values: readonly Value[]): Value {
-  if (values.length === 0) throw new GraphError('the norm of no values');
-  return ops.sqrt(ops.addAll(values.map((value) => ops.reduceSum(ops.mul(value, value)))));
+  return ops.sqrt(ops.reduceSum(sumsOfSquares(values)));
 }
 
 /** Gradients scaled down to a global norm of at most `maxNorm`, as `torch.nn.utils.clip_grad_norm_` does. */
 export function clipGlobalNorm(values: readonly Value[], maxNorm: number): { values: Value[]; norm: Value } {
   const norm = globalNorm(values);
+  return { values: clipByNorm(values, norm, maxNorm), norm };
+}
+
+/** The same where the norm is known. */
+export function clipByNorm(values: readonly Value[], norm: Value, maxNorm: number): Value[] {
   const factor = ops.min(ops.div(maxNorm, ops.add(norm, 1e-6)), 1);
-  return { values: values.map((value) => ops.mul(value, factor)), norm };
+  return values.map((value) => ops.mul(value, factor));
 }
 
 /**
@@ -57,7 +71,8 @@ export function adamWStep(
   coefficients: Value,
   { betas, epsilon }: Pick<AdamWSettings, 'betas' | 'epsilon'>,
 ): AdamWState {
-  const [decay, stepSize, rootCorrection] = ops.split(coefficients, 0, [1, 1, 1]) as [Value, Value, Value];
+  const [decay, rate, firstCorrection, rootCorrection] = ops.split(coefficients, 0, [1, 1, 1, 1]) as [Value, Value, Value, Value];
+  const stepSize = ops.mul(rate, firstCorrection);
   const firstMoments = state.firstMoments.map((m, index) =>
     ops.add(m, ops.mul(ops.sub(gradients[index]!, m), 1 - betas[0])),
   );

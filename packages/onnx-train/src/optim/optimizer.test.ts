@@ -212,14 +212,14 @@ describe('a training loop in one run', () => {
       graph.input(`${prefix}w`, 'float32', [width]),
       graph.input(`${prefix}b`, 'float32', [1]),
     ];
+    const batches = [graph.input('x', 'float32', [steps, batch, width]), graph.input('y', 'float32', [steps, batch, 1])];
     const result = writeTrainingLoop(graph, {
       steps,
       state: { weights: state(''), firstMoments: state('m'), secondMoments: state('v') },
       schedule: graph.input('schedule', 'float32', [steps, COEFFICIENTS]),
-      batches: [graph.input('x', 'float32', [steps, batch, width]), graph.input('y', 'float32', [steps, batch, 1])],
       settings: adamw,
       maxGradientNorm: 1,
-      loss,
+      loss: (weights, step) => loss(weights, batches.map((value) => ops.gather(value, step))),
     });
     graph.output('losses', result.losses);
     graph.output('norms', result.gradientNorms);

@@ -1,71 +1,127 @@
-import { gradients } from '../autodiff/gradients.ts';
 import { GraphError } from '../errors.ts';
 import { format } from '../graph/shapes.ts';
 import type { GraphBuilder } from '../graph/graph-builder.ts';
 import type { Value } from '../graph/value.ts';
 import * as ops from '../ops/index.ts';
-import { adamWStep, clipGlobalNorm, COEFFICIENTS, globalNorm, type AdamWState } from './graph-optimizer.ts';
-import type { AdamWSettings } from './update-rules.ts';
+import { COEFFICIENTS, type AdamWState } from './graph-optimizer.ts';
+import { LEAST_LOSS_SCALE, writeNextLossScale } from './loss-scaling.ts';
+import { writeTrainingStep, type TrainingStepOptions } from './training-step.ts';
 
 /** A whole stretch of training as one graph. */
-export interface TrainingLoop {
+export interface TrainingLoop extends Omit<TrainingStepOptions, 'lossScale'> {
   /** Optimiser steps in one run. */
   readonly steps: number;
   readonly state: AdamWState;
   /** `adamWSchedule` of these steps: float32 [steps, {@link COEFFICIENTS}]. */
   readonly schedule: Value;
-  /** [steps, …] each: what every step gets its slice of. */
-  readonly batches: readonly Value[];
-  readonly settings: Pick<AdamWSettings, 'betas' | 'epsilon'>;
-  /** No clipping by default. */
-  readonly maxGradientNorm?: number;
-  /** Writes the loss of a step's batch: one number. */
-  readonly loss: (weights: readonly Value[], batch: readonly Value[]) => Value;
+  /** Scales the loss from here on; float32 scalars. Without it, the first gradient that is not finite ends the training. */
+  readonly lossScale?: { readonly scale: Value; readonly streak: Value };
+  /** Writes the loss of the step whose number (int64 scalar, from 0) it is given: one number. */
+  readonly loss: (weights: readonly Value[], iteration: Value) => Value;
 }
 
 /** What a training loop computes. */
 export interface TrainingLoopResult {
   readonly state: AdamWState;
+  /** After the last step. */
+  readonly lossScale: { readonly scale: Value; readonly streak: Value } | undefined;
   /** [steps]: the loss before each step's update. */
   readonly losses: Value;
+  /** [steps]: the proximal term before each step's update. */
+  readonly proximalLosses: Value;
   /** [steps]: global norm of the gradients before clipping. */
   readonly gradientNorms: Value;
+  /** [steps, weights]: each gradient's sum of squares. */
+  readonly gradientSquares: Value;
+  /** [steps]: the loss scale after each step, where there is one. */
+  readonly lossScales: Value | undefined;
+  /** [steps]: 1 where the update was applied, 0 where gradients were not finite or the training had ended. */
+  readonly applied: Value;
 }
+
+/** The largest float32; NaN and infinity are not below it. */
+const LARGEST = 3.4028234663852886e38;
 
 /**
  * Forward, backward, clipping and AdamW, `steps` times in one run: weights and moments stay on the device, so that they
  * cross to and from it once a run instead of once a step.
+ *
+ * A step whose gradients are not finite changes nothing. With loss scaling it halves the scale and training goes on;
+ * without, or when the loss itself is not finite or the scale has fallen below 1, no later step changes anything either, so
+ * the state is the last good one.
  */
 export function writeTrainingLoop(graph: GraphBuilder, training: TrainingLoop): TrainingLoopResult {
-  const { steps, state, schedule, batches, settings, maxGradientNorm } = training;
-  for (const value of batches) {
-    if (value.shape[0] !== steps) throw new GraphError(`batches ${format(value.shape)} are not for ${steps} steps`);
-  }
+  const { steps, state, schedule, lossScale, loss: writeLoss, ...options } = training;
   if (schedule.shape.join() !== `${steps},${COEFFICIENTS}`) {
     throw new GraphError(`schedule ${format(schedule.shape)} is not [${steps}, ${COEFFICIENTS}]`);
   }
   const count = state.weights.length;
-  const initial = [...state.weights, ...state.firstMoments, ...state.secondMoments];
+  const scale = lossScale === undefined ? [] : [lossScale.scale, lossScale.streak];
+  const [one, zero] = [graph.constant(1, 'float32'), graph.constant(0, 'int64')];
+  // Whether training still goes on, and how many steps were left out.
+  const initial = [...list(state), one, zero, ...scale];
   const result = ops.loop(graph, steps, initial, ({ iteration, state: now }) => {
-    const pick = (value: Value): Value => ops.gather(value, iteration);
     const before = unpack(now, count);
-    const loss = training.loss(before.weights, batches.map(pick));
-    const raw = gradients(loss, before.weights);
-    const { values, norm } =
-      maxGradientNorm === undefined ? { values: raw, norm: globalNorm(raw) } : clipGlobalNorm(raw, maxGradientNorm);
-    const after = adamWStep(before, values, pick(schedule), settings);
+    const [goesOn, skipped, ...scaling] = now.slice(3 * count) as [Value, Value, ...Value[]];
+    const loss = ops.reshape(writeLoss(before.weights, iteration), []);
+    const coefficients = rowOf(schedule, iteration, skipped);
+    const step = writeTrainingStep(before, loss, coefficients, {
+      ...options,
+      ...(scaling.length > 0 && { lossScale: scaling[0]! }),
+    });
+    const isFinite = ops.less(step.gradientNorm, LARGEST);
+    const isGood = ops.and(isFinite, ops.less(ops.abs(loss), LARGEST));
+    const isApplied = ops.and(isGood, ops.greater(goesOn, 0.5));
+    const after = list(step.state).map((value, index) => ops.where(isApplied, value, now[index]!));
+    const nextScale = scaling.length === 0 ? undefined : writeNextLossScale({ scale: scaling[0]!, streak: scaling[1]! }, isFinite);
+    const canGoOn =
+      nextScale === undefined
+        ? isApplied
+        : ops.and(ops.less(ops.abs(loss), LARGEST), ops.greaterOrEqual(nextScale.scale, LEAST_LOSS_SCALE));
+    const left = ops.mul(ops.cast(canGoOn, 'float32'), goesOn);
+    const applied = ops.cast(isApplied, 'float32');
+    const skippedAfter = ops.add(skipped, ops.cast(ops.not(isApplied), 'int64'));
     return {
-      state: [...after.weights, ...after.firstMoments, ...after.secondMoments],
-      scans: [ops.reshape(loss, []), norm],
+      state: [...after, left, skippedAfter, ...(nextScale === undefined ? [] : [nextScale.scale, nextScale.streak])],
+      scans: [loss, step.proximalLoss, step.gradientNorm, step.gradientSquares, applied, ...(nextScale === undefined ? [] : [nextScale.scale])],
     };
   });
-  return { state: unpack(result.state, count), losses: result.scans[0]!, gradientNorms: result.scans[1]! };
+  const [losses, proximalLosses, gradientNorms, gradientSquares, applied, lossScales] = result.scans as [
+    Value,
+    Value,
+    Value,
+    Value,
+    Value,
+    Value | undefined,
+  ];
+  const [, , afterScale, afterStreak] = result.state.slice(3 * count);
+  return {
+    state: unpack(result.state, count),
+    lossScale: lossScale === undefined ? undefined : { scale: afterScale!, streak: afterStreak! },
+    losses,
+    proximalLosses,
+    gradientNorms,
+    gradientSquares,
+    lossScales,
+    applied,
+  };
+}
+
+/** The coefficients of a step: the schedule goes by the step's number, the bias correction by the steps taken. */
+function rowOf(schedule: Value, iteration: Value, skipped: Value): Value {
+  const [byStep] = ops.split(ops.gather(schedule, iteration), 0, [2, 2]);
+  const [, byTaken] = ops.split(ops.gather(schedule, ops.sub(iteration, skipped)), 0, [2, 2]);
+  return ops.concat([byStep!, byTaken!], 0);
+}
+
+function list({ weights, firstMoments, secondMoments }: AdamWState): Value[] {
+  return [...weights, ...firstMoments, ...secondMoments];
 }
 
 function unpack(values: readonly Value[], count: number): AdamWState {
   return {
     weights: values.slice(0, count),
     firstMoments: values.slice(count, 2 * count),
-    secondMoments: values.slice(2 * count),
+    secondMoments: values.slice(2 * count, 3 * count),
   };
 }

@@ -45,8 +45,8 @@ export function deviceHint(device: Device): string {
     case 'cuda':
     case 'tensorrt':
       return (
-        'It needs an NVIDIA GPU, its driver, CUDA 12 and cuDNN 9. Fetch the provider once with ' +
-        '`npm rebuild onnxruntime-node --onnxruntime-node-install=cuda12`, or use --device webgpu or cpu.'
+        'It needs Linux x64, an NVIDIA GPU, its driver, CUDA 12 and cuDNN 9. Fetch the provider once with ' +
+        '`ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js`, or use --device webgpu or cpu.'
       );
     case 'webgpu':
       return 'It needs a GPU with a Vulkan, Metal or Direct3D 12 driver. Install the driver, or use --device cpu.';
@@ -57,6 +57,12 @@ export function deviceHint(device: Device): string {
     case 'qnn':
       return `${device} exists on ${device === 'coreml' ? 'macOS' : 'Windows'} only. Use --device webgpu or cpu.`;
   }
+}
+
+/** Settings with which a session refuses a model that would not run on its device alone, but partly on the processor. */
+export function deviceConfig(device: Device): Readonly<Record<string, string>> {
+  // On the others, what computes shapes and conditions lives on the processor by design.
+  return device === 'webgpu' ? { 'session.disable_cpu_ep_fallback': '1' } : {};
 }
 
 /** Fails fast when a device is not in this build of onnxruntime, or its library is not installed. */

@@ -19,6 +19,8 @@ export interface OrtSessionOptions {
   readonly config: Readonly<Record<string, string>>;
   /** Inputs that stay with the session from run to run. */
   readonly state: StateMap;
+  /** Outputs that must be finite for a run to renew them. */
+  readonly guards: readonly string[];
 }
 
 /** onnxruntime's session behind this package's tensors and errors. Blocks its thread while it runs. */
@@ -27,15 +29,17 @@ export class OrtSession {
   readonly outputs: ReadonlyMap<string, ValueType>;
   readonly #session: ort.InferenceSession;
   readonly #state: ResidentState;
+  readonly #guards: readonly string[];
 
   private constructor(
     session: ort.InferenceSession,
-    { device, state }: OrtSessionOptions,
+    { device, state, guards }: OrtSessionOptions,
     settings: ort.InferenceSession.SessionOptions,
   ) {
     this.#session = session;
     this.inputs = describe(session.inputMetadata);
     this.outputs = describe(session.outputMetadata);
+    this.#guards = guards;
     this.#state = new ResidentState(state, this.inputs, locationOn(device), settings);
   }
 
@@ -102,11 +106,12 @@ export class OrtSession {
       ...Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)])),
     };
     const fetches = Object.fromEntries(
-      [...this.#state.outputs, ...outputs].map((name) => [name, Object.hasOwn(into, name) ? toOrt(into[name]!) : null]),
+      [...this.#state.outputs, ...this.#guards, ...outputs].map((name) => [name, Object.hasOwn(into, name) ? toOrt(into[name]!) : null]),
     );
     return failing('the run failed', async () => {
       const results = await this.#session.run(inputs, fetches);
-      this.#state.take(results);
+      const isGood = this.#guards.every((name) => (fromOrt(results[name]!).data as Float32Array).every(Number.isFinite));
+      this.#state.take(results, isGood);
       const fresh = outputs.filter((name) => !Object.hasOwn(into, name));
       return Object.fromEntries(fresh.map((name) => [name, fromOrt(results[name]!)]));
     });

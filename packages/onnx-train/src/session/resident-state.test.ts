@@ -14,7 +14,7 @@ describe("a session's state", () => {
     const next = ops.add(sum!, ops.mul(factor!, x!));
     graph.output('next', next);
     graph.output('largest', ops.reduceMax(next));
-    session = await createSession(encodeModel(graph), { threads: 1, state: { sum: 'next', factor: null } });
+    session = await createSession(encodeModel(graph), { threads: 1, state: { sum: 'next', factor: null }, guards: ['largest'] });
   });
 
   afterEach(() => session.close());
@@ -44,6 +44,14 @@ describe("a session's state", () => {
     await expect(session.run({})).rejects.toThrow(/input x is not fed/);
     await expect(session.run({ x: pair(1, 1), sum: pair(1, 1) })).rejects.toThrow(/no input sum/);
     expect((await session.getState(['sum']))['sum']).toEqual(pair(1, 2));
+  });
+
+  it('is not renewed by a run whose guards are not finite', async () => {
+    await session.setState({ sum: pair(1, 2), factor: pair(1, 1) });
+    expect((await session.run({ x: pair(1, Infinity) }))['largest']!.data[0]).toBe(Infinity);
+    expect((await session.getState(['sum']))['sum']).toEqual(pair(1, 2));
+    await session.run({ x: pair(1, 1) });
+    expect((await session.getState(['sum']))['sum']).toEqual(pair(2, 3));
   });
 
   it('has to be set, with tensors that fit', async () => {

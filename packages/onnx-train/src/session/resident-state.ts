@@ -72,9 +72,13 @@ export class ResidentState {
     return Object.fromEntries(Object.keys(this.#map).map((name) => [name, this.#get(name)]));
   }
 
-  /** Puts a run's outputs in the place of what they were made from. */
-  take(results: Readonly<Record<string, ort.Tensor>>): void {
-    for (const [name, output] of Object.entries(this.#map)) if (output !== null) this.#replace(name, results[output]!);
+  /** Puts a run's outputs in the place of what they were made from, or throws them away. */
+  take(results: Readonly<Record<string, ort.Tensor>>, isGood: boolean): void {
+    for (const [name, output] of Object.entries(this.#map)) {
+      if (output === null) continue;
+      if (isGood) this.#replace(name, results[output]!);
+      else results[output]!.dispose();
+    }
   }
 
   async release(): Promise<void> {

@@ -1,11 +1,8 @@
 import { errorMessage } from '@zk0/core';
-import { availableParallelism } from 'node:os';
-import { encodeModel } from '../graph/encode-model.ts';
-import { GraphBuilder } from '../graph/graph-builder.ts';
-import * as ops from '../ops/index.ts';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { ownFile } from '../threads/start-worker.ts';
 import { requireDevice, type Device } from './devices.ts';
-import { sharedTensor } from './tensor.ts';
-import { WorkerClient } from './worker-client.ts';
 
 /** Which device `auto` stands for on this machine, and why not the ones before it. */
 export interface DeviceChoice {
@@ -16,51 +13,49 @@ export interface DeviceChoice {
 /** The order in which `auto` tries. */
 const PREFERENCE: readonly Device[] = ['cuda', 'webgpu', 'cpu'];
 
-/** Width of the square matrices whose product the devices are compared by: 0.3 GFLOP. */
-const PROBE_SIZE = 512;
-/** A device this many times slower than the processor is an emulated one (a software Vulkan driver, for example). */
-const EMULATED = 4;
+/** Longest that the trial of a device may take. */
+const PROBE_MS = 60_000;
+
+/** How a device did when it was tried: the rate of its matrix products, or why it cannot be used. */
+export type DeviceTrial = { readonly gigaflops: number } | { readonly reason: string };
+
+/** Tries a device in a process of its own, which a broken driver may end. */
+export async function tryDevice(device: Device): Promise<DeviceTrial> {
+  try {
+    requireDevice(device);
+  } catch (error) {
+    return { reason: errorMessage(error) };
+  }
+  const { path, execArgv } = ownFile('session/device-probe');
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, [...execArgv, path, device], { timeout: PROBE_MS });
+    return JSON.parse(stdout) as DeviceTrial;
+  } catch (error) {
+    const { stderr = '', signal } = error as { readonly stderr?: string; readonly signal?: string | null };
+    const last = stderr.trim().split('\n').at(-1) ?? '';
+    return { reason: `device ${device} does not work: the trial ended${signal == null ? '' : ` with ${signal}`} ${last}`.trim() };
+  }
+}
 
 /**
- * Tries devices with one matrix product, in order, and takes the first that starts and is not emulated; the processor is
- * what remains.
- *
- * (Where WebGPU finds no driver, its library says so on stderr by itself.)
+ * Tries devices in order and takes the first that starts and multiplies matrices faster than the processor, which software
+ * drivers (SwiftShader, llvmpipe) do not; the processor is what remains.
  */
 export async function resolveDevice(preference: readonly Device[] = PREFERENCE): Promise<DeviceChoice> {
   const rejected: { device: Device; reason: string }[] = [];
+  let processor: DeviceTrial | undefined;
   for (const device of preference) {
     if (device === 'cpu') break;
-    try {
-      requireDevice(device);
-      const seconds = await probe(device);
-      const limit = EMULATED * (await probe('cpu'));
-      if (seconds <= limit) return { device, rejected };
-      rejected.push({ device, reason: `device ${device} is emulated: ${seconds.toFixed(3)} s where ${limit.toFixed(3)} s is the limit` });
-    } catch (error) {
-      rejected.push({ device, reason: errorMessage(error) });
+    const trial = await tryDevice(device);
+    if ('reason' in trial) {
+      rejected.push({ device, reason: trial.reason });
+      continue;
     }
+    processor ??= await tryDevice('cpu');
+    const least = 'gigaflops' in processor ? processor.gigaflops : 0;
+    if (trial.gigaflops >= least) return { device, rejected };
+    const rates = `${trial.gigaflops.toFixed(0)} against ${least.toFixed(0)} GFLOP/s`;
+    rejected.push({ device, reason: `device ${device} is slower than the processor (${rates}): emulated, or a small GPU` });
   }
   return { device: 'cpu', rejected };
-}
-
-/** Seconds that a device takes for a matrix product, once warm. */
-async function probe(device: Device): Promise<number> {
-  const graph = new GraphBuilder('probe');
-  const x = graph.input('x', 'float32', [PROBE_SIZE, PROBE_SIZE]);
-  graph.output('y', ops.reduceMax(ops.matMul(x, x)));
-  const options = { device, threads: availableParallelism(), config: {}, externalDirectory: undefined, state: {} };
-  const client = await WorkerClient.start(encodeModel(graph).bytes, options);
-  try {
-    const feeds = { x: sharedTensor('float32', [PROBE_SIZE, PROBE_SIZE]) };
-    let seconds = Infinity;
-    for (let round = 0; round < 3; round++) {
-      const begun = performance.now();
-      await client.run({ kind: 'run', feeds, outputs: ['y'], into: {} }, undefined);
-      seconds = Math.min(seconds, (performance.now() - begun) / 1000);
-    }
-    return seconds;
-  } finally {
-    await client.close();
-  }
 }

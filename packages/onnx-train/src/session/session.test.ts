@@ -171,7 +171,7 @@ describe('a session', () => {
 
 describe('a thread that dies', () => {
   it('rejects what runs, what waits and what comes later, with one typed error', async () => {
-    const options = { device: 'cpu', threads: 1, config: {}, externalDirectory: undefined, state: {} } as const;
+    const options = { device: 'cpu', threads: 1, config: {}, externalDirectory: undefined, state: {}, guards: [] } as const;
     const client = await WorkerClient.start(twice().bytes, options);
     // Nothing a caller can pass brings the thread down; a message outside the protocol does.
     const outside = { kind: 'nonsense' } as never;

@@ -30,6 +30,8 @@ export interface SessionOptions {
    * their values.
    */
   readonly state?: Readonly<Record<string, string | null>>;
+  /** Float32 outputs that must be finite for a run to renew the state; otherwise it stays as it was. None by default. */
+  readonly guards?: readonly string[];
 }
 
 /** What one run should do. */
@@ -81,7 +83,7 @@ export async function createSession(
   model: OnnxModel | Uint8Array | string,
   options: SessionOptions = {},
 ): Promise<Session> {
-  const { device: wanted = 'cpu', threads = availableParallelism(), config = {}, state = {} } = options;
+  const { device: wanted = 'cpu', threads = availableParallelism(), config = {}, state = {}, guards = [] } = options;
   if (!Number.isInteger(threads) || threads < 1) throw new InvalidArgumentError(`a session of ${threads} threads`);
   const device = wanted === 'auto' ? (await resolveDevice()).device : wanted;
   requireDevice(device);
@@ -91,6 +93,7 @@ export async function createSession(
     threads,
     config,
     state,
+    guards,
     externalDirectory: isPlain ? undefined : model.externalDirectory,
   });
   const { inputs, outputs } = client;

@@ -1,5 +1,5 @@
 import { deriveSeed, InvalidArgumentError, Random, type Normalizer, type Parameters } from '@zk0/core';
-import { float32Tensor, type Session, type Tensors } from '@zk0/onnx-train';
+import { float32Tensor, type Tensors } from '@zk0/onnx-train';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import { checkParameters } from '../checkpoint/save-checkpoint.ts';
 import { PolicyError } from '../errors.ts';
@@ -9,6 +9,7 @@ import type { ActOptions, Actor, Observation, PolicyFeatures, PredictedChunk } f
 import { VectorProcessor } from '../processing/normalize.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
 import { sharedWeights } from '../runtime/shared-weights.ts';
+import type { WeightedSession } from '../runtime/weighted-session.ts';
 import { PrefixEncoder, type FrameView } from '../runtime/prefix-encoder.ts';
 
 /** What an actor is made of. */
@@ -56,10 +57,9 @@ class SmolVlaActor implements Actor {
       languageTokens: checkpoint.config.tokenizerMaxLength,
       actionSize: features.actionSize,
     };
-    const { session, feeds } = await this.#observe(shape, view);
-    const { actions } = await session.run({
+    const { model, feeds } = await this.#observe(shape, view);
+    const { actions } = await model.run(this.#weights, {
       ...feeds,
-      ...this.#weights,
       state: float32Tensor(this.#state(observation), [1, maxStateDim]),
       noise: float32Tensor(noiseOf(options, chunkSize * maxActionDim), [1, chunkSize, maxActionDim]),
     });
@@ -91,20 +91,20 @@ class SmolVlaActor implements Actor {
   }
 
   /** The sampling session and what it takes of images and task: image tokens, or the images where their encoder is trained. */
-  async #observe(shape: GraphShape, view: FrameView): Promise<{ readonly session: Session; readonly feeds: Tensors }> {
+  async #observe(shape: GraphShape, view: FrameView): Promise<{ readonly model: WeightedSession; readonly feeds: Tensors }> {
     const { runtime } = this.#parts;
-    const { config } = runtime;
+    const { config, precision: products } = runtime;
     const encoder = new PrefixEncoder(runtime, shape);
     // The trained weights are fed, so that one session serves every actor of the policy.
-    const session = await runtime.session(`sample ${JSON.stringify(shape)}`, !config.trainExpertOnly, () =>
+    const model = await runtime.weighted(`sample ${JSON.stringify(shape)}`, !config.trainExpertOnly, () =>
       config.trainExpertOnly
-        ? buildSampleGraph(config, shape, this.#frozenOnly(), { fromTokens: true })
-        : buildFullSampleGraph(config, shape, this.#frozenOnly()),
+        ? buildSampleGraph(config, shape, this.#frozenOnly(), { fromTokens: true, products })
+        : buildFullSampleGraph(config, shape, this.#frozenOnly(), { products }),
     );
     const feeds = config.trainExpertOnly
       ? encoder.tokenFeeds(await encoder.imageTokens([view.images]), [view.task])
       : encoder.imageFeeds([view]);
-    return { session, feeds };
+    return { model, feeds };
   }
 
   #frozenOnly(): ModelRuntime['weights'] {

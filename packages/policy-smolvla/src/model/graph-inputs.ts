@@ -3,6 +3,7 @@ import { modelSizes, type SmolVlaModelConfig } from './config.ts';
 import { encodePrefix, type Prefix } from './decoder.ts';
 import type { FlowBatch } from './flow-matching.ts';
 import { prefixLength, type GraphShape } from './graph-shape.ts';
+import type { FrozenOptions } from './graph-start.ts';
 import { connect, encodePatches } from './vision-encoder.ts';
 import type { WeightTable } from './weight-table.ts';
 
@@ -26,6 +27,33 @@ export function languageInputs(feed: Feed, shape: GraphShape): { imageMask: Valu
     tokenIds: feed('tokenIds', 'int64', [shape.batch, shape.languageTokens]),
     tokenMask: feed('tokenMask', 'bool', [shape.batch, shape.languageTokens]),
   };
+}
+
+/**
+ * Where a batch's prefix comes from: keys and values as a cache kept them, or what the graph itself encodes: image tokens, or
+ * images (where the vision-language model is trained too).
+ */
+export type PrefixSource =
+  | { readonly from: 'cache'; readonly type: 'float32' | 'float16' }
+  | { readonly from: 'tokens' }
+  | { readonly from: 'images' };
+
+/** The prefix from wherever it comes. */
+export function prefixFrom(source: PrefixSource, feed: Feed, config: SmolVlaModelConfig, shape: GraphShape, table: WeightTable): Prefix {
+  switch (source.from) {
+    case 'cache':
+      return cachedPrefix(feed, config, shape, source.type);
+    case 'tokens':
+      return prefixFromTokens(feed, config, shape, table);
+    case 'images':
+      return prefixFromImages(feed, config, shape, table);
+  }
+}
+
+/** The prefix that depends on frozen weights alone. */
+export function frozenPrefix(feed: Feed, config: SmolVlaModelConfig, shape: GraphShape, table: WeightTable, options: FrozenOptions): Prefix {
+  const { fromTokens = false, prefixType = 'float32' } = options;
+  return fromTokens ? prefixFromTokens(feed, config, shape, table) : cachedPrefix(feed, config, shape, prefixType);
 }
 
 /** The prefix as a cache kept it. */

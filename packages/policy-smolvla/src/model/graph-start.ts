@@ -1,18 +1,21 @@
-import { GraphBuilder, type DataType } from '@zk0/onnx-train';
+import { GraphBuilder, type DataType, type ProductType } from '@zk0/onnx-train';
 import { PolicyError } from '../errors.ts';
 import { checkModelConfig, type SmolVlaModelConfig } from './config.ts';
 import type { GraphShape, WeightSource } from './graph-shape.ts';
 import { WeightTable } from './weight-table.ts';
 import { trainedWeightSpecs } from './weights.ts';
 
-/** How the frozen prefix is fed. */
-export interface PrefixOptions {
-  /** Element type of `prefixKeys` and `prefixValues`; float32 by default, 16-bit types are cast inside. */
-  readonly prefixType?: DataType;
+/** In which precision a graph computes. */
+export interface PrecisionOptions {
+  /** Element type of matrix products; everything between them is float32. Float32 by default. */
+  readonly products?: ProductType;
 }
 
-/** The same, or the prefix computed inside, from the prefix graph's inputs: one copy of the text model for both. */
-export interface FrozenOptions extends PrefixOptions {
+/** How the frozen prefix is fed. */
+export interface FrozenOptions extends PrecisionOptions {
+  /** Element type of `prefixKeys` and `prefixValues`; float32 by default, 16-bit types are cast inside. */
+  readonly prefixType?: DataType;
+  /** Or it is computed inside, from the prefix graph's inputs: one copy of the text model for both. */
   readonly fromTokens?: boolean;
 }
 
@@ -33,11 +36,12 @@ export function start(
   config: SmolVlaModelConfig,
   weights: WeightSource,
   inputs: 'trained' | 'absent' | 'none',
+  { products = 'float32' }: PrecisionOptions,
   shape?: GraphShape,
 ): Started {
   checkModelConfig(config);
   if (shape !== undefined) checkShape(config, shape);
-  const graph = new GraphBuilder(name);
+  const graph = new GraphBuilder(name, { products });
   const specs = trainedWeightSpecs(config);
   const fed = inputs === 'none' ? [] : specs.filter(({ name }) => inputs === 'trained' || weights(name) === undefined);
   const given = new Map(fed.map(({ name, shape: size }) => [name, graph.input(name, 'float32', size)]));

@@ -9,7 +9,7 @@
  * | prefix | `imageTokens` [batch, cameras, tokens, text width], `imageMask` bool [batch, cameras], `tokenIds` int64 and `tokenMask` bool [batch, language] | `prefixKeys`, `prefixValues` [batch, layers, prefix, kvWidth], `prefixMask` bool [batch, prefix] |
  * | train | the prefix's outputs, `state` [batch, maxStateDim], `actions`, `noise` [batch, chunk, maxActionDim], `time` [batch], `actionIsPad` bool [batch, chunk], every trained weight by its name | `loss` [], `gradient/<weight>` each |
  * | evaluate | as train | `loss`, `lossSum`, `lossCount` [] |
- * | train loop | as train, [steps, …] each; the weights with `reference/`, `firstMoment/` and `secondMoment/<weight>`, `mu` [], `schedule` [steps, 3] | `next/` weights and moments, `loss`, `proximalLoss`, `gradientNorm` [steps] |
+ * | train step, train loop | see `device-training.ts` | |
  * | sample | the prefix's outputs, `state`, `noise`, and the trained weights that are not part of the model | `actions` [batch, chunk, maxActionDim] |
  * | train, evaluate, sample from tokens | the prefix graph's inputs instead of its outputs | as without |
  * | full train, full evaluate, full sample | `images` [batch, cameras, 3, side, side], `imageMask`, `tokenIds`, `tokenMask` instead of the prefix's outputs | as without `full` |
@@ -21,24 +21,34 @@ import { encodeModel, gradients, ops, type GraphBuilder, type OnnxModel, type Va
 import type { SmolVlaModelConfig } from './config.ts';
 import type { Prefix } from './decoder.ts';
 import { flowMatchingLoss, sampleActions, type Loss } from './flow-matching.ts';
-import { cachedPrefix, feedOf, flowBatch, prefixFromImages, prefixFromTokens } from './graph-inputs.ts';
+import { feedOf, flowBatch, frozenPrefix, prefixFromImages, prefixFromTokens } from './graph-inputs.ts';
 import { gradientName, type GraphShape, type WeightSource } from './graph-shape.ts';
 import { connect, encodePatches } from './vision-encoder.ts';
-import { requireFrozenPrefix, start, type FrozenOptions } from './graph-start.ts';
+import { requireFrozenPrefix, start, type FrozenOptions, type PrecisionOptions } from './graph-start.ts';
+import { withoutPadding } from './padding-gradient.ts';
 import type { WeightTable } from './weight-table.ts';
-import { EMBEDDING_WEIGHT } from './weights.ts';
 
 /** Images to scaled image tokens; `images` of one run at a time. */
-export function buildVisionGraph(config: SmolVlaModelConfig, images: number, weights: WeightSource): OnnxModel {
-  const { graph, table } = start('vision', config, weights, 'none');
+export function buildVisionGraph(
+  config: SmolVlaModelConfig,
+  images: number,
+  weights: WeightSource,
+  options: PrecisionOptions = {},
+): OnnxModel {
+  const { graph, table } = start('vision', config, weights, 'none', options);
   const input = graph.input('images', 'float32', [images, 3, config.imageSize, config.imageSize]);
   graph.output('imageTokens', connect(config, table, encodePatches(config, table, input)));
   return encodeModel(graph);
 }
 
 /** Image and language tokens to the keys and values of every text layer that reaches the expert. */
-export function buildPrefixGraph(config: SmolVlaModelConfig, shape: GraphShape, weights: WeightSource): OnnxModel {
-  const { graph, table } = start('prefix', config, weights, 'none', shape);
+export function buildPrefixGraph(
+  config: SmolVlaModelConfig,
+  shape: GraphShape,
+  weights: WeightSource,
+  options: PrecisionOptions = {},
+): OnnxModel {
+  const { graph, table } = start('prefix', config, weights, 'none', options, shape);
   const prefix = prefixFromTokens(feedOf(graph), config, shape, table);
   const stack = (which: 'keys' | 'values'): Value => ops.concat(prefix.layers.map((layer) => ops.unsqueeze(layer[which], [1])), 1);
   graph.output('prefixKeys', stack('keys'));
@@ -55,14 +65,19 @@ export function buildTrainGraph(
   options: FrozenOptions = {},
 ): OnnxModel {
   requireFrozenPrefix(config);
-  const { graph, table, trained } = start('train', config, weights, 'trained', shape);
-  const loss = lossOf(graph, config, shape, table, frozenPrefix(graph, config, shape, table, options));
+  const { graph, table, trained } = start('train', config, weights, 'trained', options, shape);
+  const loss = lossOf(graph, config, shape, table, frozenPrefix(feedOf(graph), config, shape, table, options));
   return withGradients(graph, config, loss, table, trained);
 }
 
 /** As {@link buildTrainGraph}, from images, with the prefix computed and differentiated inside. */
-export function buildFullTrainGraph(config: SmolVlaModelConfig, shape: GraphShape, weights: WeightSource): OnnxModel {
-  const { graph, table, trained } = start('trainFull', config, weights, 'trained', shape);
+export function buildFullTrainGraph(
+  config: SmolVlaModelConfig,
+  shape: GraphShape,
+  weights: WeightSource,
+  options: PrecisionOptions = {},
+): OnnxModel {
+  const { graph, table, trained } = start('trainFull', config, weights, 'trained', options, shape);
   const loss = lossOf(graph, config, shape, table, prefixFromImages(feedOf(graph), config, shape, table));
   return withGradients(graph, config, loss, table, trained);
 }
@@ -75,13 +90,18 @@ export function buildEvaluateGraph(
   options: FrozenOptions = {},
 ): OnnxModel {
   requireFrozenPrefix(config);
-  const { graph, table } = start('evaluate', config, weights, 'trained', shape);
-  return withLossParts(graph, lossOf(graph, config, shape, table, frozenPrefix(graph, config, shape, table, options)));
+  const { graph, table } = start('evaluate', config, weights, 'trained', options, shape);
+  return withLossParts(graph, lossOf(graph, config, shape, table, frozenPrefix(feedOf(graph), config, shape, table, options)));
 }
 
 /** As {@link buildEvaluateGraph}, from images. */
-export function buildFullEvaluateGraph(config: SmolVlaModelConfig, shape: GraphShape, weights: WeightSource): OnnxModel {
-  const { graph, table } = start('evaluateFull', config, weights, 'trained', shape);
+export function buildFullEvaluateGraph(
+  config: SmolVlaModelConfig,
+  shape: GraphShape,
+  weights: WeightSource,
+  options: PrecisionOptions = {},
+): OnnxModel {
+  const { graph, table } = start('evaluateFull', config, weights, 'trained', options, shape);
   return withLossParts(graph, lossOf(graph, config, shape, table, prefixFromImages(feedOf(graph), config, shape, table)));
 }
 
@@ -93,19 +113,19 @@ export function buildSampleGraph(
   options: FrozenOptions = {},
 ): OnnxModel {
   requireFrozenPrefix(config);
-  const { graph, table } = start('sample', config, weights, 'absent', shape);
-  return withActions(graph, config, shape, table, frozenPrefix(graph, config, shape, table, options));
+  const { graph, table } = start('sample', config, weights, 'absent', options, shape);
+  return withActions(graph, config, shape, table, frozenPrefix(feedOf(graph), config, shape, table, options));
 }
 
 /** As {@link buildSampleGraph}, from images. */
-export function buildFullSampleGraph(config: SmolVlaModelConfig, shape: GraphShape, weights: WeightSource): OnnxModel {
-  const { graph, table } = start('sampleFull', config, weights, 'absent', shape);
+export function buildFullSampleGraph(
+  config: SmolVlaModelConfig,
+  shape: GraphShape,
+  weights: WeightSource,
+  options: PrecisionOptions = {},
+): OnnxModel {
+  const { graph, table } = start('sampleFull', config, weights, 'absent', options, shape);
   return withActions(graph, config, shape, table, prefixFromImages(feedOf(graph), config, shape, table));
-}
-
-function frozenPrefix(graph: GraphBuilder, config: SmolVlaModelConfig, shape: GraphShape, table: WeightTable, options: FrozenOptions): Prefix {
-  const { fromTokens = false, prefixType = 'float32' } = options;
-  return fromTokens ? prefixFromTokens(feedOf(graph), config, shape, table) : cachedPrefix(feedOf(graph), config, shape, prefixType);
 }
 
 function lossOf(graph: GraphBuilder, config: SmolVlaModelConfig, shape: GraphShape, table: WeightTable, prefix: Prefix): Loss {
@@ -121,18 +141,10 @@ function withGradients(
 ): OnnxModel {
   const found = gradients(loss.mean, trained.map((name) => table.get(name)));
   graph.output('loss', loss.mean);
-  trained.forEach((name, index) => {
-    const gradient = found[index]!;
-    graph.output(gradientName(name), name === EMBEDDING_WEIGHT ? withoutPadding(config, gradient) : gradient);
+  withoutPadding(config, trained, found).forEach((gradient, index) => {
+    graph.output(gradientName(trained[index]!), gradient);
   });
   return encodeModel(graph);
-}
-
-/** The embeddings' gradient with the padding token's row cleared. */
-function withoutPadding({ text }: SmolVlaModelConfig, gradient: Value): Value {
-  if (text.padTokenId === undefined) return gradient;
-  const keep = Array.from({ length: text.vocabSize }, (_, token) => (token === text.padTokenId ? 0 : 1));
-  return ops.mul(gradient, gradient.graph.constant(keep, 'float32', [text.vocabSize, 1]));
 }
 
 function withLossParts(graph: GraphBuilder, loss: Loss): OnnxModel {

@@ -1,28 +1,27 @@
 import { availableParallelism } from 'node:os';
-import { listDevices, resolveDevice, SessionError, type Device } from '@zk0/onnx-train';
+import { deviceHint, listDevices, resolveDevice, SessionError, tryDevice, type Device, type DeviceChoice } from '@zk0/onnx-train';
 import { InvalidArgumentError } from '@zk0/core';
 
 /**
- * Resolves `auto` to CUDA where it starts, else to the CPU. (WebGPU runs everything too, but is slower than the CPU on
- * the machines where it is emulated, which cannot be told from here: it has to be asked for.)
+ * Resolves `auto` to the first of CUDA and WebGPU that starts here and is faster than the processor, else to the processor.
  *
  * @throws SessionError DEVICE_UNAVAILABLE, with the reason, when a device that was asked for by name cannot be used.
  */
-export async function chooseDevice(wanted: string): Promise<Device> {
-  if (wanted === 'cpu') return 'cpu';
+export async function chooseDevice(wanted: string): Promise<DeviceChoice> {
+  if (wanted === 'cpu') return { device: 'cpu', rejected: [] };
   const known = listDevices().map((info) => info.device);
-  if (wanted === 'auto') return known.includes('cuda') ? (await resolveDevice(['cuda'])).device : 'cpu';
+  if (wanted === 'auto') return resolveDevice((['cuda', 'webgpu'] as const).filter((device) => known.includes(device)));
   const device = known.find((candidate) => candidate === wanted);
-  const reason = device === undefined ? `no device ${wanted}: onnxruntime here has ${known.join(', ')}` : await reasonAgainst(device);
-  if (device !== undefined && reason === undefined) return device;
-  throw new SessionError('DEVICE_UNAVAILABLE', reason?.replaceAll(/\s+/g, ' ').trim() ?? `no device ${wanted}`, {
-    hint: `Install what ${wanted} needs (see the README of @zk0/onnx-train), or use --device cpu.`,
-  });
+  if (device === undefined) throw unavailable(undefined, `no device ${wanted}: onnxruntime here has ${known.join(', ')}`);
+  const trial = await tryDevice(device);
+  if ('reason' in trial) throw unavailable(device, trial.reason);
+  return { device, rejected: [] };
 }
 
-/** Execution providers in this build of onnxruntime; whether one starts on this machine, {@link chooseDevice} finds out. */
-export function availableDevices(): readonly string[] {
-  return listDevices().map(({ device }) => device);
+function unavailable(device: Device | undefined, reason: string): SessionError {
+  return new SessionError('DEVICE_UNAVAILABLE', reason, {
+    hint: device === undefined ? 'Use --device auto or cpu.' : deviceHint(device),
+  });
 }
 
 /** The number of CPU threads to use. */
@@ -30,9 +29,4 @@ export function chooseThreads(wanted: number | undefined): number {
   if (wanted === undefined) return availableParallelism();
   if (Number.isSafeInteger(wanted) && wanted >= 1) return wanted;
   throw new InvalidArgumentError(`threads ${wanted} is not a whole number of at least 1`);
-}
-
-async function reasonAgainst(device: Device): Promise<string | undefined> {
-  const { rejected } = await resolveDevice([device]);
-  return rejected[0]?.reason;
 }

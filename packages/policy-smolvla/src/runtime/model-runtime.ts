@@ -1,11 +1,32 @@
-import { dataTypeOf, createSession, type Device, type OnnxModel, type Session } from '@zk0/onnx-train';
+import { dataTypeOf, createSession, deviceConfig, type Device, type OnnxModel, type ProductType, type Session, type SessionOptions } from '@zk0/onnx-train';
 import type { CheckpointWeights } from '../checkpoint/weights.ts';
 import type { SmolVlaModelConfig } from '../model/config.ts';
 import type { WeightSource } from '../model/graph-shape.ts';
+import { trainedWeightSpecs } from '../model/weights.ts';
+import { WeightedSession } from './weighted-session.ts';
+
+/** Where the optimiser runs: beside the graph over arrays, in the graph step by step, or in the graph for many steps. */
+export type TrainingPlace = 'host' | 'stepwise' | 'loop';
+
+/** What a runtime is made for. */
+export interface RuntimeOptions {
+  readonly device: Device;
+  readonly threads: number;
+  /** Element type of matrix products. */
+  readonly precision: ProductType;
+  /** Whether 16-bit floats can be fed: a cache's keys and values need not be widened on their way then. */
+  readonly takesFloat16: boolean;
+  readonly training: TrainingPlace;
+  /** Most steps of one run, where many go into one. */
+  readonly stepsPerRun?: number | undefined;
+}
 
 /** A session that is opened when first used. */
 interface Slot {
   readonly session: Promise<Session>;
+  weighted?: Promise<WeightedSession>;
+  /** Ends when whoever has the session to itself is done. */
+  free: Promise<unknown>;
 }
 
 /**
@@ -16,15 +37,23 @@ export class ModelRuntime {
   readonly config: SmolVlaModelConfig;
   readonly device: Device;
   readonly threads: number;
+  readonly precision: ProductType;
+  readonly takesFloat16: boolean;
+  readonly training: TrainingPlace;
+  readonly stepsPerRun: number | undefined;
   /** Reads every tensor from the checkpoint; trained ones are left to the feeds. */
   readonly weights: WeightSource;
   readonly #slots = new Map<string, Slot>();
   #closed = false;
 
-  constructor(config: SmolVlaModelConfig, weights: CheckpointWeights, device: Device, threads: number) {
+  constructor(config: SmolVlaModelConfig, weights: CheckpointWeights, options: RuntimeOptions) {
     this.config = config;
-    this.device = device;
-    this.threads = threads;
+    this.device = options.device;
+    this.threads = options.threads;
+    this.precision = options.precision;
+    this.takesFloat16 = options.takesFloat16;
+    this.training = options.training;
+    this.stepsPerRun = options.stepsPerRun;
     this.weights = (name) => {
       if (!weights.has(name)) return undefined;
       const { path, begin, dtype } = weights.place(name);
@@ -38,16 +67,29 @@ export class ModelRuntime {
    * loading them twice. The graphs of the expert take its weights as inputs and run a token through the frozen ones.
    */
   async session(key: string, manyRows: boolean, build: () => OnnxModel): Promise<Session> {
-    if (this.#closed) throw new Error('the model runtime is closed');
-    let slot = this.#slots.get(key);
-    if (slot === undefined) {
-      const config = { 'session.disable_prepacking': manyRows ? '0' : '1' };
-      const options = { device: this.device, threads: this.threads, config };
-      slot = { session: Promise.resolve().then(build).then((model) => createSession(model, options)) };
-      this.#slots.set(key, slot);
-      slot.session.catch(() => this.#slots.delete(key));
-    }
-    return slot.session;
+    return this.#slot(key, manyRows, build, {}).session;
+  }
+
+  /** The session of a graph that takes the trained weights, which stay on a device until others are asked for. */
+  async weighted(key: string, manyRows: boolean, build: () => OnnxModel): Promise<WeightedSession> {
+    const names = trainedWeightSpecs(this.config).map(({ name }) => name);
+    const stays = this.device !== 'cpu';
+    const slot = this.#slot(key, manyRows, build, stays ? { state: Object.fromEntries(names.map((name) => [name, null])) } : {});
+    return (slot.weighted ??= slot.session.then((session) => new WeightedSession(session, stays)));
+  }
+
+  /** Has a session with a state to itself for as long as `use` takes; others wait. */
+  async exclusively<T>(
+    key: string,
+    manyRows: boolean,
+    build: () => OnnxModel,
+    options: Pick<SessionOptions, 'state' | 'guards'>,
+    use: (session: Session) => Promise<T>,
+  ): Promise<T> {
+    const slot = this.#slot(key, manyRows, build, options);
+    const result = slot.free.then(() => slot.session).then(use);
+    slot.free = result.catch(() => undefined);
+    return result;
   }
 
   async close(): Promise<void> {
@@ -55,5 +97,18 @@ export class ModelRuntime {
     const slots = [...this.#slots.values()];
     this.#slots.clear();
     for (const { session } of slots) await session.then((open) => open.close(), () => undefined);
+  }
+
+  #slot(key: string, manyRows: boolean, build: () => OnnxModel, options: Pick<SessionOptions, 'state' | 'guards'>): Slot {
+    if (this.#closed) throw new Error('the model runtime is closed');
+    const known = this.#slots.get(key);
+    if (known !== undefined) return known;
+    const config = { ...deviceConfig(this.device), 'session.disable_prepacking': manyRows ? '0' : '1' };
+    const settings = { device: this.device, threads: this.threads, config, ...options };
+    const session = Promise.resolve().then(build).then((model) => createSession(model, settings));
+    const slot: Slot = { session, free: Promise.resolve() };
+    this.#slots.set(key, slot);
+    session.catch(() => this.#slots.delete(key));
+    return slot;
   }
 }

@@ -59,8 +59,8 @@ export class PrefixEncoder {
    * layers stays in the processor's cache, and the next image is resized meanwhile.
    */
   async imageTokens(frames: readonly (readonly RgbImage[])[]): Promise<Float32Array> {
-    const { config, weights } = this.#runtime;
-    const session = await this.#runtime.session('vision', true, () => buildVisionGraph(config, 1, weights));
+    const { config, weights, precision: products } = this.#runtime;
+    const session = await this.#runtime.session('vision', true, () => buildVisionGraph(config, 1, weights, { products }));
     const tokens = sharedTensor('float32', [frames.length, this.#shape.cameras, this.imageTokenValues]).data as Float32Array;
     let running = Promise.resolve();
     for (const [index, image] of frames.flat().entries()) {
@@ -76,10 +76,10 @@ export class PrefixEncoder {
 
   /** Keys, values and mask of exactly `batch` frames, from their image tokens and tasks. */
   async prefix(imageTokens: Float32Array, tasks: readonly TokenizedTask[]): Promise<PrefixBatch> {
-    const { config, weights } = this.#runtime;
+    const { config, weights, precision: products } = this.#runtime;
     const { batch, cameras, emptyCameras, languageTokens } = this.#shape;
     const key = JSON.stringify([batch, cameras, emptyCameras, languageTokens]);
-    const session = await this.#runtime.session(`prefix ${key}`, true, () => buildPrefixGraph(config, this.#shape, weights));
+    const session = await this.#runtime.session(`prefix ${key}`, true, () => buildPrefixGraph(config, this.#shape, weights, { products }));
     const { prefixKeys, prefixValues, prefixMask } = await session.run(this.tokenFeeds(imageTokens, tasks));
     return { prefixKeys: prefixKeys!, prefixValues: prefixValues!, prefixMask: prefixMask! };
   }

@@ -1,8 +1,8 @@
 import { decodeFloat16, type WorkHooks } from '@zk0/core';
-import { sharedTensor, type OnnxModel, type Tensors } from '@zk0/onnx-train';
+import { sharedTensor, type Tensor, type Tensors } from '@zk0/onnx-train';
 import { splitPrefixRecord, type FrameStore } from '../cache/frame-store.ts';
+import type { PrefixSource } from '../model/graph-inputs.ts';
 import type { GraphShape } from '../model/graph-shape.ts';
-import { buildEvaluateGraph, buildFullEvaluateGraph, buildFullTrainGraph, buildTrainGraph } from '../model/graphs.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
 import { PrefixEncoder, type FrameView } from '../runtime/prefix-encoder.ts';
 import type { DatasetBinding } from './dataset-binding.ts';
@@ -10,15 +10,10 @@ import type { DatasetBinding } from './dataset-binding.ts';
 /** Inputs that have been read; computing what is left of them is the caller's to start. */
 export type FeedsToCome = () => Promise<Tensors>;
 
-/**
- * What the train and evaluate graphs start from: keys and values in float16, image tokens, or images (where the
- * vision-language model is trained too).
- */
-export type InputKind = 'prefix16' | 'tokens' | 'images';
-
 /** Where the model's view of a batch comes from. */
 export interface ModelInputs {
-  readonly kind: InputKind;
+  /** What the train and evaluate graphs take of it. */
+  readonly source: PrefixSource;
   /** Does ahead whatever these frames need, once. */
   prepare(frames: readonly number[], hooks: WorkHooks): Promise<void>;
   /** What the train and evaluate graphs take beside vectors, noise and weights; rows behind `frames` repeat the last. */
@@ -26,21 +21,14 @@ export interface ModelInputs {
   close(): Promise<void>;
 }
 
-/** The graph that trains or evaluates from inputs of a kind. */
-export function graphFrom(kind: InputKind, purpose: 'train' | 'evaluate', { config, weights }: ModelRuntime, shape: GraphShape): OnnxModel {
-  if (kind === 'images') return (purpose === 'train' ? buildFullTrainGraph : buildFullEvaluateGraph)(config, shape, weights);
-  const options = kind === 'tokens' ? { fromTokens: true } : ({ prefixType: 'float16' } as const);
-  return (purpose === 'train' ? buildTrainGraph : buildEvaluateGraph)(config, shape, weights, options);
-}
-
 /** Every frame is decoded whenever it is needed, and encoded here unless the graph starts from images; nothing is kept. */
 export class UncachedInputs implements ModelInputs {
-  readonly kind: 'tokens' | 'images';
+  readonly source: PrefixSource;
   readonly #binding: DatasetBinding;
   readonly #runtime: ModelRuntime;
 
   constructor(binding: DatasetBinding, runtime: ModelRuntime) {
-    this.kind = runtime.config.trainExpertOnly ? 'tokens' : 'images';
+    this.source = { from: runtime.config.trainExpertOnly ? 'tokens' : 'images' };
     this.#binding = binding;
     this.#runtime = runtime;
   }
@@ -52,7 +40,7 @@ export class UncachedInputs implements ModelInputs {
   async feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome> {
     const encoder = new PrefixEncoder(this.#runtime, shape);
     const views = await viewsOf(this.#binding, frames, shape.batch);
-    if (this.kind === 'images') {
+    if (this.source.from === 'images') {
       const feeds = encoder.imageFeeds(views);
       return () => Promise.resolve(feeds);
     }
@@ -67,7 +55,7 @@ export class UncachedInputs implements ModelInputs {
 
 /** Image tokens come from disk; the text model sees them each time. */
 export class VisionCachedInputs implements ModelInputs {
-  readonly kind = 'tokens';
+  readonly source = { from: 'tokens' } as const;
   readonly #binding: DatasetBinding;
   readonly #runtime: ModelRuntime;
   readonly #store: FrameStore;
@@ -103,13 +91,14 @@ export class VisionCachedInputs implements ModelInputs {
 
 /** Keys and values of every layer come from disk as float16: no frozen work is left but the state token's. */
 export class PrefixCachedInputs implements ModelInputs {
-  readonly kind = 'prefix16';
+  readonly source: { readonly from: 'cache'; readonly type: 'float16' | 'float32' };
   readonly #runtime: ModelRuntime;
   readonly #store: FrameStore;
 
   constructor(runtime: ModelRuntime, store: FrameStore) {
     this.#runtime = runtime;
     this.#store = store;
+    this.source = { from: 'cache', type: runtime.takesFloat16 ? 'float16' : 'float32' };
   }
 
   prepare(frames: readonly number[], hooks: WorkHooks): Promise<void> {
@@ -119,17 +108,15 @@ export class PrefixCachedInputs implements ModelInputs {
   async feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome> {
     const encoder = new PrefixEncoder(this.#runtime, shape);
     const sizes = encoder.prefixShape;
+    const { type } = this.source;
     const tensors = {
-      prefixKeys: sharedTensor('float16', sizes),
-      prefixValues: sharedTensor('float16', sizes),
+      prefixKeys: sharedTensor(type, sizes),
+      prefixValues: sharedTensor(type, sizes),
       prefixMask: sharedTensor('bool', [shape.batch, encoder.prefixTokens]),
     };
     for (const [row, frame] of padded(frames, shape.batch).entries()) {
       const parts = splitPrefixRecord(await this.#store.record(frame), encoder.prefixValues);
-      for (const [name, bytes] of Object.entries(parts)) {
-        const { buffer } = tensors[name as keyof typeof tensors].data;
-        new Uint8Array(buffer, row * bytes.byteLength, bytes.byteLength).set(bytes);
-      }
+      for (const [name, bytes] of Object.entries(parts)) putRow(tensors[name as keyof typeof tensors], row, bytes);
     }
     return () => Promise.resolve(tensors);
   }
@@ -137,6 +124,16 @@ export class PrefixCachedInputs implements ModelInputs {
   close(): Promise<void> {
     return this.#store.close();
   }
+}
+
+/** Writes a record's bytes as a row of a tensor, 16-bit floats widened where the tensor is of float32. */
+function putRow({ dtype, data }: Tensor, row: number, bytes: Uint8Array): void {
+  if (dtype !== 'float32') {
+    new Uint8Array(data.buffer, row * bytes.byteLength, bytes.byteLength).set(bytes);
+    return;
+  }
+  const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
+  decodeFloat16(halves, data.subarray(row * halves.length, (row + 1) * halves.length));
 }
 
 function padded(frames: readonly number[], batch: number): number[] {

@@ -1,0 +1,62 @@
+import { gradients } from '../autodiff/gradients.ts';
+import type { Value } from '../graph/value.ts';
+import * as ops from '../ops/index.ts';
+import { adamWStep, clipByNorm, sumsOfSquares, type AdamWState } from './graph-optimizer.ts';
+import type { AdamWSettings } from './update-rules.ts';
+
+/** How a training step is written. */
+export interface TrainingStepOptions {
+  readonly settings: Pick<AdamWSettings, 'betas' | 'epsilon'>;
+  /** No clipping by default. */
+  readonly maxGradientNorm?: number;
+  /** FedProx: adds `mu/2 · ‖w − reference‖²` to the loss; `mu` is a scalar. */
+  readonly proximal?: { readonly mu: Value; readonly reference: readonly Value[] };
+  /** What becomes of the gradients before they are measured: rows that are kept as they are, for example. */
+  readonly adjust?: (gradients: readonly Value[]) => readonly Value[];
+  /** Scalar that the loss is multiplied by and the gradients are divided by: keeps float16 gradients from vanishing. */
+  readonly lossScale?: Value;
+}
+
+/** What a training step computes. */
+export interface TrainingStep {
+  /** After the update, which is as bad as the gradients where those are not finite. */
+  readonly state: AdamWState;
+  /** `mu/2 · ‖w − reference‖²` before the update; a scalar. */
+  readonly proximalLoss: Value;
+  /** Global norm of the gradients (with the proximal term's) before clipping; a scalar. */
+  readonly gradientNorm: Value;
+  /** [weights]: each gradient's sum of squares, which tells the one that is not finite. */
+  readonly gradientSquares: Value;
+}
+
+/**
+ * Backward, proximal term, clipping and AdamW in the graph of `loss`.
+ *
+ * @param loss one float32 number that depends on `state.weights`.
+ * @param coefficients one row of `adamWSchedule`.
+ */
+export function writeTrainingStep(
+  state: AdamWState,
+  loss: Value,
+  coefficients: Value,
+  { settings, maxGradientNorm, proximal, adjust, lossScale }: TrainingStepOptions,
+): TrainingStep {
+  const scaled = lossScale === undefined ? loss : ops.mul(loss, lossScale);
+  let found: readonly Value[] = gradients(scaled, state.weights);
+  if (adjust !== undefined) found = adjust(found);
+  if (lossScale !== undefined) {
+    const inverse = ops.reciprocal(lossScale);
+    found = found.map((gradient) => ops.mul(gradient, inverse));
+  }
+  let proximalLoss: Value = loss.graph.constant(0, 'float32');
+  if (proximal !== undefined) {
+    const { mu, reference } = proximal;
+    const drift = state.weights.map((weight, index) => ops.sub(weight, reference[index]!));
+    found = found.map((gradient, index) => ops.add(gradient, ops.mul(drift[index]!, mu)));
+    proximalLoss = ops.mul(ops.mul(ops.reduceSum(sumsOfSquares(drift)), mu), 0.5);
+  }
+  const gradientSquares = sumsOfSquares(found);
+  const gradientNorm = ops.sqrt(ops.reduceSum(gradientSquares));
+  const clipped = maxGradientNorm === undefined ? found : clipByNorm(found, gradientNorm, maxGradientNorm);
+  return { state: adamWStep(state, clipped, coefficients, settings), proximalLoss, gradientNorm, gradientSquares };
+}

@@ -1,0 +1,154 @@
+/**
+ * @module
+ * Training steps whose optimiser is part of the graph, for devices that keep weights and moments to themselves.
+ *
+ * | graph | in | out |
+ * |---|---|---|
+ * | train step | what train takes; `firstMoment/` and `secondMoment/<weight>`; `coefficients` [4], a row of onnx-train's `adamWSchedule`; with FedProx's term `reference/<weight>` and `mu` []; with loss scaling `lossScale` [] | `next/` weights and moments, `loss` (the policy's), `proximalLoss`, `gradientNorm` [], `gradientSquares` [weights] |
+ * | train loop | the same with [steps, …] of everything a batch has; `schedule` [steps, 4] instead of `coefficients`; with loss scaling also `lossStreak` [] | `next/` weights and moments (and `next/lossScale`, `next/lossStreak`), the others by step, `applied` (and `lossScales`) [steps] |
+ */
+import {
+  COEFFICIENTS,
+  encodeModel,
+  writeTrainingLoop,
+  writeTrainingStep,
+  type AdamWSettings,
+  type AdamWState,
+  type GraphBuilder,
+  type OnnxModel,
+  type Value,
+} from '@zk0/onnx-train';
+import type { SmolVlaModelConfig } from './config.ts';
+import { flowMatchingLoss } from './flow-matching.ts';
+import { feedOf, flowBatch, prefixFrom, steppedFeedOf, type Feed, type PrefixSource } from './graph-inputs.ts';
+import { nextName, type GraphShape, type WeightSource } from './graph-shape.ts';
+import { requireFrozenPrefix, start, type PrecisionOptions } from './graph-start.ts';
+import { withoutPadding } from './padding-gradient.ts';
+import { WeightTable } from './weight-table.ts';
+import { trainedWeightSpecs } from './weights.ts';
+
+/** What a training step carries, for every trained weight. */
+const PARTS = ['', 'firstMoment/', 'secondMoment/'] as const;
+
+/** How a training step is written. */
+export interface DeviceTrainingOptions extends PrecisionOptions {
+  readonly source: PrefixSource;
+  readonly optimizer: Pick<AdamWSettings, 'betas' | 'epsilon'>;
+  readonly maxGradientNorm: number;
+  /** Whether there is a proximal term. */
+  readonly proximal: boolean;
+  /** Whether the loss is scaled: for products in float16. */
+  readonly lossScaling: boolean;
+}
+
+/** Inputs that stay from step to step, and the outputs that renew them. */
+export function trainingState(config: SmolVlaModelConfig, proximal: boolean): Record<string, string | null> {
+  const names = trainedWeightSpecs(config).map(({ name }) => name);
+  return Object.fromEntries<string | null>([
+    ...PARTS.flatMap((part) => names.map((name) => [`${part}${name}`, nextName(part, name)] as const)),
+    ...(proximal ? names.map((name) => [`reference/${name}`, null] as const) : []),
+  ]);
+}
+
+/** Forward, backward, FedProx's term, clipping and AdamW of one batch. */
+export function buildTrainStepGraph(
+  config: SmolVlaModelConfig,
+  shape: GraphShape,
+  weights: WeightSource,
+  options: DeviceTrainingOptions,
+): OnnxModel {
+  const training = begin('trainStep', config, shape, weights, options);
+  const { graph, state } = training;
+  const loss = training.loss(feedOf(graph), state.weights);
+  const step = writeTrainingStep(state, loss, graph.input('coefficients', 'float32', [COEFFICIENTS]), {
+    ...training.options,
+    ...(options.lossScaling && { lossScale: graph.input('lossScale', 'float32', []) }),
+  });
+  outputState(training, step.state);
+  graph.output('loss', loss);
+  graph.output('proximalLoss', step.proximalLoss);
+  graph.output('gradientNorm', step.gradientNorm);
+  graph.output('gradientSquares', step.gradientSquares);
+  return encodeModel(graph);
+}
+
+/** The same for `steps` batches in one run, so that weights and moments stay on the device between them. */
+export function buildTrainLoopGraph(
+  config: SmolVlaModelConfig,
+  shape: GraphShape,
+  weights: WeightSource,
+  options: DeviceTrainingOptions & { readonly steps: number },
+): OnnxModel {
+  const training = begin('trainLoop', config, shape, weights, options);
+  const { graph, state } = training;
+  const { steps } = options;
+  const scalar = (name: string): Value => graph.input(name, 'float32', []);
+  const result = writeTrainingLoop(graph, {
+    ...training.options,
+    steps,
+    state,
+    schedule: graph.input('schedule', 'float32', [steps, COEFFICIENTS]),
+    ...(options.lossScaling && { lossScale: { scale: scalar('lossScale'), streak: scalar('lossStreak') } }),
+    loss: (current, iteration) => training.loss(steppedFeedOf(graph, steps, iteration), current),
+  });
+  outputState(training, result.state);
+  if (result.lossScale !== undefined) {
+    graph.output('next/lossScale', result.lossScale.scale);
+    graph.output('next/lossStreak', result.lossScale.streak);
+    graph.output('lossScales', result.lossScales!);
+  }
+  graph.output('loss', result.losses);
+  graph.output('proximalLoss', result.proximalLosses);
+  graph.output('gradientNorm', result.gradientNorms);
+  graph.output('gradientSquares', result.gradientSquares);
+  graph.output('applied', result.applied);
+  return encodeModel(graph);
+}
+
+interface Training {
+  readonly graph: GraphBuilder;
+  readonly trained: readonly string[];
+  readonly state: AdamWState;
+  readonly options: Pick<Parameters<typeof writeTrainingStep>[3], 'settings' | 'maxGradientNorm' | 'proximal' | 'adjust'>;
+  /** The policy's loss of a batch. */
+  readonly loss: (feed: Feed, current: readonly Value[]) => Value;
+}
+
+function begin(
+  name: string,
+  config: SmolVlaModelConfig,
+  shape: GraphShape,
+  weights: WeightSource,
+  options: DeviceTrainingOptions,
+): Training {
+  const { source, proximal } = options;
+  if (source.from !== 'images') requireFrozenPrefix(config);
+  const { graph, trained } = start(name, config, weights, 'none', options, shape);
+  const specs = trainedWeightSpecs(config);
+  const inputs = (part: string): Value[] => specs.map((spec) => graph.input(`${part}${spec.name}`, 'float32', spec.shape));
+  const [current, firstMoments, secondMoments] = PARTS.map(inputs) as [Value[], Value[], Value[]];
+  return {
+    graph,
+    trained,
+    state: { weights: current, firstMoments, secondMoments },
+    options: {
+      settings: options.optimizer,
+      maxGradientNorm: options.maxGradientNorm,
+      adjust: (found) => withoutPadding(config, trained, found),
+      ...(proximal && { proximal: { mu: graph.input('mu', 'float32', []), reference: inputs('reference/') } }),
+    },
+    loss: (feed, now) => {
+      const table = new WeightTable(graph, config, weights, new Map(trained.map((weight, index) => [weight, now[index]!])));
+      const prefix = prefixFrom(source, feed, config, shape, table);
+      return flowMatchingLoss(config, table, prefix, flowBatch(feed, config, shape), shape.actionSize).mean;
+    },
+  };
+}
+
+function outputState({ graph, trained }: Training, { weights, firstMoments, secondMoments }: AdamWState): void {
+  [weights, firstMoments, secondMoments].forEach((values, index) => {
+    values.forEach((value, at) => {
+      graph.output(nextName(PARTS[index]!, trained[at]!), value);
+    });
+  });
+}

@@ -1,0 +1,58 @@
+import type { Float32Tensor, Parameters } from '@zk0/core';
+import { float32Tensor, type Session, type Tensor, type Tensors } from '@zk0/onnx-train';
+import { NotFiniteError } from '../errors.ts';
+import type { DeviceTrainingOptions } from '../model/device-training.ts';
+import { gradientName } from '../model/graph-shape.ts';
+import { trainedWeightSpecs } from '../model/weights.ts';
+import { sharedWeights } from '../runtime/shared-weights.ts';
+import type { TrainingRound } from './round.ts';
+
+/** How a round's graph is written. Only float16's gradients need a scaled loss: bfloat16 reaches as far as float32. */
+export function deviceOptions({ config, runtime, source, proximalMu }: TrainingRound): DeviceTrainingOptions {
+  const { betas, epsilon, gradClipNorm } = config.optimizer;
+  return {
+    source,
+    optimizer: { betas, epsilon },
+    maxGradientNorm: gradClipNorm,
+    proximal: proximalMu !== 0,
+    products: runtime.precision,
+    lossScaling: runtime.precision === 'float16',
+  };
+}
+
+/** The state that a round begins with: the global weights, moments of 0, and what the proximal term pulls towards. */
+export function initialState({ config, global, proximalMu }: TrainingRound): Tensors {
+  const weights = sharedWeights(config.model, global);
+  // Read, never written: one array of zeros serves all.
+  const most = Math.max(...[...weights.values()].map(({ data }) => data.length));
+  const nothing = new SharedArrayBuffer(4 * most);
+  const entries = [...weights].flatMap(([name, tensor]): (readonly [string, Tensor])[] => {
+    const zeros = float32Tensor(new Float32Array(nothing, 0, tensor.data.length), tensor.shape);
+    const fixed = proximalMu === 0 ? [] : ([[`reference/${name}`, tensor]] as const);
+    return [[name, tensor], [`firstMoment/${name}`, zeros], [`secondMoment/${name}`, zeros], ...fixed];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** The weights as a session has them. */
+export async function weightsOf({ config }: TrainingRound, session: Session): Promise<Parameters> {
+  const names = trainedWeightSpecs(config.model).map(({ name }) => name);
+  const tensors = await session.getState(names);
+  return new Map(
+    names.map((name): [string, Float32Tensor] => [name, { shape: tensors[name]!.shape, data: tensors[name]!.data as Float32Array }]),
+  );
+}
+
+/** The error for a step that was not finite: its loss, else the first gradient that is not. */
+export async function notFinite(
+  round: TrainingRound,
+  session: Session,
+  step: number,
+  policyLoss: number,
+  gradientSquares: Float32Array,
+): Promise<NotFiniteError> {
+  const names = trainedWeightSpecs(round.config.model).map(({ name }) => name);
+  const bad = gradientSquares.findIndex((square) => !Number.isFinite(square));
+  const tensor = Number.isFinite(policyLoss) ? gradientName(names[Math.max(bad, 0)]!) : 'loss';
+  return new NotFiniteError(step, tensor, await weightsOf(round, session));
+}

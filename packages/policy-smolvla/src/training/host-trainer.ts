@@ -1,0 +1,72 @@
+import type { Float32Tensor, Parameters } from '@zk0/core';
+import { GradientError, Optimizer, sharedTensor, type Tensor } from '@zk0/onnx-train';
+import { NotFiniteError } from '../errors.ts';
+import { gradientName } from '../model/graph-shape.ts';
+import { sharedWeights } from '../runtime/shared-weights.ts';
+import { graphFrom, hasManyRows } from './input-graphs.ts';
+import { batchesAhead, type TrainingRound } from './round.ts';
+
+/** Trained values from which threads pay for an optimiser step; fewer take milliseconds in the calling thread. */
+const THREADED_FROM = 4e6;
+
+/** The graph computes gradients into shared memory, where the optimiser over arrays takes them up: for the processor. */
+export async function trainOnHost(round: TrainingRound): Promise<Parameters> {
+  const { config, runtime, shape, source, global } = round;
+  const key = `train ${JSON.stringify([source, shape])}`;
+  const session = await runtime.session(key, hasManyRows(source), () => graphFrom('train', runtime, shape, source));
+  const weights = sharedWeights(config.model, global);
+  const gradients = new Map([...weights].map(([name, { shape: size }]) => [gradientName(name), sharedTensor('float32', size)]));
+  const optimizer = optimizerOf(round, weights, gradients);
+  const fixed = { feeds: Object.fromEntries(weights), into: Object.fromEntries(gradients) };
+  try {
+    for await (const { step, batch } of batchesAhead(round)) {
+      const { loss } = await session.run({ ...batch, ...fixed.feeds }, { into: fixed.into });
+      const policyLoss = arrayOf(loss!)[0]!;
+      if (!Number.isFinite(policyLoss)) throw new NotFiniteError(step, 'loss', copyOut(weights));
+      const { gradientNorm, proximalLoss } = await optimizer.step(round.learningRates[step]!).catch((error: unknown) => {
+        throw error instanceof GradientError ? new NotFiniteError(step, gradientName(error.tensor), copyOut(weights)) : error;
+      });
+      round.onStep(step, { policyLoss, proximalLoss, gradientNorm, applied: true });
+    }
+  } finally {
+    await optimizer.close();
+  }
+  return copyOut(weights);
+}
+
+/** A fresh AdamW over shared memory: moments do not outlive a round. */
+function optimizerOf(
+  { config, runtime, proximalMu }: TrainingRound,
+  weights: ReadonlyMap<string, Tensor>,
+  gradients: ReadonlyMap<string, Tensor>,
+): Optimizer {
+  const { betas, epsilon, weightDecay, gradClipNorm } = config.optimizer;
+  const values = [...weights.values()].reduce((sum, { data }) => sum + data.length, 0);
+  return new Optimizer({
+    rule: { kind: 'adamw', betas, epsilon, weightDecay },
+    weights: Object.fromEntries([...weights].map(([name, tensor]) => [name, arrayOf(tensor)])),
+    gradients: Object.fromEntries([...weights.keys()].map((name) => [name, arrayOf(gradients.get(gradientName(name))!)])),
+    maxGradientNorm: gradClipNorm,
+    threads: values < THREADED_FROM ? 1 : runtime.threads,
+    ...(proximalMu === 0 ? {} : { proximal: { mu: proximalMu, reference: sharedCopies(weights) } }),
+  });
+}
+
+/** What the proximal term pulls towards: the weights as they are now. */
+function sharedCopies(weights: ReadonlyMap<string, Tensor>): Record<string, Float32Array> {
+  return Object.fromEntries(
+    [...weights].map(([name, tensor]) => {
+      const copy = arrayOf(sharedTensor('float32', tensor.shape));
+      copy.set(arrayOf(tensor));
+      return [name, copy];
+    }),
+  );
+}
+
+function copyOut(weights: ReadonlyMap<string, Tensor>): Parameters {
+  return new Map([...weights].map(([name, tensor]): [string, Float32Tensor] => [name, { shape: tensor.shape, data: arrayOf(tensor).slice() }]));
+}
+
+function arrayOf(tensor: Tensor): Float32Array {
+  return tensor.data as Float32Array;
+}
