@@ -2,7 +2,6 @@
  * @module
  * Charts and images as PNG bytes, the same on every machine.
  */
-export { pngOf, shrinkToFit, type RgbPixels } from './png.ts';
 export {
   AXIS_LINE,
   INK,
@@ -15,3 +14,4 @@ export {
   type ChartSize,
 } from './render.ts';
 export { label, tick } from './text.ts';
+export { thumbnail, type RgbPixels } from './thumbnail.ts';

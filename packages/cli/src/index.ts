@@ -30,4 +30,4 @@ export {
 export { showPhases, type Phase } from './phase-progress.ts';
 export { runCli, type RunCliOptions } from './run-cli.ts';
 export { table, type TableColumn } from './table.ts';
-export { fitText, printable, textWidth } from './text-width.ts';
+export { fitText, printable, textWidth, wrapText } from './text-width.ts';

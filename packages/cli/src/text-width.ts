@@ -31,6 +31,20 @@ export function fitText(text: string, width: number): string {
   return `${fitted}…`;
 }
 
+/** Printable `text` broken at its spaces into lines of at most `width` columns; a word that is longer gets its own line. */
+export function wrapText(text: string, width: number): readonly string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (line !== '' && textWidth(longer) > width) {
+      lines.push(line);
+      line = word;
+    } else line = longer;
+  }
+  return [...lines, line];
+}
+
 function characterWidth(character: string): number {
   if (ZERO.test(character)) return 0;
   return WIDE.test(character) ? 2 : 1;

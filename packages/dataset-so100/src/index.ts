@@ -23,8 +23,18 @@ export {
   type PartitionOptions,
   type PartitionScheme,
 } from './partition/partition.ts';
-export type { Finding, FindingCode } from './validate/findings.ts';
-export { validateDataset, type ValidateOptions, type ValidationReport } from './validate/validate.ts';
+export {
+  DROP_REASONS,
+  repairDataset,
+  type DropReason,
+  type RepairChange,
+  type RepairOptions,
+  type RepairResult,
+} from './repair/repair.ts';
+export { adviceFor } from './validate/advice.ts';
+export type { Finding, FindingCode, FindingCounts, Severity } from './validate/findings.ts';
+export { assertNoOverlap, findOverlap, readContents, type EpisodeContents, type NamedContents } from './validate/overlap.ts';
+export { validateDataset, type CheckProgress, type ValidateOptions, type ValidationReport } from './validate/validate.ts';
 export type { BackendReport } from './video/backends.ts';
 export {
   chooseBackend,

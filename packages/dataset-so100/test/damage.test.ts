@@ -101,6 +101,14 @@ describe('files', () => {
     await expectFailure('DATASET_VIDEO', 'holds 3 frames; the rows up to episode 1 need 4');
   });
 
+  it('refuses a video that claims images without end', async () => {
+    await v2();
+    await put(root, V2_VIDEO, fakeMp4({ frames: 4, width: 65_407, height: 65_535 }));
+    await expectFailure('DATASET_LIMIT', 'claims images of 65535×65407 pixels');
+    await put(root, V2_VIDEO, fakeMp4({ frames: 4, width: 0, height: 8 }));
+    await expectFailure('DATASET_LIMIT', 'claims images of 8×0 pixels');
+  });
+
   it('takes the size of images from the videos, and says so', async () => {
     await v2();
     await editInfo((info) => {
@@ -289,6 +297,7 @@ describe('validateDataset', () => {
       ['error', 'DATASET_FILE_MISSING', undefined],
       ['warning', 'TIMESTAMPS', 1],
       ['info', 'TIMESTAMPS', 1],
+      ['info', 'STATISTICS', undefined],
       ['error', 'DATASET_FILE_MISSING', undefined],
       ['info', 'UNUSED_FILE', undefined],
     ]);
@@ -309,12 +318,91 @@ describe('validateDataset', () => {
     const report = await validateDataset(root, { samples: 0 });
     expect(report.ok).toBe(true);
     const codes = report.findings.map(({ code }) => code);
-    expect(codes).toEqual(expect.arrayContaining(['COUNTS', 'DUPLICATE_EPISODE', 'STATISTICS']));
+    expect(codes).toEqual(expect.arrayContaining(['COUNTS', 'DUPLICATE_EPISODE', 'SPREAD']));
     expect(report.findings.find(({ code }) => code === 'DUPLICATE_EPISODE')?.message).toBe(
       'Episode 2 holds the same states and actions as episode 0.',
     );
-    expect(report.findings.filter(({ code }) => code === 'STATISTICS')).toHaveLength(2);
+    expect(report.counts.warning.SPREAD).toBe(2);
   });
+});
+
+describe('statistics of validateDataset', () => {
+  const rowStats = { min: [0, 0], max: [1, 3], mean: [0.5, 1.5], std: [0.5, Math.sqrt(1.25)], count: [8] };
+  const codes = async (): Promise<string[]> =>
+    (await validateDataset(root, { samples: 0 })).findings.filter(({ severity }) => severity === 'warning').map(({ code }) => code);
+
+  const setOf = async (version: 'v2.0' | 'v2.1'): Promise<void> => {
+    await writeFixture(root, { version, lengths: [4, 4], cameras: [] });
+  };
+  const stats = (change: object = {}): string =>
+    JSON.stringify({ 'observation.state': { ...rowStats, ...change }, action: rowStats });
+
+  it('finds nothing wrong with true ones', async () => {
+    await setOf('v2.0');
+    await put(root, 'meta/stats.json', stats());
+    expect(await codes()).toEqual([]);
+  });
+
+  it.each([['zero', 0], ['infinite', 'Infinity'], ['NaN', 'NaN']] as const)('finds a spread of %s (lerobot #3645)', async (_, std) => {
+    await setOf('v2.0');
+    await put(root, 'meta/stats.json', stats({ std: [std, Math.sqrt(1.25)] }).replace(/"(NaN|Infinity)"/, '$1'));
+    const report = await validateDataset(root, { samples: 0 });
+    expect(report.ok).toBe(true);
+    expect(report.findings.filter(({ code }) => code === 'SPREAD')).toEqual([
+      expect.objectContaining({ severity: 'warning', message: expect.stringContaining('observation.state "a"') as string }),
+    ]);
+  });
+
+  it('finds a spread of zero of a camera, and reads nested values', async () => {
+    await writeFixture(root, { version: 'v2.0', lengths: [4, 4] });
+    const image = { min: [[[0]], [[0]], [[0]]], max: [[[1]], [[1]], [[1]]], mean: [[[0.5]], [[0.5]], [[0.5]]], std: [[[0.2]], [[0]], [[0.2]]] };
+    await put(root, 'meta/stats.json', JSON.stringify({ 'observation.state': rowStats, action: rowStats, 'observation.images.top': image }));
+    expect(await codes()).toEqual(['SPREAD']);
+  });
+
+  it('compares the statistics of each episode, and survives damaged ones', async () => {
+    await setOf('v2.1');
+    const episode = (number: number): object => ({ ...rowStats, min: [number, 0], max: [number, 3], mean: [number, 1.5], std: [0, Math.sqrt(1.25)] });
+    const line = (number: number, state: object): string =>
+      JSON.stringify({ episode_index: number, stats: { 'observation.state': state, action: episode(number) } });
+    await put(root, 'meta/episodes_stats.jsonl', `${line(0, episode(0))}\n${line(1, { ...episode(1), mean: [1, 2] })}\n`);
+    const report = await validateDataset(root, { samples: 0 });
+    expect(report.findings.filter(({ severity }) => severity === 'warning')).toEqual([
+      expect.objectContaining({ code: 'STATISTICS', episode: 1, message: expect.stringContaining('the mean of observation.state "b" of episode 1') as string }),
+    ]);
+    await put(root, 'meta/episodes_stats.jsonl', `${line(0, episode(0))}\n{"episode_index":1,"sta`);
+    expect((await validateDataset(root, { samples: 0 })).findings).toContainEqual(
+      expect.objectContaining({ severity: 'warning', code: 'STATISTICS', message: expect.stringContaining('line 2 is not valid JSON') as string }),
+    );
+  });
+});
+
+describe('what is no file', () => {
+  it('is refused where a file belongs, and the other way round', async () => {
+    await v2();
+    await unlink(path.join(root, V2_VIDEO));
+    await mkdir(path.join(root, V2_VIDEO));
+    await expectFailure('DATASET_FILE_DAMAGED', 'episode_000001.mp4 is no file');
+    await v3();
+    await rm(path.join(root, 'meta/episodes'), { recursive: true });
+    await put(root, 'meta/episodes', 'x');
+    await expectFailure('DATASET_FILE_DAMAGED', 'meta/episodes is no folder');
+  });
+
+  it.each(['/dev/zero', '.'])('is refused as a link to %s', async (target) => {
+    await v2();
+    await unlink(path.join(root, V2_ROWS));
+    await symlink(target, path.join(root, V2_ROWS));
+    expect(['DATASET_PATH', 'DATASET_FILE_DAMAGED']).toContain((await failure()).code);
+  });
+});
+
+it('refuses an episode without frames, and reads the others', async () => {
+  await v2();
+  await put(root, 'meta/episodes.jsonl', '{"episode_index":0,"tasks":["push"],"length":3}\n{"episode_index":1,"tasks":["push"],"length":0}\n');
+  expect((await expectFailure('DATASET_ROWS', 'episode 1 has no frames')).episode).toBe(1);
+  await (await openDataset(`${root}?episodes=0`)).close();
+  expect((await validateDataset(root, { samples: 0 })).counts.error.COUNTS).toBe(1);
 });
 
 describe('renaming cameras', () => {

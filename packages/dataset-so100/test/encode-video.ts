@@ -1,8 +1,9 @@
-import { Codec, CodecContext, FormatContext, Frame, Packet, Rational } from 'node-av/lib';
+import { Codec, CodecContext, FormatContext, Frame, Log, Packet, Rational } from 'node-av/lib';
 import {
   AV_OPT_SEARCH_CHILDREN,
   AV_OPT_TYPE_STRING,
   AV_CODEC_FLAG_GLOBAL_HEADER,
+  AV_LOG_ERROR,
   AV_PIX_FMT_YUV420P,
   AVCOL_RANGE_JPEG,
   AVCOL_RANGE_MPEG,
@@ -12,6 +13,9 @@ import {
   FF_ENCODER_LIBX265,
   FF_ENCODER_MPEG4,
 } from 'node-av/constants';
+
+// x264 would print its settings and a summary for every file.
+Log.setLevel(AV_LOG_ERROR);
 
 /** Ways to code video that occur in datasets, with the traps of each: B-frames, open groups of pictures. */
 export const CODINGS = {
@@ -71,10 +75,12 @@ export function encodeNumbered(
     readonly noise?: number;
     /** What the file says of its colours. */
     readonly color?: 'full range' | 'BT.709';
+    /** Every frame the same. */
+    readonly isFrozen?: boolean;
   },
 ): void {
   if (coding.encoder === FF_ENCODER_LIBSVTAV1) process.env['SVT_LOG'] ??= '1';
-  const { frames, fps, width = NUMBERED.width, height = NUMBERED.height, noise = 0, color } = video;
+  const { frames, fps, width = NUMBERED.width, height = NUMBERED.height, noise = 0, color, isFrozen = false } = video;
   const codec = Codec.findEncoderByName(coding.encoder)!;
   const encoder = new CodecContext();
   encoder.allocContext3(codec);
@@ -119,7 +125,7 @@ export function encodeNumbered(
     frame.alloc();
     Object.assign(frame, { width, height, format: AV_PIX_FMT_YUV420P });
     check(frame.getBuffer());
-    const yuv = numberedFrame(number, width, height);
+    const yuv = numberedFrame(isFrozen ? 5 : number, width, height);
     // Cheap deterministic noise: real cameras make some, and it is what costs decoders their time.
     for (let i = 0, state = number + 1; noise > 0 && i < yuv.length; i++) {
       state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;

@@ -1,53 +1,156 @@
 /**
- * Opens damaged copies of small datasets, `node --conditions=@zk0/source test/fuzz.ts [runs] [seed]`, and fails when one
- * ends in anything but a dataset or a typed error, takes longer than 15 s, or makes the process grow past 1 GB.
+ * Reads damaged copies of small datasets in every way that this package has, and fails when one ends in anything but a
+ * result or a typed error, takes longer than a minute, or makes the process grow.
+ *
+ *     npx nx fuzz dataset-so100                                     10 000 mutations
+ *     node --conditions=@zk0/source test/fuzz.ts [runs] [seed]
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Random } from '@zk0/core';
-import { DatasetError, openDataset, validateDataset } from '../src/index.ts';
+import { Random, Zk0Error } from '@zk0/core';
+import { convertDataset, DROP_REASONS, inspectDataset, openDataset, repairDataset, validateDataset } from '../src/index.ts';
+import { CODINGS, encodeNumbered } from './encode-video.ts';
 import { writeFixture } from './fixtures.ts';
 import { filesOf, withMutation } from './mutations.ts';
 
-/** Runs so many mutations; returns how many were refused, by code. */
-export async function fuzz(runs: number, seed: string): Promise<ReadonlyMap<string, number>> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'zk0-fuzz-'));
-  const outcomes = new Map<string, number>();
-  const random = new Random(seed);
-  const sets = await Promise.all(
-    (['v2.0', 'v2.1', 'v3.0'] as const).map(async (version) => {
+const MAX_SECONDS = 60;
+const MAX_RSS = 1.5 * 2 ** 30;
+
+interface FuzzSet {
+  readonly root: string;
+  readonly files: readonly string[];
+}
+
+/** What is done with a damaged set; each returns a word for how it ended. */
+const VISITS: readonly ((root: string) => Promise<string>)[] = [readAll, validate, readAll, repair, inspect, convert];
+
+async function readAll(root: string): Promise<string> {
+  const dataset = await openDataset(root, { video: { threads: 1 } });
+  try {
+    const { frameCount, cameras } = dataset.info;
+    for (let frame = 0; frame < frameCount; frame++) {
+      dataset.state(frame);
+      dataset.actionChunk(frame, 3);
+      dataset.task(frame);
+    }
+    for (const { key } of cameras) for (const frame of [0, frameCount - 1]) await dataset.images(frame, [key]);
+    return 'read';
+  } finally {
+    await dataset.close();
+  }
+}
+
+async function validate(root: string): Promise<string> {
+  const { ok } = await validateDataset(root, { samples: 2, video: { threads: 1 } });
+  return ok ? 'valid' : 'invalid';
+}
+
+async function inspect(root: string): Promise<string> {
+  await inspectDataset(root);
+  return 'inspected';
+}
+
+async function repair(root: string): Promise<string> {
+  const copy = `${root}-copy`;
+  try {
+    await repairDataset(root, copy, { drop: DROP_REASONS, video: { threads: 1 } });
+    // Whatever was wrong with the original, the copy is sound.
+    const { ok, findings } = await validateDataset(copy, { samples: 2, video: { threads: 1 } });
+    if (!ok) throw new Error(`the repaired copy is not sound: ${findings.find(({ severity }) => severity === 'error')!.message}`);
+    return 'repaired';
+  } finally {
+    await rm(copy, { recursive: true, force: true });
+  }
+}
+
+async function convert(root: string): Promise<string> {
+  const copy = `${root}-copy`;
+  try {
+    await convertDataset(root, copy, { video: { threads: 1 } });
+    return 'converted';
+  } finally {
+    await rm(copy, { recursive: true, force: true });
+  }
+}
+
+/** One small set of each format, whose videos are coded in four ways. */
+async function makeSets(folder: string): Promise<FuzzSet[]> {
+  const codings = Object.values(CODINGS);
+  return await Promise.all(
+    (['v2.0', 'v2.1', 'v3.0'] as const).map(async (version, set) => {
       const root = path.join(folder, version);
-      await writeFixture(root, { version, lengths: [5, 7, 3] });
-      return { root, files: await filesOf(root) };
+      const cameras = ['observation.images.top', 'observation.images.wrist'];
+      await writeFixture(root, { version, lengths: [5, 7, 3], cameras });
+      const files = await filesOf(root);
+      files
+        .filter((file) => file.endsWith('.mp4'))
+        .forEach((file, i) => {
+          encodeNumbered(path.join(root, file), codings[(i + set) % codings.length]!, { frames: 12, fps: 10 });
+        });
+      return { root, files };
     }),
   );
+}
+
+/** How mutations ended. */
+export interface FuzzResult {
+  /** By error code or by what was done: how often. */
+  readonly outcomes: ReadonlyMap<string, number>;
+  /** What must not be: untyped errors, unsound copies, slowness, growth. The first 20. */
+  readonly failures: readonly string[];
+}
+
+/** Runs so many mutations; goes on after a failure. */
+export async function fuzz(runs: number, seed: string, onRun?: (run: number) => void): Promise<FuzzResult> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'zk0-fuzz-'));
+  const outcomes = new Map<string, number>();
+  const failures: string[] = [];
+  const random = new Random(seed);
   try {
+    const sets = await makeSets(folder);
     for (let run = 0; run < runs; run++) {
       const { root, files } = sets[run % sets.length]!;
+      const visit = VISITS[Math.floor(run / sets.length) % VISITS.length]!;
       const start = performance.now();
+      let damaged = '';
+      const fail = (what: string): void => {
+        if (failures.length < 20) failures.push(`run ${run} (seed ${seed}, ${visit.name}, ${path.relative(folder, root)}/${damaged}): ${what}`);
+      };
       const outcome = await withMutation(root, files, random, async (file) => {
+        damaged = file;
         try {
-          if (run % 5 === 0) return (await validateDataset(root, { samples: 0 })).ok ? 'valid' : 'invalid';
-          await (await openDataset(root)).close();
-          return 'opened';
+          return await visit(root);
         } catch (error) {
-          if (!(error instanceof DatasetError)) throw new Error(`run ${run} (seed ${seed}, ${file})`, { cause: error });
-          return error.code;
+          if (error instanceof Zk0Error) return error.code;
+          fail(error instanceof Error ? (error.stack ?? error.message) : String(error));
+          return 'FAILED';
         }
       });
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
       const seconds = (performance.now() - start) / 1000;
-      if (seconds > 15) throw new Error(`run ${run} (seed ${seed}) took ${seconds.toFixed(1)} s`);
+      if (seconds > MAX_SECONDS) fail(`it took ${seconds.toFixed(1)} s`);
       const { rss } = process.memoryUsage();
-      if (rss > 2 ** 30) throw new Error(`run ${run} (seed ${seed}): the process has grown to ${rss} bytes`);
+      if (rss > MAX_RSS) fail(`the process has grown to ${rss} bytes`);
+      onRun?.(run);
     }
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-  return outcomes;
+  return { outcomes, failures };
 }
 
 if (process.argv[1] === import.meta.filename) {
-  console.log(Object.fromEntries(await fuzz(Number(process.argv[2] ?? 10_000), process.argv[3] ?? 'fuzz')));
+  const runs = Number(process.argv[2] ?? 10_000);
+  const start = performance.now();
+  const seconds = (): string => ((performance.now() - start) / 1000).toFixed(0);
+  let peak = 0;
+  const { outcomes, failures } = await fuzz(runs, process.argv[3] ?? 'fuzz', (run) => {
+    peak = Math.max(peak, process.memoryUsage().rss);
+    if (run % 500 === 499) console.log(`${run + 1} runs, ${seconds()} s`);
+  });
+  console.log(Object.fromEntries(outcomes));
+  for (const failure of failures) console.error(failure);
+  console.log(`${runs} mutations in ${seconds()} s, at most ${(peak / 2 ** 20).toFixed(0)} MB, ${failures.length} failures`);
+  process.exitCode = failures.length === 0 ? 0 : 1;
 }

@@ -36,7 +36,7 @@ const episodeSchema = z.looseObject({
 });
 
 /**
- * Reads the list of episodes, of any format version, in the order of their numbers.
+ * Reads the list of episodes, of any format version, in the order of their numbers, those listed twice twice.
  *
  * @throws DatasetError naming file and row
  */
@@ -46,17 +46,26 @@ export async function readEpisodes(
   tables: TableReader,
 ): Promise<readonly EpisodeRecord[]> {
   const episodes = info.version === 'v3.0' ? await readV3(folder, info, tables) : await readV2(folder, info);
-  const sorted = [...episodes].sort((a, b) => a.episodeIndex - b.episodeIndex);
-  for (let i = 1; i < sorted.length; i++) {
-    if (sorted[i]!.episodeIndex === sorted[i - 1]!.episodeIndex) {
-      const { episodeIndex } = sorted[i]!;
-      throw new DatasetError('DATASET_METADATA', `${folder.root}: episode ${episodeIndex} is listed twice in meta/`, {
-        episode: episodeIndex,
-        hint: 'Repair the dataset with `zk0-client dataset validate --fix`.',
-      });
-    }
-  }
-  return sorted;
+  return [...episodes].sort((a, b) => a.episodeIndex - b.episodeIndex);
+}
+
+/**
+ * Each episode once: the first that is listed under its number.
+ *
+ * @param episodes ascending, as {@link readEpisodes} gives them
+ */
+export function withoutDoubledEpisodes(episodes: readonly EpisodeRecord[]): readonly EpisodeRecord[] {
+  return episodes.filter(({ episodeIndex }, i) => i === 0 || episodeIndex !== episodes[i - 1]!.episodeIndex);
+}
+
+/** @throws DatasetError `DATASET_METADATA` where two episodes have one number */
+export function assertNumberedOnce(root: string, episodes: readonly EpisodeRecord[]): void {
+  const doubled = episodes.find(({ episodeIndex }, i) => i > 0 && episodeIndex === episodes[i - 1]!.episodeIndex);
+  if (doubled === undefined) return;
+  throw new DatasetError('DATASET_METADATA', `${root}: episode ${doubled.episodeIndex} is listed twice in meta/`, {
+    episode: doubled.episodeIndex,
+    hint: 'Repair the dataset with `zk0-client dataset validate URI --fix DIR`.',
+  });
 }
 
 async function readV2(folder: DatasetFolder, info: DatasetInfo): Promise<EpisodeRecord[]> {
@@ -127,8 +136,8 @@ function v3Columns(info: DatasetInfo): string[] {
 }
 
 /** `meta/episodes/chunk-CCC/file-FFF.parquet`, in order. */
-async function listEpisodeFiles(folder: DatasetFolder): Promise<string[]> {
-  const root = await folder.resolve('meta/episodes');
+export async function listEpisodeFiles(folder: DatasetFolder): Promise<string[]> {
+  const root = await folder.resolve('meta/episodes', { kind: 'folder' });
   const entries = await readdir(root, { recursive: true });
   const files = entries.map((entry) => entry.replaceAll('\\', '/')).filter((entry) => /^chunk-\d+\/file-\d+\.parquet$/.test(entry));
   if (files.length === 0) {

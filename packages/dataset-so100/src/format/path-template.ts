@@ -1,4 +1,4 @@
-import { realpath } from 'node:fs/promises';
+import { access, constants, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DatasetError } from '../errors.ts';
 
@@ -92,9 +92,13 @@ export class DatasetFolder {
   /**
    * Where a file of the dataset really is, every link followed.
    *
-   * @throws DatasetError `DATASET_FILE_MISSING`, or `DATASET_PATH` when a link leads out of the dataset.
+   * @throws DatasetError `DATASET_FILE_MISSING`; `DATASET_PATH` when a link leads out of the dataset;
+   *   `DATASET_FILE_DAMAGED` when something else than a readable file (or folder, where one is asked for) is there
    */
-  async resolve(relative: string, options: { readonly hint?: string } = {}): Promise<string> {
+  async resolve(
+    relative: string,
+    options: { readonly kind?: 'file' | 'folder'; readonly hint?: string } = {},
+  ): Promise<string> {
     const file = this.join(assertInside(relative));
     const real = await realpath(file).catch((cause: unknown) => {
       throw new DatasetError('DATASET_FILE_MISSING', `${file} is missing`, {
@@ -109,6 +113,18 @@ export class DatasetFolder {
         hint: 'Replace the link by the file itself.',
       });
     }
+    const { kind = 'file' } = options;
+    const found = await stat(real);
+    if (kind === 'folder' ? !found.isDirectory() : !found.isFile()) {
+      throw new DatasetError('DATASET_FILE_DAMAGED', `${file} is no ${kind}`, { file, hint: 'Copy or download the dataset again.' });
+    }
+    await access(real, constants.R_OK).catch((cause: unknown) => {
+      throw new DatasetError('DATASET_FILE_DAMAGED', `${file} may not be read by this user`, {
+        file,
+        hint: 'Correct its permissions.',
+        cause,
+      });
+    });
     return real;
   }
 }

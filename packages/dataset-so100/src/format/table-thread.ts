@@ -7,10 +7,14 @@ import type { ImageColumn } from './image-column.ts';
 import type { VectorFeature } from './info.ts';
 import type { TableReply, TableTask } from './table-messages.ts';
 import type { ColumnChoice, TableReader, TableRow } from './table-reader.ts';
+import { watchThread } from './thread-watch.ts';
 
-/** A file may take this long, and this long more for every byte: a thousand times what a sound one needs. */
-const BASE_TIMEOUT_MS = 4000;
-const TIMEOUT_MS_PER_BYTE = 1e-3;
+/** Processor time for a file, and more for every byte: a thousand times what a sound one needs. */
+const BASE_PROCESSOR_MS = 4000;
+const PROCESSOR_MS_PER_BYTE = 1e-3;
+
+/** A thread that waits for a disk or for its turn on a busy machine is given this many times as long. */
+const WALL_FACTOR = 15;
 
 /** Memory of the thread's heap; a data file of 100 MB needs about 400 MB while it is read. */
 const MAX_HEAP_MB = 1536;
@@ -71,20 +75,20 @@ export class TableThread implements TableReader {
   async #perform(task: TableTask): Promise<TableReply> {
     const { size } = await stat(task.path);
     const worker = (this.#worker ??= startWorker());
-    const timeout = BASE_TIMEOUT_MS + size * TIMEOUT_MS_PER_BYTE;
+    const processorMs = BASE_PROCESSOR_MS + size * PROCESSOR_MS_PER_BYTE;
     const listening = new AbortController();
     worker.ref();
     try {
       const reply = await new Promise<TableReply>((resolve, reject) => {
-        const timer = setTimeout(() => {
-          reject(new Error(`reading it did not end within ${(timeout / 1000).toFixed(0)} s`));
-        }, timeout);
+        const watch = watchThread(worker, { processorMs, wallMs: processorMs * WALL_FACTOR }, (reason) => {
+          reject(new Error(reason));
+        });
         const onExit = (): void => {
           reject(new Error('the thread that read it ended'));
         };
         worker.on('message', resolve).on('error', reject).on('exit', onExit).postMessage(task);
         listening.signal.addEventListener('abort', () => {
-          clearTimeout(timer);
+          watch.stop();
           worker.off('message', resolve).off('error', reject).off('exit', onExit);
         });
       });

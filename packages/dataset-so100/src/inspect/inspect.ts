@@ -1,4 +1,3 @@
-import type { FeatureMoments } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import type { FormatVersion } from '../format/info.ts';
 import { TableThread } from '../format/table-thread.ts';
@@ -7,15 +6,21 @@ import { readRows, type DatasetRows } from '../read/rows.ts';
 import { locateDataset, type SourceOptions } from '../read/source.ts';
 import { checkVideo, neededVideos } from '../read/videos.ts';
 import { timestampDrift, type TimestampDrift } from '../read/timestamp-drift.ts';
-import { episodeMoments } from '../stats/moments.ts';
+import { mapQuantiles } from '../stats/quantiles.ts';
+import { RunningStatistics } from '../stats/running-statistics.ts';
 
-/** One value of a state or action vector. */
+/** One value of a state or action vector, over all frames; quantiles as LeRobot's `RunningQuantileStats` has them. */
 export interface JointSummary {
   readonly name: string;
   readonly min: number;
   readonly max: number;
   readonly mean: number;
   readonly std: number;
+  readonly q01: number;
+  readonly q10: number;
+  readonly q50: number;
+  readonly q90: number;
+  readonly q99: number;
 }
 
 /** What is in a dataset, for people. */
@@ -86,8 +91,8 @@ export async function inspectDataset(uri: string, options: SourceOptions = {}): 
     episodeLength: { min: lengths[0]!, median: lengths[lengths.length >> 1]!, max: lengths.at(-1)! },
     tasks: taskCounts(rows),
     cameras: info.cameras.map(({ key, height, width }) => ({ key, height, width, codec: codecs.get(key) ?? null })),
-    state: summarise(info.state.names, episodeMoments(rows.state, info.state.names.length, rows.offsets)),
-    action: summarise(info.action.names, episodeMoments(rows.action, info.action.names.length, rows.offsets)),
+    state: summarise(info.state.names, rows.state, rows.offsets),
+    action: summarise(info.action.names, rows.action, rows.offsets),
     drift: timestampDrift(rows, info.fps),
     problems,
   };
@@ -103,12 +108,18 @@ function taskCounts(rows: DatasetRows): DatasetInspection['tasks'] {
   return counts;
 }
 
-function summarise(names: readonly string[], moments: FeatureMoments): JointSummary[] {
+function summarise(names: readonly string[], values: Float32Array, offsets: readonly number[]): JointSummary[] {
+  const running = new RunningStatistics(names.length);
+  for (let episode = 0; episode + 1 < offsets.length; episode++) {
+    running.update(values.subarray(offsets[episode]! * names.length, offsets[episode + 1]! * names.length));
+  }
+  const { moments, quantiles } = running.statistics();
   return names.map((name, i) => ({
     name,
     min: moments.min[i]!,
     max: moments.max[i]!,
     mean: moments.mean[i]!,
     std: Math.sqrt(moments.m2[i]! / moments.count),
+    ...mapQuantiles((quantile) => quantiles[quantile][i]!),
   }));
 }

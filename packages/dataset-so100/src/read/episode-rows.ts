@@ -19,6 +19,7 @@ export interface EpisodeRows {
 export function findEpisodeRows(table: FrameTable, episode: EpisodeRecord): EpisodeRows {
   const { episodeIndex, length } = episode;
   const found = rowsOf(table, episodeIndex);
+  assertUsable(table, found, episodeIndex);
   const frame = (k: number): number => table.frameIndex?.[found[k]!] ?? k;
   let isInOrder = found.length === length;
   for (let k = 0; k < length && isInOrder; k++) isInOrder = frame(k) === k;
@@ -54,9 +55,23 @@ export function findEpisodeRows(table: FrameTable, episode: EpisodeRecord): Epis
   };
 }
 
-const REPAIR = 'Leave the episode out with ?episodes=…, or repair the set with `zk0-client dataset validate --fix`.';
+/** @throws DatasetError `DATASET_ROWS` naming the first row that cannot be used */
+export function assertUsable({ path, badRows }: FrameTable, rows: Int32Array, episode: number): void {
+  if (badRows.size === 0) return;
+  const row = rows.find((candidate) => badRows.has(candidate));
+  if (row === undefined) return;
+  throw new DatasetError('DATASET_ROWS', `${path} row ${row}, ${badRows.get(row)!}`, {
+    file: path,
+    row,
+    episode,
+    hint: 'Leave the episode out with ?episodes=…, or with `zk0-client dataset validate URI --fix DIR --drop unreadable`.',
+  });
+}
 
-function rowsOf(table: FrameTable, episodeIndex: number): Int32Array {
+const REPAIR = 'Leave the episode out with ?episodes=…, or repair the set with `zk0-client dataset validate URI --fix DIR`.';
+
+/** The rows that a data file has of an episode, in their order. */
+export function rowsOf(table: FrameTable, episodeIndex: number): Int32Array {
   const { episodeIndex: column, rowCount } = table;
   if (column === null) return Int32Array.from({ length: rowCount }, (_, row) => row);
   const rows: number[] = [];

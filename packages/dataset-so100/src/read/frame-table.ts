@@ -16,7 +16,12 @@ export interface FrameTable {
   readonly frameIndex: Float64Array | null;
   readonly episodeIndex: Float64Array | null;
   readonly taskIndex: Float64Array | null;
+  /** Rows with a value that cannot be used → column and reason; what the arrays hold there means nothing. */
+  readonly badRows: ReadonlyMap<number, string>;
 }
+
+/** A file with more bad rows than this is refused whole. */
+const MAX_BAD_ROWS = 100_000;
 
 /**
  * Reads one data file whole: LeRobot files hold one row group of a few thousand rows, and reading a part of a column
@@ -39,10 +44,11 @@ export async function readFrameTable(path: string, state: VectorFeature, action:
       throw new DatasetError('DATASET_ROWS', `${path} has no column "${missing.key}"`, { file: path });
     }
     const writers = new Map<string, (chunk: ColumnChunk) => void>();
+    const badRows = new BadRows(path);
     const [states, actions] = vectors.map((feature) => {
       const into = new Float32Array(rowCount * feature.names.length);
       writers.set(feature.key, (chunk) => {
-        copyVectors(chunk, into, feature.names.length, path);
+        copyVectors(chunk, into, feature.names.length, badRows);
       });
       return into;
     });
@@ -50,7 +56,7 @@ export async function readFrameTable(path: string, state: VectorFeature, action:
       if (!parquet.columns.has(key)) return null;
       const into = new Float64Array(rowCount);
       writers.set(key, (chunk) => {
-        copyScalars(chunk, into, path);
+        copyScalars(chunk, into, badRows);
       });
       return into;
     };
@@ -63,6 +69,7 @@ export async function readFrameTable(path: string, state: VectorFeature, action:
       frameIndex: scalar('frame_index'),
       episodeIndex: scalar('episode_index'),
       taskIndex: scalar('task_index'),
+      badRows: badRows.list,
     };
     let cells = 0;
     await parquet.read([...writers.keys()], (chunk) => {
@@ -81,38 +88,49 @@ export async function readFrameTable(path: string, state: VectorFeature, action:
   }
 }
 
-function copyVectors(chunk: ColumnChunk, into: Float32Array, size: number, path: string): void {
+function copyVectors(chunk: ColumnChunk, into: Float32Array, size: number, bad: BadRows): void {
   const { values, rowStart, column } = chunk;
   for (let i = 0; i < values.length; i++) {
     const vector = values[i] as ArrayLike<unknown> | null | undefined;
     const row = rowStart + i;
     if (typeof vector !== 'object' || vector === null || vector.length !== size) {
       const found = typeof vector === 'object' && vector !== null ? `${vector.length} values` : 'no list';
-      throw badRow(path, row, column, `${found} where ${size} values belong`);
+      bad.add(row, column, `${found} where ${size} values belong`);
+      continue;
     }
     for (let j = 0; j < size; j++) {
       const value = Math.fround(Number(vector[j] ?? NaN));
-      if (!Number.isFinite(value)) throw badRow(path, row, column, `value ${j} is ${String(vector[j])}`);
-      into[row * size + j] = value;
+      if (Number.isFinite(value)) into[row * size + j] = value;
+      else bad.add(row, column, `value ${j} is ${String(vector[j])}`);
     }
   }
 }
 
-function copyScalars(chunk: ColumnChunk, into: Float64Array, path: string): void {
+function copyScalars(chunk: ColumnChunk, into: Float64Array, bad: BadRows): void {
   const { values, rowStart, column } = chunk;
   for (let i = 0; i < values.length; i++) {
     const cell = values[i];
     // Some writers store scalars as lists of one.
     const value = Number((typeof cell === 'object' && cell !== null ? (cell as ArrayLike<unknown>)[0] : cell) ?? NaN);
-    if (!Number.isFinite(value)) throw badRow(path, rowStart + i, column, `the value is ${String(cell)}`);
     into[rowStart + i] = value;
+    if (!Number.isFinite(value)) bad.add(rowStart + i, column, `the value is ${String(cell)}`);
   }
 }
 
-function badRow(path: string, row: number, column: string, what: string): DatasetError {
-  return new DatasetError('DATASET_ROWS', `${path} row ${row}, column "${column}": ${what}`, {
-    file: path,
-    row,
-    hint: 'Leave the episode out with ?episodes=…, or record it again.',
-  });
+/** Gathers the rows that cannot be used; a row's first fault is kept. */
+class BadRows {
+  readonly list = new Map<number, string>();
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  add(row: number, column: string, what: string): void {
+    if (this.list.has(row)) return;
+    this.list.set(row, `column "${column}": ${what}`);
+    if (this.list.size <= MAX_BAD_ROWS) return;
+    const message = `${this.#path} row ${row}, column "${column}": ${what}, as in ${MAX_BAD_ROWS} rows before`;
+    throw new DatasetError('DATASET_ROWS', message, { file: this.#path, row });
+  }
 }

@@ -1,4 +1,4 @@
-import type { ActionChunk, RgbImage, RobotDataset, RobotDatasetInfo } from '@zk0/core';
+import type { ActionChunk, CameraInfo, RgbImage, RobotDataset, RobotDatasetInfo } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import type { FormatVersion } from '../format/info.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
@@ -131,7 +131,7 @@ export class LeRobotDataset implements RobotDataset {
     await this.#parts.pictures.close();
   }
 
-  #image(frame: number, cameraKey: string, reuse: RgbImage | undefined): Promise<RgbImage> {
+  async #image(frame: number, cameraKey: string, reuse: RgbImage | undefined): Promise<RgbImage> {
     const { episode, position } = this.locate(frame);
     const camera = this.info.cameras.find(({ key }) => key === cameraKey);
     const recorded = this.#parts.recordedKeys.get(cameraKey);
@@ -139,11 +139,11 @@ export class LeRobotDataset implements RobotDataset {
     if (this.#parts.episodes[episode]!.videos.has(recorded)) {
       const decoder = (this.#decoder ??= this.#parts.createDecoder());
       const into = reuse?.data.buffer;
-      return decoder.frame({
-        ...this.videoPosition(frame, cameraKey),
-        tolerance: this.#parts.tolerance,
-        ...(into instanceof ArrayBuffer ? { into } : {}),
-      });
+      const where = this.videoPosition(frame, cameraKey);
+      const { tolerance } = this.#parts;
+      const image = await decoder.frame({ ...where, tolerance, ...(into instanceof ArrayBuffer ? { into } : {}) });
+      assertSize(image, camera, where.file);
+      return image;
     }
     const { height, width } = camera;
     const { episodeIndex } = this.info.episodes[episode]!;
@@ -157,6 +157,13 @@ export class LeRobotDataset implements RobotDataset {
       throw new RangeError(`${this.info.name} has frames 0 … ${this.info.frameCount - 1}, not ${frame}`);
     }
   }
+}
+
+/** A file's tables may claim another size than its coded images have. */
+function assertSize({ height, width }: RgbImage, camera: CameraInfo, file: string): void {
+  if (camera.height === height && camera.width === width) return;
+  const claimed = `${camera.height}×${camera.width}`;
+  throw new DatasetError('DATASET_FRAME', `${file} holds images of ${height}×${width} pixels and claims ${claimed}`, { file });
 }
 
 function unknownCamera(key: string, info: RobotDatasetInfo): DatasetError {

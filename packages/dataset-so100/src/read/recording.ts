@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { DatasetError } from '../errors.ts';
-import { readEpisodes, type EpisodeRecord } from '../format/episodes.ts';
+import { assertNumberedOnce, readEpisodes, type EpisodeRecord } from '../format/episodes.ts';
 import { parseInfo, type DatasetInfo } from '../format/info.ts';
 import { DatasetFolder } from '../format/path-template.ts';
 import type { TableReader } from '../format/table-reader.ts';
@@ -26,6 +26,13 @@ export interface Recording {
  */
 export async function readRecording(root: string, tables?: TableReader): Promise<Recording> {
   if (tables === undefined) return await TableThread.use((thread) => readRecording(root, thread));
+  const recording = await readListedRecording(root, tables);
+  assertNumberedOnce(root, recording.episodes);
+  return recording;
+}
+
+/** As {@link readRecording}; an episode that is listed twice is there twice. */
+export async function readListedRecording(root: string, tables: TableReader): Promise<Recording> {
   const found = await stat(root).catch(() => null);
   if (found === null) {
     throw new DatasetError('DATASET_NOT_FOUND', `There is nothing at ${root}`, { file: root, hint: 'Check the path.' });

@@ -39,6 +39,13 @@ export async function readRows(
 ): Promise<DatasetRows> {
   const { info } = recording;
   const [stateSize, actionSize] = [info.state.names.length, info.action.names.length];
+  const empty = episodes.find(({ length }) => length === 0);
+  if (empty !== undefined) {
+    throw new DatasetError('DATASET_ROWS', `${recording.folder.root}: episode ${empty.episodeIndex} has no frames`, {
+      episode: empty.episodeIndex,
+      hint: 'Leave it out with ?episodes=….',
+    });
+  }
   const offsets = [0];
   for (const episode of episodes) offsets.push(offsets.at(-1)! + episode.length);
   const frameCount = offsets.at(-1)!;
@@ -94,7 +101,13 @@ export function groupByFile(episodes: readonly EpisodeRecord[]): Map<string, num
   return groups;
 }
 
-/** Finds the task text of rows: by their `task_index`, else by the episode's own list. */
+/** The task text of a row: by its `task_index`, else by the episode's own list. */
+export function taskText({ tasks }: Recording, table: FrameTable, row: number, episode: EpisodeRecord): string | undefined {
+  const index = table.taskIndex?.[row];
+  return index === undefined || tasks.size === 0 ? episode.tasks[0] : tasks.get(index);
+}
+
+/** Numbers the task texts of rows in the order of their first use. */
 class TaskTexts {
   readonly list: string[] = [];
   readonly #ids = new Map<string, number>();
@@ -106,7 +119,7 @@ class TaskTexts {
 
   idOf(table: FrameTable, row: number, episode: EpisodeRecord): number {
     const index = table.taskIndex?.[row];
-    const text = index === undefined || this.#recording.tasks.size === 0 ? episode.tasks[0] : this.#recording.tasks.get(index);
+    const text = taskText(this.#recording, table, row, episode);
     if (text === undefined) {
       const what = index === undefined ? 'has no task' : `has task_index ${index}, which meta/tasks does not list`;
       throw new DatasetError('DATASET_METADATA', `${table.path} row ${row} of episode ${episode.episodeIndex} ${what}`, {

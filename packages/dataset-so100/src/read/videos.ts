@@ -1,6 +1,7 @@
 import type { CameraInfo } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
+import { MAX_IMAGE_SIDE } from '../limits.ts';
 import { KNOWN_CODECS } from '../video/backends.ts';
 import { readMp4Summary, type Mp4Summary } from '../video/mp4.ts';
 import type { Recording } from './recording.ts';
@@ -87,7 +88,7 @@ export function neededVideos(recording: Recording, episodes: readonly EpisodeRec
   for (const { episodeIndex, length, videos } of episodes) {
     for (const [camera, { file, fromTimestamp }] of videos) {
       const frames = Math.round(fromTimestamp * recording.info.fps) + length;
-      if (frames > (needed.get(file)?.frames ?? 0)) needed.set(file, { camera, frames, episode: episodeIndex });
+      if (frames > (needed.get(file)?.frames ?? -1)) needed.set(file, { camera, frames, episode: episodeIndex });
     }
   }
   return needed;
@@ -104,6 +105,7 @@ export async function checkVideo(recording: Recording, file: string, need: Video
   });
   const summary = await readMp4Summary(path);
   assertPlayable(path, summary, need.frames, need.episode);
+  assertFrameRate(path, summary, need.frames, recording.info.fps);
   return { path, summary };
 }
 
@@ -115,6 +117,10 @@ function assertPlayable(path: string, summary: Mp4Summary, frames: number, episo
       hint: `Code it again as one of ${KNOWN_CODECS.join(', ')}.`,
     });
   }
+  const { height, width } = summary;
+  if (Math.min(height, width) < 1 || Math.max(height, width) > MAX_IMAGE_SIDE) {
+    throw new DatasetError('DATASET_LIMIT', `${path} claims images of ${height}×${width} pixels`, { file: path, episode });
+  }
   if (summary.frameCount > 0 && summary.frameCount < frames) {
     throw new DatasetError(
       'DATASET_VIDEO',
@@ -122,4 +128,19 @@ function assertPlayable(path: string, summary: Mp4Summary, frames: number, episo
       { file: path, episode, hint: `Leave episode ${episode} out with ?episodes=…, or copy the video again.` },
     );
   }
+}
+
+/**
+ * Frames are looked for at `k / fps`, within half a frame: a video of another rate has none there.
+ *
+ * @param frames how many are looked for, from the file's beginning
+ * @throws DatasetError `DATASET_VIDEO`
+ */
+export function assertFrameRate(path: string, summary: Mp4Summary, frames: number, fps: number): void {
+  if (summary.fps === null || Math.abs(frames / summary.fps - frames / fps) < 0.5 / fps) return;
+  const found = Number(summary.fps.toFixed(3));
+  throw new DatasetError('DATASET_VIDEO', `${path} plays at ${found} frames a second; meta/info.json says ${fps}`, {
+    file: path,
+    hint: 'Correct fps in meta/info.json, or repair the dataset with `zk0-client dataset validate URI --fix DIR`.',
+  });
 }

@@ -3,6 +3,17 @@ import type { EpisodeRecord } from '../format/episodes.ts';
 import type { Recording } from '../read/recording.ts';
 import type { Findings } from './findings.ts';
 
+/** Reports episodes that are listed twice; the first is read. */
+export function checkListing(listed: Recording, once: Recording, findings: Findings): void {
+  const first = new Set(once.episodes);
+  for (const doubled of listed.episodes) {
+    if (first.has(doubled)) continue;
+    const { episodeIndex } = doubled;
+    const message = `${listed.folder.root}: episode ${episodeIndex} is listed twice in meta/.`;
+    findings.add('error', 'DATASET_METADATA', message, { episode: episodeIndex });
+  }
+}
+
 /** Compares the totals of `info.json` with the episodes listed, and reports what was unusual about the metadata. */
 export function checkCounts({ info, episodes }: Recording, findings: Findings): void {
   for (const warning of info.warnings) findings.add('info', 'QUIRK', warning);
@@ -33,7 +44,10 @@ export async function checkUnusedFiles(
 ): Promise<void> {
   const used = new Set(episodes.flatMap((episode) => [episode.dataFile, ...[...episode.videos.values()].map(({ file }) => file)]));
   for (const root of ['data', 'videos']) {
-    const entries = await readdir(folder.join(root), { recursive: true }).catch((): string[] => []);
+    // A folder that is not there, or leads out of the dataset, is reported where its files are looked for.
+    const inside = await folder.resolve(root, { kind: 'folder' }).catch(() => null);
+    if (inside === null) continue;
+    const entries = await readdir(inside, { recursive: true });
     for (const entry of entries.slice(0, MAX_FILES)) {
       const file = `${root}/${entry.replaceAll('\\', '/')}`;
       if (!/\.(parquet|mp4)$/.test(file) || used.has(file)) continue;

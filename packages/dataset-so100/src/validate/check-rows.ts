@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { EpisodeRecord } from '../format/episodes.ts';
 import { findEpisodeRows } from '../read/episode-rows.ts';
 import type { TableReader } from '../format/table-reader.ts';
@@ -7,7 +6,9 @@ import type { Recording } from '../read/recording.ts';
 import { groupByFile } from '../read/rows.ts';
 import { momentsOf } from '../stats/moments.ts';
 import type { FeatureMoments } from '@zk0/core';
+import { contentHash, contentOf } from './episode-content.ts';
 import type { Findings } from './findings.ts';
+import type { ValidateOptions } from './validate.ts';
 
 /** What the rows of a sound episode are, for later checks. */
 export interface EpisodeFacts {
@@ -18,13 +19,19 @@ export interface EpisodeFacts {
   readonly hash: string;
 }
 
+/** Fewer frames than this tell no rate. */
+const MIN_FRAMES_FOR_RATE = 10;
+
+/** Wall clocks of real recorders were found to run up to 15 % off; rates that people record at differ by more. */
+const RATE_TOLERANCE = 0.2;
+
 /** Reads every data file; reports damage, doubled frames and timestamps. Returns the episodes that can be read. */
 export async function checkRows(
   recording: Recording,
   episodes: readonly EpisodeRecord[],
   tables: TableReader,
   findings: Findings,
-  signal?: AbortSignal,
+  { signal, onCheck }: Pick<ValidateOptions, 'signal' | 'onCheck'> = {},
 ): Promise<readonly EpisodeFacts[]> {
   const { info, folder } = recording;
   const sound: EpisodeFacts[] = [];
@@ -38,6 +45,7 @@ export async function checkRows(
       findings.addError(error);
       continue;
     }
+    onCheck?.({ phase: 'rows', done: members[0]!, total: episodes.length });
     for (const column of absentColumns(table)) absent.add(column);
     for (const member of members) {
       const episode = episodes[member]!;
@@ -87,23 +95,13 @@ export function checkDuplicates(facts: readonly EpisodeFacts[], findings: Findin
   }
 }
 
-function factsOf(recording: Recording, table: FrameTable, rows: Int32Array, episode: EpisodeRecord): EpisodeFacts {
-  const pick = (values: Float32Array, size: number): Float32Array => {
-    const picked = new Float32Array(rows.length * size);
-    rows.forEach((row, k) => {
-      picked.set(values.subarray(row * size, (row + 1) * size), k * size);
-    });
-    return picked;
-  };
-  const [stateSize, actionSize] = [recording.info.state.names.length, recording.info.action.names.length];
-  const state = pick(table.state, stateSize);
-  const action = pick(table.action, actionSize);
-  const hash = createHash('sha256').update(new Uint8Array(state.buffer)).update(new Uint8Array(action.buffer));
+function factsOf({ info }: Recording, table: FrameTable, rows: Int32Array, episode: EpisodeRecord): EpisodeFacts {
+  const content = contentOf(table, rows);
   return {
     episode,
-    state: momentsOf(state, stateSize),
-    action: momentsOf(action, actionSize),
-    hash: hash.digest('hex'),
+    state: momentsOf(content.state, info.state.names.length),
+    action: momentsOf(content.action, info.action.names.length),
+    hash: contentHash(content),
   };
 }
 
@@ -146,6 +144,13 @@ function checkTimestamps(
     if (difference <= 0) backwards ??= rows[k]!;
   }
   const where = { file: path, episode: episodeIndex };
+  // Over a whole episode the unevenness of single steps averages out.
+  const seconds = timestamp[rows.at(-1)!]! - timestamp[rows[0]!]!;
+  const rate = (rows.length - 1) / seconds;
+  if (rows.length >= MIN_FRAMES_FOR_RATE && seconds > 0 && Math.abs(rate / fps - 1) > RATE_TOLERANCE) {
+    const message = `Episode ${episodeIndex}: timestamps advance at ${rate.toFixed(1)} frames a second; meta/info.json says ${fps}.`;
+    findings.add('warning', 'FRAME_RATE', message, where);
+  }
   if (backwards !== null) {
     const message = `${path} row ${backwards}: time does not advance in episode ${episodeIndex}.`;
     findings.add('warning', 'TIMESTAMPS', message, { ...where, row: backwards });

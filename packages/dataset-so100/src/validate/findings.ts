@@ -7,8 +7,11 @@ import { DatasetError, type DatasetErrorCode } from '../errors.ts';
  * - `EPISODE_GAPS`: episode numbers are missing between the first and the last.
  * - `DOUBLED_FRAMES`: rows are listed twice or out of order, and are read once, in order.
  * - `DUPLICATE_EPISODE`: two episodes hold the same states and actions.
+ * - `OVERLAP`: an episode is in another of the datasets too.
  * - `TIMESTAMPS`: recorded times run backwards, or stray from the frame rate.
+ * - `FRAME_RATE`: recorded times advance at another rate than `info.json` says.
  * - `STATISTICS`: the statistics under `meta/` are not those of the rows, or are missing.
+ * - `SPREAD`: a spread under `meta/` is zero, infinite or NaN, though the values differ.
  * - `CONSTANT_FEATURE`: a joint never moves.
  * - `CAMERA_SIZE`: `info.json` and the videos disagree on the size of the images.
  * - `BLACK_CAMERA`, `FROZEN_CAMERA`: a camera saw nothing, or always the same, in an episode.
@@ -21,8 +24,11 @@ export type FindingCode =
   | 'EPISODE_GAPS'
   | 'DOUBLED_FRAMES'
   | 'DUPLICATE_EPISODE'
+  | 'OVERLAP'
   | 'TIMESTAMPS'
+  | 'FRAME_RATE'
   | 'STATISTICS'
+  | 'SPREAD'
   | 'CONSTANT_FEATURE'
   | 'CAMERA_SIZE'
   | 'BLACK_CAMERA'
@@ -41,27 +47,31 @@ export interface Finding {
   /** Recorded episode number. */
   readonly episode?: number;
   readonly camera?: string;
+  /** Address of the dataset that has the episode too, for `OVERLAP`. */
+  readonly other?: string;
 }
 
-/** Most findings of one kind that are kept: a damaged dataset repeats itself. */
-const MAX_PER_CODE = 50;
+export type Severity = Finding['severity'];
 
-/** Gathers findings, bounded. */
+/** How often each code was found, by severity. */
+export type FindingCounts = Readonly<Record<Severity, Readonly<Partial<Record<FindingCode, number>>>>>;
+
+/** Most findings of one severity and code that are kept: a damaged dataset repeats itself. */
+const MAX_LISTED = 50;
+
+/** Gathers findings, bounded; counts them all. */
 export class Findings {
   readonly list: Finding[] = [];
-  readonly #counts = new Map<FindingCode, number>();
-  #hasErrors = false;
+  readonly counts: Readonly<Record<Severity, Partial<Record<FindingCode, number>>>> = { error: {}, warning: {}, info: {} };
 
   get hasErrors(): boolean {
-    return this.#hasErrors;
+    return Object.keys(this.counts.error).length > 0;
   }
 
-  add(severity: Finding['severity'], code: FindingCode, message: string, where: Partial<Finding> = {}): void {
-    const count = (this.#counts.get(code) ?? 0) + 1;
-    this.#counts.set(code, count);
-    if (severity === 'error') this.#hasErrors = true;
-    if (count <= MAX_PER_CODE) this.list.push({ ...where, severity, code, message });
-    else if (count === MAX_PER_CODE + 1) this.list.push({ severity, code, message: `More findings of this kind follow.` });
+  add(severity: Severity, code: FindingCode, message: string, where: Partial<Finding> = {}): void {
+    const count = (this.counts[severity][code] ?? 0) + 1;
+    this.counts[severity][code] = count;
+    if (count <= MAX_LISTED) this.list.push({ ...where, severity, code, message });
   }
 
   /** Records a DatasetError as an `error`; anything else is thrown on. */

@@ -1,21 +1,32 @@
-import { chooseEpisodes, readRecording, type Recording } from '../read/recording.ts';
+import { chooseEpisodes, readListedRecording, type Recording } from '../read/recording.ts';
 import { locateDataset, type SourceOptions } from '../read/source.ts';
-import type { EpisodeRecord } from '../format/episodes.ts';
+import { withoutDoubledEpisodes, type EpisodeRecord } from '../format/episodes.ts';
 import type { TableReader } from '../format/table-reader.ts';
 import { TableThread } from '../format/table-thread.ts';
 import { createVideoDecoder, type VideoOptions } from '../video/choose-decoder.ts';
 import { checkImages } from './check-images.ts';
-import { checkCounts, checkUnusedFiles } from './check-metadata.ts';
+import { checkCounts, checkListing, checkUnusedFiles } from './check-metadata.ts';
 import { checkDuplicates, checkRows } from './check-rows.ts';
 import { checkStatistics } from './check-statistics.ts';
 import { checkVideoFiles } from './check-videos.ts';
-import { Findings, type Finding } from './findings.ts';
+import { Findings, type Finding, type FindingCounts } from './findings.ts';
+import { DEFAULT_SAMPLES } from './image-sequence.ts';
 
 /** How thoroughly to check. */
 export interface ValidateOptions extends SourceOptions {
   /** Frames decoded of every episode and camera, evenly spread; default 5, `Infinity` for all, 0 for none. */
   readonly samples?: number;
   readonly video?: VideoOptions;
+  /** Called now and then while the check goes on. */
+  readonly onCheck?: (progress: CheckProgress) => void;
+}
+
+/** How far a check has come. */
+export interface CheckProgress {
+  readonly phase: 'rows' | 'videos' | 'images';
+  /** Episodes done, and in all. */
+  readonly done: number;
+  readonly total: number;
 }
 
 /** What a check of a dataset found. */
@@ -24,6 +35,10 @@ export interface ValidationReport {
   /** Whether the dataset can be used as it is: there is no finding of severity `error`. */
   readonly ok: boolean;
   readonly findings: readonly Finding[];
+  /** How often each was found: `findings` lists the first 50 of each severity and code. */
+  readonly counts: FindingCounts;
+  /** Recorded episode number → hex hash of its states and actions, of the episodes that can be read. */
+  readonly contents: Readonly<Record<number, string>>;
   /** How much was looked at. */
   readonly checked: {
     readonly episodes: number;
@@ -50,24 +65,23 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
   let recording: Recording;
   let episodes: readonly EpisodeRecord[];
   try {
-    recording = await readRecording(source.root, tables);
+    const listed = await readListedRecording(source.root, tables);
+    recording = { ...listed, episodes: withoutDoubledEpisodes(listed.episodes) };
+    checkListing(listed, recording, findings);
     checkCounts(recording, findings);
     episodes = chooseEpisodes(recording, source.episodes);
   } catch (error) {
     findings.addError(error);
-    return { uri, ok: false, findings: findings.list, checked };
+    return { uri, ok: false, findings: findings.list, counts: findings.counts, contents: {}, checked };
   }
   await source.fetch(episodes);
-  const { signal, samples = 5 } = options;
-  const facts = await checkRows(recording, episodes, tables, findings, signal);
+  const { signal, samples = DEFAULT_SAMPLES } = options;
+  const facts = await checkRows(recording, episodes, tables, findings, options);
   checked.episodes = facts.length;
   checked.frames = facts.reduce((sum, { episode }) => sum + episode.length, 0);
   checkDuplicates(facts, findings);
-  try {
-    await checkStatistics(recording, facts, findings);
-  } catch (error) {
-    findings.addError(error);
-  }
+  await checkStatistics(recording, facts, tables, findings);
+  options.onCheck?.({ phase: 'videos', done: 0, total: episodes.length });
   const videos = await checkVideoFiles(recording, episodes, findings, signal);
   checked.videoFiles = videos.size;
   await checkUnusedFiles(recording, recording.episodes, findings);
@@ -77,10 +91,11 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
       [...new Set([...videos.values()].map(({ summary }) => summary.codec))],
     );
     try {
-      checked.imagesDecoded = await checkImages(recording, episodes, videos, decoder, samples, findings, signal);
+      checked.imagesDecoded = await checkImages(recording, episodes, videos, decoder, samples, findings, options);
     } finally {
       await decoder.close();
     }
   }
-  return { uri, ok: !findings.hasErrors, findings: findings.list, checked };
+  const contents = Object.fromEntries(facts.map(({ episode, hash }) => [episode.episodeIndex, hash]));
+  return { uri, ok: !findings.hasErrors, findings: findings.list, counts: findings.counts, contents, checked };
 }

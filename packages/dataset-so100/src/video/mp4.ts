@@ -11,6 +11,8 @@ export interface Mp4Summary {
   readonly height: number;
   /** Frames; 0 where the file is fragmented and does not say. */
   readonly frameCount: number;
+  /** Frames per second, on average; null where the file does not say. */
+  readonly fps: number | null;
   /** Hex SHA-256 over the file's size, its tables and its first bytes of video; identifies the recording. */
   readonly fingerprint: string;
 }
@@ -98,14 +100,27 @@ function videoTrack(moov: Buffer, path: string): Omit<Mp4Summary, 'fingerprint'>
     // stsd: version and flags, entry count, then a sample entry whose width and height are 32 bytes into it.
     if (description === undefined || sizes === undefined || description.start + 44 > description.end) break;
     const entry = description.start + 8;
+    const frameCount = sizes.start + 12 <= sizes.end ? moov.readUInt32BE(sizes.start + 8) : 0;
+    const seconds = durationOf(moov, children(moov, media, 'mdhd')[0]);
     return {
       codec: moov.toString('latin1', entry + 4, entry + 8),
       width: moov.readUInt16BE(entry + 32),
       height: moov.readUInt16BE(entry + 34),
-      frameCount: sizes.start + 12 <= sizes.end ? moov.readUInt32BE(sizes.start + 8) : 0,
+      frameCount,
+      fps: frameCount > 0 && seconds > 0 ? frameCount / seconds : null,
     };
   }
   throw damaged(path, 'it has no readable video track');
+}
+
+/** Seconds that a media header claims; 0 where it is absent or makes no sense. */
+function durationOf(moov: Buffer, header: Box | undefined): number {
+  if (header === undefined || header.start + 20 > header.end) return 0;
+  const isLong = moov[header.start] === 1;
+  if (isLong && header.start + 32 > header.end) return 0;
+  const timescale = moov.readUInt32BE(header.start + (isLong ? 20 : 12));
+  const duration = isLong ? Number(moov.readBigUInt64BE(header.start + 24)) : moov.readUInt32BE(header.start + 16);
+  return timescale === 0 ? 0 : duration / timescale;
 }
 
 function children(bytes: Buffer, parent: Box, type: string): Box[] {

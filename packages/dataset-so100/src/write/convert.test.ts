@@ -98,7 +98,7 @@ const hashOf = async (file: string): Promise<string> =>
 describe('convertDataset', () => {
   it('keeps rows, tasks, timestamps and the very bytes of the videos', async () => {
     const progress: number[] = [];
-    const result = await convertDataset(old, target, { onProgress: ({ episodes }) => progress.push(episodes) });
+    const result = await convertDataset(old, target, { onEpisode: ({ episodes }) => progress.push(episodes) });
     expect(result).toMatchObject({ episodes: 2, frames: 10, tasks: ['Old task.'], leftOut: ['next.reward'] });
     expect(progress).toEqual([1, 2]);
 
@@ -131,10 +131,10 @@ describe('convertDataset', () => {
 
   it('leaves nothing behind when it is cancelled or a video is missing', async () => {
     const controller = new AbortController();
-    const onProgress = (): void => {
+    const onEpisode = (): void => {
       controller.abort();
     };
-    await expect(convertDataset(old, target, { signal: controller.signal, onProgress })).rejects.toMatchObject({
+    await expect(convertDataset(old, target, { signal: controller.signal, onEpisode })).rejects.toMatchObject({
       code: 'CANCELLED',
     });
     await rm(path.join(old, `videos/chunk-000/${CAMERA}/episode_000001.mp4`));

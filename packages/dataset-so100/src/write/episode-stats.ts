@@ -1,5 +1,5 @@
-/** The quantiles that LeRobot stores beside mean, spread and range. */
-export const QUANTILES = { q01: 0.01, q10: 0.1, q50: 0.5, q90: 0.9, q99: 0.99 } as const;
+import { Histogram } from '../stats/histogram.ts';
+import { mapQuantiles, QUANTILES } from '../stats/quantiles.ts';
 
 /** Names of the statistics of a feature, in LeRobot's order. */
 export const STATISTIC_NAMES = ['min', 'max', 'mean', 'std', 'count', 'q01', 'q10', 'q50', 'q90', 'q99'] as const;
@@ -11,10 +11,6 @@ type ValueStatistic = Exclude<(typeof STATISTIC_NAMES)[number], 'count'>;
  * number of vectors (of sampled images) they were taken over. `std` is the population's.
  */
 export type FeatureStatistics = Readonly<Record<ValueStatistic, readonly number[]>> & { readonly count: number };
-
-/** LeRobot's resolution of a quantile (`compute_stats.py`, `RunningQuantileStats`). */
-const HISTOGRAM_BINS = 5000;
-const EDGE_PADDING = 1e-10;
 
 /** Statistics of `values`, row-major vectors of `width` components. */
 export function vectorStatistics(values: ArrayLike<number>, width: number): FeatureStatistics {
@@ -107,48 +103,6 @@ function componentStatistics(values: ArrayLike<number>, counts?: readonly number
   return { ...base, ...mapQuantiles((name) => histogram.quantile(QUANTILES[name] * total)) };
 }
 
-/** Equal bins over a closed range; the quantiles are read off with linear interpolation inside a bin. */
-class Histogram {
-  readonly #low: number;
-  readonly #high: number;
-  readonly #step: number;
-  readonly #bins = new Float64Array(HISTOGRAM_BINS);
-
-  constructor(min: number, max: number) {
-    this.#low = min - EDGE_PADDING;
-    this.#high = max + EDGE_PADDING;
-    this.#step = (this.#high - this.#low) / HISTOGRAM_BINS;
-  }
-
-  #edge(bin: number): number {
-    return bin === HISTOGRAM_BINS ? this.#high : this.#low + bin * this.#step;
-  }
-
-  add(value: number, weight: number): void {
-    // For values so large that the padding vanishes in rounding, the step is 0 and everything falls into the first bin.
-    const guess = this.#step > 0 ? Math.trunc((value - this.#low) / this.#step) : 0;
-    let bin = Math.min(Math.max(guess, 0), HISTOGRAM_BINS - 1);
-    while (bin > 0 && value < this.#edge(bin)) bin--;
-    while (bin < HISTOGRAM_BINS - 1 && this.#step > 0 && value >= this.#edge(bin + 1)) bin++;
-    this.#bins[bin]! += weight;
-  }
-
-  quantile(target: number): number {
-    let before = 0;
-    for (let bin = 0; bin < HISTOGRAM_BINS; bin++) {
-      const weight = this.#bins[bin]!;
-      if (before + weight >= target) {
-        if (bin === 0) return this.#edge(0);
-        if (weight === 0) return this.#edge(bin);
-        const fraction = (target - before) / weight;
-        return this.#edge(bin) + fraction * (this.#edge(bin + 1) - this.#edge(bin));
-      }
-      before += weight;
-    }
-    return this.#high;
-  }
-}
-
 function gather(components: readonly ComponentStatistics[], count: number): FeatureStatistics {
   const pick = (name: ValueStatistic): number[] => components.map((component) => component[name]);
   return {
@@ -163,12 +117,6 @@ function gather(components: readonly ComponentStatistics[], count: number): Feat
     q90: pick('q90'),
     q99: pick('q99'),
   };
-}
-
-type QuantileName = keyof typeof QUANTILES;
-
-function mapQuantiles(valueOf: (name: QuantileName) => number): Record<QuantileName, number> {
-  return { q01: valueOf('q01'), q10: valueOf('q10'), q50: valueOf('q50'), q90: valueOf('q90'), q99: valueOf('q99') };
 }
 
 function roundHalfToEven(value: number): number {

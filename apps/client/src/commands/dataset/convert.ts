@@ -1,0 +1,46 @@
+import { resolve } from 'node:path';
+import { createProgress, zk0Home } from '@zk0/cli';
+import { convertDataset } from '@zk0/dataset-so100';
+import { Command } from 'commander';
+import { counted, pageWidth, paragraph } from '../../dataset/page.ts';
+import type { Run } from '../run-action.ts';
+
+interface ConvertOptions {
+  readonly regularTimes?: boolean;
+}
+
+/** `zk0-client dataset convert`: v2.0 and v2.1 to v3.0. */
+export function convertCommand(run: Run): Command {
+  const command = new Command('convert')
+    .description('Convert a dataset of format v2.0 or v2.1 to v3.0; the original is only read.')
+    .argument('<uri>', 'dataset to read')
+    .argument('<dir>', 'directory to write; must not exist')
+    .option('--regular-times', 'put timestamps on the frame rate, which LeRobot needs for sets recorded with the wall clock')
+    .option('--verbose', 'error codes and stacks with errors');
+  command.action((uri: string, dir: string, options: ConvertOptions) => {
+    run(async (signal) => {
+      const progress = createProgress();
+      try {
+        const { path, episodes, frames, leftOut, warnings } = await convertDataset(uri, resolve(dir), {
+          cacheDirectory: zk0Home(),
+          timestamps: options.regularTimes === true ? 'regular' : 'recorded',
+          signal,
+          onEpisode: ({ episodes: done, total }) => {
+            progress.update({ label: 'converting', done, total });
+          },
+        });
+        progress.finish();
+        const lines = [
+          `${path}: ${counted(episodes, 'episode')}, ${counted(frames, 'frame')}`,
+          ...warnings,
+          ...(leftOut.length === 0 ? [] : [`Not copied, v3.0 as written here has no columns for them: ${leftOut.join(', ')}`]),
+        ];
+        process.stdout.write(`${lines.flatMap((line) => paragraph(line, pageWidth(), 0)).join('\n')}\n`);
+      } finally {
+        progress.finish();
+      }
+      return undefined;
+    });
+  });
+  return command;
+}

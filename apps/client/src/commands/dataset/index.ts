@@ -1,0 +1,13 @@
+import { Command } from 'commander';
+import type { Run } from '../run-action.ts';
+import { convertCommand } from './convert.ts';
+import { inspectCommand } from './inspect.ts';
+import { makeCommand } from './make.ts';
+import { validateCommand } from './validate.ts';
+
+/** `zk0-client dataset …`: look at recordings, check and repair them, convert them, make demo ones. */
+export function datasetCommand(run: Run): Command {
+  const command = new Command('dataset').description('Inspect, validate, repair, convert or make LeRobot datasets.');
+  for (const make of [inspectCommand, validateCommand, convertCommand, makeCommand]) command.addCommand(make(run));
+  return command;
+}

@@ -1,0 +1,58 @@
+import { mkdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { createProgress, showPhases, zk0Home } from '@zk0/cli';
+import { inspectDataset } from '@zk0/dataset-so100';
+import { Command } from 'commander';
+import { inspectionText } from '../../dataset/inspection-text.ts';
+import { pageWidth } from '../../dataset/page.ts';
+import type { Run } from '../run-action.ts';
+
+interface InspectOptions {
+  readonly out?: string;
+  readonly json?: boolean;
+}
+
+/** `zk0-client dataset inspect`: what is in a dataset, in words and pictures. */
+export function inspectCommand(run: Run): Command {
+  const command = new Command('inspect')
+    .description('Show what is in a dataset.')
+    .argument('<uri>', 'path, hf:owner/name or demo:<task>')
+    .option('--out <dir>', 'write pictures there: contact-sheet.png (cameras) and joints.png (state and action)')
+    .option('--json', 'for scripts')
+    .option('--verbose', 'error codes and stacks with errors');
+  command.action((uri: string, options: InspectOptions) => {
+    run((signal) => inspect(uri, options, signal));
+  });
+  return command;
+}
+
+async function inspect(uri: string, options: InspectOptions, signal: AbortSignal): Promise<undefined> {
+  const progress = createProgress();
+  try {
+    progress.update({ label: 'reading' });
+    const found = await inspectDataset(uri, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, uri) });
+    progress.finish();
+    // The words first: they are true of a dataset that is too damaged for pictures, too.
+    if (options.json !== true) process.stdout.write(`${inspectionText(found, pageWidth())}\n`);
+    let pictures: readonly string[] = [];
+    if (options.out !== undefined) {
+      const { writePictures } = await import('../../dataset/pictures.ts');
+      const folder = resolve(options.out);
+      await mkdir(folder, { recursive: true });
+      pictures = await writePictures(found, folder, {
+        cacheDirectory: zk0Home(),
+        signal,
+        onEpisode: (done, total) => {
+          progress.update({ label: 'taking pictures', done, total });
+        },
+      });
+      progress.finish();
+    }
+    if (options.json === true) process.stdout.write(`${JSON.stringify({ ...found, pictures }, null, 2)}\n`);
+    else if (pictures.length > 0) process.stdout.write(`\n${pictures.join('\n')}\n`);
+    else if (process.stdout.isTTY) process.stdout.write(`\npictures of it: zk0-client dataset inspect ${uri} --out DIR\n`);
+    return undefined;
+  } finally {
+    progress.finish();
+  }
+}

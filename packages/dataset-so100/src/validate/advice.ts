@@ -1,0 +1,40 @@
+import type { FindingCode } from './findings.ts';
+
+const AGAIN = 'Copy or download the dataset again, complete; or leave the episodes out: --fix DIR --drop unreadable.';
+const VIDEO_AGAIN = 'Get the video again, or leave its episodes out: --fix DIR --drop unreadable.';
+
+/** What to do about a finding, by its code. */
+const ADVICE: Readonly<Partial<Record<FindingCode, string>>> = {
+  DATASET_NOT_FOUND: 'Check the path.',
+  DATASET_NOT_LEROBOT: 'Point at the folder with meta/, data/ and videos/ in it.',
+  DATASET_VERSION: 'Convert it with the script that LeRobot ships for old formats.',
+  DATASET_METADATA: 'If --fix DIR does not mend it, correct the file under meta/ or get it again; a missing task: --task "…".',
+  DATASET_PATH: 'Use only datasets from people you trust: this one names files outside itself.',
+  DATASET_LIMIT: 'Correct the size that is claimed, or choose fewer episodes with ?episodes=….',
+  DATASET_FILE_MISSING: AGAIN,
+  DATASET_FILE_DAMAGED: AGAIN,
+  DATASET_ROWS: '--fix DIR corrects lengths and order; episodes with damaged values are left out with --drop unreadable.',
+  DATASET_VIDEO: '--fix DIR corrects fps and cuts rows without images. Otherwise: ' + VIDEO_AGAIN,
+  DATASET_FRAME: VIDEO_AGAIN,
+  DATASET_EPISODES: 'Choose episodes that are there with ?episodes=….',
+  COUNTS: '--fix DIR counts anew. Nothing stops training.',
+  EPISODE_GAPS: 'Nothing to do; --fix DIR numbers them anew.',
+  DOUBLED_FRAMES: 'Frames are read once. --fix DIR writes them once, for other programs.',
+  DUPLICATE_EPISODE: 'It counts twice in training: --fix DIR --drop duplicate.',
+  OVERLAP: 'Give every recording to one place only: leave it out of one with ?episodes=….',
+  TIMESTAMPS: 'Frames are taken by position here. LeRobot needs regular times: --fix DIR writes them.',
+  FRAME_RATE: 'If the videos play at that rate, --fix DIR corrects fps; otherwise correct fps in meta/info.json.',
+  STATISTICS: 'The rows are used here. --fix DIR computes statistics anew, for other programs.',
+  SPREAD: 'Here such values are divided by 1. --fix DIR computes statistics anew, for other programs.',
+  CONSTANT_FEATURE: 'Nothing to do: a joint that never moves is divided by 1.',
+  CAMERA_SIZE: 'The videos are believed. --fix DIR writes their size.',
+  BLACK_CAMERA: 'Check the camera and its cable; leave such episodes out: --fix DIR --drop black.',
+  FROZEN_CAMERA: 'Check the camera; leave such episodes out: --fix DIR --drop frozen.',
+  UNUSED_FILE: 'Nothing to do; --fix DIR leaves them behind.',
+  QUIRK: 'Nothing to do: it is read all the same.',
+};
+
+/** What to do about findings of a code, in a sentence. */
+export function adviceFor(code: FindingCode): string {
+  return ADVICE[code] ?? 'See docs/errors.md.';
+}
