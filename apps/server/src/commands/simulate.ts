@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createProgress, EXIT_CODE, loadConfig, showPhases, zk0Home, type Progress } from '@zk0/cli';
 import { InvalidArgumentError, Zk0Error, type RunConfig } from '@zk0/core';
-import { demoTasks, listEpisodes, openDataset, requireCameras } from '@zk0/dataset-so100';
+import { assertNoOverlap, demoTasks, listEpisodes, openDataset, requireCameras } from '@zk0/dataset-so100';
 import { createLogger } from '@zk0/logger';
 import { openPolicy } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
@@ -12,7 +12,7 @@ import { RunPaths } from '../outputs/index.ts';
 import { RunReporter } from '../reporting/run-reporter.ts';
 import { makeWritable, startServer, type RunningServer } from '../server-process.ts';
 import { startClientProcess, type ClientProcess } from '../simulate/client-processes.ts';
-import { planSimulation, type DatasetCatalogue, type SimulationPlan } from '../simulate/plan.ts';
+import { parseSplit, planSimulation, type DatasetCatalogue, type SimulationPlan } from '../simulate/plan.ts';
 import type { Run } from './run-action.ts';
 
 /** Rounds of a simulation that does not say. */
@@ -27,6 +27,7 @@ export function simulateCommand(run: Run): Command {
     .option('--clients <n>', `clients (default: ${DEFAULT_CLIENTS})`, Number, DEFAULT_CLIENTS)
     .option('--dataset <uri>', 'one dataset to split, or one per client (repeatable; default: demo data)', collect, [])
     .option('--hold-out <n>', 'episodes at the end of each dataset to evaluate on', Number, DEFAULT_HOLD_OUT_EPISODES)
+    .option('--split <how>', 'how one dataset is divided: modulo, task, size=3,2,1 or dirichlet=0.5 (default: modulo)')
     .option('--max-parallel <n>', 'clients that train at the same time (default: all on the CPU, 1 on a GPU)', Number)
     .option('--device <name>', 'execution provider of clients and server', 'cpu')
     .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
@@ -44,6 +45,7 @@ interface SimulateOptions extends Readonly<Record<string, unknown>> {
   readonly clients: number;
   readonly dataset: string[];
   readonly holdOut: number;
+  readonly split?: string;
   readonly maxParallel?: number;
   readonly device: string;
   readonly precision: string;
@@ -78,10 +80,13 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
       datasets: options.dataset,
       heldOut: settings.heldOut,
       holdOutEpisodes: options.holdOut,
+      ...(options.split === undefined ? {} : { split: parseSplit(options.split, settings.seed) }),
       seed: settings.seed,
     },
     catalogue,
   );
+  // By content: a recording may be in two datasets, or twice in one. Demo ones are made apart by task and seed.
+  await assertNoOverlap([...plan.clients, ...plan.heldOut].filter((uri) => !uri.startsWith('demo:')), { cacheDirectory: zk0Home(), signal });
   const config = runConfigOf(settings, plan.heldOut);
   const out = resolve(options.out ?? join('outputs', timestamp(new Date())));
   makeWritable(out);

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from '@zk0/core';
-import { formatEpisodeList, partitionEpisodes, type PartitionEpisode } from '@zk0/dataset-so100';
+import { formatEpisodeList, partitionEpisodes, type PartitionEpisode, type PartitionScheme } from '@zk0/dataset-so100';
 
 /** Who trains on what in a simulation, and what nobody trains on. */
 export interface SimulationPlan {
@@ -15,6 +15,8 @@ export interface SimulationRequest {
   readonly heldOut: readonly string[];
   /** Episodes at the end of each dataset that nobody trains on, when no held-out dataset is named. */
   readonly holdOutEpisodes: number;
+  /** How the episodes of one dataset are given to the clients; default `modulo`. */
+  readonly split?: PartitionScheme;
   readonly seed: number;
 }
 
@@ -30,7 +32,7 @@ export interface DatasetCatalogue {
 const DEMO_EPISODES = 10;
 
 /**
- * Decides the datasets of a simulation:
+ * Decides the datasets of a simulation (see {@link parseSplit} for how one dataset is divided):
  * no dataset: each client its own demo task and scene, one more task held out;
  * one dataset: its episodes split between the clients, the last ones held out;
  * one per client: each its own, the last episodes of each held out, unless held-out datasets are named.
@@ -39,6 +41,14 @@ const DEMO_EPISODES = 10;
  */
 export async function planSimulation(request: SimulationRequest, catalogue: DatasetCatalogue): Promise<SimulationPlan> {
   const { clients, datasets, heldOut, seed } = request;
+  if (request.split !== undefined && datasets.length !== 1) {
+    throw new InvalidArgumentError('--split divides one dataset between the clients', { hint: 'Name one dataset, or leave --split out.' });
+  }
+  if (request.split?.kind === 'size' && request.split.weights.length !== clients) {
+    throw new InvalidArgumentError(`--split size has ${request.split.weights.length} weights for ${clients} clients`, {
+      hint: 'Write one weight a client.',
+    });
+  }
   if (datasets.length === 0) {
     const demo = (index: number, episodes: number): string => {
       const task = catalogue.demoTasks[index % catalogue.demoTasks.length]!;
@@ -52,10 +62,11 @@ export async function planSimulation(request: SimulationRequest, catalogue: Data
   if (datasets.length === 1) {
     const [uri] = datasets as [string];
     const holdOut = heldOut.length > 0 ? 0 : request.holdOutEpisodes;
-    const split = partitionEpisodes(await catalogue.episodes(uri), { clients, holdOut });
+    const { split: scheme } = request;
+    const split = partitionEpisodes(await catalogue.episodes(uri), { clients, holdOut, ...(scheme === undefined ? {} : { scheme }) });
     return {
       clients: split.clients.map((episodes) => selectEpisodes(uri, episodes)),
-      heldOut: heldOut.length > 0 ? heldOut : [selectEpisodes(uri, split.heldOut)],
+      heldOut: heldOut.length > 0 ? heldOut : chosen(uri, split.heldOut),
     };
   }
   if (datasets.length !== clients) {
@@ -72,8 +83,32 @@ export async function planSimulation(request: SimulationRequest, catalogue: Data
   );
   return {
     clients: splits.map(({ uri, clients: [own] }) => selectEpisodes(uri, own!)),
-    heldOut: splits.map(({ uri, heldOut: rest }) => selectEpisodes(uri, rest)),
+    heldOut: splits.flatMap(({ uri, heldOut: rest }) => chosen(uri, rest)),
   };
+}
+
+/** Nothing is no dataset. */
+function chosen(uri: string, episodes: readonly number[]): string[] {
+  return episodes.length === 0 ? [] : [selectEpisodes(uri, episodes)];
+}
+
+/**
+ * Reads how to split: `modulo`, `task`, `size=3,2,1` (one weight a client) or `dirichlet=0.5` (alpha).
+ *
+ * @param seed fixes what is drawn
+ * @throws InvalidArgumentError
+ */
+export function parseSplit(text: string, seed: number): PartitionScheme {
+  const [kind, ...values] = text.split(/[=,]/);
+  const numbers = values.map((value) => (value.trim() === '' ? NaN : Number(value)));
+  const arePositive = numbers.every((value) => value > 0 && Number.isFinite(value));
+  if (kind === 'modulo' && numbers.length === 0) return { kind };
+  if (kind === 'task' && numbers.length === 0) return { kind };
+  if (kind === 'size' && numbers.length > 0 && arePositive) return { kind, weights: numbers };
+  if (kind === 'dirichlet' && numbers.length === 1 && arePositive) return { kind, alpha: numbers[0]!, seed: String(seed) };
+  throw new InvalidArgumentError(`--split ${text} is not understood`, {
+    hint: 'Write modulo, task, size=3,2,1 (one weight a client) or dirichlet=0.5.',
+  });
 }
 
 /** The address of some episodes of a dataset; replaces a choice that the address makes already. */

@@ -110,9 +110,10 @@ function assign(episodes: readonly PartitionEpisode[], shares: PartitionEpisode[
       if (weights.length !== shares.length || weights.some((weight) => !(weight > 0 && Number.isFinite(weight)))) {
         throw new RangeError(`size needs one positive weight for each of the ${shares.length} clients`);
       }
+      const perWeight = frames(episodes) / weights.reduce((sum, weight) => sum + weight, 0);
       for (const episode of episodes) {
-        const loads = shares.map((share, client) => (frames(share) + episode.length) / weights[client]!);
-        shares[loads.indexOf(Math.min(...loads))]!.push(episode);
+        const wanting = shares.map((share, client) => weights[client]! * perWeight - frames(share));
+        shares[wanting.indexOf(Math.max(...wanting))]!.push(episode);
       }
       return;
     }
