@@ -11,7 +11,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Random } from '@zk0/core';
-import { momentsOf, type VideoCodec } from '@zk0/dataset-so100';
+import { RunningStatistics, type VideoCodec } from '@zk0/dataset-so100';
 import { benchSet } from './make-set.ts';
 import type { Measurement } from './measure-loading.ts';
 

@@ -15,6 +15,7 @@ export type { TimestampDrift } from './read/timestamp-drift.ts';
 export type { SourceOptions, SourceProgress } from './read/source.ts';
 export { parseDatasetUri, type DatasetUri } from './read/uri.ts';
 export { mergeMoments, momentsOf, normalizerFrom, safeStd } from './stats/moments.ts';
+export { RunningStatistics, type QuantileStatistics } from './stats/running-statistics.ts';
 export {
   assertDisjoint,
   partitionEpisodes,

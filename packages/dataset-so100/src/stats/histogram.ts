@@ -25,19 +25,24 @@ export class Histogram {
 
   /** Makes room for values from `min` to `max`; what is there already moves to the bins that its old bins' centres fall into. */
   stretch(min: number, max: number): void {
-    const centres = this.#centres();
-    const old = this.#bins;
     const padding = (max - min) * GROWN_PADDING;
-    this.#low = min - padding;
-    this.#high = max + padding;
-    this.#step = (this.#high - this.#low) / BINS;
-    this.#bins = new Float64Array(BINS);
-    this.#pour(old, centres);
+    const wider = new Histogram(0, 0);
+    wider.#low = min - padding;
+    wider.#high = max + padding;
+    wider.#step = (wider.#high - wider.#low) / BINS;
+    wider.take(this);
+    this.#low = wider.#low;
+    this.#high = wider.#high;
+    this.#step = wider.#step;
+    this.#bins = wider.#bins;
   }
 
   /** Adds what another one holds; its range must lie within this one's. */
   take(other: Histogram): void {
-    this.#pour(other.#bins, other.#centres());
+    for (let bin = 0; bin < BINS; bin++) {
+      const weight = other.#bins[bin]!;
+      if (weight > 0) this.add((other.#edge(bin) + other.#edge(bin + 1)) / 2, weight);
+    }
   }
 
   /** @param target how many values lie below: the quantile times the number of values */
@@ -58,16 +63,6 @@ export class Histogram {
 
   #edge(bin: number): number {
     return bin === BINS ? this.#high : this.#low + bin * this.#step;
-  }
-
-  #centres(): Float64Array {
-    return Float64Array.from({ length: BINS }, (_, bin) => (this.#edge(bin) + this.#edge(bin + 1)) / 2);
-  }
-
-  #pour(bins: Float64Array, centres: Float64Array): void {
-    bins.forEach((weight, bin) => {
-      if (weight > 0) this.add(centres[bin]!, weight);
-    });
   }
 
   #binOf(value: number): number {

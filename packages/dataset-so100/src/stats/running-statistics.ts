@@ -31,7 +31,9 @@ export class RunningStatistics {
   update(values: ArrayLike<number>): void {
     if (values.length === 0) return;
     this.#grow(momentsOf(values, this.#size));
-    for (let i = 0; i < values.length; i++) this.#histograms[i % this.#size]!.add(values[i]!);
+    this.#histograms.forEach((histogram, column) => {
+      for (let i = column; i < values.length; i += this.#size) histogram.add(values[i]!);
+    });
   }
 
   /** Takes in what another one has seen. */
@@ -65,6 +67,9 @@ export class RunningStatistics {
     this.#moments = after;
     const isWider = after.min.some((min, i) => min < before.min[i]! || after.max[i]! > before.max[i]!);
     // All of them together, as LeRobot does.
-    if (isWider) this.#histograms.forEach((histogram, i) => { histogram.stretch(after.min[i]!, after.max[i]!); });
+    if (!isWider) return;
+    this.#histograms.forEach((histogram, i) => {
+      histogram.stretch(after.min[i]!, after.max[i]!);
+    });
   }
 }

@@ -131,7 +131,7 @@ function isSpread(std: number | null): boolean {
 }
 
 function spreadMessage(file: string, what: string, std: number | null): string {
-  return `${file}: the spread of ${what} is ${std === null ? 'NaN or an infinity' : String(std)}; whoever divides by it gets none of its values.`;
+  return `${file}: the spread of ${what} is ${std === null ? 'NaN or an infinity' : String(std)}; whoever divides by it gets infinities.`;
 }
 
 /** The largest difference between stated and true values, in units of each value's range; null for other sizes. */
