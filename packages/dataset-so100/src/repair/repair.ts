@@ -4,7 +4,7 @@ import { withoutDoubledEpisodes, type EpisodeRecord } from '../format/episodes.t
 import { TableThread } from '../format/table-thread.ts';
 import type { TableReader } from '../format/table-reader.ts';
 import { chooseEpisodes, readListedRecording } from '../read/recording.ts';
-import { locateDataset, type SourceOptions } from '../read/source.ts';
+import { locateDataset, type DatasetSource, type SourceOptions } from '../read/source.ts';
 import { createVideoDecoder, type VideoOptions } from '../video/choose-decoder.ts';
 import type { VideoDecoder } from '../video/decoder.ts';
 import type { WrittenDataset } from '../write/dataset-writer.ts';
@@ -65,12 +65,12 @@ export interface RepairResult extends WrittenDataset {
  * @throws CancelledError when `signal` aborts; nothing is left behind
  */
 export async function repairDataset(uri: string, to: string, options: RepairOptions = {}): Promise<RepairResult> {
-  const { root, episodes } = await locateDataset(uri, options);
+  const source = await locateDataset(uri, options);
   return await TableThread.use(async (tables) => {
     const staging = await stageDirectory(to);
     try {
-      const repair = await Repair.begin(root, staging.path, tables, options);
-      const result = await repair.perform(episodes);
+      const repair = await Repair.begin(source, staging.path, tables, options);
+      const result = await repair.perform();
       await staging.commit();
       return { path: to, ...result };
     } catch (error) {
@@ -83,6 +83,8 @@ export async function repairDataset(uri: string, to: string, options: RepairOpti
 /** One repair under way. */
 class Repair {
   readonly #reader: EpisodeReader;
+  readonly #episodes: readonly EpisodeRecord[];
+  readonly #codecs: readonly string[];
   readonly #target: string;
   readonly #options: RepairOptions;
   readonly #changes: RepairChange[] = [];
@@ -90,30 +92,37 @@ class Repair {
   /** Content hash → original number of the first episode with it. */
   readonly #seen = new Map<string, number>();
 
-  private constructor(reader: EpisodeReader, target: string, options: RepairOptions) {
-    this.#reader = reader;
-    this.#target = target;
+  private constructor(
+    parts: { reader: EpisodeReader; episodes: readonly EpisodeRecord[]; codecs: readonly string[]; target: string },
+    options: RepairOptions,
+  ) {
+    this.#reader = parts.reader;
+    this.#episodes = parts.episodes;
+    this.#codecs = parts.codecs;
+    this.#target = parts.target;
     this.#options = options;
   }
 
-  static async begin(root: string, target: string, tables: TableReader, options: RepairOptions): Promise<Repair> {
-    const listed = await readListedRecording(root, tables);
+  static async begin(source: DatasetSource, target: string, tables: TableReader, options: RepairOptions): Promise<Repair> {
+    const listed = await readListedRecording(source.root, tables);
     const recording = { ...listed, episodes: withoutDoubledEpisodes(listed.episodes) };
-    const sources = new VideoSources(recording);
-    const fps = await sources.frameRate();
-    const repair = new Repair(new EpisodeReader({ recording, tables, sources, fps }), target, options);
+    const episodes = chooseEpisodes(recording, source.episodes);
+    await source.fetch(episodes);
+    const sources = new VideoSources(recording, episodes);
+    const { fps, codecs } = await sources.survey();
+    const repair = new Repair({ reader: new EpisodeReader({ recording, tables, sources, fps }), episodes, codecs, target }, options);
     repair.#changes.push(...wholeSetChanges(listed, recording.episodes, fps));
     return repair;
   }
 
-  async perform(wanted: readonly number[] | null): Promise<Omit<RepairResult, 'path'>> {
+  async perform(): Promise<Omit<RepairResult, 'path'>> {
     const { recording, fps } = this.#reader;
     const { info, folder } = recording;
     const { leftOut, pixelFormats } = await sourceFeatures(folder.root);
     const copies = new VideoCopies(this.#target, pixelFormats);
-    const episodes = chooseEpisodes(recording, wanted);
+    const episodes = this.#episodes;
     let tables: DatasetTables | null = null;
-    const decoder = info.cameras.length === 0 ? null : await createVideoDecoder(this.#options.video);
+    const decoder = info.cameras.length === 0 ? null : await createVideoDecoder(this.#options.video, this.#codecs);
     try {
       for (const [number, episode] of episodes.entries()) {
         if (this.#options.signal?.aborted === true) throw new CancelledError('Repairing the dataset');

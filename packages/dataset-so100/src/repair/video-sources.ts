@@ -22,30 +22,34 @@ export class VideoSources {
   /** By file: where its episodes begin, ascending. */
   readonly #starts = new Map<string, number[]>();
 
-  constructor(recording: Recording) {
+  /** @param episodes those whose videos are wanted */
+  constructor(recording: Recording, episodes: readonly EpisodeRecord[]) {
     this.#recording = recording;
+    const wanted = new Set(episodes.flatMap(({ videos }) => [...videos.values()].map(({ file }) => file)));
     for (const { videos } of recording.episodes) {
       for (const { file, fromTimestamp } of videos.values()) {
+        if (!wanted.has(file)) continue;
         this.#starts.set(file, [...(this.#starts.get(file) ?? []), fromTimestamp].sort((a, b) => a - b));
       }
     }
   }
 
   /**
-   * The frame rate that all videos agree on and `info.json` does not; else that of `info.json`. Files that cannot be read
-   * have no say.
+   * Looks at all files: their codecs, and the frame rate that all agree on where `info.json` says another. Files that
+   * cannot be read have no say.
    */
-  async frameRate(): Promise<number> {
-    const { fps } = this.#recording.info;
-    let agreed: number | null = null;
+  async survey(): Promise<{ readonly fps: number; readonly codecs: readonly string[] }> {
+    const codecs = new Set<string>();
+    const rates = new Set<number>();
     for (const file of this.#starts.keys()) {
-      const rate = await this.#file(file).then(({ summary }) => summary.fps, ignoreDamage);
-      if (rate === null) continue;
-      const whole = Math.round(rate);
-      if (whole < 1 || Math.abs(rate / whole - 1) > 1e-3 || (agreed !== null && agreed !== whole)) return fps;
-      agreed = whole;
+      const summary = await this.#file(file).then((found) => found.summary, ignoreDamage);
+      if (summary === null) continue;
+      codecs.add(summary.codec);
+      if (summary.fps !== null) rates.add(wholeRate(summary.fps));
     }
-    return agreed ?? fps;
+    const [rate] = rates;
+    const isAgreed = rates.size === 1 && rate !== undefined && Number.isInteger(rate);
+    return { fps: isAgreed ? rate : this.#recording.info.fps, codecs: [...codecs] };
   }
 
   /** @throws DatasetError naming the file, where it is missing, damaged, or of an unknown codec */
@@ -67,6 +71,12 @@ export class VideoSources {
     }
     return found;
   }
+}
+
+/** A whole number where the rate is one but for rounding; NaN otherwise. */
+function wholeRate(rate: number): number {
+  const whole = Math.round(rate);
+  return whole >= 1 && Math.abs(rate / whole - 1) <= 1e-3 ? whole : NaN;
 }
 
 function ignoreDamage(error: unknown): null {

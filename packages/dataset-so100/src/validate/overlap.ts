@@ -22,10 +22,11 @@ export interface NamedContents {
  * @throws DatasetError where the rows cannot be read
  */
 export async function readContents(uri: string, options: SourceOptions = {}): Promise<EpisodeContents> {
-  const { root, episodes: selected } = await locateDataset(uri, options);
+  const source = await locateDataset(uri, options);
   return await TableThread.use(async (tables) => {
-    const recording = await readRecording(root, tables);
-    const episodes = chooseEpisodes(recording, selected);
+    const recording = await readRecording(source.root, tables);
+    const episodes = chooseEpisodes(recording, source.episodes);
+    await source.fetch(episodes);
     const contents: Record<number, string> = {};
     for (const [file, members] of groupByFile(episodes)) {
       options.signal?.throwIfAborted();
