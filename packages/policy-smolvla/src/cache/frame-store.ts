@@ -19,6 +19,8 @@ const FILL_BATCH = 4;
 export class FrameStore {
   readonly tier: CacheTier;
   readonly #binding: DatasetBinding;
+  /** Of its own: the encoders take gigabytes, and once the cache is filled nobody needs them. */
+  readonly #runtime: ModelRuntime;
   readonly #encoder: PrefixEncoder;
   readonly #path: string;
   readonly #layout: RecordLayout;
@@ -30,7 +32,8 @@ export class FrameStore {
     this.tier = tier;
     this.#binding = binding;
     const { datasetKeys, emptySlots } = binding.cameras;
-    this.#encoder = new PrefixEncoder(runtime, {
+    this.#runtime = runtime.fork();
+    this.#encoder = new PrefixEncoder(this.#runtime, {
       batch: FILL_BATCH,
       cameras: datasetKeys.length,
       emptyCameras: emptySlots,
@@ -76,11 +79,15 @@ export class FrameStore {
       else missing.push(frame);
     }
     const totalSteps = missing.length;
-    for (let done = 0; done < totalSteps; done += FILL_BATCH) {
-      if (signal?.aborted === true) throw new CancelledError('caching', { cause: signal.reason });
-      const batch = missing.slice(done, done + FILL_BATCH);
-      await this.#compute(file, batch);
-      onProgress?.({ phase: 'caching', step: done + batch.length, totalSteps });
+    try {
+      for (let done = 0; done < totalSteps; done += FILL_BATCH) {
+        if (signal?.aborted === true) throw new CancelledError('caching', { cause: signal.reason });
+        const batch = missing.slice(done, done + FILL_BATCH);
+        await this.#compute(file, batch);
+        onProgress?.({ phase: 'caching', step: done + batch.length, totalSteps });
+      }
+    } finally {
+      await this.#runtime.free();
     }
   }
 
@@ -96,6 +103,7 @@ export class FrameStore {
   async close(): Promise<void> {
     const file = this.#file;
     this.#file = undefined;
+    await this.#runtime.close();
     await (await file)?.close();
   }
 

@@ -46,8 +46,11 @@ export class ModelRuntime {
   readonly #slots = new Map<string, Slot>();
   #closed = false;
 
+  readonly #checkpoint: CheckpointWeights;
+
   constructor(config: SmolVlaModelConfig, weights: CheckpointWeights, options: RuntimeOptions) {
     this.config = config;
+    this.#checkpoint = weights;
     this.device = options.device;
     this.threads = options.threads;
     this.precision = options.precision;
@@ -92,8 +95,18 @@ export class ModelRuntime {
     return result;
   }
 
+  /** A runtime of the same model with sessions of its own, to be freed when a piece of work is done. */
+  fork(): ModelRuntime {
+    return new ModelRuntime(this.config, this.#checkpoint, this);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
+    await this.free();
+  }
+
+  /** Ends every session and frees its memory; what is asked for later opens again. */
+  async free(): Promise<void> {
     const slots = [...this.#slots.values()];
     this.#slots.clear();
     for (const { session } of slots) await session.then((open) => open.close(), () => undefined);
