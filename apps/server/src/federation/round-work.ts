@@ -1,4 +1,5 @@
 import { mkdir, rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import {
   compareNames,
@@ -20,7 +21,16 @@ import {
 } from '@zk0/core';
 import type { Logger } from '@zk0/logger';
 import { createSafetensors, openSafetensors, type BlobStore, type SafetensorsFile } from '@zk0/storage';
-import { checkUpdate, createStrategy, selectClients, type RoundRecord, type Scalars, type Strategy } from '@zk0/strategy';
+import {
+  checkUpdate,
+  createStrategy,
+  selectClients,
+  WorkerPool,
+  type RoundRecord,
+  type Scalars,
+  type Strategy,
+  type UpdateInspection,
+} from '@zk0/strategy';
 import type { JsonObject, Task } from '@zk0/transport';
 import type { ClientRegistry, RegisteredClient } from './client-registry.ts';
 import { commonNormalizer } from './normalizer.ts';
@@ -30,6 +40,9 @@ import type { TaskBoard } from './task-board.ts';
 
 /** An upload is complete before the result that names it arrives: a blob this young may belong to one on its way. */
 const UPLOAD_GRACE_MS = 60_000;
+/** Parameters this large are aggregated on worker threads; smaller ones are done before the threads have started. */
+const WORKER_PARAMETER_BYTES = 32 * 2 ** 20;
+const MAX_WORKERS = 4;
 
 /** A task with its addressee. */
 export interface RoundTask {
@@ -68,6 +81,9 @@ export class RoundWork {
   readonly #options: RoundWorkOptions;
   #model: ServerModel | undefined;
   #strategy: Strategy | undefined;
+  #workers: WorkerPool | undefined;
+  /** What reading this round's updates has shown, by blob; after a restart the aggregation reads them itself. */
+  readonly #inspections = new Map<string, UpdateInspection>();
   #recorder: RunRecorder | undefined;
 
   constructor(options: RoundWorkOptions) {
@@ -180,7 +196,8 @@ export class RoundWork {
       const tensors = await openSafetensors(blobs.path(incoming.update.hash));
       try {
         const { guards } = this.#strategyOf(state.config);
-        await checkUpdate({ ...incoming, tensors }, { global, guards });
+        const inspection = await checkUpdate({ ...incoming, tensors }, { global, guards, workers: this.#workersFor(global) });
+        this.#inspections.set(incoming.update.hash, inspection);
       } finally {
         await tensors.close();
       }
@@ -213,7 +230,10 @@ export class RoundWork {
       const updates = await Promise.all(
         accepted
           .sort((a, b) => compareNames(a.clientId, b.clientId))
-          .map(async ({ clientId, numExamples, metrics, update }) => ({ clientId, numExamples, metrics, tensors: await open(update.hash) })),
+          .map(async ({ clientId, numExamples, metrics, update }) => {
+            const inspection = this.#inspections.get(update.hash);
+            return { clientId, numExamples, metrics, tensors: await open(update.hash), ...(inspection === undefined ? {} : { inspection }) };
+          }),
       );
       const oldState = state.strategyState === null ? null : await open(state.strategyState.hash);
       const stateSpecs = strategy.stateSpecs(global.specs);
@@ -233,10 +253,11 @@ export class RoundWork {
             population: this.#options.clients.all().length,
           },
           { parameters, state: newState },
-          { signal },
+          { signal, workers: this.#workersFor(global) },
         );
         await parameters.commit();
         await newState?.commit();
+        this.#inspections.clear();
         return {
           type: 'round-aggregated',
           round: round.round,
@@ -309,6 +330,8 @@ export class RoundWork {
 
   async close(): Promise<void> {
     await this.#recorder?.close();
+    await this.#workers?.close();
+    this.#workers = undefined;
     await this.#model?.close();
     this.#model = undefined;
   }
@@ -343,6 +366,11 @@ export class RoundWork {
     return this.#recorder;
   }
 
+  #workersFor({ byteLength }: SafetensorsFile): WorkerPool | 0 {
+    if (byteLength < WORKER_PARAMETER_BYTES) return 0;
+    return (this.#workers ??= new WorkerPool(Math.min(MAX_WORKERS, availableParallelism())));
+  }
+
   #strategyOf(config: RunConfig): Strategy {
     this.#strategy ??= createStrategy(config.strategy);
     return this.#strategy;
@@ -361,6 +389,16 @@ export function checkRunConfig({ strategy: settings, minClients }: Pick<RunConfi
       `strategy ${strategy.name} needs ${strategy.minUpdates} updates, the run starts with ${minClients} clients`,
       { hint: `Raise minClients to ${strategy.minUpdates}.` },
     );
+  }
+  if (strategy.broadcastState.length > 0) {
+    throw new InvalidArgumentError(`strategy ${strategy.name} needs clients that keep control variates, which those of a run do not`, {
+      hint: 'Choose fedavg or fedprox; scaffold is there for programs that use @zk0/strategy themselves.',
+    });
+  }
+  if (settings['poissonRate'] !== undefined) {
+    throw new InvalidArgumentError('poissonRate: a run chooses a fixed number of clients, which does not count in privacy’s favour', {
+      hint: 'Leave poissonRate out: the privacy spent is then accounted as if every client took part.',
+    });
   }
 }
 
