@@ -1,7 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { byteLength } from '@zk0/core';
 import { readTree, startTestHub, type TestHub } from '@zk0/hub/testing';
+import { createSafetensors, openSafetensors } from '@zk0/storage';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openPolicy, type OpenPolicyOptions } from '../src/index.ts';
 import { tinyWorkspace } from './tiny-policy.ts';
@@ -42,6 +44,25 @@ async function act(source: string, over: OpenPolicyOptions = {}): Promise<{ read
   }
 }
 
+/** The tiny policy's weights under other names; those without one left out. */
+async function rewritten({ checkpoint, root }: typeof workspace, label: string, rename: (name: string) => string | undefined): Promise<Buffer> {
+  const source = await openSafetensors(join(checkpoint, 'model.safetensors'));
+  const kept = source.specs.flatMap((spec) => {
+    const name = rename(spec.name);
+    return name === undefined ? [] : [{ from: spec.name, to: { ...spec, name } }];
+  });
+  const path = join(root, `${label}.safetensors`);
+  const writer = await createSafetensors(path, kept.map(({ to }) => to));
+  for (const { from, to } of kept) {
+    const data = new Uint8Array(byteLength(to));
+    await source.readBytes(from, 0, data);
+    await writer.writeBytes(to.name, 0, data);
+  }
+  await writer.commit();
+  await source.close();
+  return readFile(path);
+}
+
 describe('a policy on the hub', () => {
   it('is the one that was uploaded, at a commit', async () => {
     const commit = server.serve({ type: 'model', name: 'owner/tiny', files: { ...readTree(workspace.checkpoint), 'training_state/optimizer.safetensors': new Uint8Array(10) } });
@@ -68,6 +89,21 @@ describe('a policy on the hub', () => {
     const { baseHash, actions } = await act('hf:owner/tiny');
     expect({ baseHash, actions }).toEqual(await act(workspace.checkpoint).then((local) => ({ baseHash: local.baseHash, actions: local.actions })));
     expect(server.requests.map(({ url }) => url).filter((url) => url.includes('other/vlm') && url.includes('safetensors'))).toEqual([]);
+  });
+
+  it('takes weights that it lacks from there too, with load_vlm_weights', async () => {
+    const prefix = 'model.vlm_with_expert.vlm.';
+    const files = readTree(workspace.checkpoint);
+    const vlm = Object.fromEntries(Object.entries(files).filter(([path]) => path.startsWith('vlm/')).map(([path, bytes]) => [path.slice(4), bytes]));
+    const [own, ofVlm] = await Promise.all([
+      rewritten(workspace, 'own', (name) => (name.startsWith(prefix) ? undefined : name)),
+      rewritten(workspace, 'vlm', (name) => (name.startsWith(prefix) ? name.slice(prefix.length) : undefined)),
+    ]);
+    const config = { ...(JSON.parse(Buffer.from(files['config.json']!).toString()) as object), vlm_model_name: 'other/vlm', load_vlm_weights: true };
+    server.serve({ type: 'model', name: 'owner/tiny', files: { 'config.json': Buffer.from(JSON.stringify(config)), 'model.safetensors': own } });
+    server.serve({ type: 'model', name: 'other/vlm', files: { ...vlm, 'model.safetensors': ofVlm } });
+    const local = await act(workspace.checkpoint);
+    expect(await act('hf:owner/tiny')).toMatchObject({ baseHash: local.baseHash, actions: local.actions });
   });
 
   it('that is none says what is missing', async () => {

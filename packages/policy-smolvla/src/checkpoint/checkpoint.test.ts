@@ -124,6 +124,46 @@ describe('a checkpoint', () => {
   });
 });
 
+describe('a checkpoint without the weights of its vision-language model', () => {
+  const VLM = 'model.vlm_with_expert.vlm.';
+  const isVlm = (name: string): boolean => name.startsWith(VLM);
+
+  /** Its VLM's tensors are in the VLM's folder, under their own names, beside a layer that the policy leaves away. */
+  async function separated(config: Record<string, unknown>): Promise<string> {
+    let vlm: Stored = [];
+    const directory = await editWeights((tensors) => {
+      vlm = tensors.filter(({ name }) => isVlm(name));
+      return tensors.filter(({ name }) => !isVlm(name));
+    });
+    const deeper: Stored = [...vlm, { ...vlm[0]!, name: `${VLM}model.text_model.layers.31.input_layernorm.weight` }];
+    const writer = await createSafetensors(
+      join(directory, 'vlm', 'model.safetensors'),
+      deeper.map(({ name, dtype, shape }) => ({ name: name.slice(VLM.length), dtype, shape })),
+    );
+    for (const { name, data } of deeper) await writer.writeBytes(name.slice(VLM.length), 0, data);
+    await writer.commit();
+    const path = join(directory, 'config.json');
+    await writeFile(path, JSON.stringify({ ...(JSON.parse(await readFile(path, 'utf8')) as object), ...config }));
+    return directory;
+  }
+
+  it('takes them from there with load_vlm_weights: the same base', async () => {
+    const whole = await opened(workspace.checkpoint, ({ baseHash }) => baseHash);
+    await opened(await separated({ load_vlm_weights: true }), ({ baseHash, weights }) => {
+      expect(baseHash).toBe(whole);
+      expect(weights.has(`${VLM}model.text_model.layers.31.input_layernorm.weight`)).toBe(false);
+    });
+  });
+
+  it('is refused without it, and where they are nowhere', async () => {
+    const missing = { code: 'POLICY_TENSORS_MISMATCH', message: expect.stringContaining(`missing: ${VLM}`) as string };
+    await expect(openCheckpoint(await separated({ load_vlm_weights: false }))).rejects.toMatchObject(missing);
+    const nowhere = await separated({ load_vlm_weights: true });
+    await rm(join(nowhere, 'vlm', 'model.safetensors'));
+    await expect(openCheckpoint(nowhere)).rejects.toMatchObject(missing);
+  });
+});
+
 describe('a checkpoint is refused', () => {
   it.each<[string, () => Promise<string>, string, RegExp]>([
     ['that is not there', () => Promise.resolve('/nowhere/at/all'), 'POLICY_NOT_FOUND', /\/nowhere\/at\/all/],

@@ -12,7 +12,8 @@ import { fetchVlm, type HubAccess } from './hub-files.ts';
 import { exists, readPolicyJson } from './json-file.ts';
 import { readStatistics } from './statistics.ts';
 import { checkBase, openTrained } from './trained-weights.ts';
-import { openWeights, type CheckpointWeights } from './weights.ts';
+import { completeFromVlm } from './vlm-weights.ts';
+import { CheckpointWeights, openWeightFiles } from './weights.ts';
 
 /** Folder of a checkpoint that holds its vision-language model's config.json and tokenizer, when it has its own. */
 export const VLM_FOLDER = 'vlm';
@@ -59,10 +60,11 @@ export async function openCheckpoint(directory: string, baseDirectory?: string, 
   const json = await readPolicyJson(configPath, policyConfigSchema, 'POLICY_CONFIG_INVALID');
   const frozenDirectory = baseDirectory ?? directory;
   const trained = baseDirectory === undefined ? undefined : await openTrained(directory);
-  const weights = await openWeights(frozenDirectory, trained).catch(async (error: unknown) => {
+  const files = await openWeightFiles(frozenDirectory).catch(async (error: unknown) => {
     await trained?.close();
     throw error;
   });
+  let weights = new CheckpointWeights([...(trained === undefined ? [] : [{ files: [trained] }]), { files }]);
   try {
     const vlmDirectory = await findVlmDirectory(frozenDirectory, json.vlm_model_name, access);
     const vlm = await readVlmConfig(vlmDirectory, json.vlm_model_name);
@@ -71,6 +73,7 @@ export async function openCheckpoint(directory: string, baseDirectory?: string, 
       vocabSize: vlm.text.vocabSize,
     });
     const config = resolveConfig(json, vlm, tokenizer);
+    if (json.load_vlm_weights) weights = await completeFromVlm(weights, config.model, vlmDirectory, json.vlm_model_name, access);
     checkTensors(config.model, weights.specs);
     const baseHash = await computeBaseHash(config, weights, vlmDirectory);
     if (trained !== undefined) checkBase(trained, baseHash);

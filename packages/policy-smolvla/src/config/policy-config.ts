@@ -53,6 +53,8 @@ export const policyConfigSchema = z.looseObject({
   }),
   input_features: featuresSchema.nullish().transform((features) => features ?? {}),
   output_features: featuresSchema.nullish().transform((features) => features ?? {}),
+  /** Tensors of the vision-language model that the checkpoint lacks come from the model's own repository. */
+  load_vlm_weights: z.boolean().default(false),
   chunk_size: count.default(50),
   n_action_steps: count.default(50),
   max_state_dim: count.default(32),

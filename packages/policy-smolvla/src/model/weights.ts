@@ -15,6 +15,8 @@ export interface WeightSpec extends TensorSpec {
 }
 
 const VLM = 'model.vlm_with_expert.vlm';
+/** What LeRobot puts before the names that the vision-language model has in its own repository. */
+export const VLM_PREFIX = `${VLM}.`;
 export const VISION_PREFIX = `${VLM}.model.vision_model`;
 export const TEXT_PREFIX = `${VLM}.model.text_model`;
 export const CONNECTOR_WEIGHT = `${VLM}.model.connector.modality_projection.proj.weight`;
