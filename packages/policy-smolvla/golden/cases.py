@@ -33,7 +33,7 @@ PRESET = dict(lr=1e-4, betas=(0.9, 0.95), eps=1e-8, weight_decay=1e-10, grad_cli
 CASES = [
     case("cross-two-cameras", 1, cameras=2, optimizer=PRESET, proximal=0.1),
     case("self-one-camera", 2, dict(attention_mode="self_attn", num_vlm_layers=2), batch=3,
-         optimizer=dict(PRESET, lr=1e-2, weight_decay=0.1, grad_clip_norm=0.5), proximal=0.1),
+         optimizer=dict(PRESET, lr=1e-2, weight_decay=0.1, grad_clip_norm=0.5)),
     case("one-camera-one-empty", 3, dict(empty_cameras=1, num_vlm_layers=2, expert_width_multiplier=0.75), cameras=2,
          hide_camera=True, optimizer=PRESET, proximal=0.1),
     case("half-depth-cross", 4, dict(num_expert_layers=2, self_attn_every_n_layers=-1), optimizer=PRESET, proximal=0.1),

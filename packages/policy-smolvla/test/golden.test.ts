@@ -104,6 +104,8 @@ type Weights = Readonly<Record<string, Float32Array>>;
 /** Compares the weights after some steps, and the way they went from `start`. */
 function expectStepped(golden: GoldenCase, step: number, weights: Weights, start: Weights): void {
   const wrong = Object.keys(weights).filter((name) => {
+    // Softmax does not feel a bias that all keys share: its gradient is rounding, and Adam's step is that noise, scaled up.
+    if (name.endsWith('.k_proj.bias')) return false;
     const expected = golden.floats(`step${step}/${name}`);
     const moved = expected.map((value, at) => value - start[name]![at]!);
     const ours = weights[name]!.map((value, at) => value - start[name]![at]!);
