@@ -6,7 +6,7 @@ import path from 'node:path';
 import sharp, { type Sharp } from 'sharp';
 import { Random } from '@zk0/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadSamples, openDataset, readDeltaSample } from '../src/index.ts';
+import { loadSamples, openDataset, readDeltaSample, validateDataset } from '../src/index.ts';
 import { decodePicture } from '../src/read/picture.ts';
 import { column, frameParquet, imageColumn, put, writeFixture, type ImageCell } from './fixtures.ts';
 
@@ -153,6 +153,20 @@ describe('cameras that keep pictures in rows', () => {
     for await (const { frame } of loadSamples(dataset, frames, options)) loaded.push(frame);
     expect([loaded, skipped]).toEqual([[0, 0], damaged.map((_, i) => i + 1)]);
     await dataset.close();
+  });
+
+  it('are looked at by validation: damage, black and frozen ones', async () => {
+    const codes = async (cells: readonly ImageCell[]): Promise<readonly string[]> => {
+      const { findings, checked } = await validateDataset(await writeSet(cells));
+      const ofImages = findings.filter(({ code }) => ['DATASET_FRAME', 'BLACK_CAMERA', 'FROZEN_CAMERA'].includes(code));
+      return [`${checked.imagesDecoded} decoded`, ...ofImages.map(({ code, row }) => (row === undefined ? code : `${code} in row ${row}`))];
+    };
+    const shown = await Promise.all([picture(), picture().negate()].map((image) => inRow(image.png())));
+    const black = await inRow(picture().linear(0, 0).png());
+    expect(await codes(shown)).toEqual(['2 decoded']);
+    expect(await codes([shown[0]!, { bytes: Buffer.from('no picture'), path: null }])).toEqual(['1 decoded', 'DATASET_FRAME in row 1']);
+    expect(await codes([black, black])).toEqual(['2 decoded', 'BLACK_CAMERA']);
+    expect(await codes([shown[0]!, shown[0]!])).toEqual(['2 decoded', 'FROZEN_CAMERA']);
   });
 
   it('changes its content hash with a picture', async () => {

@@ -1,7 +1,10 @@
+import type { RgbImage } from '@zk0/core';
 import type { EpisodeRecord } from '../format/episodes.ts';
+import { ImageStore } from '../read/image-store.ts';
 import type { Recording } from '../read/recording.ts';
 import type { VideoFile } from '../read/videos.ts';
 import type { VideoDecoder } from '../video/decoder.ts';
+import type { EpisodeFacts } from './check-rows.ts';
 import type { Findings } from './findings.ts';
 import type { ValidateOptions } from './validate.ts';
 import { ImageSequence, sampledPositions } from './image-sequence.ts';
@@ -28,23 +31,63 @@ export async function checkImages(
     for (const [camera, { file, fromTimestamp }] of spans) {
       const video = videos.get(file);
       if (video === undefined) continue;
-      const seen = new ImageSequence();
-      for (const position of sampledPositions(length, samples)) {
-        signal?.throwIfAborted();
-        const timestamp = fromTimestamp + position / fps;
-        try {
-          seen.add(await decoder.frame({ file: video.path, timestamp, tolerance: 0.5 / fps }));
-          decoded++;
-        } catch (error) {
-          findings.addError(error);
-        }
-      }
-      const where = { file: video.path, camera, episode: episodeIndex };
-      if (seen.isBlack) findings.add('warning', 'BLACK_CAMERA', `Episode ${episodeIndex}: ${camera} is black.`, where);
-      else if (seen.isFrozen) {
-        findings.add('warning', 'FROZEN_CAMERA', `Episode ${episodeIndex}: ${camera} always shows the same image.`, where);
-      }
+      const frame = (position: number): Promise<RgbImage> =>
+        decoder.frame({ file: video.path, timestamp: fromTimestamp + position / fps, tolerance: 0.5 / fps });
+      decoded += await lookAt(frame, sampledPositions(length, samples), { file: video.path, camera, episode: episodeIndex }, findings, signal);
     }
   }
+  return decoded;
+}
+
+/** The same for cameras whose pictures are kept in the rows. */
+export async function checkPictures(
+  recording: Recording,
+  facts: readonly EpisodeFacts[],
+  samples: number,
+  findings: Findings,
+  { signal, onCheck }: Pick<ValidateOptions, 'signal' | 'onCheck'> = {},
+): Promise<number> {
+  const cameras = recording.info.cameras.filter(({ kind }) => kind === 'image');
+  if (cameras.length === 0) return 0;
+  const pictures = new ImageStore(recording.folder);
+  let decoded = 0;
+  try {
+    for (const [number, { episode, file, rows }] of facts.entries()) {
+      onCheck?.({ phase: 'images', done: number, total: facts.length });
+      const { episodeIndex, length } = episode;
+      for (const { key: camera, width, height } of cameras) {
+        const frame = (position: number): Promise<RgbImage> =>
+          pictures.picture({ file, row: rows[position]!, camera, episodeIndex, frameIndex: position, width, height });
+        decoded += await lookAt(frame, sampledPositions(length, samples), { file, camera, episode: episodeIndex }, findings, signal);
+      }
+    }
+  } finally {
+    await pictures.close();
+  }
+  return decoded;
+}
+
+/** Decodes some images of a camera, and reports what they show. Returns how many could be decoded. */
+async function lookAt(
+  frame: (position: number) => Promise<RgbImage>,
+  positions: readonly number[],
+  where: { readonly file: string; readonly camera: string; readonly episode: number },
+  findings: Findings,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const seen = new ImageSequence();
+  let decoded = 0;
+  for (const position of positions) {
+    signal?.throwIfAborted();
+    try {
+      seen.add(await frame(position));
+      decoded++;
+    } catch (error) {
+      findings.addError(error);
+    }
+  }
+  const { camera, episode } = where;
+  if (seen.isBlack) findings.add('warning', 'BLACK_CAMERA', `Episode ${episode}: ${camera} is black.`, where);
+  else if (seen.isFrozen) findings.add('warning', 'FROZEN_CAMERA', `Episode ${episode}: ${camera} always shows the same image.`, where);
   return decoded;
 }

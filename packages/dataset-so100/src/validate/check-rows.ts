@@ -17,6 +17,9 @@ export interface EpisodeFacts {
   readonly action: FeatureMoments;
   /** Hex SHA-256 of its states and actions. */
   readonly hash: string;
+  /** Its data file, and which of the file's rows are its frames. */
+  readonly file: string;
+  readonly rows: Int32Array;
 }
 
 /** Fewer frames than this tell no rate. */
@@ -102,6 +105,8 @@ function factsOf({ info }: Recording, table: FrameTable, rows: Int32Array, episo
     state: momentsOf(content.state, info.state.names.length),
     action: momentsOf(content.action, info.action.names.length),
     hash: contentHash(content),
+    file: table.path,
+    rows,
   };
 }
 

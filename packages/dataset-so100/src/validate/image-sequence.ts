@@ -1,4 +1,4 @@
-import type { VideoFrame } from '../video/decoder.ts';
+import type { RgbImage } from '@zk0/core';
 
 /** Mean brightness (of 255) below which an image counts as black. */
 const BLACK_MEAN = 4;
@@ -18,12 +18,12 @@ export function sampledPositions(length: number, samples: number): readonly numb
 
 /** Tells from some images of a camera whether it saw nothing, or always the same. */
 export class ImageSequence {
-  #first: VideoFrame | null = null;
+  #first: RgbImage | null = null;
   #count = 0;
   #brightest = 0;
   #largestChange = 0;
 
-  add(image: VideoFrame): void {
+  add(image: RgbImage): void {
     this.#count++;
     this.#brightest = Math.max(this.#brightest, meanOf(image.data));
     if (this.#first === null) this.#first = image;

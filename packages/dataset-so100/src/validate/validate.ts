@@ -4,7 +4,7 @@ import { withoutDoubledEpisodes, type EpisodeRecord } from '../format/episodes.t
 import type { TableReader } from '../format/table-reader.ts';
 import { TableThread } from '../format/table-thread.ts';
 import { createVideoDecoder, type VideoOptions } from '../video/choose-decoder.ts';
-import { checkImages } from './check-images.ts';
+import { checkImages, checkPictures } from './check-images.ts';
 import { checkCounts, checkListing, checkUnusedFiles } from './check-metadata.ts';
 import { checkDuplicates, checkRows } from './check-rows.ts';
 import { checkStatistics } from './check-statistics.ts';
@@ -96,6 +96,7 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
       await decoder.close();
     }
   }
+  if (samples > 0) checked.imagesDecoded += await checkPictures(recording, facts, samples, findings, options);
   const contents = Object.fromEntries(facts.map(({ episode, hash }) => [episode.episodeIndex, hash]));
   return { uri, ok: !findings.hasErrors, findings: findings.list, counts: findings.counts, contents, checked };
 }
