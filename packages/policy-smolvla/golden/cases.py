@@ -38,7 +38,8 @@ CASES = [
          hide_camera=True, optimizer=PRESET, proximal=0.1),
     case("half-depth-cross", 4, dict(num_expert_layers=2, self_attn_every_n_layers=-1), optimizer=PRESET, proximal=0.1),
     # LeRobot trains this one but cannot sample from it: it concatenates an empty list in layers without an expert.
-    case("half-depth-self", 5, dict(num_expert_layers=2, attention_mode="self_attn"), sample=False),
+    case("half-depth-self", 5, dict(num_expert_layers=2, attention_mode="self_attn"), sample=False, optimizer=PRESET,
+         proximal=0.1),
     case("half-depth-mixed", 6, dict(num_expert_layers=2, self_attn_every_n_layers=3), sample=False),
     case("frozen-state-unpadded", 7, dict(train_state_proj=False, num_vlm_layers=2), pad_language=False, pad_actions=False,
          optimizer=PRESET, proximal=0.1),
