@@ -7,7 +7,7 @@ import { createLogger } from '@zk0/logger';
 import { openPolicy } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
 import { collect, configSchema, runConfigOf, runFlags, withConfigOptions, withRunOptions } from '../config.ts';
-import { checkRunConfig } from '../federation/round-work.ts';
+import { checkRunConfig } from '../federation/run-context.ts';
 import { RunPaths } from '../outputs/index.ts';
 import { RunReporter } from '../reporting/run-reporter.ts';
 import { makeWritable, startServer, type RunningServer } from '../server-process.ts';

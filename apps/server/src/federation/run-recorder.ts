@@ -21,7 +21,7 @@ const datasetSchema = z.strictObject({
 export const startContextSchema = z.strictObject({
   run: runContextSchema,
   datasets: z.array(datasetSchema),
-  robot: z.strictObject({ stateNames: z.array(z.string()), actionNames: z.array(z.string()) }),
+  robot: z.strictObject({ stateNames: z.array(z.string()).readonly(), actionNames: z.array(z.string()).readonly() }),
 });
 export type StartContext = z.infer<typeof startContextSchema>;
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkRunConfig } from './round-work.ts';
+import { checkRunConfig } from './run-context.ts';
 
 describe('a run’s strategy', () => {
   it('is refused before the run starts when the run could not carry it out', () => {

@@ -1,0 +1,98 @@
+import { deriveSeed, type FitTask, type RoundState, type RunState } from '@zk0/core';
+import type { TrainingDefaults } from '@zk0/policy-smolvla';
+import { selectClients, type RoundRecord, type Scalars, type Strategy } from '@zk0/strategy';
+import type { JsonObject, Task } from '@zk0/transport';
+import type { RegisteredClient } from './client-registry.ts';
+import { runContext } from './run-context.ts';
+import { toJson } from './to-json.ts';
+
+/** A task with its addressee. */
+export interface RoundTask {
+  readonly clientId: string;
+  readonly task: Task;
+}
+
+/** Who trains in a round, and how. */
+export interface RoundPlan {
+  readonly assignments: { readonly clientId: string; readonly instructions: JsonObject }[];
+  /** Why learning rates or μ are other than before, for people. */
+  readonly reasons: readonly string[];
+}
+
+/** Chooses a round's clients among those that are there and writes their instructions. */
+export function planRound(
+  state: RunState,
+  round: number,
+  { clients, strategy, defaults }: { readonly clients: readonly RegisteredClient[]; readonly strategy: Strategy; readonly defaults: TrainingDefaults },
+): RoundPlan {
+  const { config } = state;
+  const context = runContext(state);
+  const history = roundHistory(state);
+  const chosen = selectClients({
+    available: clients.map(({ clientId, profile }) => ({ clientId, numExamples: profile.dataset.frames })),
+    fraction: config.fraction,
+    minClients: config.minClients,
+    seed: config.seed,
+    round,
+    history,
+  });
+  const plan = strategy.configureFit({
+    round,
+    totalRounds: config.rounds,
+    clientIds: chosen,
+    population: clients.length,
+    learningRate: config.learningRate ?? defaults.learningRate,
+    history,
+    scalars: state.strategyScalars as Scalars,
+  });
+  const assignments = chosen.map((clientId) => {
+    const { learningRate, proximalMu } = plan.clients.get(clientId)!;
+    const task: FitTask = {
+      context,
+      fit: {
+        round,
+        seed: deriveSeed(config.seed, 'fit', round, clientId),
+        localSteps: config.localSteps ?? defaults.localSteps,
+        batchSize: config.batchSize ?? defaults.batchSize,
+        learningRate,
+        proximalMu,
+      },
+    };
+    return { clientId, instructions: toJson(task) };
+  });
+  return { assignments, reasons: plan.reasons };
+}
+
+/** The tasks of those who have not answered yet. */
+export function openTasks(state: RunState, round: RoundState, deadline: number): RoundTask[] {
+  const open = [...round.participants].filter(([, { outcome }]) => outcome.state === 'assigned');
+  return open.map(([clientId, { instructions }]) => ({
+    clientId,
+    task: {
+      taskId: `${state.runId}/${round.round}/${clientId}`,
+      runId: state.runId,
+      round: round.round,
+      kind: 'fit',
+      attempt: 1,
+      parameters: state.parameters!,
+      instructions: instructions as JsonObject,
+      deadline: new Date(deadline).toISOString(),
+    },
+  }));
+}
+
+/** Finished rounds as schedules and selection want them. */
+function roundHistory(state: RunState): RoundRecord[] {
+  return state.rounds
+    .filter(({ phase }) => phase === 'done' || phase === 'skipped')
+    .map(({ round, evaluation, participants }) => ({
+      round,
+      serverLoss: evaluation?.policyLoss ?? null,
+      clients: Object.fromEntries(
+        [...participants].map(([clientId, { outcome }]) => [
+          clientId,
+          { loss: outcome.state === 'accepted' ? (outcome.metrics['loss'] ?? null) : null },
+        ]),
+      ),
+    }));
+}
