@@ -57,6 +57,7 @@ export type {
 export type {
   EvaluateResult,
   FitInstructions,
+  FitOptions,
   FitResult,
   Learner,
   Metrics,

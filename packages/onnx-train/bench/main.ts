@@ -99,7 +99,7 @@ function transformer(withGradients: boolean): { graph: GraphBuilder; flop: numbe
   return { graph, flop: (withGradients ? 3 : 1) * (2 * BATCH * TOKENS * count + attention) };
 }
 
-async function adamW(count: number): Promise<number> {
+async function adamW(count: number, isCorrected: boolean): Promise<number> {
   const tensors = 100;
   const memory = (): Record<string, Float32Array> =>
     Object.fromEntries(
@@ -112,6 +112,7 @@ async function adamW(count: number): Promise<number> {
     rule: { kind: 'adamw' },
     weights: memory(),
     gradients: memory(),
+    ...(isCorrected && { correction: memory() }),
     maxGradientNorm: 10,
     threads: THREADS,
   });
@@ -135,4 +136,5 @@ for (const withGradients of [false, true]) {
   const { seconds, rate } = await rateOf(graph, flop);
   row(`${LAYERS} layers, batch ${BATCH}, ${TOKENS} tokens: forward${withGradients ? ' and backward' : ''}`, seconds, rate);
 }
-row('AdamW with clipping over 100 M weights', await adamW(100e6));
+row('AdamW with clipping over 100 M weights', await adamW(100e6, false));
+row('the same with SCAFFOLD’s correction', await adamW(100e6, true));

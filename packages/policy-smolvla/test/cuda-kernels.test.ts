@@ -72,6 +72,7 @@ describe.each(['float32', 'float16', 'bfloat16'] as const)('with products in %s,
     optimizer: { betas: [0.9, 0.95], epsilon: 1e-8 },
     maxGradientNorm: 10,
     proximal: true,
+    correction: true,
     lossScaling: products === 'float16',
     products,
   });

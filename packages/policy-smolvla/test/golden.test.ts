@@ -116,9 +116,9 @@ function expectStepped(golden: GoldenCase, step: number, weights: Weights, start
 }
 
 /** A policy whose language model is trained starts from images; the others from what is cached of them. */
-function inLoop({ model }: GoldenCase): Pick<DeviceTrainingOptions, 'source' | 'proximal' | 'lossScaling'> {
+function inLoop({ model }: GoldenCase): Pick<DeviceTrainingOptions, 'source' | 'proximal' | 'correction' | 'lossScaling'> {
   const source = model.trainExpertOnly ? ({ from: 'cache', type: 'float32' } as const) : ({ from: 'images' } as const);
-  return { source, proximal: true, lossScaling: false };
+  return { source, proximal: true, correction: false, lossScaling: false };
 }
 
 /** The same batch for every step, the case's weights as start and reference, moments of 0. */

@@ -1,3 +1,4 @@
+import type { TensorSource } from './tensor-io.ts';
 import type { Parameters } from '../tensors/parameters.ts';
 
 /** A metric's value; never NaN or infinite on the wire. */
@@ -40,9 +41,25 @@ export interface WorkHooks {
   readonly signal?: AbortSignal;
 }
 
+/** What a caller passes to a fit beside its instructions. */
+export interface FitOptions extends WorkHooks {
+  /**
+   * SCAFFOLD: `c − c_k`, float32 tensors named and shaped as the parameters. A constant that is added to every gradient before it
+   * is clipped. It is read once, piece by piece.
+   */
+  readonly correction?: TensorSource;
+}
+
 /** The outcome of a local training round. */
 export interface FitResult {
   readonly parameters: Parameters;
+  /**
+   * With a correction: the mean of this learner's own gradients over the steps that were applied, weighted by their learning rates,
+   * before correction and clipping. SCAFFOLD's next control variate c_k⁺: with plain descent it is exactly
+   * `c_k − c + (w − w_k)/(K·lr)`, the paper's option II. With AdamW that formula would give the mean of normalised steps, of size 1
+   * each, which says nothing about gradients and would outweigh them.
+   */
+  readonly meanGradient?: Parameters;
   /** Weight of this update in an example-weighted mean. */
   readonly numExamples: number;
   readonly metrics: Metrics;
@@ -61,7 +78,7 @@ export interface EvaluateResult {
  * Both calls leave the learner unchanged apart from caches; parameters always come in from outside.
  */
 export interface Learner {
-  fit(global: Parameters, instructions: FitInstructions, hooks?: WorkHooks): Promise<FitResult>;
+  fit(global: Parameters, instructions: FitInstructions, options?: FitOptions): Promise<FitResult>;
   /** Evaluates with noise and times fixed by `seed`; `batches` 0 means the whole dataset. */
   evaluate(
     parameters: Parameters,

@@ -35,6 +35,8 @@ export interface AdamWState {
   readonly weights: readonly Value[];
   readonly firstMoments: readonly Value[];
   readonly secondMoments: readonly Value[];
+  /** `Σ lrᵢ·gᵢ` before correction and clipping; where gradients are corrected. */
+  readonly gradientSums?: readonly Value[];
 }
 
 /** Sums of squares of values, one each: [values]. */
@@ -85,6 +87,11 @@ export function adamWStep(
     return ops.sub(ops.mul(w, scalarFor(decay, w)), update);
   });
   return { weights, firstMoments, secondMoments };
+}
+
+/** The learning rate in a row of {@link adamWSchedule}; a scalar. */
+export function learningRateOf(coefficients: Value): Value {
+  return ops.reshape(ops.split(coefficients, 0, [1, 1, COEFFICIENTS - 2])[1]!, []);
 }
 
 /** One step of plain stochastic gradient descent; `learningRate` is a scalar. */

@@ -45,6 +45,7 @@ describe('a training loop', () => {
   const rates = Array.from({ length: steps }, (_, index) => 0.05 / (index + 1));
   const start = new Random('scaling').fillNormal(new Float32Array(width));
   const reference = new Random('reference').fillNormal(new Float32Array(width));
+  const correction = new Random('correction').fillNormal(new Float32Array(width));
   const loss = (w: Value): Value => ops.reduceSum(ops.mul(ops.mul(w, w), 3));
 
   /** Runs the loop from a loss scale, or without one. */
@@ -53,16 +54,18 @@ describe('a training loop', () => {
     const input = (name: string): Value => graph.input(name, 'float32', name === 'mu' || name.startsWith('scale') ? [] : [width]);
     const result = writeTrainingLoop(graph, {
       steps,
-      state: { weights: [input('w')], firstMoments: [input('m')], secondMoments: [input('v')] },
+      state: { weights: [input('w')], firstMoments: [input('m')], secondMoments: [input('v')], gradientSums: [input('sums')] },
       schedule: graph.input('schedule', 'float32', [steps, COEFFICIENTS]),
       settings: adamw,
       maxGradientNorm: 5,
       proximal: { mu: input('mu'), reference: [input('reference')] },
+      correction: [input('correction')],
       ...(scale !== undefined && { lossScale: { scale: input('scale'), streak: input('scale streak') } }),
       loss: ([w]) => loss(w!),
     });
     graph.output('weights', result.state.weights[0]!);
     graph.output('moments', result.state.firstMoments[0]!);
+    graph.output('gradient sums', result.state.gradientSums![0]!);
     graph.output('applied', result.applied);
     graph.output('losses', result.losses);
     graph.output('proximal', result.proximalLosses);
@@ -72,6 +75,8 @@ describe('a training loop', () => {
       m: float32Tensor(new Float32Array(width)),
       v: float32Tensor(new Float32Array(width)),
       reference: float32Tensor(reference),
+      correction: float32Tensor(correction),
+      sums: float32Tensor(new Float32Array(width)),
       mu: scalar(0.3),
       schedule: adamWSchedule(adamw, rates, 1),
       ...(scale !== undefined && { scale: scalar(scale), 'scale streak': scalar(0) }),
@@ -81,7 +86,7 @@ describe('a training loop', () => {
   }
 
   /** The same by the optimiser over arrays, which is asked for the steps that were applied alone. */
-  async function onHost(applied: Float32Array): Promise<{ weights: Float32Array; proximal: number[] }> {
+  async function onHost(applied: Float32Array): Promise<{ weights: Float32Array; sums: Float32Array; proximal: number[] }> {
     const graph = new GraphBuilder();
     const w = graph.input('w', 'float32', [width]);
     graph.output('g', gradients(loss(w), [w])[0]!);
@@ -93,6 +98,7 @@ describe('a training loop', () => {
       gradients: { w: received },
       maxGradientNorm: 5,
       proximal: { mu: 0.3, reference: { w: reference } },
+      correction: { w: correction },
     });
     const proximal: number[] = [];
     for (let step = 0; step < steps; step++) {
@@ -101,7 +107,7 @@ describe('a training loop', () => {
       proximal.push((await optimizer.step(rates[step]!)).proximalLoss);
     }
     await session.close();
-    return { weights, proximal };
+    return { weights, sums: optimizer.gradientSums['w']!, proximal };
   }
 
   function expectClose(found: ArrayLike<number>, wanted: ArrayLike<number>): void {
@@ -116,6 +122,7 @@ describe('a training loop', () => {
     const host = await onHost(found['applied']!);
     expect([...found['applied']!]).toEqual(Array.from({ length: steps }, () => 1));
     expectClose(found['weights']!, host.weights);
+    expectClose(found['gradient sums']!, host.sums);
     expectClose(found['proximal']!, host.proximal);
   });
 
@@ -127,7 +134,9 @@ describe('a training loop', () => {
     expect(left).toBeGreaterThan(0);
     expect(left).toBeLessThan(8);
     expect(applied.slice(left)).toEqual(Array.from({ length: steps - left }, () => 1));
-    expectClose(found['weights']!, (await onHost(found['applied']!)).weights);
+    const host = await onHost(found['applied']!);
+    expectClose(found['weights']!, host.weights);
+    expectClose(found['gradient sums']!, host.sums);
   });
 
   it.each([undefined, 1024])('with loss scale %s stays where it was once the loss is not finite', async (scale) => {

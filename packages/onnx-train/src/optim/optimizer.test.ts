@@ -67,13 +67,14 @@ describe('the optimiser over arrays', () => {
             random.fillNormal(sharedTensor('float32', [size]).data as Float32Array),
           ]),
         );
-      const [weights, gradients, reference] = [fill(), fill(), fill()];
+      const [weights, gradients, reference, correction] = [fill(), fill(), fill(), fill()];
       const optimizer = new Optimizer({
         rule: adamw,
         weights,
         gradients,
         maxGradientNorm: 1,
         proximal: { mu: 0.1, reference },
+        correction,
         threads,
       });
       for (let step = 0; step < 2; step++) await optimizer.step(0.01);
@@ -92,6 +93,20 @@ describe('the optimiser over arrays', () => {
     const optimizer = new Optimizer({ rule: { kind: 'sgd' }, weights, gradients, proximal });
     expect(await optimizer.step(0.1)).toEqual({ gradientNorm: 1, proximalLoss: 1 });
     closeTo(weights.w, [1, 2.9], 1e-7);
+  });
+
+  it('corrects gradients before it clips them, and keeps the sums of what they were', async () => {
+    const [weights, gradients] = [{ w: Float32Array.of(1, 3, 5, 7, 9) }, { w: new Float32Array(5) }];
+    const correction = { w: Float32Array.of(3, 4, 0, 0, 0) };
+    const optimizer = new Optimizer({ rule: { kind: 'sgd' }, weights, gradients, correction, maxGradientNorm: 1 });
+    gradients.w.set([0, 0, 0, 0, 0]);
+    expect((await optimizer.step(0.5)).gradientNorm).toBe(5);
+    closeTo(weights.w, [1 - 0.3, 3 - 0.4, 5, 7, 9], 1e-6);
+    gradients.w.set([-3, -4, 0, 0, 0.5]);
+    expect((await optimizer.step(0.25)).gradientNorm).toBe(0.5);
+    closeTo(weights.w, [0.7, 2.6, 5, 7, 9 - 0.125], 1e-6);
+    closeTo(optimizer.gradientSums['w']!, [-0.75, -1, 0, 0, 0.125], 1e-7);
+    expect(correction.w).toEqual(Float32Array.of(3, 4, 0, 0, 0));
   });
 
   it('goes on from saved moments as if it had never stopped', async () => {

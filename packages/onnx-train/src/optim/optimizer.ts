@@ -30,12 +30,18 @@ export interface OptimizerOptions {
     | ({ readonly kind: 'sgd' } & Partial<SgdSettings>);
   /** Updated in place. */
   readonly weights: Readonly<Record<string, Float32Array>>;
-  /** Where the gradients will lie when a step begins. With a proximal term, its gradient is added to them in place. */
+  /** Where the gradients will lie when a step begins. A proximal term's gradient and a correction are added to them in place. */
   readonly gradients: Readonly<Record<string, Float32Array>>;
   /** Largest global norm of all gradients together; larger ones are scaled down to it. None by default. */
   readonly maxGradientNorm?: number;
   /** FedProx: adds `mu/2 · ‖w − reference‖²` to the loss. */
   readonly proximal?: { readonly mu: number; readonly reference: Readonly<Record<string, Float32Array>> };
+  /**
+   * SCAFFOLD: a constant, `c − c_k`, that is added to every gradient, and what its next control variate is made of is kept in
+   * {@link Optimizer.gradientSums}. It is added before clipping, for it is part of the gradient: what is clipped is the estimate of
+   * the federation's gradient, and a correction on top of a clipped one would outweigh it.
+   */
+  readonly correction?: Readonly<Record<string, Float32Array>>;
   /**
    * More than one thread needs all memory to be shared (`sharedTensor`), and keeps this one free. The results do not
    * depend on the number.
@@ -46,7 +52,7 @@ export interface OptimizerOptions {
 
 /** What a step found out. */
 export interface OptimizerStep {
-  /** Global L2 norm of the gradients (with the proximal term's) before clipping. */
+  /** Global L2 norm of the gradients (with the proximal term's and the correction) before clipping. */
   readonly gradientNorm: number;
   /** `mu/2 · ‖w − reference‖²` before the step; 0 without a proximal term. */
   readonly proximalLoss: number;
@@ -60,6 +66,11 @@ export class Optimizer {
   readonly firstMoments: Readonly<Record<string, Float32Array>>;
   /** AdamW's second moments, by tensor; empty for SGD. */
   readonly secondMoments: Readonly<Record<string, Float32Array>>;
+  /**
+   * `Σ lrᵢ·gᵢ` of the steps taken, by tensor: gradients with the proximal term's, before correction and clipping. Empty without a
+   * correction.
+   */
+  readonly gradientSums: Readonly<Record<string, Float32Array>>;
   readonly #names: readonly string[];
   readonly #settings: OptimizerSettings;
   readonly #memory: OptimizerMemory;
@@ -69,7 +80,7 @@ export class Optimizer {
   readonly #pool: ThreadPool | undefined;
 
   constructor(options: OptimizerOptions) {
-    const { weights, gradients, proximal, maxGradientNorm = Infinity, threads = 1 } = options;
+    const { weights, gradients, proximal, correction, maxGradientNorm = Infinity, threads = 1 } = options;
     this.#names = Object.keys(weights);
     this.#settings = completeSettings(options.rule);
     this.#maxNorm = maxGradientNorm;
@@ -80,20 +91,23 @@ export class Optimizer {
       Object.fromEntries(this.#names.map((name) => [name, new Float32Array(shared(4 * weights[name]!.length))]));
     this.firstMoments = this.#settings.kind === 'adamw' || this.#settings.momentum !== 0 ? zeros() : {};
     this.secondMoments = this.#settings.kind === 'adamw' ? zeros() : {};
+    this.gradientSums = correction === undefined ? {} : zeros();
     this.#memory = {
       weights: this.#list('weights', weights, lengths),
       gradients: this.#list('gradients', gradients, lengths),
       first: Object.values(this.firstMoments),
       second: Object.values(this.secondMoments),
       reference: proximal === undefined ? [] : this.#list('reference', proximal.reference, lengths),
+      correction: correction === undefined ? [] : this.#list('correction', correction, lengths),
+      gradientSums: Object.values(this.gradientSums),
       squares: new Float64Array(shared(8 * this.#pieces.length)),
       distances: new Float64Array(shared(8 * this.#pieces.length)),
       next: new Int32Array(shared(4)),
     };
     if (!Number.isInteger(threads) || threads < 1) throw new InvalidArgumentError(`an optimiser of ${threads} threads`);
     if (threads > 1) {
-      const { weights: w, gradients: g, reference } = this.#memory;
-      if (![...w, ...g, ...reference].every(({ buffer }) => buffer instanceof SharedArrayBuffer)) {
+      const { weights: w, gradients: g, reference, correction: c } = this.#memory;
+      if (![...w, ...g, ...reference, ...c].every(({ buffer }) => buffer instanceof SharedArrayBuffer)) {
         throw new InvalidArgumentError('an optimiser of several threads needs weights and gradients in shared memory', {
           hint: 'Allocate them with sharedTensor, or use one thread.',
         });
@@ -105,11 +119,11 @@ export class Optimizer {
   /**
    * One update of all weights from the gradients as they are now.
    *
-   * @throws GradientError before anything is changed, naming the tensor.
+   * @throws GradientError before weights and moments are changed, naming the tensor.
    */
   async step(learningRate: number): Promise<OptimizerStep> {
     const step = this.stepsTaken + 1;
-    await this.#do({ kind: 'measure', mu: this.#mu });
+    await this.#do({ kind: 'measure', mu: this.#mu, learningRate });
     let squares = 0;
     let distances = 0;
     this.#pieces.forEach((piece, index) => {

@@ -1,6 +1,6 @@
 /** An optimiser's step as independent pieces of work, so that any number of threads computes the same bits. */
 import { sgdUpdate, type AdamWCoefficients, type OptimizerSettings } from './update-rules.ts';
-import { addProximal, adamWUpdate, sumOfSquares } from './vector-rules.ts';
+import { addProximal, adamWUpdate, correctGradients, sumOfSquares } from './vector-rules.ts';
 
 /** Elements in one piece: small enough to balance threads, large enough that handing it out costs nothing. */
 export const PIECE = 1 << 18;
@@ -15,6 +15,9 @@ export interface OptimizerMemory {
   readonly second: readonly Float32Array[];
   /** What the proximal term pulls towards; empty where there is none. */
   readonly reference: readonly Float32Array[];
+  /** What is added to the gradients, and the sums of rate times gradient without it; empty where nothing is. */
+  readonly correction: readonly Float32Array[];
+  readonly gradientSums: readonly Float32Array[];
   /** [pieces]: sums of squared gradients. */
   readonly squares: Float64Array;
   /** [pieces]: sums of squared distances to the reference. */
@@ -32,7 +35,7 @@ export interface Piece {
 
 /** The first half of a step needs all gradients before the second can begin. */
 export type Task =
-  | { readonly kind: 'measure'; readonly mu: number }
+  | { readonly kind: 'measure'; readonly mu: number; readonly learningRate: number }
   | {
       readonly kind: 'update';
       readonly clip: number;
@@ -60,7 +63,11 @@ export function work(memory: OptimizerMemory, settings: OptimizerSettings, piece
     if (task.kind === 'measure') {
       const reference = memory.reference[tensor];
       if (reference !== undefined) memory.distances[index] = addProximal(g, w, reference, task.mu, begin, end);
-      memory.squares[index] = sumOfSquares(g, begin, end);
+      const correction = memory.correction[tensor];
+      memory.squares[index] =
+        correction === undefined
+          ? sumOfSquares(g, begin, end)
+          : correctGradients(g, correction, memory.gradientSums[tensor]!, task.learningRate, begin, end);
     } else if (settings.kind === 'adamw') {
       const [m, v] = [memory.first[tensor]!, memory.second[tensor]!];
       adamWUpdate(w, g, m, v, settings, task.coefficients, task.clip, begin, end);

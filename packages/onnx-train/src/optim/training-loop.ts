@@ -56,13 +56,14 @@ export function writeTrainingLoop(graph: GraphBuilder, training: TrainingLoop): 
     throw new GraphError(`schedule ${format(schedule.shape)} is not [${steps}, ${COEFFICIENTS}]`);
   }
   const count = state.weights.length;
+  const parts = list(state).length;
   const scale = lossScale === undefined ? [] : [lossScale.scale, lossScale.streak];
   const [one, zero] = [graph.constant(1, 'float32'), graph.constant(0, 'int64')];
   // Whether training still goes on, and how many steps were left out.
   const initial = [...list(state), one, zero, ...scale];
   const result = ops.loop(graph, steps, initial, ({ iteration, state: now }) => {
-    const before = unpack(now, count);
-    const [goesOn, skipped, ...scaling] = now.slice(3 * count) as [Value, Value, ...Value[]];
+    const before = unpack(now.slice(0, parts), count);
+    const [goesOn, skipped, ...scaling] = now.slice(parts) as [Value, Value, ...Value[]];
     const loss = ops.reshape(writeLoss(before.weights, iteration), []);
     const coefficients = rowOf(schedule, iteration, skipped);
     const step = writeTrainingStep(before, loss, coefficients, {
@@ -94,9 +95,9 @@ export function writeTrainingLoop(graph: GraphBuilder, training: TrainingLoop): 
     Value,
     Value | undefined,
   ];
-  const [, , afterScale, afterStreak] = result.state.slice(3 * count);
+  const [, , afterScale, afterStreak] = result.state.slice(parts);
   return {
-    state: unpack(result.state, count),
+    state: unpack(result.state.slice(0, parts), count),
     lossScale: lossScale === undefined ? undefined : { scale: afterScale!, streak: afterStreak! },
     losses,
     proximalLosses,
@@ -114,8 +115,8 @@ function rowOf(schedule: Value, iteration: Value, skipped: Value): Value {
   return ops.concat([byStep!, byTaken!], 0);
 }
 
-function list({ weights, firstMoments, secondMoments }: AdamWState): Value[] {
-  return [...weights, ...firstMoments, ...secondMoments];
+function list({ weights, firstMoments, secondMoments, gradientSums = [] }: AdamWState): Value[] {
+  return [...weights, ...firstMoments, ...secondMoments, ...gradientSums];
 }
 
 function unpack(values: readonly Value[], count: number): AdamWState {
@@ -123,5 +124,6 @@ function unpack(values: readonly Value[], count: number): AdamWState {
     weights: values.slice(0, count),
     firstMoments: values.slice(count, 2 * count),
     secondMoments: values.slice(2 * count, 3 * count),
+    ...(values.length > 3 * count && { gradientSums: values.slice(3 * count) }),
   };
 }

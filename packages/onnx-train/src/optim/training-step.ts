@@ -1,7 +1,8 @@
 import { gradients } from '../autodiff/gradients.ts';
+import { GraphError } from '../errors.ts';
 import type { Value } from '../graph/value.ts';
 import * as ops from '../ops/index.ts';
-import { adamWStep, clipByNorm, sumsOfSquares, type AdamWState } from './graph-optimizer.ts';
+import { adamWStep, clipByNorm, learningRateOf, sumsOfSquares, type AdamWState } from './graph-optimizer.ts';
 import type { AdamWSettings } from './update-rules.ts';
 
 /** How a training step is written. */
@@ -11,6 +12,8 @@ export interface TrainingStepOptions {
   readonly maxGradientNorm?: number;
   /** FedProx: adds `mu/2 · ‖w − reference‖²` to the loss; `mu` is a scalar. */
   readonly proximal?: { readonly mu: Value; readonly reference: readonly Value[] };
+  /** SCAFFOLD: added to the gradients before clipping, as `OptimizerOptions.correction` says; the state has `gradientSums` then. */
+  readonly correction?: readonly Value[];
   /** What becomes of the gradients before they are measured: rows that are kept as they are, for example. */
   readonly adjust?: (gradients: readonly Value[]) => readonly Value[];
   /** Scalar that the loss is multiplied by and the gradients are divided by: keeps float16 gradients from vanishing. */
@@ -23,14 +26,14 @@ export interface TrainingStep {
   readonly state: AdamWState;
   /** `mu/2 · ‖w − reference‖²` before the update; a scalar. */
   readonly proximalLoss: Value;
-  /** Global norm of the gradients (with the proximal term's) before clipping; a scalar. */
+  /** Global norm of the gradients (with the proximal term's and the correction) before clipping; a scalar. */
   readonly gradientNorm: Value;
-  /** [weights]: each gradient's sum of squares, which tells the one that is not finite. */
+  /** [weights]: each such gradient's sum of squares, which tells the one that is not finite. */
   readonly gradientSquares: Value;
 }
 
 /**
- * Backward, proximal term, clipping and AdamW in the graph of `loss`.
+ * Backward, proximal term, correction, clipping and AdamW in the graph of `loss`.
  *
  * @param loss one float32 number that depends on `state.weights`.
  * @param coefficients one row of `adamWSchedule`.
@@ -39,7 +42,7 @@ export function writeTrainingStep(
   state: AdamWState,
   loss: Value,
   coefficients: Value,
-  { settings, maxGradientNorm, proximal, adjust, lossScale }: TrainingStepOptions,
+  { settings, maxGradientNorm, proximal, correction, adjust, lossScale }: TrainingStepOptions,
 ): TrainingStep {
   const scaled = lossScale === undefined ? loss : ops.mul(loss, lossScale);
   let found: readonly Value[] = gradients(scaled, state.weights);
@@ -55,8 +58,17 @@ export function writeTrainingStep(
     found = found.map((gradient, index) => ops.add(gradient, ops.mul(drift[index]!, mu)));
     proximalLoss = ops.mul(ops.mul(ops.reduceSum(sumsOfSquares(drift)), mu), 0.5);
   }
+  let gradientSums: readonly Value[] | undefined;
+  if (correction !== undefined) {
+    const { gradientSums: before } = state;
+    if (before === undefined) throw new GraphError('corrected gradients need gradientSums in the state');
+    const rate = learningRateOf(coefficients);
+    gradientSums = found.map((gradient, index) => ops.add(before[index]!, ops.mul(gradient, rate)));
+    found = found.map((gradient, index) => ops.add(gradient, correction[index]!));
+  }
   const gradientSquares = sumsOfSquares(found);
   const gradientNorm = ops.sqrt(ops.reduceSum(gradientSquares));
   const clipped = maxGradientNorm === undefined ? found : clipByNorm(found, gradientNorm, maxGradientNorm);
-  return { state: adamWStep(state, clipped, coefficients, settings), proximalLoss, gradientNorm, gradientSquares };
+  const after = adamWStep(state, clipped, coefficients, settings);
+  return { state: gradientSums === undefined ? after : { ...after, gradientSums }, proximalLoss, gradientNorm, gradientSquares };
 }

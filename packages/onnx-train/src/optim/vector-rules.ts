@@ -1,5 +1,5 @@
 /**
- * The arithmetic of clipping, FedProx and AdamW over float32 arrays, one range at a time, four elements at once in
+ * The arithmetic of clipping, FedProx, SCAFFOLD and AdamW over float32 arrays, one range at a time, four elements at once in
  * WebAssembly: a loop in JavaScript takes three times as long, for V8 computes in float64 and element by element. Rounded
  * to float32 after every operation, as PyTorch's kernels are, and to the same bits on every machine.
  *
@@ -14,13 +14,14 @@ const STAGE_BYTES = 4 * STAGE;
 
 /** Where the arrays of a range lie in the memory. */
 const [WEIGHTS, GRADIENTS, FIRST, SECOND] = [0, STAGE_BYTES, 2 * STAGE_BYTES, 3 * STAGE_BYTES] as const;
-/** The proximal term comes before the moments are touched. */
-const REFERENCE = FIRST;
+/** Both terms that are added to gradients come before the moments are touched. */
+const [REFERENCE, CORRECTION, SUMS] = [FIRST, FIRST, SECOND] as const;
 
 /** `bytes` is the length of the range, a multiple of 16. */
 interface Kernels {
   squares(bytes: number): number;
   proximal(bytes: number, mu: number): number;
+  correct(bytes: number, rate: number): number;
   adamw(
     bytes: number, clip: number, beta1: number, rest1: number, beta2: number, rest2: number,
     decay: number, scale: number, floor: number,
@@ -45,6 +46,18 @@ function proximal(): Code {
     set(drift, f32x4.sub(load(at, WEIGHTS), load(at, REFERENCE))),
     store(at, GRADIENTS, f32x4.add(load(at, GRADIENTS), f32x4.mul(f32x4.splat(get(mu)), get(drift)))),
     addSquares(sum, drift),
+  ]);
+  return [...loop, ...f64x2.sum(sum)];
+}
+
+function correct(): Code {
+  const [bytes, rate, at, gradient, sum] = [0, 1, 2, 3, 4];
+  const loop = eachVector(at, bytes, [
+    set(gradient, load(at, GRADIENTS)),
+    store(at, SUMS, f32x4.add(load(at, SUMS), f32x4.mul(f32x4.splat(get(rate)), get(gradient)))),
+    set(gradient, f32x4.add(get(gradient), load(at, CORRECTION))),
+    store(at, GRADIENTS, get(gradient)),
+    addSquares(sum, gradient),
   ]);
   return [...loop, ...f64x2.sum(sum)];
 }
@@ -80,6 +93,7 @@ function open(): Stage {
   const { memory, exports } = instantiate(
     [
       { name: 'squares', parameters: ['i32'], locals: ['i32', 'v128', 'v128'], result: 'f64', body: squares() },
+      { name: 'correct', parameters: ['i32', 'f32'], locals: ['i32', 'v128', 'v128'], result: 'f64', body: correct() },
       { name: 'proximal', parameters: ['i32', 'f32'], locals: ['i32', 'v128', 'v128'], result: 'f64', body: proximal() },
       {
         name: 'adamw',
@@ -141,6 +155,25 @@ export function addProximal(
   const read = [[WEIGHTS, w], [GRADIENTS, g], [REFERENCE, reference]] as const;
   inStages(begin, end, read, [[GRADIENTS, g]], (kernels, bytes) => (sum += kernels.proximal(bytes, mu)));
   return sum;
+}
+
+/**
+ * SCAFFOLD: adds `rate · g` to `sums`, then `correction` to `g`.
+ *
+ * @returns the sum of squares of the corrected gradients, so that nothing has to read them again for their norm.
+ */
+export function correctGradients(
+  g: Float32Array,
+  correction: Float32Array,
+  sums: Float32Array,
+  rate: number,
+  begin: number,
+  end: number,
+): number {
+  let squares = 0;
+  const read = [[GRADIENTS, g], [CORRECTION, correction], [SUMS, sums]] as const;
+  inStages(begin, end, read, [[GRADIENTS, g], [SUMS, sums]], (kernels, bytes) => (squares += kernels.correct(bytes, rate)));
+  return squares;
 }
 
 /** One AdamW update of a range (Loshchilov & Hutter 2019, in the order of `torch.optim.AdamW`). */

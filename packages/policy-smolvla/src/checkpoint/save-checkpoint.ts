@@ -47,7 +47,7 @@ export async function saveCheckpoint(
 }
 
 /** @throws PolicyError POLICY_TENSORS_MISMATCH listing every difference. */
-export function checkParameters({ config }: Pick<Checkpoint, 'config'>, parameters: Parameters): void {
+export function checkParameters({ config }: Pick<Checkpoint, 'config'>, parameters: ReadonlyMap<string, Pick<TensorSpec, 'shape'>>): void {
   const wanted = trainedWeightSpecs(config.model);
   const names = new Set(wanted.map(({ name }) => name));
   const problems = [

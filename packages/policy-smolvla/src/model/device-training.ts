@@ -4,8 +4,8 @@
  *
  * | graph | in | out |
  * |---|---|---|
- * | train step | what train takes; `firstMoment/` and `secondMoment/<weight>`; `coefficients` [4], a row of onnx-train's `adamWSchedule`; with FedProx's term `reference/<weight>` and `mu` []; with loss scaling `lossScale` [] | `next/` weights and moments, `loss` (the policy's), `proximalLoss`, `gradientNorm` [], `gradientSquares` [weights] |
- * | train loop | the same with [steps, …] of everything a batch has; `schedule` [steps, 4] instead of `coefficients`; with loss scaling also `lossStreak` [] | `next/` weights and moments (and `next/lossScale`, `next/lossStreak`), the others by step, `applied` (and `lossScales`) [steps] |
+ * | train step | what train takes; `firstMoment/` and `secondMoment/<weight>`; `coefficients` [4], a row of onnx-train's `adamWSchedule`; with FedProx's term `reference/<weight>` and `mu` []; with SCAFFOLD's `correction/` and `gradientSum/<weight>`; with loss scaling `lossScale` [] | `next/` weights, moments and gradient sums, `loss` (the policy's), `proximalLoss`, `gradientNorm` [], `gradientSquares` [weights] |
+ * | train loop | the same with [steps, …] of everything a batch has; `schedule` [steps, 4] instead of `coefficients`; with loss scaling also `lossStreak` [] | `next/` weights, moments and gradient sums (and `next/lossScale`, `next/lossStreak`), the others by step, `applied` (and `lossScales`) [steps] |
  */
 import {
   COEFFICIENTS,
@@ -21,14 +21,14 @@ import {
 import type { SmolVlaModelConfig } from './config.ts';
 import { flowMatchingLoss } from './flow-matching.ts';
 import { feedOf, flowBatch, prefixFrom, steppedFeedOf, type Feed, type PrefixSource } from './graph-inputs.ts';
-import { nextName, type GraphShape, type WeightSource } from './graph-shape.ts';
+import { nextName, type GraphShape, type TrainingPart, type WeightSource } from './graph-shape.ts';
 import { requireFrozenPrefix, start, type PrecisionOptions } from './graph-start.ts';
 import { withoutPadding } from './padding-gradient.ts';
 import { WeightTable } from './weight-table.ts';
 import { trainedWeightSpecs } from './weights.ts';
 
-/** What a training step carries, for every trained weight. */
-const PARTS = ['', 'firstMoment/', 'secondMoment/'] as const;
+/** What a training step carries, for every trained weight; the last where gradients are corrected. */
+const PARTS = ['', 'firstMoment/', 'secondMoment/', 'gradientSum/'] as const satisfies readonly TrainingPart[];
 
 /** How a training step is written. */
 export interface DeviceTrainingOptions extends PrecisionOptions {
@@ -37,20 +37,26 @@ export interface DeviceTrainingOptions extends PrecisionOptions {
   readonly maxGradientNorm: number;
   /** Whether there is a proximal term. */
   readonly proximal: boolean;
+  /** Whether gradients are corrected (SCAFFOLD). */
+  readonly correction: boolean;
   /** Whether the loss is scaled: for products in float16. */
   readonly lossScaling: boolean;
 }
 
 /** Inputs that stay from step to step, and the outputs that renew them. */
-export function trainingState(config: SmolVlaModelConfig, proximal: boolean): Record<string, string | null> {
+export function trainingState(
+  config: SmolVlaModelConfig,
+  { proximal, correction }: Pick<DeviceTrainingOptions, 'proximal' | 'correction'>,
+): Record<string, string | null> {
   const names = trainedWeightSpecs(config).map(({ name }) => name);
   return Object.fromEntries<string | null>([
-    ...PARTS.flatMap((part) => names.map((name) => [`${part}${name}`, nextName(part, name)] as const)),
+    ...PARTS.slice(0, correction ? 4 : 3).flatMap((part) => names.map((name) => [`${part}${name}`, nextName(part, name)] as const)),
     ...(proximal ? names.map((name) => [`reference/${name}`, null] as const) : []),
+    ...(correction ? names.map((name) => [`correction/${name}`, null] as const) : []),
   ]);
 }
 
-/** Forward, backward, FedProx's term, clipping and AdamW of one batch. */
+/** Forward, backward, FedProx's term, SCAFFOLD's correction, clipping and AdamW of one batch. */
 export function buildTrainStepGraph(
   config: SmolVlaModelConfig,
   shape: GraphShape,
@@ -109,7 +115,7 @@ interface Training {
   readonly graph: GraphBuilder;
   readonly trained: readonly string[];
   readonly state: AdamWState;
-  readonly options: Pick<Parameters<typeof writeTrainingStep>[3], 'settings' | 'maxGradientNorm' | 'proximal' | 'adjust'>;
+  readonly options: Pick<Parameters<typeof writeTrainingStep>[3], 'settings' | 'maxGradientNorm' | 'proximal' | 'correction' | 'adjust'>;
   /** The policy's loss of a batch. */
   readonly loss: (feed: Feed, current: readonly Value[]) => Value;
 }
@@ -121,21 +127,22 @@ function begin(
   weights: WeightSource,
   options: DeviceTrainingOptions,
 ): Training {
-  const { source, proximal } = options;
+  const { source, proximal, correction } = options;
   if (source.from !== 'images') requireFrozenPrefix(config);
   const { graph, trained } = start(name, config, weights, 'none', options, shape);
   const specs = trainedWeightSpecs(config);
   const inputs = (part: string): Value[] => specs.map((spec) => graph.input(`${part}${spec.name}`, 'float32', spec.shape));
-  const [current, firstMoments, secondMoments] = PARTS.map(inputs) as [Value[], Value[], Value[]];
+  const [current, firstMoments, secondMoments] = PARTS.slice(0, 3).map(inputs) as [Value[], Value[], Value[]];
   return {
     graph,
     trained,
-    state: { weights: current, firstMoments, secondMoments },
+    state: { weights: current, firstMoments, secondMoments, ...(correction && { gradientSums: inputs('gradientSum/') }) },
     options: {
       settings: options.optimizer,
       maxGradientNorm: options.maxGradientNorm,
       adjust: (found) => withoutPadding(config, trained, found),
       ...(proximal && { proximal: { mu: graph.input('mu', 'float32', []), reference: inputs('reference/') } }),
+      ...(correction && { correction: inputs('correction/') }),
     },
     loss: (feed, now) => {
       const table = new WeightTable(graph, config, weights, new Map(trained.map((weight, index) => [weight, now[index]!])));
@@ -145,8 +152,8 @@ function begin(
   };
 }
 
-function outputState({ graph, trained }: Training, { weights, firstMoments, secondMoments }: AdamWState): void {
-  [weights, firstMoments, secondMoments].forEach((values, index) => {
+function outputState({ graph, trained }: Training, { weights, firstMoments, secondMoments, gradientSums = [] }: AdamWState): void {
+  [weights, firstMoments, secondMoments, gradientSums].forEach((values, index) => {
     values.forEach((value, at) => {
       graph.output(nextName(PARTS[index]!, trained[at]!), value);
     });

@@ -38,7 +38,10 @@ export function gradientName(weight: string): string {
   return `gradient/${weight}`;
 }
 
-/** Name of a training loop's output: a weight after the last step, or with `part` one of its moments. */
-export function nextName(part: '' | 'firstMoment/' | 'secondMoment/', weight: string): string {
+/** What a training step renews of a weight: itself, AdamW's moments, and the sum of its gradients where those are corrected. */
+export type TrainingPart = '' | 'firstMoment/' | 'secondMoment/' | 'gradientSum/';
+
+/** Name of a training loop's output: a part of a weight's state after the last step. */
+export function nextName(part: TrainingPart, weight: string): string {
   return `next/${part}${weight}`;
 }

@@ -2,26 +2,27 @@ import type { Float32Tensor, Parameters } from '@zk0/core';
 import { float32Tensor, type Session, type Tensor, type Tensors } from '@zk0/onnx-train';
 import { NotFiniteError } from '../errors.ts';
 import type { DeviceTrainingOptions } from '../model/device-training.ts';
-import { gradientName } from '../model/graph-shape.ts';
+import { gradientName, type TrainingPart } from '../model/graph-shape.ts';
 import { trainedWeightSpecs } from '../model/weights.ts';
 import { sharedWeights } from '../runtime/shared-weights.ts';
-import type { TrainingRound } from './round.ts';
+import type { Trained, TrainingRound } from './round.ts';
 
 /** How a round's graph is written. Only float16's gradients need a scaled loss: bfloat16 reaches as far as float32. */
-export function deviceOptions({ config, runtime, source, proximalMu }: TrainingRound): DeviceTrainingOptions {
+export function deviceOptions({ config, runtime, source, proximalMu, correction }: TrainingRound): DeviceTrainingOptions {
   const { betas, epsilon, gradClipNorm } = config.optimizer;
   return {
     source,
     optimizer: { betas, epsilon },
     maxGradientNorm: gradClipNorm,
     proximal: proximalMu !== 0,
+    correction: correction !== undefined,
     products: runtime.precision,
     lossScaling: runtime.precision === 'float16',
   };
 }
 
-/** The state that a round begins with: the global weights, moments of 0, and what the proximal term pulls towards. */
-export function initialState({ config, global, proximalMu }: TrainingRound): Tensors {
+/** The state that a round begins with: the global weights, moments and sums of 0, what the proximal term pulls towards, the correction. */
+export function initialState({ config, global, proximalMu, correction }: TrainingRound): Tensors {
   const weights = sharedWeights(config.model, global);
   // Read, never written: one array of zeros serves all.
   const most = Math.max(...[...weights.values()].map(({ data }) => data.length));
@@ -29,17 +30,27 @@ export function initialState({ config, global, proximalMu }: TrainingRound): Ten
   const entries = [...weights].flatMap(([name, tensor]): (readonly [string, Tensor])[] => {
     const zeros = float32Tensor(new Float32Array(nothing, 0, tensor.data.length), tensor.shape);
     const fixed = proximalMu === 0 ? [] : ([[`reference/${name}`, tensor]] as const);
-    return [[name, tensor], [`firstMoment/${name}`, zeros], [`secondMoment/${name}`, zeros], ...fixed];
+    const corrected = correction === undefined ? [] : ([[`correction/${name}`, correction.get(name)!], [`gradientSum/${name}`, zeros]] as const);
+    return [[name, tensor], [`firstMoment/${name}`, zeros], [`secondMoment/${name}`, zeros], ...fixed, ...corrected];
   });
   return Object.fromEntries(entries);
 }
 
-/** The weights as a session has them. */
-export async function weightsOf({ config }: TrainingRound, session: Session): Promise<Parameters> {
+/** What the training left in a session. */
+export async function trainedOf(round: TrainingRound, session: Session): Promise<Trained> {
+  const parameters = await stateOf(round, session, '');
+  return round.correction === undefined ? { parameters } : { parameters, gradientSums: await stateOf(round, session, 'gradientSum/') };
+}
+
+/** A part of the state as a session has it, by weight. */
+async function stateOf({ config }: TrainingRound, session: Session, part: TrainingPart): Promise<Parameters> {
   const names = trainedWeightSpecs(config.model).map(({ name }) => name);
-  const tensors = await session.getState(names);
+  const tensors = await session.getState(names.map((name) => `${part}${name}`));
   return new Map(
-    names.map((name): [string, Float32Tensor] => [name, { shape: tensors[name]!.shape, data: tensors[name]!.data as Float32Array }]),
+    names.map((name): [string, Float32Tensor] => {
+      const { shape, data } = tensors[`${part}${name}`]!;
+      return [name, { shape, data: data as Float32Array }];
+    }),
   );
 }
 
@@ -54,5 +65,5 @@ export async function notFinite(
   const names = trainedWeightSpecs(round.config.model).map(({ name }) => name);
   const bad = gradientSquares.findIndex((square) => !Number.isFinite(square));
   const tensor = Number.isFinite(policyLoss) ? gradientName(names[Math.max(bad, 0)]!) : 'loss';
-  return new NotFiniteError(step, tensor, await weightsOf(round, session));
+  return new NotFiniteError(step, tensor, await stateOf(round, session, ''));
 }

@@ -4,13 +4,13 @@ import { NotFiniteError } from '../errors.ts';
 import { gradientName } from '../model/graph-shape.ts';
 import { sharedWeights } from '../runtime/shared-weights.ts';
 import { graphFrom, hasManyRows } from './input-graphs.ts';
-import { batchesAhead, type TrainingRound } from './round.ts';
+import { batchesAhead, type Trained, type TrainingRound } from './round.ts';
 
 /** Trained values from which threads pay for an optimiser step; fewer take milliseconds in the calling thread. */
 const THREADED_FROM = 4e6;
 
 /** The graph computes gradients into shared memory, where the optimiser over arrays takes them up: for the processor. */
-export async function trainOnHost(round: TrainingRound): Promise<Parameters> {
+export async function trainOnHost(round: TrainingRound): Promise<Trained> {
   const { config, runtime, shape, source, global } = round;
   const key = `train ${JSON.stringify([source, shape])}`;
   const session = await runtime.session(key, hasManyRows(source), () => graphFrom('train', runtime, shape, source));
@@ -31,12 +31,16 @@ export async function trainOnHost(round: TrainingRound): Promise<Parameters> {
   } finally {
     await optimizer.close();
   }
-  return copyOut(weights);
+  const gradientSums = [...weights].map(([name, { shape: size }]): [string, Float32Tensor] => [
+    name,
+    { shape: size, data: optimizer.gradientSums[name]! },
+  ]);
+  return { parameters: copyOut(weights), ...(round.correction !== undefined && { gradientSums: new Map(gradientSums) }) };
 }
 
 /** A fresh AdamW over shared memory: moments do not outlive a round. */
 function optimizerOf(
-  { config, runtime, proximalMu }: TrainingRound,
+  { config, runtime, proximalMu, correction }: TrainingRound,
   weights: ReadonlyMap<string, Tensor>,
   gradients: ReadonlyMap<string, Tensor>,
 ): Optimizer {
@@ -49,6 +53,9 @@ function optimizerOf(
     maxGradientNorm: gradClipNorm,
     threads: values < THREADED_FROM ? 1 : runtime.threads,
     ...(proximalMu === 0 ? {} : { proximal: { mu: proximalMu, reference: sharedCopies(weights) } }),
+    ...(correction !== undefined && {
+      correction: Object.fromEntries([...correction].map(([name, tensor]) => [name, arrayOf(tensor)])),
+    }),
   });
 }
 

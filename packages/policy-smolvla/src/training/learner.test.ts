@@ -1,6 +1,6 @@
 import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hashParameters, type FitInstructions, type Learner, type Parameters } from '@zk0/core';
+import { hashParameters, MemoryTensorSource, type FitInstructions, type Learner, type Parameters } from '@zk0/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { normalizerOf, syntheticDataset, type SyntheticOptions } from '../../test/synthetic-dataset.ts';
 import { tinyWorkspace } from '../../test/tiny-policy.ts';
@@ -74,6 +74,21 @@ describe('training', () => {
       moved.push(metrics['param_update_norm']!);
     }
     expect(moved[1]).toBeLessThan(0.9 * moved[0]!);
+  });
+
+  it('finds the mean of its own gradients, whatever they are corrected by', async () => {
+    const one = { ...instructions, localSteps: 1, proximalMu: 0 };
+    const scaled = (factor: number): MemoryTensorSource =>
+      MemoryTensorSource.fromParameters(new Map([...initial].map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => factor * value) }])));
+    const [plain, corrected] = [await learnerOf().fit(initial, one, { correction: scaled(0) }), await learnerOf().fit(initial, one, { correction: scaled(1) })];
+    expect(hashParameters(plain.parameters)).toBe(hashParameters((await learnerOf().fit(initial, one)).parameters));
+    expect(hashParameters(corrected.parameters)).not.toBe(hashParameters(plain.parameters));
+    const gradient = [...plain.meanGradient!.values()].flatMap(({ data }) => [...data]);
+    expect(Math.hypot(...gradient)).toBeCloseTo(plain.metrics['grad_norm']!, 3);
+    expect(hashParameters(corrected.meanGradient!)).toBe(hashParameters(plain.meanGradient!));
+    await expect(learnerOf().fit(initial, one, { correction: scaled(NaN) })).rejects.toThrow(/correction: model\..* is not finite/);
+    const misfit = MemoryTensorSource.fromParameters(new Map([...initial].slice(1)));
+    await expect(learnerOf().fit(initial, one, { correction: misfit })).rejects.toThrow(/missing model\./);
   });
 
   it('reports every step and stops between steps when asked to', async () => {

@@ -4,6 +4,7 @@ import {
   updateNorm,
   type EvaluateResult,
   type FitInstructions,
+  type FitOptions,
   type FitResult,
   type Learner,
   type Parameters,
@@ -16,6 +17,7 @@ import { NotFiniteError } from '../errors.ts';
 import type { GraphShape } from '../model/graph-shape.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
 import { sharedWeights } from '../runtime/shared-weights.ts';
+import { meansOf, readCorrection } from './correction.ts';
 import type { DatasetBinding } from './dataset-binding.ts';
 import { graphFrom, hasManyRows } from './input-graphs.ts';
 import type { FeedsToCome, ModelInputs } from './model-inputs.ts';
@@ -43,11 +45,12 @@ export class SmolVlaLearner implements Learner {
   }
 
   /**
-   * K steps of AdamW from `global`, restarted each round, with a cosine learning rate and FedProx's term.
+   * K steps of AdamW from `global`, restarted each round, with a cosine learning rate, FedProx's term, and SCAFFOLD's correction.
    *
-   * @throws NotFiniteError naming step and tensor, with the last good weights; CancelledError between steps.
+   * @throws NotFiniteError naming step and tensor, with the last good weights; PolicyError for a correction that does not fit;
+   *   CancelledError between steps.
    */
-  async fit(global: Parameters, instructions: FitInstructions, hooks: WorkHooks = {}): Promise<FitResult> {
+  async fit(global: Parameters, instructions: FitInstructions, options: FitOptions = {}): Promise<FitResult> {
     const started = performance.now();
     checkInstructions(instructions);
     const { config, binding, runtime } = this.#parts;
@@ -56,29 +59,35 @@ export class SmolVlaLearner implements Learner {
     const { localSteps, batchSize, seed, proximalMu } = instructions;
     const shape = this.#shape(batchSize);
     const batches = planBatches(binding.dataset.info.frameCount, localSteps, batchSize, seed);
-    await inputs.prepare(batches.flat(), hooks);
+    await inputs.prepare(batches.flat(), options);
+    const correction = options.correction === undefined ? undefined : await readCorrection(config, options.correction);
+    const learningRates = Array.from({ length: localSteps }, (_, step) => instructions.learningRate * cosineScale(step, localSteps));
+    let rateSum = 0;
     let last = { loss: NaN, policyLoss: NaN, proximalLoss: 0, gradNorm: NaN };
     let skipped = 0;
-    const parameters = await trainerFor(runtime)({
+    const { parameters, gradientSums } = await trainerFor(runtime)({
       config,
       runtime,
       shape,
       source: inputs.source,
       global,
       steps: localSteps,
-      learningRates: Array.from({ length: localSteps }, (_, step) => instructions.learningRate * cosineScale(step, localSteps)),
+      learningRates,
       proximalMu,
+      correction,
       feeds: (step) => this.#feeds(inputs, batches[step]!, shape, deriveSeed(seed, 'step', step)),
-      signal: hooks.signal,
+      signal: options.signal,
       onStep: (step, { policyLoss, proximalLoss, gradientNorm, applied }) => {
-        if (!applied) skipped++;
+        if (applied) rateSum += learningRates[step]!;
+        else skipped++;
         last = { loss: policyLoss + proximalLoss, policyLoss, proximalLoss, gradNorm: applied ? gradientNorm : last.gradNorm };
-        hooks.onProgress?.({ phase: 'training', step: step + 1, totalSteps: localSteps, loss: last.loss });
+        options.onProgress?.({ phase: 'training', step: step + 1, totalSteps: localSteps, loss: last.loss });
       },
     });
     const numExamples = binding.dataset.info.frameCount;
     return {
       parameters,
+      ...(gradientSums !== undefined && { meanGradient: meansOf(gradientSums, rateSum) }),
       numExamples,
       metrics: {
         loss: last.loss,

@@ -1,4 +1,3 @@
-import type { Parameters } from '@zk0/core';
 import {
   adamWSchedule,
   float32Tensor,
@@ -10,9 +9,9 @@ import {
   type Tensors,
 } from '@zk0/onnx-train';
 import { buildTrainLoopGraph, trainingState } from '../model/device-training.ts';
-import { deviceOptions, initialState, notFinite, weightsOf } from './device-round.ts';
+import { deviceOptions, initialState, notFinite, trainedOf } from './device-round.ts';
 import { hasManyRows } from './input-graphs.ts';
-import { batchesAhead, throwIfAborted, type TrainingRound } from './round.ts';
+import { batchesAhead, throwIfAborted, type Trained, type TrainingRound } from './round.ts';
 
 /** Most bytes of batches that one run is fed. */
 const MAX_BATCH_BYTES = 1e9;
@@ -27,7 +26,7 @@ const MAX_STEPS = 64;
  * All runs of a round have the same number of steps, for which the graph is written. What the last has too many of repeats
  * the last batch at a learning rate of 0, which leaves weights as they are.
  */
-export async function trainInLoop(round: TrainingRound): Promise<Parameters> {
+export async function trainInLoop(round: TrainingRound): Promise<Trained> {
   const batches = batchesAhead(round);
   try {
     const { batch: first } = (await batches.next()).value as { batch: Tensors };
@@ -38,11 +37,11 @@ export async function trainInLoop(round: TrainingRound): Promise<Parameters> {
       `trainLoop ${JSON.stringify([shape, options])}`,
       hasManyRows(round.source),
       () => buildTrainLoopGraph(runtime.config, shape, runtime.weights, options),
-      { state: { ...trainingState(config.model, options.proximal), ...(options.lossScaling && SCALE_STATE) } },
+      { state: { ...trainingState(config.model, options), ...(options.lossScaling && SCALE_STATE) } },
       async (session) => {
         await session.setState({ ...initialState(round), ...(options.lossScaling && initialScale()) });
         await takeSteps(round, session, new BatchStacks(round.steps, perRun, first, batches));
-        return weightsOf(round, session);
+        return trainedOf(round, session);
       },
     );
   } finally {

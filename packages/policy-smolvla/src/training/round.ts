@@ -1,5 +1,5 @@
 import { CancelledError, type Parameters, type WorkHooks } from '@zk0/core';
-import type { Tensors } from '@zk0/onnx-train';
+import type { Tensor, Tensors } from '@zk0/onnx-train';
 import type { SmolVlaConfig } from '../config/policy-config.ts';
 import type { PrefixSource } from '../model/graph-inputs.ts';
 import type { GraphShape } from '../model/graph-shape.ts';
@@ -17,11 +17,20 @@ export interface TrainingRound {
   readonly steps: number;
   readonly learningRates: readonly number[];
   readonly proximalMu: number;
+  /** What is added to every gradient, by weight, in shared memory. Not changed. */
+  readonly correction: ReadonlyMap<string, Tensor> | undefined;
   /** Reads everything but the weights that a step's batch feeds; computing what is left of it is the trainer's to start. */
   readonly feeds: (step: number) => Promise<FeedsToCome>;
   readonly signal: AbortSignal | undefined;
   /** Called after every step, in order. */
   readonly onStep: (step: number, report: StepReport) => void;
+}
+
+/** What training leaves. */
+export interface Trained {
+  readonly parameters: Parameters;
+  /** `Σ lrᵢ·gᵢ` of the steps that were applied, before correction and clipping; with a correction. */
+  readonly gradientSums?: Parameters;
 }
 
 /** How a step went. */
@@ -35,11 +44,11 @@ export interface StepReport {
 }
 
 /**
- * Takes a round's steps and returns the weights after them.
+ * Takes a round's steps and returns the weights after them, and the sums of their gradients where those are corrected.
  *
  * @throws NotFiniteError naming step and tensor, with the weights before that step; CancelledError.
  */
-export type Trainer = (round: TrainingRound) => Promise<Parameters>;
+export type Trainer = (round: TrainingRound) => Promise<Trained>;
 
 /**
  * The batches of a round in order. Decoding and reading for the next one overlap with what is done with this one, and

@@ -1,4 +1,3 @@
-import type { Parameters } from '@zk0/core';
 import {
   adamWSchedule,
   COEFFICIENTS,
@@ -10,22 +9,22 @@ import {
   type Tensor,
 } from '@zk0/onnx-train';
 import { buildTrainStepGraph, trainingState } from '../model/device-training.ts';
-import { deviceOptions, initialState, notFinite, weightsOf } from './device-round.ts';
+import { deviceOptions, initialState, notFinite, trainedOf } from './device-round.ts';
 import { hasManyRows } from './input-graphs.ts';
-import { batchesAhead, type TrainingRound } from './round.ts';
+import { batchesAhead, type Trained, type TrainingRound } from './round.ts';
 
 /**
  * One run of a whole step at a time, weights and moments staying on the device between runs: for WebGPU. The host looks at
  * loss and gradient norm after each, and finds the loss scale.
  */
-export function trainStepwise(round: TrainingRound): Promise<Parameters> {
+export function trainStepwise(round: TrainingRound): Promise<Trained> {
   const { config, runtime, shape, proximalMu } = round;
   const options = deviceOptions(round);
   return runtime.exclusively(
     `trainStep ${JSON.stringify([shape, options])}`,
     hasManyRows(round.source),
     () => buildTrainStepGraph(runtime.config, shape, runtime.weights, options),
-    { state: trainingState(config.model, options.proximal), guards: ['loss', 'gradientNorm'] },
+    { state: trainingState(config.model, options), guards: ['loss', 'gradientNorm'] },
     async (session) => {
       await session.setState(initialState(round));
       const mu = options.proximal ? { mu: scalar(proximalMu) } : {};
@@ -48,7 +47,7 @@ export function trainStepwise(round: TrainingRound): Promise<Parameters> {
         if (applied) taken++;
         round.onStep(step, { policyLoss: policyLoss!, proximalLoss: proximalLoss!, gradientNorm: gradientNorm!, applied });
       }
-      return weightsOf(round, session);
+      return trainedOf(round, session);
     },
   );
 }

@@ -1,4 +1,4 @@
-import { hashParameters, type FitInstructions, type FitResult, type Float32Tensor, type Parameters, type RobotDataset } from '@zk0/core';
+import { hashParameters, MemoryTensorSource, Random, type FitInstructions, type FitOptions, type FitResult, type Float32Tensor, type Parameters, type RobotDataset } from '@zk0/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { relativeError } from '../../test/golden-files.ts';
 import { normalizerOf, syntheticDataset } from '../../test/synthetic-dataset.ts';
@@ -35,11 +35,11 @@ function policyWith(options: OpenPolicyOptions): Promise<SmolVlaPolicy> {
   return opened;
 }
 
-async function fit(options: OpenPolicyOptions, changes: Partial<FitInstructions> = {}, dataset?: RobotDataset, start = initial): Promise<FitResult> {
+async function fit(options: OpenPolicyOptions, changes: Partial<FitInstructions> = {}, dataset?: RobotDataset, start = initial, more: FitOptions = {}): Promise<FitResult> {
   const recordings = dataset ?? syntheticDataset();
   const learner = (await policyWith(options)).learner(recordings, { normalizer: normalizerOf(syntheticDataset()), cache: 'prefix' });
   try {
-    return await learner.fit(start, { ...instructions, ...changes });
+    return await learner.fit(start, { ...instructions, ...changes }, more);
   } finally {
     await learner.close();
   }
@@ -50,6 +50,16 @@ function apart(one: Parameters, other: Parameters): number {
   const moved = (parameters: Parameters): Float32Array =>
     Float32Array.from([...initial].flatMap(([name, { data }]) => [...parameters.get(name)!.data].map((value, at) => value - data[at]!)));
   return relativeError(moved(one), moved(other));
+}
+
+function flat(parameters: Parameters): Float32Array {
+  return Float32Array.from([...initial.keys()].flatMap((name) => [...parameters.get(name)!.data]));
+}
+
+/** Random values in the parameters' shapes. */
+function scaled(size: number, seed: string): Parameters {
+  const random = new Random(seed);
+  return new Map([...initial].map(([name, { shape, data }]) => [name, { shape, data: random.fillNormal(new Float32Array(data.length)).map((value) => size * value) }]));
 }
 
 /** A dataset whose actions are so large that float16's gradients overflow at the first loss scale. */
@@ -84,6 +94,14 @@ describe.each(PLACES)('training with $training', { timeout: 120_000 }, (place) =
     const [here, host] = [await fit(place, { proximalMu: 0 }), await fit({ training: 'host' }, { proximalMu: 0 })];
     expect(here.metrics['fedprox_loss']).toBe(0);
     expect(apart(here.parameters, host.parameters)).toBeLessThan(1e-3);
+  });
+
+  it('corrects gradients, and finds their mean without the correction', async () => {
+    const correction = MemoryTensorSource.fromParameters(scaled(1e-3, 'correction'));
+    const [here, host] = [await fit(place, {}, undefined, initial, { correction }), await fit({ training: 'host' }, {}, undefined, initial, { correction })];
+    expect(apart(here.parameters, host.parameters)).toBeLessThan(1e-3);
+    expect(relativeError(flat(here.meanGradient!), flat(host.meanGradient!))).toBeLessThan(1e-3);
+    expect(apart(host.parameters, (await fit({ training: 'host' })).parameters)).toBeGreaterThan(0.1);
   });
 
   it('names step and tensor of what is not finite, with the last good weights', async () => {

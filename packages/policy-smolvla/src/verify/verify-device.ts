@@ -161,13 +161,14 @@ async function steps(runtime: ModelRuntime, { config }: Checkpoint, global: Para
     steps: STEPS,
     learningRates: Array.from({ length: STEPS }, () => 1e-3),
     proximalMu: 0.01,
+    correction: undefined,
     feeds: (step: number) => Promise.resolve(() => Promise.resolve(randomFeeds(model, `step ${step}`, Object.fromEntries(global)))),
     signal: undefined,
     onStep: () => undefined,
   };
   await trainerFor(runtime)(round);
   const begun = performance.now();
-  const after = await trainerFor(runtime)(round);
+  const { parameters: after } = await trainerFor(runtime)(round);
   const seconds = (performance.now() - begun) / 1000 / STEPS;
   const moved = [...global].flatMap(([name, { data }]) => [...after.get(name)!.data].map((value, at) => value - data[at]!));
   return { values: Float32Array.from(moved), seconds };
