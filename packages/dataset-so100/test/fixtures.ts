@@ -14,9 +14,13 @@ export interface FixtureOptions {
   /** Episodes a data or video file (v3.0). */
   readonly episodesPerFile?: number;
   readonly cameras?: readonly string[];
+  /** Cameras that keep pictures in rows, of {@link PICTURE_SIZE}: the cells of all frames, one episode after the other. */
+  readonly pictures?: Readonly<Record<string, readonly ImageCell[]>>;
   /** Recorded episode numbers; default 0, 1, 2 … */
   readonly numbers?: readonly number[];
 }
+
+export const PICTURE_SIZE = { width: 16, height: 12 } as const;
 
 /** The value that a fixture records as state at a frame: episode number and position can be told from it. */
 export function stateAt(episode: number, position: number): number[] {
@@ -25,7 +29,7 @@ export function stateAt(episode: number, position: number): number[] {
 
 /** Writes a whole dataset; videos have true tables (size, codec, frame count) and no pictures. */
 export async function writeFixture(root: string, options: FixtureOptions): Promise<void> {
-  const { version, lengths, fps = 10, chunksSize = 1000, episodesPerFile = 2, cameras = ['observation.images.top'] } = options;
+  const { version, lengths, fps = 10, chunksSize = 1000, episodesPerFile = 2, cameras = ['observation.images.top'], pictures = {} } = options;
   const numbers = options.numbers ?? lengths.map((_, episode) => episode);
   const isV3 = version === 'v3.0';
   const info = {
@@ -46,6 +50,12 @@ export async function writeFixture(root: string, options: FixtureOptions): Promi
       'observation.state': { dtype: 'float32', shape: [2], names: ['a', 'b'] },
       action: { dtype: 'float32', shape: [2], names: { motors: ['a', 'b'] } },
       ...Object.fromEntries(cameras.map((key) => [key, { dtype: 'video', shape: [8, 16, 3], names: ['height', 'width', 'channels'] }])),
+      ...Object.fromEntries(
+        Object.keys(pictures).map((key) => [
+          key,
+          { dtype: 'image', shape: [PICTURE_SIZE.height, PICTURE_SIZE.width, 3], names: ['height', 'width', 'channels'] },
+        ]),
+      ),
     },
   };
   await put(root, 'meta/info.json', JSON.stringify(info));
@@ -60,7 +70,8 @@ export async function writeFixture(root: string, options: FixtureOptions): Promi
   let index = 0;
   for (const [name, members] of groups) {
     const rows = members.flatMap((i) => Array.from({ length: lengths[i]! }, (_, position) => ({ episode: numbers[i]!, position, index: index++ })));
-    await put(root, `data/${name}.parquet`, frameParquet(rows.map((row) => ({ ...row, timestamp: row.position / fps, task: row.episode % 2 }))));
+    const inRows = Object.entries(pictures).map(([key, cells]) => imageColumn(key, rows.map((row) => cells[row.index]!)));
+    await put(root, `data/${name}.parquet`, frameParquet(rows.map((row) => ({ ...row, timestamp: row.position / fps, task: row.episode % 2 })), inRows));
     for (const key of cameras) {
       const file = isV3 ? `videos/${key}/${name}.mp4` : `videos/${name.replace('/', `/${key}/`)}.mp4`;
       await put(root, file, fakeMp4({ frames: rows.length, width: 16, height: 8 }));

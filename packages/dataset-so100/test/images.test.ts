@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import sharp, { type Sharp } from 'sharp';
@@ -8,10 +8,9 @@ import { Random } from '@zk0/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadSamples, openDataset, readDeltaSample, validateDataset } from '../src/index.ts';
 import { decodePicture } from '../src/read/picture.ts';
-import { column, frameParquet, imageColumn, put, writeFixture, type ImageCell } from './fixtures.ts';
+import { column, frameParquet, PICTURE_SIZE, put, writeFixture, type ImageCell } from './fixtures.ts';
 
-const HEIGHT = 12;
-const WIDTH = 16;
+const { width: WIDTH, height: HEIGHT } = PICTURE_SIZE;
 const TOP = 'observation.images.top';
 let folder: string;
 let sets = 0;
@@ -79,12 +78,7 @@ describe('pictures in rows, against LeRobot', () => {
 /** A v2.1 dataset of one episode whose camera `top` holds these cells. */
 async function writeSet(cells: readonly ImageCell[]): Promise<string> {
   const root = path.join(folder, `set-${sets++}`);
-  await writeFixture(root, { version: 'v2.1', lengths: [cells.length], cameras: [] });
-  const info = JSON.parse(readFileSync(path.join(root, 'meta/info.json'), 'utf8')) as { features: Record<string, unknown> };
-  info.features[TOP] = { dtype: 'image', shape: [HEIGHT, WIDTH, 3], names: ['height', 'width', 'channels'] };
-  await writeFile(path.join(root, 'meta/info.json'), JSON.stringify(info));
-  const rows = cells.map((_, position) => ({ episode: 0, position, index: position, timestamp: position / 10, task: 0 }));
-  await put(root, 'data/chunk-000/episode_000000.parquet', frameParquet(rows, [imageColumn(TOP, cells)]));
+  await writeFixture(root, { version: 'v2.1', lengths: [cells.length], cameras: [], pictures: { [TOP]: cells } });
   return root;
 }
 

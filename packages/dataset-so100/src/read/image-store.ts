@@ -17,8 +17,20 @@ export interface ImagePosition {
   readonly camera: string;
   readonly episodeIndex: number;
   readonly frameIndex: number;
+}
+
+export interface ImageSize {
   readonly width: number;
   readonly height: number;
+}
+
+/** A picture as a dataset holds it. */
+export interface StoredImage {
+  readonly bytes: Uint8Array;
+  /** What the row calls it, or its own file's name. */
+  readonly name: string | null;
+  /** The file that it has to itself; null for one in a row. */
+  readonly file: string | null;
 }
 
 /** The pictures of one column of one data file, spooled. */
@@ -35,34 +47,69 @@ export class ImageStore {
   readonly #folder: DatasetFolder;
   readonly #spools = new Map<string, Promise<Spool>>();
   #directory: Promise<string> | null = null;
+  /** Temporary files made so far. */
+  #spooled = 0;
 
   constructor(folder: DatasetFolder) {
     this.#folder = folder;
   }
 
-  /** @throws DatasetError `DATASET_FRAME` naming file and row when the picture is absent or damaged */
-  async picture(position: ImagePosition): Promise<RgbImage> {
-    const { file, row, camera, episodeIndex } = position;
-    const key = `${camera}\0${file}`;
-    let spooling = this.#spools.get(key);
-    if (spooling === undefined) this.#spools.set(key, (spooling = this.#spool(file, camera, this.#spools.size)));
-    const spool = await spooling;
-    let named = `${file} row ${row}, column "${camera}"`;
+  /**
+   * A picture, decoded.
+   *
+   * @param size that it must have, in pixels
+   * @throws DatasetError `DATASET_FRAME` naming file and row when the picture is absent or damaged
+   */
+  async picture(position: ImagePosition, size: ImageSize): Promise<RgbImage> {
+    const { bytes, file } = await this.stored(position);
     try {
-      const length = spool.column.length[row] ?? 0;
-      const bytes = length > 0 ? await readBytes(spool.handle, spool.column.start[row]!, length) : null;
-      if (bytes !== null) return await decodePicture(bytes, position);
-      const picture = await this.#file(spool.column.paths[row] ?? null, position);
-      named += `, ${picture.file}`;
-      return await decodePicture(picture.bytes, position);
+      return await decodePicture(bytes, size);
     } catch (cause) {
-      throw new DatasetError('DATASET_FRAME', `${named}: no readable picture: ${errorMessage(cause)}`, {
-        file,
-        row,
-        episode: episodeIndex,
-        hint: 'Check the dataset with `zk0-client dataset validate`.',
-        cause,
-      });
+      throw unreadable(position, file, cause);
+    }
+  }
+
+  /**
+   * A picture as it is stored, a whole PNG or JPEG file; not looked at.
+   *
+   * @throws DatasetError `DATASET_FRAME` naming file and row when there is none
+   */
+  async stored(position: ImagePosition): Promise<StoredImage> {
+    const { row } = position;
+    const { column, handle } = await this.#spoolOf(position);
+    const name = column.paths[row] ?? null;
+    const length = column.length[row] ?? 0;
+    try {
+      if (length > 0) return { bytes: await readBytes(handle, column.start[row]!, length), name, file: null };
+      const file = await this.#findFile(name, position);
+      return { bytes: await readFile(file), name: path.basename(file), file };
+    } catch (cause) {
+      throw unreadable(position, null, cause);
+    }
+  }
+
+  /**
+   * How many bytes `stored` will give; nothing is read.
+   *
+   * @throws DatasetError as `stored`
+   */
+  async byteLength(position: ImagePosition): Promise<number> {
+    const { column } = await this.#spoolOf(position);
+    const length = column.length[position.row] ?? 0;
+    if (length > 0) return length;
+    try {
+      return (await stat(await this.#findFile(column.paths[position.row] ?? null, position))).size;
+    } catch (cause) {
+      throw unreadable(position, null, cause);
+    }
+  }
+
+  /** Gives back the room that the pictures of a data file take; they can be asked for again. */
+  async release(file: string): Promise<void> {
+    for (const [key, spooling] of [...this.#spools]) {
+      if (!key.endsWith(`\0${file}`)) continue;
+      this.#spools.delete(key);
+      for (const { handle } of await settled([spooling])) await handle.close();
     }
   }
 
@@ -71,6 +118,13 @@ export class ImageStore {
     this.#spools.clear();
     if (this.#directory !== null) await rm(await this.#directory, { recursive: true, force: true });
     this.#directory = null;
+  }
+
+  async #spoolOf({ file, camera }: ImagePosition): Promise<Spool> {
+    const key = `${camera}\0${file}`;
+    let spooling = this.#spools.get(key);
+    if (spooling === undefined) this.#spools.set(key, (spooling = this.#spool(file, camera, this.#spooled++)));
+    return await spooling;
   }
 
   async #spool(file: string, camera: string, number: number): Promise<Spool> {
@@ -84,7 +138,7 @@ export class ImageStore {
   }
 
   /** A picture in a file of its own: the one the row names, or the one where LeRobot's recorder puts it. */
-  async #file(name: string | null, position: ImagePosition): Promise<{ file: string; bytes: Uint8Array }> {
+  async #findFile(name: string | null, position: ImagePosition): Promise<string> {
     const { camera, episodeIndex, frameIndex } = position;
     const digits = (value: number): string => String(value).padStart(6, '0');
     const folder = `images/${camera}/episode_${digits(episodeIndex)}`;
@@ -99,13 +153,25 @@ export class ImageStore {
         const file = await this.#folder.resolve(candidate);
         const { size } = await stat(file);
         if (size > MAX_IMAGE_BYTES) throw new Error(`${file} has ${size} bytes`);
-        return { file, bytes: await readFile(file) };
+        return file;
       } catch (error) {
         failure ??= error;
       }
     }
     throw failure;
   }
+}
+
+function unreadable(position: ImagePosition, ownFile: string | null, cause: unknown): DatasetError {
+  const { file, row, camera, episodeIndex } = position;
+  const named = `${file} row ${row}, column "${camera}"${ownFile === null ? '' : `, ${ownFile}`}`;
+  return new DatasetError('DATASET_FRAME', `${named}: no readable picture: ${errorMessage(cause)}`, {
+    file,
+    row,
+    episode: episodeIndex,
+    hint: 'Check the dataset with `zk0-client dataset validate`.',
+    cause,
+  });
 }
 
 async function readBytes(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {

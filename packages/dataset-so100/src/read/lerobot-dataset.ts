@@ -3,7 +3,7 @@ import { DatasetError } from '../errors.ts';
 import type { FormatVersion } from '../format/info.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
 import type { VideoDecoder } from '../video/decoder.ts';
-import type { ImageStore } from './image-store.ts';
+import type { ImagePosition, ImageStore } from './image-store.ts';
 import type { DatasetRows } from './rows.ts';
 import type { TimestampDrift } from './timestamp-drift.ts';
 
@@ -118,6 +118,21 @@ export class LeRobotDataset implements RobotDataset {
     return { file: this.#parts.videoPaths.get(span.file)!, timestamp: span.fromTimestamp + offset };
   }
 
+  /** Cameras whose pictures are kept in rows, or in files beside them, by the name that they have here. */
+  get pictureCameras(): readonly string[] {
+    const inVideos = this.#parts.episodes[0]?.videos;
+    return this.info.cameras.flatMap(({ key }) => (inVideos?.has(this.#parts.recordedKeys.get(key)!) === true ? [] : [key]));
+  }
+
+  /** Where a frame of a camera whose pictures are kept in rows is. */
+  picturePosition(frame: number, cameraKey: string): ImagePosition {
+    const { episode, position } = this.locate(frame);
+    const camera = this.#parts.recordedKeys.get(cameraKey);
+    if (camera === undefined) throw unknownCamera(cameraKey, this.info);
+    const { files, row } = this.#parts.rows;
+    return { file: files[episode]!, row: row[frame]!, camera, episodeIndex: this.info.episodes[episode]!.episodeIndex, frameIndex: position };
+  }
+
   async images(frame: number, cameraKeys: readonly string[], reuse?: readonly RgbImage[]): Promise<readonly RgbImage[]> {
     if (this.#isClosed) throw new DatasetError('DATASET_CLOSED', `${this.info.name} was closed`);
     return await Promise.all(cameraKeys.map((key, i) => this.#image(frame, key, reuse?.[i])));
@@ -132,7 +147,7 @@ export class LeRobotDataset implements RobotDataset {
   }
 
   async #image(frame: number, cameraKey: string, reuse: RgbImage | undefined): Promise<RgbImage> {
-    const { episode, position } = this.locate(frame);
+    const { episode } = this.locate(frame);
     const camera = this.info.cameras.find(({ key }) => key === cameraKey);
     const recorded = this.#parts.recordedKeys.get(cameraKey);
     if (camera === undefined || recorded === undefined) throw unknownCamera(cameraKey, this.info);
@@ -145,11 +160,7 @@ export class LeRobotDataset implements RobotDataset {
       assertSize(image, camera, where.file);
       return image;
     }
-    const { height, width } = camera;
-    const { episodeIndex } = this.info.episodes[episode]!;
-    const { files, row } = this.#parts.rows;
-    const where = { file: files[episode]!, row: row[frame]!, camera: recorded, episodeIndex, frameIndex: position };
-    return this.#parts.pictures.picture({ ...where, height, width });
+    return this.#parts.pictures.picture(this.picturePosition(frame, cameraKey), camera);
   }
 
   #checkFrame(frame: number): void {

@@ -28,6 +28,17 @@ export async function decodePicture(
   return { width: info.width, height: info.height, data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) };
 }
 
+/**
+ * The size of a PNG or JPEG once turned as its Exif data says, from its header.
+ *
+ * @throws Error saying what is wrong
+ */
+export async function pictureSize(bytes: Uint8Array): Promise<{ readonly width: number; readonly height: number }> {
+  if (!isPng(bytes) && !isJpeg(bytes)) throw new Error('it is neither PNG nor JPEG');
+  const { width, height } = (await sharp(bytes).metadata()).autoOrient;
+  return { width, height };
+}
+
 async function checkHeader(picture: Sharp, expected: { readonly width: number; readonly height: number }): Promise<void> {
   const { autoOrient, depth, space, pages } = await picture.metadata();
   const { width, height } = autoOrient;

@@ -1,17 +1,20 @@
 import type { CameraInfo } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
+import type { CameraFeature } from '../format/info.ts';
 import type { TableReader } from '../format/table-reader.ts';
 import type { FrameTable } from '../read/frame-table.ts';
+import type { ImagePosition } from '../read/image-store.ts';
 import type { Recording } from '../read/recording.ts';
 import { taskText } from '../read/rows.ts';
 import { assertFrameRate } from '../read/videos.ts';
 import { contentHash, contentOf } from '../validate/episode-content.ts';
-import { DEFAULT_SAMPLES, ImageSequence, sampledPositions } from '../validate/image-sequence.ts';
-import type { VideoDecoder, VideoFrame } from '../video/decoder.ts';
-import type { EpisodeRows } from '../write/dataset-tables.ts';
+import type { VideoDecoder } from '../video/decoder.ts';
+import type { EpisodePictures, EpisodeRows } from '../write/dataset-tables.ts';
 import type { FeatureStatistics } from '../write/episode-stats.ts';
 import { countLevels, episodeImageStatistics } from '../write/image-levels.ts';
+import type { PictureCopies } from '../write/picture-copies.ts';
+import { lookAt, pictureImages, videoImages, type EpisodeImages } from './episode-images.ts';
 import { planRows } from './plan-rows.ts';
 import type { VideoSource, VideoSources } from './video-sources.ts';
 
@@ -29,7 +32,9 @@ export interface ReadVideo {
 export interface ReadEpisode {
   readonly rows: EpisodeRows;
   readonly videos: readonly ReadVideo[];
-  /** The cameras of the dataset, with the size that their images really have. */
+  /** By camera whose pictures are kept in rows. */
+  readonly pictures: ReadonlyMap<string, EpisodePictures>;
+  /** The cameras of the dataset, with the size that their images really have: those of `videos`, then those of `pictures`. */
   readonly cameras: readonly CameraInfo[];
   /** Of its states and actions. */
   readonly contentHash: string;
@@ -49,20 +54,22 @@ export class EpisodeReader {
   readonly fps: number;
   readonly #tables: TableReader;
   readonly #sources: VideoSources;
+  readonly #copies: PictureCopies;
   /** The data file read last: of v3.0, many episodes in a row are in one. */
   #table: { readonly file: string; readonly content: FrameTable } | null = null;
   /** Fixed by the first episode that can be read. */
   #cameras: readonly CameraInfo[] | null = null;
 
-  constructor(parts: { recording: Recording; tables: TableReader; sources: VideoSources; fps: number }) {
+  constructor(parts: { recording: Recording; tables: TableReader; sources: VideoSources; copies: PictureCopies; fps: number }) {
     this.recording = parts.recording;
     this.fps = parts.fps;
     this.#tables = parts.tables;
     this.#sources = parts.sources;
+    this.#copies = parts.copies;
   }
 
   /**
-   * @param decoder null where there are no cameras
+   * @param decoder null where there are no cameras recorded as video
    * @param fallbackTask for an episode that has no task
    * @throws DatasetError where the episode cannot be mended
    */
@@ -72,8 +79,11 @@ export class EpisodeReader {
     const plan = planRows(table, episode);
     const changes = [...plan.changes];
     const sources = new Map<string, VideoSource>();
-    for (const { key } of this.recording.info.cameras) sources.set(key, await this.#sources.of(episode, key, this.fps));
-    const length = Math.min(plan.rows.length, ...[...sources.values()].map(({ frames }) => frames));
+    for (const key of episode.videos.keys()) sources.set(key, await this.#sources.of(episode, key, this.fps));
+    const positions = this.#picturePositions(table.path, plan.rows, episodeIndex);
+    const images = [...sources].map(([key, source]) => videoImages(key, source, decoder!, this.fps));
+    for (const [camera, where] of positions) images.push(await this.#picturesOf(camera, where));
+    const length = Math.min(plan.rows.length, ...images.map(({ frames }) => frames));
     if (length === 0) throw new DatasetError('DATASET_VIDEO', `Episode ${episodeIndex} has no images`, { episode: episodeIndex });
     for (const { path, from, summary } of sources.values()) {
       assertFrameRate(path, summary, Math.round(from * this.fps) + length, this.fps);
@@ -81,16 +91,20 @@ export class EpisodeReader {
     const cut = plan.rows.length - length;
     if (cut > 0) changes.push(`the last ${cut} of ${plan.rows.length} rows left out: there are no images of them`);
     const rows = plan.rows.subarray(0, length);
-    const cameras = this.#camerasOf(sources);
+    const cameras = this.#camerasOf(images);
     const [black, frozen] = [[] as string[], [] as string[]];
-    const videos: ReadVideo[] = [];
-    for (const [key, source] of sources) {
-      const images = new EpisodeImages(decoder!, source, this.fps);
-      const seen = await images.look(length);
+    const statistics = new Map<string, FeatureStatistics>();
+    for (const one of images) {
+      const { key } = one.camera;
+      const seen = await lookAt(one, length);
       if (seen.isBlack) black.push(key);
       else if (seen.isFrozen) frozen.push(key);
-      const statistics = await episodeImageStatistics(length, async (frame) => countLevels(await images.at(frame)));
-      videos.push({ key, source: source.path, fromTimestamp: source.from, statistics });
+      statistics.set(key, await episodeImageStatistics(length, async (frame) => countLevels(await one.at(frame))));
+    }
+    const videos = [...sources].map(([key, { path, from }]) => ({ key, source: path, fromTimestamp: from, statistics: statistics.get(key)! }));
+    const pictures = new Map<string, EpisodePictures>();
+    for (const [{ key }, where] of positions) {
+      pictures.set(key, { ...(await this.#copies.of(where.slice(0, length))), statistics: statistics.get(key)! });
     }
     this.#cameras = cameras;
     const content = contentOf(table, rows);
@@ -100,6 +114,7 @@ export class EpisodeReader {
     return {
       rows: { ...content, timestamps, tasks },
       videos,
+      pictures,
       cameras,
       contentHash: contentHash(content),
       blackCameras: black,
@@ -116,16 +131,30 @@ export class EpisodeReader {
     return content;
   }
 
-  #camerasOf(sources: ReadonlyMap<string, VideoSource>): readonly CameraInfo[] {
-    const cameras = [...sources].map(([key, { summary }]) => ({ key, height: summary.height, width: summary.width }));
-    const other = cameras.find((camera, i) => {
+  /** Where the pictures of each camera that keeps them in rows are. */
+  #picturePositions(file: string, rows: Int32Array, episodeIndex: number): Map<CameraFeature, readonly ImagePosition[]> {
+    const inRows = this.recording.info.cameras.filter(({ kind }) => kind === 'image');
+    return new Map(
+      inRows.map((camera) => {
+        return [camera, Array.from(rows, (row, frameIndex) => ({ file, row, camera: camera.key, episodeIndex, frameIndex }))];
+      }),
+    );
+  }
+
+  async #picturesOf(camera: CameraFeature, positions: readonly ImagePosition[]): Promise<EpisodeImages> {
+    await this.#copies.begin(positions[0]!.file);
+    return await pictureImages(this.#copies.store, positions, camera, this.#cameras?.find(({ key }) => key === camera.key) ?? null);
+  }
+
+  #camerasOf(images: readonly EpisodeImages[]): readonly CameraInfo[] {
+    const other = images.find(({ camera }, i) => {
       const expected = this.#cameras?.[i];
       return expected !== undefined && (expected.height !== camera.height || expected.width !== camera.width);
     });
-    if (other === undefined) return cameras;
-    const { path } = sources.get(other.key)!;
-    throw new DatasetError('DATASET_VIDEO', `${path} has images of ${other.height}×${other.width} pixels, other videos of ${other.key} do not`, {
-      file: path,
+    if (other === undefined) return images.map(({ camera }) => camera);
+    const { file, camera } = other;
+    throw new DatasetError('DATASET_VIDEO', `${file} has images of ${camera.height}×${camera.width} pixels, other videos of ${camera.key} do not`, {
+      file,
     });
   }
 
@@ -143,35 +172,6 @@ export class EpisodeReader {
     }
     changes.push(`task added: ${fallback}`);
     return texts.map((text) => text ?? fallback);
-  }
-}
-
-/** The images of one camera in one episode. */
-class EpisodeImages {
-  readonly #decoder: VideoDecoder;
-  readonly #source: VideoSource;
-  readonly #fps: number;
-
-  constructor(decoder: VideoDecoder, source: VideoSource, fps: number) {
-    this.#decoder = decoder;
-    this.#source = source;
-    this.#fps = fps;
-  }
-
-  async at(frame: number): Promise<VideoFrame> {
-    const { path, from, summary } = this.#source;
-    const { height, width } = summary;
-    const image = await this.#decoder.frame({ file: path, timestamp: from + frame / this.#fps, tolerance: 0.5 / this.#fps });
-    if (image.height === height && image.width === width) return image;
-    throw new DatasetError('DATASET_VIDEO', `${path} holds images of ${image.height}×${image.width} pixels and claims ${height}×${width}`, {
-      file: path,
-    });
-  }
-
-  async look(length: number): Promise<ImageSequence> {
-    const seen = new ImageSequence();
-    for (const position of sampledPositions(length, DEFAULT_SAMPLES)) seen.add(await this.at(position));
-    return seen;
   }
 }
 

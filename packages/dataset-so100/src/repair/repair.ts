@@ -12,6 +12,7 @@ import { DatasetTables, type EpisodeVideo } from '../write/dataset-tables.ts';
 import { DatasetWriteError } from '../write/errors.ts';
 import { sourceFeatures } from '../write/source-features.ts';
 import { stageDirectory } from '../write/staging.ts';
+import { PictureCopies } from '../write/picture-copies.ts';
 import { VideoCopies } from '../write/video-copies.ts';
 import { wholeSetChanges } from './changes.ts';
 import { EpisodeReader, type ReadEpisode } from './read-episode.ts';
@@ -55,7 +56,7 @@ export interface RepairResult extends WrittenDataset {
 /**
  * Writes a copy of a dataset, in format v3.0, in which what can be repaired is: doubled rows are left out, rows and
  * episodes put in order, lengths and totals counted anew, timestamps put on the frame rate's grid, missing columns added,
- * statistics computed anew. Videos are copied byte for byte. The original is only read; the copy appears whole or not at
+ * statistics computed anew. Videos and pictures are copied byte for byte. The original is only read; the copy appears whole or not at
  * all.
  *
  * @param uri address of the dataset, see `openDataset`
@@ -85,6 +86,7 @@ class Repair {
   readonly #reader: EpisodeReader;
   readonly #episodes: readonly EpisodeRecord[];
   readonly #codecs: readonly string[];
+  readonly #pictures: PictureCopies;
   readonly #target: string;
   readonly #options: RepairOptions;
   readonly #changes: RepairChange[] = [];
@@ -93,12 +95,19 @@ class Repair {
   readonly #seen = new Map<string, number>();
 
   private constructor(
-    parts: { reader: EpisodeReader; episodes: readonly EpisodeRecord[]; codecs: readonly string[]; target: string },
+    parts: {
+      reader: EpisodeReader;
+      episodes: readonly EpisodeRecord[];
+      codecs: readonly string[];
+      pictures: PictureCopies;
+      target: string;
+    },
     options: RepairOptions,
   ) {
     this.#reader = parts.reader;
     this.#episodes = parts.episodes;
     this.#codecs = parts.codecs;
+    this.#pictures = parts.pictures;
     this.#target = parts.target;
     this.#options = options;
   }
@@ -110,7 +119,9 @@ class Repair {
     await source.fetch(episodes);
     const sources = new VideoSources(recording, episodes);
     const { fps, codecs } = await sources.survey();
-    const repair = new Repair({ reader: new EpisodeReader({ recording, tables, sources, fps }), episodes, codecs, target }, options);
+    const pictures = new PictureCopies(recording.folder);
+    const reader = new EpisodeReader({ recording, tables, sources, copies: pictures, fps });
+    const repair = new Repair({ reader, episodes, codecs, pictures, target }, options);
     repair.#changes.push(...wholeSetChanges(listed, recording.episodes, fps));
     return repair;
   }
@@ -122,7 +133,7 @@ class Repair {
     const copies = new VideoCopies(this.#target, pixelFormats);
     const episodes = this.#episodes;
     let tables: DatasetTables | null = null;
-    const decoder = info.cameras.length === 0 ? null : await createVideoDecoder(this.#options.video, this.#codecs);
+    const decoder = info.cameras.every(({ kind }) => kind === 'image') ? null : await createVideoDecoder(this.#options.video, this.#codecs);
     try {
       for (const [number, episode] of episodes.entries()) {
         if (this.#options.signal?.aborted === true) throw new CancelledError('Repairing the dataset');
@@ -133,20 +144,22 @@ class Repair {
             robotType: info.robotType,
             stateNames: info.state.names,
             actionNames: info.action.names,
-            cameras: read.cameras,
+            cameras: read.cameras.filter(({ key }) => !read.pictures.has(key)),
+            pictures: read.cameras.filter(({ key }) => read.pictures.has(key)),
           });
           const videos = new Map<string, EpisodeVideo>();
           for (const { key, source, fromTimestamp, statistics } of read.videos) {
             const position = await copies.add(key, source);
             videos.set(key, { position, fromTimestamp, toTimestamp: fromTimestamp + read.rows.timestamps.length / fps, statistics });
           }
-          await tables.append(read.rows, videos);
+          await tables.append(read.rows, videos, read.pictures);
           for (const message of read.changes) this.#changes.push({ message, episode: episode.episodeIndex });
         }
         this.#options.onEpisode?.({ episodes: number + 1, total: episodes.length });
       }
     } finally {
       await decoder?.close();
+      await this.#pictures.close();
     }
     if (tables === null) {
       throw new DatasetWriteError('DATASET_NOT_REPAIRABLE', `No episode of ${folder.root} is left to copy`, {

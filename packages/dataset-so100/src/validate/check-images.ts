@@ -57,7 +57,7 @@ export async function checkPictures(
       const { episodeIndex, length } = episode;
       for (const { key: camera, width, height } of cameras) {
         const frame = (position: number): Promise<RgbImage> =>
-          pictures.picture({ file, row: rows[position]!, camera, episodeIndex, frameIndex: position, width, height });
+          pictures.picture({ file, row: rows[position]!, camera, episodeIndex, frameIndex: position }, { width, height });
         decoded += await lookAt(frame, sampledPositions(length, samples), { file, camera, episode: episodeIndex }, findings, signal);
       }
     }

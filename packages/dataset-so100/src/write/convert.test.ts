@@ -142,17 +142,13 @@ describe('convertDataset', () => {
     expect(await readdir(folder)).toEqual(['old']);
   });
 
-  it('refuses what is v3.0 already, pictures in rows, and camera names that are no folder names', async () => {
+  it('refuses what is v3.0 already, and camera names that are no folder names', async () => {
     await convertDataset(old, target);
     const again = path.join(folder, 'again');
     await expect(convertDataset(target, again)).rejects.toMatchObject({ code: 'DATASET_NOT_CONVERTIBLE' });
 
     await writeOldDataset((info) => {
-      (info['features'] as Record<string, unknown>)['observation.images.still'] = {
-        dtype: 'image',
-        shape: [16, 32, 3],
-        names: null,
-      };
+      (info['features'] as Record<string, unknown>)['../still'] = { dtype: 'image', shape: [16, 32, 3], names: null };
     });
     await expect(convertDataset(old, again)).rejects.toMatchObject({ code: 'DATASET_NOT_CONVERTIBLE' });
     expect((await readdir(folder)).sort()).toEqual(['new', 'old']);

@@ -1,13 +1,16 @@
-import { CancelledError } from '@zk0/core';
+import { CancelledError, type RgbImage } from '@zk0/core';
+import { DatasetFolder } from '../format/path-template.ts';
 import type { LeRobotDataset } from '../read/lerobot-dataset.ts';
 import { openDataset } from '../read/open.ts';
 import type { SourceOptions } from '../read/source.ts';
 import type { VideoOptions } from '../video/choose-decoder.ts';
 import type { WrittenDataset } from './dataset-writer.ts';
-import { DatasetTables, type EpisodeRows, type EpisodeVideo } from './dataset-tables.ts';
+import { DatasetTables, type EpisodePictures, type EpisodeRows, type EpisodeVideo } from './dataset-tables.ts';
 import { DatasetWriteError } from './errors.ts';
+import type { FeatureStatistics } from './episode-stats.ts';
 import { countLevels, episodeImageStatistics } from './image-levels.ts';
 import type { FilePosition } from './layout.ts';
+import { PictureCopies } from './picture-copies.ts';
 import { sourceFeatures } from './source-features.ts';
 import { stageDirectory } from './staging.ts';
 import { VideoCopies } from './video-copies.ts';
@@ -36,7 +39,8 @@ export interface ConversionResult extends WrittenDataset {
  *
  * Rows are as recorded; columns that the recorder left out (`index`, `task_index`, …) are added, float64
  * becomes float32, episodes are numbered from 0. Videos are copied byte for byte, one file per episode, which v3.0
- * allows: nothing is encoded again, whatever the codec. Statistics are computed anew as LeRobot computes them.
+ * allows: nothing is encoded again, whatever the codec. So are pictures, into the rows, also those that had files of
+ * their own. Statistics are computed anew as LeRobot computes them.
  *
  * @param from address of the dataset, see `openDataset`
  * @param to folder of the new one; must not exist
@@ -79,18 +83,27 @@ async function convertInto(
   options: ConvertOptions,
 ): Promise<DatasetTables> {
   const { info } = dataset;
-  const tables = new DatasetTables(root, info);
+  const inRows = new Set(dataset.pictureCameras);
+  const cameras = info.cameras.filter(({ key }) => !inRows.has(key));
+  const tables = new DatasetTables(root, { ...info, cameras, pictures: info.cameras.filter(({ key }) => inRows.has(key)) });
   const copies = new VideoCopies(root, pixelFormats);
-  for (const [number, { from, to }] of info.episodes.entries()) {
-    const videos = new Map<string, EpisodeVideo>();
-    for (const { key } of info.cameras) {
-      const position = await copies.add(key, dataset.videoPosition(from, key).file);
-      videos.set(key, await episodeVideo(dataset, from, to, key, position, options.signal));
+  const pictures = new PictureCopies(await DatasetFolder.open(dataset.root));
+  try {
+    for (const [number, { from, to }] of info.episodes.entries()) {
+      const videos = new Map<string, EpisodeVideo>();
+      for (const { key } of cameras) {
+        const position = await copies.add(key, dataset.videoPosition(from, key).file);
+        videos.set(key, await episodeVideo(dataset, from, to, key, position, options.signal));
+      }
+      const stored = new Map<string, EpisodePictures>();
+      for (const key of inRows) stored.set(key, await episodePictures(dataset, from, to, key, pictures, options.signal));
+      const rows = episodeRows(dataset, from, to);
+      if (options.timestamps === 'regular') rows.timestamps.forEach((_, frame, all) => (all[frame] = frame / info.fps));
+      await tables.append(rows, videos, stored);
+      options.onEpisode?.({ episodes: number + 1, total: info.episodes.length });
     }
-    const rows = episodeRows(dataset, from, to);
-    if (options.timestamps === 'regular') rows.timestamps.forEach((_, frame, all) => (all[frame] = frame / info.fps));
-    await tables.append(rows, videos);
-    options.onEpisode?.({ episodes: number + 1, total: info.episodes.length });
+  } finally {
+    await pictures.close();
   }
   await tables.finish(copies.codings);
   return tables;
@@ -122,10 +135,32 @@ async function episodeVideo(
   position: FilePosition,
   signal: AbortSignal | undefined,
 ): Promise<EpisodeVideo> {
-  const statistics = await episodeImageStatistics(to - from, async (frame) => {
-    if (signal?.aborted === true) throw new CancelledError('Converting the dataset');
-    const [image] = await dataset.images(from + frame, [camera]);
-    return countLevels(image!);
-  });
+  const statistics = await imageStatisticsOf((frame) => dataset.images(from + frame, [camera]).then(([image]) => image!), to - from, signal);
   return { position, fromTimestamp: 0, toTimestamp: (to - from) / dataset.info.fps, statistics };
+}
+
+async function episodePictures(
+  dataset: LeRobotDataset,
+  from: number,
+  to: number,
+  camera: string,
+  copies: PictureCopies,
+  signal: AbortSignal | undefined,
+): Promise<EpisodePictures> {
+  const positions = Array.from({ length: to - from }, (_, frame) => dataset.picturePosition(from + frame, camera));
+  const size = dataset.info.cameras.find(({ key }) => key === camera)!;
+  const copied = await copies.of(positions);
+  const statistics = await imageStatisticsOf((frame) => copies.store.picture(positions[frame]!, size), to - from, signal);
+  return { ...copied, statistics };
+}
+
+async function imageStatisticsOf(
+  imageAt: (frame: number) => Promise<RgbImage>,
+  length: number,
+  signal: AbortSignal | undefined,
+): Promise<FeatureStatistics> {
+  return await episodeImageStatistics(length, async (frame) => {
+    if (signal?.aborted === true) throw new CancelledError('Converting the dataset');
+    return countLevels(await imageAt(frame));
+  });
 }

@@ -7,19 +7,20 @@ import {
   episodeColumns,
   FIRST_FILE,
   huggingfaceMetadata,
+  isCamera,
   isIntegerStatistic,
   nextFile,
   PATHS,
-  ROW_COLUMNS,
+  rowColumns,
   statisticFeatures,
   TASK_COLUMNS,
   TASKS_PANDAS_METADATA,
-  type DatasetShape,
   type FileLimits,
   type FilePosition,
+  type StoredShape,
   type VideoCoding,
 } from './layout.ts';
-import { ParquetFile, type ParquetValue } from './parquet-file.ts';
+import { ParquetFile, type ParquetValue, type StoredPicture } from './parquet-file.ts';
 
 /** The rows of one episode, without the columns that follow from its place in the dataset. */
 export interface EpisodeRows {
@@ -42,6 +43,20 @@ export interface EpisodeVideo {
   readonly statistics: FeatureStatistics;
 }
 
+/** A camera's pictures of one episode, which go into its rows. */
+export interface EpisodePictures {
+  /** Bytes of each picture. */
+  readonly byteLengths: Float64Array;
+  /** A picture as it goes into its row; asked for once, in order. */
+  readonly read: (frame: number) => Promise<StoredPicture>;
+  readonly statistics: FeatureStatistics;
+}
+
+/** A row group ends with the row with which its pictures grow beyond this: writers and readers hold it in memory whole. */
+const ROW_GROUP_PICTURE_BYTES = 32 * 2 ** 20;
+
+const NO_PICTURES: ReadonlyMap<string, EpisodePictures> = new Map();
+
 interface EpisodeRecord {
   readonly tasks: readonly string[];
   readonly length: number;
@@ -54,7 +69,7 @@ interface EpisodeRecord {
 /** Everything of a v3.0 dataset but the videos: `data/` is written episode by episode, `meta/` at the end. */
 export class DatasetTables {
   readonly #root: string;
-  readonly #shape: DatasetShape;
+  readonly #shape: StoredShape;
   readonly #limits: FileLimits;
   readonly #episodes: EpisodeRecord[] = [];
   readonly #taskIndices = new Map<string, number>();
@@ -62,7 +77,7 @@ export class DatasetTables {
   #position = FIRST_FILE;
   #file: ParquetFile | undefined;
 
-  constructor(root: string, shape: DatasetShape, limits: FileLimits = DEFAULT_FILE_LIMITS) {
+  constructor(root: string, shape: StoredShape, limits: FileLimits = DEFAULT_FILE_LIMITS) {
     this.#root = root;
     this.#shape = shape;
     this.#limits = limits;
@@ -80,8 +95,17 @@ export class DatasetTables {
     return [...this.#taskIndices.keys()];
   }
 
-  /** Appends one episode's rows, as one row group, and remembers its metadata. */
-  async append(rows: EpisodeRows, videos: ReadonlyMap<string, EpisodeVideo>): Promise<void> {
+  /**
+   * Appends one episode's rows, as one row group where they hold no pictures, and remembers its metadata.
+   *
+   * @param videos by camera
+   * @param pictures by camera
+   */
+  async append(
+    rows: EpisodeRows,
+    videos: ReadonlyMap<string, EpisodeVideo>,
+    pictures: ReadonlyMap<string, EpisodePictures> = NO_PICTURES,
+  ): Promise<void> {
     const { state, action, timestamps } = rows;
     const length = timestamps.length;
     const episode = this.#episodes.length;
@@ -91,8 +115,10 @@ export class DatasetTables {
     const frameIndices = Array.from({ length }, (_, frame) => frame);
     const indices = frameIndices.map((frame) => from + frame);
 
-    const file = await this.#openFile();
-    await file.append([
+    const inRows = (this.#shape.pictures ?? []).map(({ key }) => pictures.get(key)!);
+    const rowBytes = Float64Array.from({ length }, (_, frame) => inRows.reduce((sum, { byteLengths }) => sum + byteLengths[frame]!, 0));
+    const file = await this.#openFile(rowBytes.reduce((sum, bytes) => sum + bytes, 0));
+    const columns = [
       splitRows(action, length),
       splitRows(state, length),
       [...timestamps],
@@ -100,12 +126,23 @@ export class DatasetTables {
       new Array<bigint>(length).fill(BigInt(episode)),
       indices.map(BigInt),
       taskIndices.map(BigInt),
-    ]);
+    ];
+    for (const [start, end] of rowGroups(rowBytes)) {
+      const group: ParquetValue[][] = columns.map((column) => column.slice(start, end));
+      const stored: ParquetValue[][] = [];
+      for (const { read } of inRows) {
+        const column: StoredPicture[] = [];
+        for (let frame = start; frame < end; frame++) column.push(await read(frame));
+        stored.push(column);
+      }
+      group.splice(2, 0, ...stored);
+      await file.append(group);
+    }
 
     const statistics = new Map([
       ['action', vectorStatistics(action, this.#shape.actionNames.length)],
       ['observation.state', vectorStatistics(state, this.#shape.stateNames.length)],
-      ...[...videos].map(([camera, video]) => [camera, video.statistics] as const),
+      ...[...videos, ...pictures].map(([camera, { statistics: ofCamera }]) => [camera, ofCamera] as const),
       ['timestamp', vectorStatistics(timestamps, 1)],
       ['frame_index', vectorStatistics(frameIndices, 1)],
       ['episode_index', vectorStatistics(new Array<number>(length).fill(episode), 1)],
@@ -136,10 +173,14 @@ export class DatasetTables {
     return index;
   }
 
-  async #openFile(): Promise<ParquetFile> {
-    if (this.#file !== undefined) return this.#file;
+  /** The file that so many more bytes of pictures go into: a new one where the last would grow beyond the limit with them. */
+  async #openFile(pictureBytes: number): Promise<ParquetFile> {
+    if (this.#file !== undefined) {
+      if (this.#file.byteLength + pictureBytes < this.#limits.dataMegabytes * 2 ** 20) return this.#file;
+      await this.#closeFile();
+    }
     const path = await this.#prepare(PATHS.data(this.#position));
-    this.#file = new ParquetFile(path, ROW_COLUMNS, { huggingface: huggingfaceMetadata(this.#shape) });
+    this.#file = new ParquetFile(path, rowColumns(this.#shape), { huggingface: huggingfaceMetadata(this.#shape) });
     return this.#file;
   }
 
@@ -202,7 +243,7 @@ export class DatasetTables {
 
   /** Statistics in LeRobot's shapes: `[n]` for vectors, `[3, 1, 1]` for images. */
   #shaped(feature: string, statistics: FeatureStatistics): Record<string, readonly ParquetValue[]> {
-    const isImage = this.#shape.cameras.some(({ key }) => key === feature);
+    const isImage = isCamera(this.#shape, feature);
     return Object.fromEntries(
       STATISTIC_NAMES.map((name) => {
         if (name === 'count') return [name, [statistics.count]];
@@ -220,6 +261,21 @@ export class DatasetTables {
     await mkdir(dirname(absolute), { recursive: true });
     return absolute;
   }
+}
+
+/** First and one past the last row of each row group of an episode, by the bytes of each row's pictures. */
+function rowGroups(rowBytes: Float64Array): [start: number, end: number][] {
+  const groups: [number, number][] = [];
+  let start = 0;
+  let bytes = 0;
+  for (let row = 0; row < rowBytes.length; row++) {
+    bytes += rowBytes[row]!;
+    if (bytes < ROW_GROUP_PICTURE_BYTES && row + 1 < rowBytes.length) continue;
+    groups.push([start, row + 1]);
+    start = row + 1;
+    bytes = 0;
+  }
+  return groups;
 }
 
 function splitRows(values: Float32Array, rows: number): number[][] {

@@ -51,7 +51,24 @@ export interface DatasetShape {
   readonly robotType: string;
   readonly stateNames: readonly string[];
   readonly actionNames: readonly string[];
+  /** Those recorded as video. */
   readonly cameras: readonly CameraInfo[];
+}
+
+/** A dataset whose rows may also hold pictures. */
+export interface StoredShape extends DatasetShape {
+  /** Cameras whose pictures are kept in the rows. */
+  readonly pictures?: readonly CameraInfo[];
+}
+
+/** Every camera of a dataset, in the order of their names. */
+function allCameras({ cameras, pictures = [] }: StoredShape): readonly CameraInfo[] {
+  return [...cameras, ...pictures].sort((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+/** Whether a feature is a camera, in a video or in the rows. */
+export function isCamera(shape: StoredShape, feature: string): boolean {
+  return allCameras(shape).some(({ key }) => key === feature);
 }
 
 /** How the videos of a camera are coded, as `info.json` says it. */
@@ -63,20 +80,24 @@ export interface VideoCoding {
 }
 
 /** The columns of `data/`. */
-export const ROW_COLUMNS: readonly ParquetColumn[] = [
-  { name: 'action', type: 'float32', nesting: 1 },
-  { name: 'observation.state', type: 'float32', nesting: 1 },
-  { name: 'timestamp', type: 'float32', nesting: 0 },
-  ...INDEX_FEATURES.map((name) => ({ name, type: 'int64', nesting: 0 }) as const),
-];
+export function rowColumns({ pictures = [] }: StoredShape): readonly ParquetColumn[] {
+  return [
+    { name: 'action', type: 'float32', nesting: 1 },
+    { name: 'observation.state', type: 'float32', nesting: 1 },
+    ...pictures.map(({ key }) => ({ name: key, type: 'picture', nesting: 0 }) as const),
+    { name: 'timestamp', type: 'float32', nesting: 0 },
+    ...INDEX_FEATURES.map((name) => ({ name, type: 'int64', nesting: 0 }) as const),
+  ];
+}
 
 /** The `huggingface` key of a data file: the types that the `datasets` library gives its columns. */
-export function huggingfaceMetadata(shape: DatasetShape): string {
+export function huggingfaceMetadata(shape: StoredShape): string {
   const float32 = { dtype: 'float32', _type: 'Value' };
   const list = (length: number): object => ({ feature: float32, length, _type: 'List' });
   const features = {
     action: list(shape.actionNames.length),
     'observation.state': list(shape.stateNames.length),
+    ...Object.fromEntries((shape.pictures ?? []).map(({ key }) => [key, { _type: 'Image' }])),
     timestamp: float32,
     ...Object.fromEntries(INDEX_FEATURES.map((name) => [name, { dtype: 'int64', _type: 'Value' }])),
   };
@@ -103,14 +124,13 @@ export const TASKS_PANDAS_METADATA = JSON.stringify({
 });
 
 /** Features that statistics are kept of, in LeRobot's order. */
-export function statisticFeatures(shape: DatasetShape): readonly string[] {
-  return ['action', 'observation.state', ...shape.cameras.map(({ key }) => key), 'timestamp', ...INDEX_FEATURES];
+export function statisticFeatures(shape: StoredShape): readonly string[] {
+  return ['action', 'observation.state', ...allCameras(shape).map(({ key }) => key), 'timestamp', ...INDEX_FEATURES];
 }
 
 /** The columns of `meta/episodes`. */
-export function episodeColumns(shape: DatasetShape): ParquetColumn[] {
+export function episodeColumns(shape: StoredShape): ParquetColumn[] {
   const integers = (...names: string[]): ParquetColumn[] => names.map((name) => ({ name, type: 'int64', nesting: 0 }));
-  const cameras = new Set(shape.cameras.map(({ key }) => key));
   return [
     ...integers('episode_index'),
     { name: 'tasks', type: 'string', nesting: 1 },
@@ -124,7 +144,7 @@ export function episodeColumns(shape: DatasetShape): ParquetColumn[] {
       STATISTIC_NAMES.map((statistic): ParquetColumn => ({
         name: `stats/${feature}/${statistic}`,
         type: isIntegerStatistic(feature, statistic) ? 'int64' : 'float64',
-        nesting: cameras.has(feature) && statistic !== 'count' ? 3 : 1,
+        nesting: isCamera(shape, feature) && statistic !== 'count' ? 3 : 1,
       })),
     ),
     ...integers('meta/episodes/chunk_index', 'meta/episodes/file_index'),
@@ -139,7 +159,7 @@ export function isIntegerStatistic(feature: string, statistic: string): boolean 
 
 /** `meta/info.json` of a finished dataset; `codings` by camera key. */
 export function datasetInfo(
-  shape: DatasetShape,
+  shape: StoredShape,
   codings: ReadonlyMap<string, VideoCoding>,
   totals: { readonly episodes: number; readonly frames: number; readonly tasks: number },
   limits: FileLimits,
@@ -164,12 +184,19 @@ export function datasetInfo(
       action: vector(shape.actionNames),
       'observation.state': vector(shape.stateNames),
       ...Object.fromEntries(
-        shape.cameras.map((camera) => [camera.key, videoFeature(camera, shape.fps, codings.get(camera.key)!)]),
+        allCameras(shape).map((camera) => {
+          const isVideo = shape.cameras.includes(camera);
+          return [camera.key, isVideo ? videoFeature(camera, shape.fps, codings.get(camera.key)!) : pictureFeature(camera)];
+        }),
       ),
       timestamp: scalar('float32'),
       ...Object.fromEntries(INDEX_FEATURES.map((name) => [name, scalar('int64')])),
     },
   };
+}
+
+function pictureFeature({ width, height }: CameraInfo): object {
+  return { dtype: 'image', shape: [height, width, 3], names: ['height', 'width', 'channels'] };
 }
 
 function videoFeature({ width, height }: CameraInfo, fps: number, { codec, pixelFormat }: VideoCoding): object {

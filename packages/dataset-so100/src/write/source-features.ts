@@ -26,12 +26,6 @@ export async function sourceFeatures(root: string): Promise<SourceFeatures> {
   const infoFile = await folder.resolve('meta/info.json');
   const json = parsePythonJson(await readText(infoFile), infoFile);
   const info = parseInfo(json, infoFile);
-  const stills = info.cameras.find(({ kind }) => kind === 'image');
-  if (stills !== undefined) {
-    throw new DatasetWriteError('DATASET_NOT_CONVERTIBLE', `${root} keeps the pictures of ${stills.key} in its rows`, {
-      hint: 'Only cameras recorded as video can be written.',
-    });
-  }
   const unsafe = info.cameras.find(({ key }) => !/^\w[\w.-]*$/.test(key));
   if (unsafe !== undefined) {
     throw new DatasetWriteError('DATASET_NOT_CONVERTIBLE', `Camera name ${JSON.stringify(unsafe.key)} is no folder name`, {
