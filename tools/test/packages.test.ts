@@ -14,8 +14,6 @@ let project: string;
  */
 beforeAll(() => {
   project = mkdtempSync(path.join(tmpdir(), 'zk0-install-'));
-  const nx = path.join(ROOT, 'node_modules/nx/dist/bin/nx.js');
-  execFileSync(process.execPath, [nx, 'run-many', '-t', 'build', '--projects=packages/*'], { cwd: ROOT, stdio: 'pipe' });
   const tarballs = pack(packages, project);
   for (const [index, one] of packages.entries()) {
     const target = path.join(project, 'node_modules', one.manifest.name);

@@ -1,5 +1,4 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import * as path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from './workspace.ts';
@@ -13,15 +12,15 @@ const commands = [
   ['server', 'stop'],
   ['server', 'logs'],
   ['server', 'evaluate'],
+  ['server', 'checkpoint'],
   ['server', 'doctor'],
   ['client', 'start'],
   ['client', 'dataset'],
+  ['client', 'checkpoint'],
   ['client', 'doctor'],
 ] as const;
 
-const built = ['server', 'client'].every((app) => existsSync(path.join(ROOT, 'apps', app, 'dist', 'main.js')));
-
-describe.skipIf(!built)('the built programs (skipped before npm run build)', () => {
+describe('the built programs', () => {
   it.each(commands)('zk0-%s %s loads', { timeout: 30_000 }, (app, command) => {
     const main = path.join(ROOT, 'apps', app, 'dist', 'main.js');
     const help = execFileSync(process.execPath, [main, command, '--help'], { encoding: 'utf8', stdio: 'pipe' });

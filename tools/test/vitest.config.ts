@@ -3,5 +3,12 @@ import { defineConfig } from 'vitest/config';
 /** Tests of the workspace as a whole: its packages as others install them, its scripts, its documents. */
 export default defineConfig({
   root: import.meta.dirname,
-  test: { name: 'workspace', environment: 'node', include: ['*.test.ts'], watch: false, testTimeout: 30_000 },
+  test: {
+    name: 'workspace',
+    environment: 'node',
+    include: ['*.test.ts'],
+    globalSetup: '../setup/build-before-tests.ts',
+    watch: false,
+    testTimeout: 30_000,
+  },
 });

@@ -25,11 +25,10 @@ interface Outcome {
 
 /** Runs the program as a user does. */
 function zk0(...args: string[]): Promise<Outcome> {
-  const main = path.join(import.meta.dirname, '../src/main.ts');
-  const flags = ['--conditions=@zk0/source', main, 'dataset', ...args];
+  const main = path.join(import.meta.dirname, '../dist/main.js');
   const env = { ...process.env, ZK0_HOME: path.join(folder, 'home'), NODE_OPTIONS: '' };
   return new Promise((resolve) => {
-    execFile(process.execPath, flags, { env }, (error, out, err) => {
+    execFile(process.execPath, [main, 'dataset', ...args], { env }, (error, out, err) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, out, err });
     });
   });

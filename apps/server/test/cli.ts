@@ -27,13 +27,14 @@ export function killStartedPrograms(): void {
   for (const child of started) child.kill('SIGKILL');
 }
 
-/** Starts `zk0-server` or `zk0-client` from source, as a process of its own. */
+/** Starts the built `zk0-server` or `zk0-client` as a process of its own. */
 export function startProgram(app: 'server' | 'client', args: readonly string[], home: string, cwd = home): RunningProgram {
-  const main = join(repository, 'apps', app, 'src', 'main.ts');
-  const child = spawn(process.execPath, ['--conditions=@zk0/source', main, ...args], {
+  const main = join(repository, 'apps', app, 'dist', 'main.js');
+  const child = spawn(process.execPath, [main, ...args], {
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ZK0_HOME: home, NO_COLOR: '1' },
+    // Without the conditions of the test runner, under which packages are their sources.
+    env: { ...process.env, ZK0_HOME: home, NO_COLOR: '1', NODE_OPTIONS: '' },
   });
   started.add(child);
   child.once('close', () => started.delete(child));

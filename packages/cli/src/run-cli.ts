@@ -27,6 +27,8 @@ export async function runCli(
   options: RunCliOptions = {},
 ): Promise<void> {
   const verbose = options.verbose ?? process.argv.includes('--verbose');
+  // Log lines and stacks of a bundled program name the places its authors know.
+  process.setSourceMapsEnabled(true);
   const controller = new AbortController();
   let interruption: number | undefined;
   let interruptedAt = 0;
