@@ -2,6 +2,7 @@
  * @module
  * What both command lines share: errors as one line, exit codes, signals, progress, configuration, tables.
  */
+export { checkpointCommand, type CheckpointConverter, type CheckpointForm } from './checkpoint-command.ts';
 export { quietCommander, type CommandLike } from './commander.ts';
 export { loadConfig, loadConfigFile, type ConfigSources } from './config.ts';
 export { loadEnvFile } from './env-file.ts';
