@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { checkpointCommand, loadEnvFile, quietCommander, runCli } from '@zk0/cli';
+import { loadEnvFile, quietCommander, runCli } from '@zk0/cli';
 import { Command } from 'commander';
 import type { Run } from './commands/run-action.ts';
 
@@ -10,7 +10,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 const commands: Readonly<Record<string, (run: Run) => Promise<Command>>> = {
   start: async (run) => (await import('./commands/start.ts')).startCommand(run, version),
   dataset: async (run) => (await import('./commands/dataset/index.ts')).datasetCommand(run),
-  checkpoint: async (run) => checkpointCommand(run, (await import('@zk0/policy-smolvla')).convertCheckpoint),
+  checkpoint: async (run) => (await import('./commands/checkpoint.ts')).policyCheckpointCommand(run),
   doctor: async (run) => (await import('./commands/doctor.ts')).doctorCommand(run),
 };
 

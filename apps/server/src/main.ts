@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { checkpointCommand, loadEnvFile, quietCommander, runCli } from '@zk0/cli';
+import { loadEnvFile, quietCommander, runCli } from '@zk0/cli';
 import { Command } from 'commander';
 import type { Run } from './commands/run-action.ts';
 
@@ -13,7 +13,7 @@ const commands: Readonly<Record<string, (run: Run) => Promise<Command>>> = {
   stop: async (run) => (await import('./commands/remote.ts')).stopCommand(run),
   logs: async (run) => (await import('./commands/logs.ts')).logsCommand(run),
   evaluate: async (run) => (await import('./commands/evaluate.ts')).evaluateCommand(run),
-  checkpoint: async (run) => checkpointCommand(run, (await import('@zk0/policy-smolvla')).convertCheckpoint),
+  checkpoint: async (run) => (await import('./commands/checkpoint.ts')).policyCheckpointCommand(run),
   doctor: async (run) => (await import('./commands/doctor.ts')).doctorCommand(run),
 };
 

@@ -56,6 +56,13 @@ describe('the small preset', () => {
 });
 
 describe('checkpoints', () => {
+  it('are found by relative paths, which nothing behind this sees, and as local:path', async () => {
+    const path = relative(process.cwd(), workspace.checkpoint);
+    for (const source of [path, `local:${path}`, `local:${workspace.checkpoint}`]) {
+      expect((await open(source)).directory).toBe(workspace.checkpoint);
+    }
+  });
+
   it('come back as they were saved, on the same base', async () => {
     const policy = await open(workspace.checkpoint, { features });
     const trained = moved(await policy.initialParameters());
@@ -81,6 +88,16 @@ describe('checkpoints', () => {
     expect(joined.features).toEqual(features);
     expect(joined.normalizer).toEqual(normalizer);
     expect(hashParameters(await joined.initialParameters())).toBe(hashParameters(trained));
+  });
+
+  it('with NaN in a trained weight are refused, by its name, before anything is trained or evaluated', async () => {
+    const policy = await open(workspace.checkpoint, { features });
+    const directory = join(workspace.root, 'diverged');
+    const parameters = await policy.initialParameters();
+    const [name, { data }] = [...parameters].at(-1)!;
+    data[3] = NaN;
+    await policy.saveCheckpoint(directory, parameters, { normalizer });
+    await expect((await open(directory)).initialParameters()).rejects.toThrow(`${directory}: tensor ${name} holds NaN or infinity`);
   });
 
   it('refuses to join trained weights with another base of the same architecture', async () => {

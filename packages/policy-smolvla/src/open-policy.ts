@@ -1,5 +1,5 @@
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { elementCount, InvalidArgumentError, type Learner, type Normalizer, type Parameters, type RobotDataset, type TensorSpec } from '@zk0/core';
 import { isHubAddress } from '@zk0/hub';
 import { readParameters } from '@zk0/storage';
@@ -11,6 +11,7 @@ import { saveCheckpoint } from './checkpoint/save-checkpoint.ts';
 import { baseMismatch, baseSourceOf, holdsTrainedOnly } from './checkpoint/trained-weights.ts';
 import type { SmolVlaConfig } from './config/policy-config.ts';
 import { PolicyError } from './errors.ts';
+import { allFinite } from './model/finite.ts';
 import { trainedWeightSpecs } from './model/weights.ts';
 import type {
   ActOptions,
@@ -41,7 +42,7 @@ import { SmolVlaLearner } from './training/learner.ts';
 const CHECKPOINT_DEFAULTS = { localSteps: 20, batchSize: 8 };
 
 /**
- * Opens a policy: a preset's name (`small`), a checkpoint directory, or `hf:owner/name[@revision]` on the hub.
+ * Opens a policy: a preset's name (`small`), a checkpoint directory (`path` or `local:path`), or `hf:owner/name[@revision]` on the hub.
  *
  * @throws PolicyError of nearly every code, HubError, SafetensorsError, StorageError: whatever is wrong with the files;
  *   SessionError DEVICE_UNAVAILABLE, PRECISION_UNAVAILABLE.
@@ -86,7 +87,7 @@ function presetNamed(source: string): Preset | undefined {
 async function locate(source: string, cacheDirectory: string, access: HubAccess): Promise<HubFolder> {
   const preset = presetNamed(source);
   if (preset !== undefined) return { source, directory: await presetDirectory(preset, cacheDirectory) };
-  return isHubAddress(source) ? fetchPolicy(source, access) : { source, directory: source };
+  return isHubAddress(source) ? fetchPolicy(source, access) : { source, directory: resolve(source.replace(/^local:/, '')) };
 }
 
 /** A source that means the same on every machine. */
@@ -156,10 +157,17 @@ class LoadedPolicy implements SmolVlaPolicy {
   async initialParameters(): Promise<Parameters> {
     const { weights } = this.#parts.checkpoint;
     const trained = new Set(this.parameterSpecs.map(({ name }) => name));
-    return readParameters({
+    const parameters = await readParameters({
       specs: weights.specs.filter(({ name }) => trained.has(name)),
       readBytes: (name, offset, into) => weights.readBytes(name, offset, into),
     });
+    for (const [name, { data }] of parameters) {
+      if (allFinite(data)) continue;
+      throw new PolicyError('NOT_FINITE', `${this.directory}: tensor ${name} holds NaN or infinity`, {
+        hint: 'Its training has diverged: take an earlier checkpoint.',
+      });
+    }
+    return parameters;
   }
 
   learner(dataset: RobotDataset, options: LearnerOptions): Learner {

@@ -146,7 +146,11 @@ export interface SmolVlaPolicy {
   /** Trained tensors, all `F32`, in LeRobot's names, sorted by name. */
   readonly parameterSpecs: readonly TensorSpec[];
   readonly parameterCount: ParameterCount;
-  /** The checkpoint's trained weights, float32. The arrays are the caller's to keep. */
+  /**
+   * The checkpoint's trained weights, float32. The arrays are the caller's to keep.
+   *
+   * @throws PolicyError NOT_FINITE naming the tensor when the checkpoint holds NaN or infinity.
+   */
   initialParameters(): Promise<Parameters>;
   /**
    * Binds the policy to a dataset.

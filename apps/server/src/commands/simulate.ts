@@ -235,8 +235,9 @@ function report(reporter: RunReporter, { out, config }: Simulation, paths: RunPa
     });
   }
   if (losses !== null) {
-    const fall = (1 - losses.last / losses.first) * 100;
-    process.stdout.write(`held-out loss ${losses.first.toFixed(4)} → ${losses.last.toFixed(4)} (${fall.toFixed(0)} % lower)\n`);
+    const change = (losses.last / losses.first - 1) * 100;
+    const words = `${Math.abs(change).toFixed(0)} % ${change <= 0 ? 'lower' : 'higher'}`;
+    process.stdout.write(`held-out loss ${losses.first.toFixed(4)} → ${losses.last.toFixed(4)} (${words})\n`);
   }
   const checkpoint = paths.checkpoint(config.rounds);
   process.stdout.write(

@@ -74,7 +74,7 @@ export class OrtSession {
     } catch (error) {
       const message = errorMessage(error);
       if (device !== 'cpu' && isDeviceFailure(message)) {
-        throw new SessionError('DEVICE_UNAVAILABLE', `device ${device} cannot be used: ${message}`, {
+        throw new SessionError('DEVICE_UNAVAILABLE', `device ${device} cannot be used: ${reasonIn(message)}`, {
           hint: deviceHint(device),
           cause: error,
         });
@@ -153,3 +153,7 @@ function isDeviceFailure(message: string): boolean {
   return /not available|backend not found|provider|shared library|\.so\b|\.dll\b|adapter|device|driver/i.test(message);
 }
 
+/** What went wrong, without the place in onnxruntime's sources and the condition that did not hold. */
+function reasonIn(message: string): string {
+  return message.replace(/^.*\bwas false\.\s*(?=\S)/s, '');
+}

@@ -96,7 +96,7 @@ export async function openCheckpoint(directory: string, baseDirectory?: string, 
 
 /** The folder with the tokenizer: inside the checkpoint, or where `vlm_model_name` points: a path, or a repository of the hub. */
 async function findVlmDirectory(directory: string, name: string, access: HubAccess): Promise<string> {
-  const candidates = [join(directory, VLM_FOLDER), isAbsolute(name) ? name : resolve(directory, name)];
+  const candidates = [...new Set([join(directory, VLM_FOLDER), isAbsolute(name) ? name : resolve(directory, name)])];
   for (const candidate of candidates) {
     if (await exists(join(candidate, 'tokenizer.json'))) return candidate;
   }

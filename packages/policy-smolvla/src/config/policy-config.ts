@@ -44,7 +44,7 @@ const featuresSchema = z.record(z.string().min(1).max(200), featureSchema);
  * (lerobot/policies/smolvla/configuration_smolvla.py). Unknown keys are kept and written back untouched.
  */
 export const policyConfigSchema = z.looseObject({
-  type: z.literal('smolvla'),
+  type: z.literal('smolvla', { error: ({ input }) => (typeof input === 'string' ? `a policy of type "${input}"; only smolvla is supported` : undefined) }),
   n_obs_steps: z.int().default(1),
   normalization_mapping: z.record(z.string(), z.string()).default({
     VISUAL: 'IDENTITY',

@@ -3,6 +3,7 @@ import { sharedTensor, type Tensor } from '@zk0/onnx-train';
 import { checkParameters } from '../checkpoint/save-checkpoint.ts';
 import type { SmolVlaConfig } from '../config/policy-config.ts';
 import { PolicyError } from '../errors.ts';
+import { allFinite } from '../model/finite.ts';
 import { trainedWeightSpecs } from '../model/weights.ts';
 
 /**
@@ -20,7 +21,7 @@ export async function readCorrection(config: SmolVlaConfig, source: TensorSource
     const tensor = sharedTensor('float32', shape);
     const data = tensor.data as Float32Array;
     await source.readBytes(name, 0, new Uint8Array(data.buffer, data.byteOffset, 4 * elementCount(shape)));
-    if (!data.every(Number.isFinite)) throw new PolicyError('NOT_FINITE', `correction: ${name} is not finite`);
+    if (!allFinite(data)) throw new PolicyError('NOT_FINITE', `correction: ${name} is not finite`);
     correction.set(name, tensor);
   }
   return correction;

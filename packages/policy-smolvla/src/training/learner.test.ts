@@ -113,6 +113,8 @@ describe('training', () => {
     expect(failure).toBeInstanceOf(NotFiniteError);
     expect(failure).toMatchObject({ code: 'NOT_FINITE', step: 0, tensor: 'loss' });
     expect(hashParameters((failure as NotFiniteError).lastGood)).toBe(hashParameters(broken));
+    const evaluation = learnerOf().evaluate(broken, { seed: 'e', batches: 1, batchSize: 2 });
+    await expect(evaluation).rejects.toThrow('evaluation batch 0: the loss is not finite');
   });
 
   it('names dataset, axis and frame of a value that is not finite', async () => {

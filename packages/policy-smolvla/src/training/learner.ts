@@ -13,7 +13,7 @@ import {
 import { float32Tensor, type Tensor } from '@zk0/onnx-train';
 import { checkParameters } from '../checkpoint/save-checkpoint.ts';
 import type { SmolVlaConfig } from '../config/policy-config.ts';
-import { NotFiniteError } from '../errors.ts';
+import { PolicyError } from '../errors.ts';
 import type { GraphShape } from '../model/graph-shape.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
 import { sharedWeights } from '../runtime/shared-weights.ts';
@@ -129,7 +129,11 @@ export class SmolVlaLearner implements Learner {
       const feeds = await (await this.#feeds(inputs, frames, shape, deriveSeed(options.seed, 'step', step)))();
       const { lossSum, lossCount } = await model.run(weights, feeds, ['lossSum', 'lossCount']);
       const batchSum = arrayOf(lossSum!)[0]!;
-      if (!Number.isFinite(batchSum)) throw new NotFiniteError(step, 'loss', parameters);
+      if (!Number.isFinite(batchSum)) {
+        throw new PolicyError('NOT_FINITE', `evaluation batch ${step}: the loss is not finite`, {
+          hint: 'The training has diverged: lower the learning rate, and validate the datasets for outliers.',
+        });
+      }
       sum += batchSum;
       count += arrayOf(lossCount!)[0]!;
       hooks.onProgress?.({ phase: 'evaluating', step: step + 1, totalSteps: batches.length, loss: sum / count });
