@@ -59,6 +59,13 @@ describe('bad input', patience, () => {
     expect(stderr).toContain(String(port));
   });
 
+  it('a run of which no update counts: it has failed, and says why', async () => {
+    const args = ['simulate', '--clients', '1', '--rounds', '1', '--local-steps', '1', '--batch-size', '1', '--set', 'evaluateBatches=1'];
+    const { code, stderr } = await runProgram('server', [...args, '--strategy', 'fedavg', '--set', 'strategy.guards.maxUpdateNorm=1e-9', '--out', at('no-progress')], home.path);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/error: the run failed: the only round got too few updates \(client 0: .*norm/);
+  });
+
   it('a stack with --verbose', async () => {
     const { stderr } = await runProgram('server', ['simulate', '--verbose', '--dataset', at('nowhere')], home.path);
     expect(stderr).toMatch(/^\s+at /m);

@@ -36,6 +36,12 @@ async function refusal(sources: Parameters<typeof loadConfig>[1]): Promise<strin
 }
 
 describe('loadConfig', () => {
+  it('sets what a schema leaves to others to check', async () => {
+    const loose = z.strictObject({ strategy: z.looseObject({ name: z.string() }).default({ name: 'fedavg' }) });
+    const config = await loadConfig(loose, { flags: { strategy: { name: 'fedavg' } }, set: ['strategy.guards.maxUpdateNorm=2'] });
+    expect(config.strategy).toEqual({ name: 'fedavg', guards: { maxUpdateNorm: 2 } });
+  });
+
   it('fills in defaults, then file, then flags, then --set', async () => {
     const sources = {
       file: file('rounds: 3\nlearningRate: 0.1\nstrategy:\n  mu: 0.5\n'),

@@ -123,7 +123,7 @@ function parseOverride(text: string, schema: z.ZodObject): { path: string[]; val
   // Below a map with keys of the user's choice the schema lists nothing, but its own prefix is known.
   const reachable = path.every((key, depth) => {
     const keys = keysAt(schema, path.slice(0, depth));
-    return key !== '__proto__' && (keys.kind === 'open' ? depth > 0 : keys.keys.includes(key));
+    return key !== '__proto__' && (keys.kind === 'open' ? depth > 0 : keys.loose || keys.keys.includes(key));
   });
   if (!reachable) {
     throw new ConfigError('CONFIG_INVALID', `--set ${name}: unknown key "${name}"`, { hint: suggestion(name, known) });

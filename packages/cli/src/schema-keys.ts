@@ -2,8 +2,8 @@ import { z } from 'zod';
 
 /** What a schema says about the keys at one path. */
 export type KeysAt =
-  /** An object with these keys. */
-  | { readonly kind: 'object'; readonly keys: readonly string[] }
+  /** An object with these keys; a loose one takes others, too. */
+  | { readonly kind: 'object'; readonly keys: readonly string[]; readonly loose: boolean }
   /** A value, a list, or a map with keys of the user's choice. */
   | { readonly kind: 'open' };
 
@@ -14,7 +14,7 @@ export function keysAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): K
   const shape = shapeOf(schema);
   if (shape === undefined) return OPEN;
   const [head, ...rest] = path;
-  if (head === undefined) return { kind: 'object', keys: [...shape.keys()] };
+  if (head === undefined) return { kind: 'object', keys: [...shape.keys()], loose: isLoose(schema) };
   const next = shape.get(String(head));
   return next === undefined ? OPEN : keysAt(next, rest);
 }
@@ -30,6 +30,11 @@ export function dottedPaths(schema: z.core.$ZodType, prefix = ''): string[] {
 function shapeOf(schema: z.core.$ZodType): Map<string, z.core.$ZodType> | undefined {
   const inner = unwrapped(schema);
   return inner instanceof z.ZodObject ? new Map(Object.entries<z.core.$ZodType>(inner.shape)) : undefined;
+}
+
+function isLoose(schema: z.core.$ZodType): boolean {
+  const inner = unwrapped(schema);
+  return inner instanceof z.ZodObject && inner.def.catchall !== undefined && !(inner.def.catchall instanceof z.ZodNever);
 }
 
 function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {

@@ -228,7 +228,7 @@ async function stopRun(server: RunningServer, runId: string): Promise<void> {
 
 function report(reporter: RunReporter, { out, config }: Simulation, paths: RunPaths): void {
   process.stdout.write(`\n${reporter.table()}\n\n`);
-  const { ending, losses } = reporter;
+  const { ending, losses, checkpoint } = reporter;
   if (ending?.phase !== 'finished') {
     throw new Zk0Error('RUN_ENDED', `the run ${ending?.phase ?? 'broke off'}: ${ending?.message ?? 'the server went away'}`, {
       hint: `Read ${paths.simulationLog}.`,
@@ -239,16 +239,14 @@ function report(reporter: RunReporter, { out, config }: Simulation, paths: RunPa
     const words = `${Math.abs(change).toFixed(0)} % ${change <= 0 ? 'lower' : 'higher'}`;
     process.stdout.write(`held-out loss ${losses.first.toFixed(4)} → ${losses.last.toFixed(4)} (${words})\n`);
   }
-  const checkpoint = paths.checkpoint(config.rounds);
-  process.stdout.write(
-    [
-      `outputs      ${out}`,
-      `chart        ${paths.lossChart}`,
+  const lines = [`outputs      ${out}`, `chart        ${paths.lossChart}`];
+  if (checkpoint !== undefined) {
+    lines.push(
       `checkpoint   ${checkpoint}`,
       `evaluate it  zk0-server evaluate --policy ${checkpoint} --dataset '${config.heldOut[0] ?? 'URI'}'`,
-      '',
-    ].join('\n'),
-  );
+    );
+  }
+  process.stdout.write(`${lines.join('\n')}\n`);
 }
 
 function clientDied(id: string, exit: { readonly code: number | null; readonly lastLine: string }, paths: RunPaths): Zk0Error {

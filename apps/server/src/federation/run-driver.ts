@@ -13,10 +13,11 @@ import {
   type RunState,
 } from '@zk0/core';
 import type { Journal } from './journal.ts';
+import { namingClient } from './naming-client.ts';
 import type { RoundWork } from './round-work.ts';
 import { ChangeSignal } from './signal.ts';
 
-/** Rounds without a single accepted update, after which going on is pointless. */
+/** Rounds with too few updates, after which going on is pointless; a shorter run has failed when it has none with enough. */
 const MAX_CONSECUTIVE_SKIPS = 3;
 
 /** What a driver needs from its surroundings. */
@@ -157,9 +158,11 @@ export class RunDriver {
         await work.collectGarbage(this.#state);
         return;
       }
-      case 'finish':
-        this.record({ type: 'run-finished' });
+      case 'finish': {
+        const checkpoint = await work.saveLastCheckpoint(this.#state);
+        this.record({ type: 'run-finished', ...(checkpoint === null ? {} : { checkpoint }) });
         return;
+      }
       case 'nothing':
         return;
     }
@@ -186,17 +189,18 @@ export class RunDriver {
 
   #checkProgress(): void {
     const recent = this.#state.rounds.slice(-MAX_CONSECUTIVE_SKIPS);
-    if (recent.length < MAX_CONSECUTIVE_SKIPS || !recent.every(({ phase }) => phase === 'skipped')) return;
+    if (recent.length < Math.min(MAX_CONSECUTIVE_SKIPS, this.#state.config.rounds)) return;
+    if (!recent.every(({ phase }) => phase === 'skipped')) return;
     const reasons = new Set(
       recent.flatMap(({ participants }) =>
         [...participants].flatMap(([clientId, { outcome }]) =>
-          outcome.state === 'refused' ? [`client ${clientId}: ${outcome.message}`] : [],
+          outcome.state === 'refused' ? [namingClient(clientId, outcome.message)] : [],
         ),
       ),
     );
     throw new Zk0Error(
       'RUN_NO_PROGRESS',
-      `${MAX_CONSECUTIVE_SKIPS} rounds in a row got too few updates${reasons.size === 0 ? '' : ` (${[...reasons].slice(0, 3).join('; ')})`}`,
+      `${recent.length === 1 ? 'the only round' : `${recent.length} rounds in a row`} got too few updates${reasons.size === 0 ? '' : ` (${[...reasons].slice(0, 3).join('; ')})`}`,
       { hint: 'Read the clients’ logs, mend what they say, and start the run again.' },
     );
   }

@@ -1,6 +1,7 @@
 import { errorMessage, Zk0Error, type RunEvent } from '@zk0/core';
 import type { Logger } from '@zk0/logger';
 import type { ResultReply, TaskResult } from '@zk0/transport';
+import { namingClient } from './naming-client.ts';
 import type { RoundWork } from './round-work.ts';
 import type { RunDriver } from './run-driver.ts';
 
@@ -76,7 +77,7 @@ export class UpdateDesk {
   }
 
   #refuse({ round, clientId }: ClientResult, code: string, message: string): ResultReply {
-    this.#log.warn(`client ${clientId}: update refused: ${message}`, { round });
+    this.#log.warn(`update refused: ${namingClient(clientId, message)}`, { round });
     return this.#record({ type: 'update-refused', round, clientId, code, message }, { status: 'rejected', code, message });
   }
 

@@ -1,6 +1,7 @@
 import { formatDuration, table, type Progress } from '@zk0/cli';
 import type { RunEvent } from '@zk0/core';
 import type { FeedEvent } from '../federation/feed-event.ts';
+import { namingClient } from '../federation/naming-client.ts';
 
 /** What one round came to, for the table at the end. */
 interface RoundRow {
@@ -18,6 +19,7 @@ export class RunReporter {
   readonly #clients = new Map<string, string>();
   #rounds = 0;
   #round = 0;
+  #checkpoint: string | undefined;
   #ending: { readonly phase: 'finished' | 'failed' | 'stopped'; readonly message: string } | undefined;
 
   constructor(progress: Progress) {
@@ -27,6 +29,11 @@ export class RunReporter {
   /** How the run ended; `undefined` while it goes on. */
   get ending(): { readonly phase: 'finished' | 'failed' | 'stopped'; readonly message: string } | undefined {
     return this.#ending;
+  }
+
+  /** The newest checkpoint that was written. */
+  get checkpoint(): string | undefined {
+    return this.#checkpoint;
   }
 
   /** Held-out loss of the initial model and after the last evaluated round. */
@@ -92,7 +99,7 @@ export class RunReporter {
       case 'update-refused': {
         const row = this.#rows.get(event.round);
         if (row !== undefined) row.refused++;
-        this.#progress.print(`round ${event.round}: client ${event.clientId}: ${event.message}`);
+        this.#progress.print(`round ${event.round}: ${namingClient(event.clientId, event.message)}`);
         return;
       }
       case 'round-evaluated': {
@@ -107,6 +114,7 @@ export class RunReporter {
         return;
       }
       case 'round-checkpointed': {
+        this.#checkpoint = event.path ?? this.#checkpoint;
         const row = this.#rows.get(event.round);
         if (row === undefined) return;
         row.seconds = (at - row.startedAt) / 1000;
@@ -121,6 +129,7 @@ export class RunReporter {
         this.#progress.print(`round ${event.round}/${this.#rounds} skipped: ${event.reason}`);
         return;
       case 'run-finished':
+        this.#checkpoint = event.checkpoint ?? this.#checkpoint;
         this.#ending = { phase: 'finished', message: 'all rounds are done' };
         return;
       case 'run-failed':

@@ -63,7 +63,8 @@ export const runEventSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('round-evaluated'), round, evaluation: evaluationSchema.nullable() }),
   z.strictObject({ type: z.literal('round-checkpointed'), round, path: z.string().nullable() }),
   z.strictObject({ type: z.literal('round-skipped'), round, reason: z.string() }),
-  z.strictObject({ type: z.literal('run-finished') }),
+  /** `checkpoint`: of the last round that counted, where the last of all was skipped. */
+  z.strictObject({ type: z.literal('run-finished'), checkpoint: z.string().optional() }),
   z.strictObject({ type: z.literal('run-failed'), code: z.string(), message: z.string() }),
   z.strictObject({ type: z.literal('run-stopped'), reason: z.string() }),
 ]);

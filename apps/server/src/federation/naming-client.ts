@@ -1,0 +1,5 @@
+/** Errors of updates name their client themselves; what a client reports of itself does not. */
+export function namingClient(clientId: string, message: string): string {
+  const name = `client ${clientId}: `;
+  return message.startsWith(name) ? message : name + message;
+}
