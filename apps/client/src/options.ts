@@ -35,6 +35,12 @@ export function parseRenames(pairs: readonly string[]): Record<string, string> {
   );
 }
 
+/** A whole number of frames, or undefined. @throws InvalidArgumentError */
+export function parseFrames(flag: string, frames: number | undefined): number | undefined {
+  if (frames === undefined || (Number.isSafeInteger(frames) && frames >= 0)) return frames;
+  throw new InvalidArgumentError(`${flag} must be a number of frames`);
+}
+
 /** A whole number of threads, or undefined. @throws InvalidArgumentError */
 export function parseThreads(threads: number | undefined): number | undefined {
   if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 1024)) {

@@ -13,6 +13,7 @@ import { Zk0Error, type Parameters, type Zk0ErrorOptions } from '@zk0/core';
  * - `CAMERAS_MISMATCH`: the dataset's cameras are not those the policy takes; both sides are listed
  * - `FEATURES_MISMATCH`: state, action or normaliser sizes that do not fit the policy
  * - `NOT_FINITE`: NaN or infinity in data, weights, loss or gradients; step and tensor are named
+ * - `CORRUPT_FRAMES`: more frames of a dataset cannot be decoded than may be
  * - `CACHE_FULL`: the disk or the byte budget has no room for the cache
  * - `CACHE_UNUSABLE`: the cache's files cannot be read or written
  */
@@ -27,6 +28,7 @@ export type PolicyErrorCode =
   | 'CAMERAS_MISMATCH'
   | 'FEATURES_MISMATCH'
   | 'NOT_FINITE'
+  | 'CORRUPT_FRAMES'
   | 'CACHE_FULL'
   | 'CACHE_UNUSABLE';
 

@@ -174,7 +174,7 @@ class LoadedPolicy implements SmolVlaPolicy {
     const { checkpoint, runtime, cacheDirectory } = this.#parts;
     const features = this.#needFeatures();
     const { config, tokenizer } = checkpoint;
-    const binding = new DatasetBinding(dataset, { config, features, tokenizer }, options.normalizer, options.rename ?? {});
+    const binding = new DatasetBinding(dataset, { config, features, tokenizer }, options.normalizer, options);
     const { cache = 'auto', cacheBudgetBytes = DEFAULT_CACHE_BUDGET_BYTES } = options;
     const inputs = (): Promise<ModelInputs> =>
       createInputs(binding, runtime, { cache, cacheBudgetBytes, cacheDirectory, baseHash: checkpoint.baseHash });

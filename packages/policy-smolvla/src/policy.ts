@@ -1,4 +1,4 @@
-import type { Learner, Normalizer, Parameters, RgbImage, RobotDataset, TensorSpec, WorkHooks } from '@zk0/core';
+import type { Learner, Normalizer, Parameters, RgbImage, RobotDataset, TensorSpec, WorkHooks, Zk0Error } from '@zk0/core';
 import type { HubOptions } from '@zk0/hub';
 import type { SmolVlaConfig } from './config/policy-config.ts';
 
@@ -63,6 +63,13 @@ export interface LearnerOptions {
   readonly cache?: CacheMode;
   /** Most bytes of disk that this dataset's cache may take; default 20 GB. */
   readonly cacheBudgetBytes?: number;
+  /**
+   * Most frames that may be undecodable: each is passed over, and the next of the seeded order taken. Default 1 % of the
+   * dataset's frames, at least one.
+   */
+  readonly corruptFrames?: number;
+  /** Told of each of them once; the error names file and row or time. */
+  readonly onCorruptFrame?: (frame: number, error: Zk0Error) => void;
 }
 
 /** One moment as the robot sees it. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { Random, type FeatureMoments, type Normalizer, type RgbImage, type RobotDataset, type RobotDatasetInfo } from '@zk0/core';
+import { Random, type FeatureMoments, type Normalizer, type RgbImage, type RobotDataset, type RobotDatasetInfo, Zk0Error } from '@zk0/core';
 
 /** What a made-up recording looks like. */
 export interface SyntheticOptions {
@@ -12,6 +12,8 @@ export interface SyntheticOptions {
   readonly width?: number;
   readonly height?: number;
   readonly task?: string;
+  /** Frames that cannot be decoded. */
+  readonly corrupt?: readonly number[];
 }
 
 /**
@@ -74,6 +76,9 @@ export function syntheticDataset(options: SyntheticOptions = {}): RobotDataset &
     },
     task: () => task,
     images: (frame, keys) => {
+      if (options.corrupt?.includes(frame) === true) {
+        return Promise.reject(new Zk0Error('DATASET_FRAME', `video.mp4: frame ${frame} is damaged`));
+      }
       decoded++;
       const goal = goals[Math.floor(frame / framesPerEpisode)]!;
       return Promise.resolve(keys.map((key) => paint(width, height, goal, cameras.indexOf(key))));

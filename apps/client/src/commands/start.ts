@@ -9,7 +9,7 @@ import { Command } from 'commander';
 import { clientIdentity } from '../identity.ts';
 import { FitRunner } from '../node/fit-runner.ts';
 import { Participant, type ParticipantStatus } from '../node/participant.ts';
-import { parseBytes, parseCacheMode, parseRenames, parseThreads } from '../options.ts';
+import { parseBytes, parseCacheMode, parseFrames, parseRenames, parseThreads } from '../options.ts';
 import { collect, type Run } from './run-action.ts';
 
 interface StartOptions {
@@ -22,6 +22,7 @@ interface StartOptions {
   readonly cache: string;
   readonly cacheBudget: string;
   readonly rename: string[];
+  readonly corruptFrames?: number;
   readonly policy?: string;
   readonly logFile: string[];
   readonly state?: string;
@@ -42,6 +43,7 @@ export function startCommand(run: Run, version: string): Command {
     .option('--cache <mode>', 'frozen work kept on disk: auto, prefix, vision or off', 'auto')
     .option('--cache-budget <size>', 'most disk the cache may take', '50GB')
     .option('--rename <from=to>', 'dataset camera = policy camera (repeatable)', collect, [])
+    .option('--corrupt-frames <n>', 'undecodable frames to pass over at most (default: 1 % of all)', Number)
     .option('--policy <path|name>', 'a copy of the policy, instead of the source that the server names')
     .option('--log-file <file>', 'append the log there (repeatable; default: in the state directory)', collect, [])
     .option('--state <dir>', 'where downloads and the log are kept')
@@ -60,6 +62,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
   const cache = parseCacheMode(options.cache);
   const cacheBudgetBytes = parseBytes('--cache-budget', options.cacheBudget);
   const rename = parseRenames(options.rename);
+  const corruptFrames = parseFrames('--corrupt-frames', options.corruptFrames);
   const threads = parseThreads(options.threads);
   const clientId = await clientIdentity(options.id);
   const state = options.state ?? join(zk0Home(), 'clients', clientId);
@@ -88,6 +91,10 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         cacheBudgetBytes,
         cacheDirectory: zk0Home(),
         rename,
+        onCorruptFrame: (frame, error) => {
+          log.warn(`frame ${frame} of ${name} is passed over: ${error.message}`);
+        },
+        ...(corruptFrames === undefined ? {} : { corruptFrames }),
         ...(threads === undefined ? {} : { threads }),
         ...(options.policy === undefined ? {} : { policyOverride: options.policy }),
       });

@@ -14,6 +14,10 @@ export interface FitRunnerOptions {
   readonly cacheDirectory: string;
   /** Dataset camera key → policy camera key. */
   readonly rename: Readonly<Record<string, string>>;
+  /** Most frames that may be undecodable and are passed over; the policy's default when absent. */
+  readonly corruptFrames?: number;
+  /** Told of each of them once. */
+  readonly onCorruptFrame?: (frame: number, error: Zk0Error) => void;
   /** The policy to use instead of the one the server names; it must hold the same base. */
   readonly policyOverride?: string;
   /** Told of every policy that is opened. */
@@ -46,7 +50,7 @@ export class FitRunner {
     const key = JSON.stringify(context);
     if (this.#current?.key === key) return this.#current.learner;
     await this.close();
-    const { dataset, policyOverride } = this.#options;
+    const { dataset, policyOverride, corruptFrames, onCorruptFrame } = this.#options;
     this.#checkFeatures(context);
     const policy = await openPolicy(policyOverride ?? context.policy.source, {
       ...hooks,
@@ -70,6 +74,8 @@ export class FitRunner {
         rename: this.#options.rename,
         cache: this.#options.cache,
         cacheBudgetBytes: this.#options.cacheBudgetBytes,
+        ...(corruptFrames === undefined ? {} : { corruptFrames }),
+        ...(onCorruptFrame === undefined ? {} : { onCorruptFrame }),
       });
       this.#current = { key, policy, learner };
       return learner;

@@ -79,6 +79,7 @@ export interface RobotDataset {
    * Decodes one frame of the cameras named, in that order.
    *
    * @param reuse images that the caller gives up: their memory may be used for the new ones
+   * @throws Zk0Error with the code `DATASET_FRAME` where this frame is damaged and others may not be
    */
   images(frame: number, cameraKeys: readonly string[], reuse?: readonly RgbImage[]): Promise<readonly RgbImage[]>;
   close(): Promise<void>;

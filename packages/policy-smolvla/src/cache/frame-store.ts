@@ -66,15 +66,15 @@ export class FrameStore {
   }
 
   /**
-   * Computes and writes the frames that are not there yet, in the order of the recording.
+   * Computes and writes the frames that are not there yet, in the order of the recording; those that cannot be read are noted.
    *
-   * @throws PolicyError CACHE_FULL, CACHE_UNUSABLE; CancelledError between runs: what was written stays.
+   * @throws PolicyError CACHE_FULL, CACHE_UNUSABLE, CORRUPT_FRAMES; CancelledError between runs: what was written stays.
    */
   async fill(frames: readonly number[], { onProgress, signal }: WorkHooks): Promise<void> {
     const file = await this.#open();
     const missing: number[] = [];
     for (const frame of [...new Set(frames)].sort((a, b) => a - b)) {
-      if (this.#present.has(frame)) continue;
+      if (this.#present.has(frame) || this.#binding.unreadable.has(frame)) continue;
       if (await file.isMarked(frame)) this.#present.add(frame);
       else missing.push(frame);
     }
@@ -91,13 +91,13 @@ export class FrameStore {
     }
   }
 
-  /** The record of a frame; computed again when the one on disk is absent or damaged. */
-  async record(frame: number): Promise<Uint8Array> {
+  /** The record of a frame; computed again when the one on disk is absent or damaged. Null where the frame cannot be read. */
+  async record(frame: number): Promise<Uint8Array | null> {
     const file = await this.#open();
     const found = await file.read(frame);
     if (found !== undefined) return found;
     const [made] = await this.#compute(file, [frame]);
-    return made!;
+    return made ?? null;
   }
 
   async close(): Promise<void> {
@@ -119,9 +119,16 @@ export class FrameStore {
     return this.#file;
   }
 
-  /** Computes up to {@link FILL_BATCH} frames and writes them. */
-  async #compute(file: RecordFile, frames: readonly number[]): Promise<Uint8Array[]> {
-    const views = await Promise.all(frames.map((frame) => this.#binding.view(frame)));
+  /** Computes up to {@link FILL_BATCH} frames and writes them: the records of those that can be read. */
+  async #compute(file: RecordFile, wanted: readonly number[]): Promise<Uint8Array[]> {
+    const views: FrameView[] = [];
+    const frames: number[] = [];
+    for (const [i, view] of (await this.#binding.views(wanted)).entries()) {
+      if (view === null) continue;
+      views.push(view);
+      frames.push(wanted[i]!);
+    }
+    if (views.length === 0) return [];
     while (views.length < FILL_BATCH) views.push(views.at(-1)!);
     const records = this.tier === 'vision' ? await this.#visionRecords(views) : await this.#prefixRecords(views);
     for (const [row, frame] of frames.entries()) {

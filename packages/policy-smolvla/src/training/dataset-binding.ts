@@ -2,16 +2,19 @@ import type { Normalizer, RobotDataset } from '@zk0/core';
 import { boolTensor, float32Tensor, type Tensors } from '@zk0/onnx-train';
 import type { SmolVlaConfig } from '../config/policy-config.ts';
 import { PolicyError } from '../errors.ts';
-import type { PolicyFeatures } from '../policy.ts';
+import type { LearnerOptions, PolicyFeatures } from '../policy.ts';
 import { bindCameras, type CameraBinding } from '../processing/cameras.ts';
 import { VectorProcessor } from '../processing/normalize.ts';
 import type { FrameView } from '../runtime/prefix-encoder.ts';
 import type { TaskTokenizer, TokenizedTask } from '../tokenizer/tokenizer.ts';
+import { UnreadableFrames } from './unreadable-frames.ts';
 
 /** A dataset as one policy sees it: its cameras bound, its tasks tokenised, its vectors normalised. */
 export class DatasetBinding {
   readonly dataset: RobotDataset;
   readonly cameras: CameraBinding;
+  /** Frames that are passed over. */
+  readonly unreadable: UnreadableFrames;
   /** The longest task's tokens: padding beyond them changes nothing and is left out. */
   readonly languageTokens: number;
   readonly #config: SmolVlaConfig;
@@ -24,7 +27,7 @@ export class DatasetBinding {
     dataset: RobotDataset,
     policy: { readonly config: SmolVlaConfig; readonly features: PolicyFeatures; readonly tokenizer: TaskTokenizer },
     normalizer: Normalizer,
-    rename: Readonly<Record<string, string>>,
+    options: Pick<LearnerOptions, 'rename' | 'corruptFrames' | 'onCorruptFrame'>,
   ) {
     const { info } = dataset;
     checkSizes(info.name, policy.features, info.stateNames.length, info.actionNames.length);
@@ -34,7 +37,8 @@ export class DatasetBinding {
       });
     }
     this.dataset = dataset;
-    this.cameras = bindCameras(policy.config, policy.features, info, rename);
+    this.cameras = bindCameras(policy.config, policy.features, info, options.rename ?? {});
+    this.unreadable = new UnreadableFrames(info, options.corruptFrames, options.onCorruptFrame);
     this.#config = policy.config;
     this.#vectors = new VectorProcessor(policy.config, policy.features, normalizer);
     this.#tokenizer = policy.tokenizer;
@@ -46,9 +50,19 @@ export class DatasetBinding {
     return this.#tokens(this.dataset.task(frame));
   }
 
-  /** Images and task of a frame. */
-  async view(frame: number): Promise<FrameView> {
-    return { images: await this.dataset.images(frame, this.cameras.datasetKeys), task: this.task(frame) };
+  /**
+   * Images and tasks of frames; null for one that cannot be decoded, which is `unreadable` from then on.
+   *
+   * @throws PolicyError CORRUPT_FRAMES
+   */
+  async views(frames: readonly number[]): Promise<readonly (FrameView | null)[]> {
+    const decoded = await Promise.allSettled(frames.map((frame) => this.dataset.images(frame, this.cameras.datasetKeys)));
+    return decoded.map((images, i): FrameView | null => {
+      const frame = frames[i]!;
+      if (images.status === 'fulfilled') return { images: images.value, task: this.task(frame) };
+      this.unreadable.note(frame, images.reason);
+      return null;
+    });
   }
 
   /**

@@ -17,6 +17,7 @@ import { PolicyError } from '../errors.ts';
 import type { GraphShape } from '../model/graph-shape.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
 import { sharedWeights } from '../runtime/shared-weights.ts';
+import { BatchPlan } from './batch-plan.ts';
 import { meansOf, readCorrection } from './correction.ts';
 import type { DatasetBinding } from './dataset-binding.ts';
 import { graphFrom, hasManyRows } from './input-graphs.ts';
@@ -58,8 +59,9 @@ export class SmolVlaLearner implements Learner {
     const inputs = await this.#openInputs();
     const { localSteps, batchSize, seed, proximalMu } = instructions;
     const shape = this.#shape(batchSize);
-    const batches = planBatches(binding.dataset.info.frameCount, localSteps, batchSize, seed);
-    await inputs.prepare(batches.flat(), options);
+    const { frameCount } = binding.dataset.info;
+    const plan = new BatchPlan(binding.unreadable, (isReadable) => planBatches(frameCount, localSteps, batchSize, seed, isReadable));
+    await this.#prepare(inputs, plan, options);
     const correction = options.correction === undefined ? undefined : await readCorrection(config, options.correction);
     const learningRates = Array.from({ length: localSteps }, (_, step) => instructions.learningRate * cosineScale(step, localSteps));
     let rateSum = 0;
@@ -75,7 +77,8 @@ export class SmolVlaLearner implements Learner {
       learningRates,
       proximalMu,
       correction,
-      feeds: (step) => this.#feeds(inputs, batches[step]!, shape, deriveSeed(seed, 'step', step)),
+      // The order of a round has no end.
+      feeds: async (step) => (await this.#feeds(inputs, plan, step, shape, deriveSeed(seed, 'step', step)))!,
       signal: options.signal,
       onStep: (step, { policyLoss, proximalLoss, gradientNorm, applied }) => {
         if (applied) rateSum += learningRates[step]!;
@@ -84,7 +87,8 @@ export class SmolVlaLearner implements Learner {
         options.onProgress?.({ phase: 'training', step: step + 1, totalSteps: localSteps, loss: last.loss });
       },
     });
-    const numExamples = binding.dataset.info.frameCount;
+    const numExamples = frameCount;
+    const corrupt = plan.current.skipped.size;
     return {
       parameters,
       ...(gradientSums !== undefined && { meanGradient: meansOf(gradientSums, rateSum) }),
@@ -96,6 +100,7 @@ export class SmolVlaLearner implements Learner {
         grad_norm: last.gradNorm,
         num_steps: localSteps,
         ...(runtime.precision === 'float16' && { num_skipped_steps: skipped }),
+        ...(corrupt > 0 && { num_corrupt_frames: corrupt }),
         num_examples: numExamples,
         param_update_norm: updateNorm(parameters, global),
         lr: instructions.learningRate,
@@ -117,16 +122,20 @@ export class SmolVlaLearner implements Learner {
     checkParameters({ config }, parameters);
     const inputs = await this.#openInputs();
     const shape = this.#shape(options.batchSize);
-    const batches = planEvaluation(binding.dataset.info.frameCount, options.batches, options.batchSize, options.seed);
-    await inputs.prepare(batches.flat(), hooks);
+    const { batches: most, batchSize, seed } = options;
+    const { frameCount } = binding.dataset.info;
+    const plan = new BatchPlan(binding.unreadable, (isReadable) => planEvaluation(frameCount, most, batchSize, seed, isReadable));
+    await this.#prepare(inputs, plan, hooks);
     const key = `evaluate ${JSON.stringify([inputs.source, shape])}`;
     const model = await runtime.weighted(key, hasManyRows(inputs.source), () => graphFrom('evaluate', runtime, shape, inputs.source));
     const weights = Object.fromEntries(sharedWeights(config.model, parameters));
     let sum = 0;
     let count = 0;
-    for (const [step, frames] of batches.entries()) {
+    for (let step = 0; step < plan.current.batches.length; step++) {
       throwIfAborted(hooks.signal, 'evaluation');
-      const feeds = await (await this.#feeds(inputs, frames, shape, deriveSeed(options.seed, 'step', step)))();
+      const batch = await this.#feeds(inputs, plan, step, shape, deriveSeed(seed, 'step', step));
+      if (batch === null) break;
+      const feeds = await batch();
       const { lossSum, lossCount } = await model.run(weights, feeds, ['lossSum', 'lossCount']);
       const batchSum = arrayOf(lossSum!)[0]!;
       if (!Number.isFinite(batchSum)) {
@@ -136,15 +145,22 @@ export class SmolVlaLearner implements Learner {
       }
       sum += batchSum;
       count += arrayOf(lossCount!)[0]!;
-      hooks.onProgress?.({ phase: 'evaluating', step: step + 1, totalSteps: batches.length, loss: sum / count });
+      hooks.onProgress?.({ phase: 'evaluating', step: step + 1, totalSteps: plan.current.batches.length, loss: sum / count });
     }
+    const { batches, skipped } = plan.current;
     const numExamples = batches.reduce((total, { length }) => total + length, 0);
     const loss = sum / count;
     const durationS = (performance.now() - started) / 1000;
     return {
       loss,
       numExamples,
-      metrics: { policy_loss: loss, num_steps: batches.length, num_examples: numExamples, duration_s: durationS },
+      metrics: {
+        policy_loss: loss,
+        num_steps: batches.length,
+        ...(skipped.size > 0 && { num_corrupt_frames: skipped.size }),
+        num_examples: numExamples,
+        duration_s: durationS,
+      },
     };
   }
 
@@ -166,16 +182,36 @@ export class SmolVlaLearner implements Learner {
     return { batch, cameras: datasetKeys.length, emptyCameras: emptySlots, languageTokens: binding.languageTokens, actionSize };
   }
 
-  /** Everything but the weights that one batch feeds, as far as it can be had without the processor's threads. */
-  async #feeds(inputs: ModelInputs, frames: readonly number[], shape: GraphShape, seed: string): Promise<FeedsToCome> {
+  /** Does ahead what the frames of a plan need. Those drawn in place of unreadable ones may be unreadable too. */
+  async #prepare(inputs: ModelInputs, plan: BatchPlan, hooks: WorkHooks): Promise<void> {
+    const { unreadable } = this.#parts.binding;
+    let known: number;
+    do {
+      known = unreadable.count;
+      await inputs.prepare(plan.current.batches.flat(), hooks);
+    } while (unreadable.count > known);
+  }
+
+  /**
+   * Everything but the weights that one batch feeds, as far as it can be had without the processor's threads. Null where the plan
+   * ends before that step, now that some frames turned out unreadable.
+   */
+  async #feeds(inputs: ModelInputs, plan: BatchPlan, step: number, shape: GraphShape, seed: string): Promise<FeedsToCome | null> {
     const { config, binding } = this.#parts;
     const { chunkSize, maxActionDim } = config.model;
     const { noise, time } = drawFlowNoise(seed, shape.batch, chunkSize * maxActionDim);
+    let frames: readonly number[] | undefined;
+    let observed: FeedsToCome | null;
+    do {
+      frames = plan.current.batches[step];
+      if (frames === undefined) return null;
+      observed = await inputs.feeds(frames, shape);
+    } while (observed === null);
     const vectors = binding.vectors(frames, shape.batch);
-    const observed = await inputs.feeds(frames, shape);
+    const feeds = observed;
     return async () => ({
       ...vectors,
-      ...(await observed()),
+      ...(await feeds()),
       noise: float32Tensor(noise, [shape.batch, chunkSize, maxActionDim]),
       time: float32Tensor(time, [shape.batch]),
     });

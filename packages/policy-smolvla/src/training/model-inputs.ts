@@ -16,8 +16,13 @@ export interface ModelInputs {
   readonly source: PrefixSource;
   /** Does ahead whatever these frames need, once. */
   prepare(frames: readonly number[], hooks: WorkHooks): Promise<void>;
-  /** What the train and evaluate graphs take beside vectors, noise and weights; rows behind `frames` repeat the last. */
-  feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome>;
+  /**
+   * What the train and evaluate graphs take beside vectors, noise and weights; rows behind `frames` repeat the last. Null where
+   * a frame turned out unreadable, which the dataset's binding knows then: others have to be drawn.
+   *
+   * @throws PolicyError CORRUPT_FRAMES
+   */
+  feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome | null>;
   close(): Promise<void>;
 }
 
@@ -37,9 +42,10 @@ export class UncachedInputs implements ModelInputs {
     return Promise.resolve();
   }
 
-  async feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome> {
+  async feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome | null> {
     const encoder = new PrefixEncoder(this.#runtime, shape);
     const views = await viewsOf(this.#binding, frames, shape.batch);
+    if (views === null) return null;
     if (this.source.from === 'images') {
       const feeds = encoder.imageFeeds(views);
       return () => Promise.resolve(feeds);
@@ -70,13 +76,14 @@ export class VisionCachedInputs implements ModelInputs {
     return this.#store.fill(frames, hooks);
   }
 
-  async feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome> {
+  async feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome | null> {
     const encoder = new PrefixEncoder(this.#runtime, shape);
     const size = shape.cameras * encoder.imageTokenValues;
     const tokens = sharedTensor('float32', [shape.batch * size]).data as Float32Array;
     const rows = padded(frames, shape.batch);
     for (const [row, frame] of rows.entries()) {
       const record = await this.#store.record(frame);
+      if (record === null) return null;
       const halves = new Uint16Array(record.buffer, record.byteOffset, size);
       decodeFloat16(halves, tokens.subarray(row * size, (row + 1) * size));
     }
@@ -105,7 +112,7 @@ export class PrefixCachedInputs implements ModelInputs {
     return this.#store.fill(frames, hooks);
   }
 
-  async feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome> {
+  async feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome | null> {
     const encoder = new PrefixEncoder(this.#runtime, shape);
     const sizes = encoder.prefixShape;
     const { type } = this.source;
@@ -115,7 +122,9 @@ export class PrefixCachedInputs implements ModelInputs {
       prefixMask: sharedTensor('bool', [shape.batch, encoder.prefixTokens]),
     };
     for (const [row, frame] of padded(frames, shape.batch).entries()) {
-      const parts = splitPrefixRecord(await this.#store.record(frame), encoder.prefixValues);
+      const record = await this.#store.record(frame);
+      if (record === null) return null;
+      const parts = splitPrefixRecord(record, encoder.prefixValues);
       for (const [name, bytes] of Object.entries(parts)) putRow(tensors[name as keyof typeof tensors], row, bytes);
     }
     return () => Promise.resolve(tensors);
@@ -140,8 +149,12 @@ function padded(frames: readonly number[], batch: number): number[] {
   return Array.from({ length: batch }, (_, row) => frames[Math.min(row, frames.length - 1)]!);
 }
 
-async function viewsOf(binding: DatasetBinding, frames: readonly number[], batch: number): Promise<FrameView[]> {
-  const views = await Promise.all(frames.map((frame) => binding.view(frame)));
+async function viewsOf(binding: DatasetBinding, frames: readonly number[], batch: number): Promise<FrameView[] | null> {
+  const views: FrameView[] = [];
+  for (const view of await binding.views(frames)) {
+    if (view === null) return null;
+    views.push(view);
+  }
   while (views.length < batch) views.push(views.at(-1)!);
   return views;
 }

@@ -1,8 +1,20 @@
 import { deriveSeed, Random } from '@zk0/core';
+import type { Batches } from './batch-plan.ts';
 
-/** Frames of every step of a round: seeded shuffles of the whole dataset, one after the other. */
-export function planBatches(frameCount: number, steps: number, batchSize: number, seed: string): number[][] {
+/**
+ * Frames of every step of a round: seeded shuffles of the whole dataset, one after the other.
+ *
+ * @param isReadable of some frame at least
+ */
+export function planBatches(
+  frameCount: number,
+  steps: number,
+  batchSize: number,
+  seed: string,
+  isReadable: (frame: number) => boolean,
+): Batches {
   const batches: number[][] = [];
+  const skipped = new Set<number>();
   let queue: number[] = [];
   let epoch = 0;
   for (let step = 0; step < steps; step++) {
@@ -12,20 +24,35 @@ export function planBatches(frameCount: number, steps: number, batchSize: number
         const frames = Array.from({ length: frameCount }, (_, frame) => frame);
         queue = new Random(deriveSeed(seed, 'shuffle', epoch++)).shuffled(frames).reverse();
       }
-      batch.push(queue.pop()!);
+      const frame = queue.pop()!;
+      if (isReadable(frame)) batch.push(frame);
+      else skipped.add(frame);
     }
     batches.push(batch);
   }
-  return batches;
+  return { batches, skipped };
 }
 
 /** Frames of an evaluation: `batches` seeded batches without repetition, or all frames in order for 0. */
-export function planEvaluation(frameCount: number, batches: number, batchSize: number, seed: string): number[][] {
+export function planEvaluation(
+  frameCount: number,
+  batches: number,
+  batchSize: number,
+  seed: string,
+  isReadable: (frame: number) => boolean,
+): Batches {
   const all = Array.from({ length: frameCount }, (_, frame) => frame);
-  const wanted = batches === 0 ? all : new Random(deriveSeed(seed, 'evaluate')).shuffled(all).slice(0, batches * batchSize);
-  return Array.from({ length: Math.ceil(wanted.length / batchSize) }, (_, batch) =>
-    wanted.slice(batch * batchSize, (batch + 1) * batchSize),
-  );
+  const order = batches === 0 ? all : new Random(deriveSeed(seed, 'evaluate')).shuffled(all);
+  const most = batches === 0 ? frameCount : batches * batchSize;
+  const wanted: number[] = [];
+  const skipped = new Set<number>();
+  for (const frame of order) {
+    if (wanted.length === most) break;
+    if (isReadable(frame)) wanted.push(frame);
+    else skipped.add(frame);
+  }
+  const count = Math.ceil(wanted.length / batchSize);
+  return { batches: Array.from({ length: count }, (_, batch) => wanted.slice(batch * batchSize, (batch + 1) * batchSize)), skipped };
 }
 
 /** Noise and times of one batch, as flow matching draws them. */
