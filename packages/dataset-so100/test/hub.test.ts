@@ -4,7 +4,7 @@ import path from 'node:path';
 import { readTree, startTestHub, type TestHub } from '@zk0/hub/testing';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { demoTasks, inspectDataset, listEpisodes, makeDemoDataset, openDataset, validateDataset, type OpenOptions } from '../src/index.ts';
-import { writeFixture } from './fixtures.ts';
+import { put, writeFixture } from './fixtures.ts';
 
 /** A demo dataset with real videos. */
 let demo: string;
@@ -71,6 +71,20 @@ describe('hf:', () => {
     const files = fetched(server).filter((file) => !file.startsWith('meta/'));
     const needed = all.filter((file) => !file.startsWith('meta/') && /episode_000001|file-000/.test(file));
     expect(files).toEqual(needed.sort());
+  });
+
+  it('fetches pictures that lie beside the rows', async () => {
+    const folder = path.join(scratch(), 'set');
+    const top = 'observation.images.top';
+    const cells = Array.from({ length: 3 }, () => ({ bytes: null, path: null }));
+    await writeFixture(folder, { version: 'v2.1', lengths: [1, 2], cameras: [], pictures: { [top]: cells } });
+    const files = [0, 1, 1].map((episode, i) => `images/${top}/episode_00000${episode}/frame_00000${i === 2 ? 1 : 0}.png`);
+    for (const file of files) await put(folder, file, file);
+    const { server, options } = await serve(folder);
+    const dataset = await openDataset('hf:owner/set?episodes=1', options);
+    await dataset.close();
+    expect(fetched(server).filter((file) => file.startsWith('images/'))).toEqual(files.slice(1));
+    await (await openDataset('hf:owner/set?episodes=1', { hub: { ...options.hub, offline: true } })).close();
   });
 
   it('is read from the cache offline, or says what is missing', async () => {

@@ -25,7 +25,10 @@ export function isCommit(revision: string): boolean {
 
 /** The commit that a branch or tag is at. @throws HubError */
 export async function resolveCommit(http: HubHttp, { type, name }: Repository, revision: string, signal?: AbortSignal): Promise<string> {
-  const reply = await http.get(`/api/${type}s/${name}/revision/${encodeURIComponent(revision)}?expand=sha`, { signal });
+  const reply = await http.get(`/api/${type}s/${name}/revision/${encodeURIComponent(revision)}?expand=sha`, {
+    about: `${type} ${name}@${revision}`,
+    signal,
+  });
   const parsed = revisionSchema.safeParse(await reply.json());
   if (parsed.success) return parsed.data.sha;
   throw new HubError('HUB_PROTOCOL', `the hub names no commit of ${name}@${revision}`, { hint: 'Check HF_ENDPOINT.' });
@@ -47,7 +50,10 @@ export async function listPage(
   const folder = tree.folder === '' ? '' : `/${encodePath(tree.folder)}`;
   const query = new URLSearchParams({ recursive: String(tree.recursive), expand: 'false' });
   if (cursor !== null) query.set('cursor', cursor);
-  const reply = await http.get(`/api/${type}s/${name}/tree/${tree.commit}${folder}?${query.toString()}`, { signal });
+  const reply = await http.get(`/api/${type}s/${name}/tree/${tree.commit}${folder}?${query.toString()}`, {
+    about: `${type} ${name}@${tree.commit.slice(0, 12)}`,
+    signal,
+  });
   const page = parseTreePage(await reply.json());
   const prefix = tree.folder === '' ? '' : `${tree.folder}/`;
   const stray = page.files.find(({ path }) => !path.startsWith(prefix));

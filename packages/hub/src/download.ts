@@ -62,6 +62,7 @@ async function receive(
 ): Promise<void> {
   if (partial.offset === file.size) return;
   const reply = await http.get(contentPath(repository, commit, file.path), {
+    about: `${repository.type} ${repository.name}@${commit.slice(0, 12)}, ${file.path}`,
     signal,
     headers: partial.offset === 0 ? {} : { range: `bytes=${partial.offset}-` },
   });

@@ -22,6 +22,8 @@ export interface HubHttpOptions {
 
 /** What a request may carry. */
 export interface HubRequest {
+  /** What is asked for, for messages, e.g. `dataset owner/name@main`. */
+  readonly about?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
 }
@@ -76,7 +78,7 @@ export class HubHttp {
     await this.#agent.destroy();
   }
 
-  async #send(url: URL, { headers = {}, signal }: HubRequest): Promise<HubReply> {
+  async #send(url: URL, { about = 'the request', headers = {}, signal }: HubRequest): Promise<HubReply> {
     const isHub = url.origin === this.#endpoint.origin;
     const stalled = new AbortController();
     const watchdog = new Watchdog(this.#noProgressMs, () => {
@@ -125,7 +127,7 @@ export class HubHttp {
     };
     if (reply.statusCode >= 400) {
       discard();
-      throw statusError(reply.statusCode, header, { host: url.host, isHub, hasToken: this.#token !== undefined });
+      throw statusError(reply.statusCode, header, { host: url.host, isHub, hasToken: this.#token !== undefined, about });
     }
     const chunks = (): AsyncGenerator<Uint8Array> => received(reply.body, watchdog, fail);
     return { status: reply.statusCode, header, json: () => readJson(chunks(), url.host), chunks, discard };

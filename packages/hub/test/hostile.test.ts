@@ -133,7 +133,11 @@ describe('the token', () => {
     const server = await testHub();
     server.fault = () => fault;
     const hub = await client(server, scratch(), { token: TOKEN });
-    await expect(hub.snapshot(REPOSITORY)).rejects.toMatchObject({ code, hint: expect.stringMatching(hint) as string });
+    await expect(hub.snapshot(REPOSITORY)).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining(`dataset ${REPOSITORY.name}@main`) as string,
+      hint: expect.stringMatching(hint) as string,
+    });
     expect(server.requests).toHaveLength(1);
   });
 

@@ -20,6 +20,7 @@ export function inspectionText(found: DatasetInspection, width: number): string 
         ['recorded', `${counted(found.episodes, 'episode')}, ${counted(found.frames, 'frame')}, ${formatDuration(found.duration)}`],
         ['episodes', min === max ? counted(min, 'frame') + ' each' : `${min} to ${max} frames, half of them over ${median}`],
         ['clock', clockText(found)],
+        ...(found.decoding === null ? [] : [['video', decodingText(found.decoding)] as const]),
       ],
       width,
     ),
@@ -49,8 +50,12 @@ function clockText({ drift, fps }: DatasetInspection): string {
   return `strays from ${fps} fps by up to ${drift.fromGrid.toFixed(3)} s (${frames} frames) in an episode, ${(drift.step * 1000).toFixed(0)} ms a step`;
 }
 
+function decodingText({ backend, where, why }: NonNullable<DatasetInspection['decoding']>): string {
+  return `read by ${backend} (${where}), ${why}`;
+}
+
 function cameraText({ key, width, height, codec }: DatasetInspection['cameras'][number]): string {
-  return `${key}  ${width}×${height}  ${codec ?? 'no video can be read'}`;
+  return `${key}  ${width}×${height}  ${codec === 'picture' ? 'pictures in rows' : (codec ?? 'no video can be read')}`;
 }
 
 function jointTable(title: string, joints: readonly JointSummary[], width: number): string[] {

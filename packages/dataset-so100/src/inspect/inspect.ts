@@ -6,6 +6,8 @@ import { readRows, type DatasetRows } from '../read/rows.ts';
 import { locateDataset, type SourceOptions } from '../read/source.ts';
 import { checkVideo, neededVideos } from '../read/videos.ts';
 import { timestampDrift, type TimestampDrift } from '../read/timestamp-drift.ts';
+import { chooseBackend } from '../video/choose-decoder.ts';
+import type { VideoBackend } from '../video/decoder.ts';
 import { mapQuantiles } from '../stats/quantiles.ts';
 import { RunningStatistics } from '../stats/running-statistics.ts';
 
@@ -38,13 +40,15 @@ export interface DatasetInspection {
   /** Frames of an episode. */
   readonly episodeLength: { readonly min: number; readonly median: number; readonly max: number };
   readonly tasks: readonly { readonly text: string; readonly episodes: number; readonly frames: number }[];
-  /** `codec` is null where no video could be read. */
+  /** `codec` is that of an MP4's sample description, `picture` for one that keeps pictures in rows, null where no video could be read. */
   readonly cameras: readonly {
     readonly key: string;
     readonly height: number;
     readonly width: number;
     readonly codec: string | null;
   }[];
+  /** What decodes its videos here, where that is, and why it is used; null where there are none, or nothing can. */
+  readonly decoding: { readonly backend: VideoBackend; readonly where: string; readonly why: string } | null;
   readonly state: readonly JointSummary[];
   readonly action: readonly JointSummary[];
   readonly drift: TimestampDrift;
@@ -63,7 +67,7 @@ export async function inspectDataset(uri: string, options: SourceOptions = {}): 
   const { recording, episodes, rows } = await TableThread.use(async (tables) => {
     const found = await readRecording(root, tables);
     const chosen = chooseEpisodes(found, source.episodes);
-    await source.fetch(chosen);
+    await source.fetch(chosen, found.info);
     return { recording: found, episodes: chosen, rows: await readRows(found, chosen, tables, options.signal) };
   });
   const { info } = recording;
@@ -77,6 +81,7 @@ export async function inspectDataset(uri: string, options: SourceOptions = {}): 
       problems.push(error.message);
     }
   }
+  const decoding = await decodingOf([...new Set(codecs.values())], problems);
   const lengths = episodes.map((episode) => episode.length).sort((a, b) => a - b);
   return {
     name,
@@ -90,12 +95,27 @@ export async function inspectDataset(uri: string, options: SourceOptions = {}): 
     duration: rows.frameCount / info.fps,
     episodeLength: { min: lengths[0]!, median: lengths[lengths.length >> 1]!, max: lengths.at(-1)! },
     tasks: taskCounts(rows),
-    cameras: info.cameras.map(({ key, height, width }) => ({ key, height, width, codec: codecs.get(key) ?? null })),
+    cameras: info.cameras.map(({ key, height, width, kind }) => {
+      return { key, height, width, codec: kind === 'image' ? 'picture' : (codecs.get(key) ?? null) };
+    }),
+    decoding,
     state: summarise(info.state.names, rows.state, rows.offsets),
     action: summarise(info.action.names, rows.action, rows.offsets),
     drift: timestampDrift(rows, info.fps),
     problems,
   };
+}
+
+async function decodingOf(codecs: readonly string[], problems: string[]): Promise<DatasetInspection['decoding']> {
+  if (codecs.length === 0) return null;
+  try {
+    const { backend, why, report } = await chooseBackend(codecs);
+    return { backend, where: report.where, why };
+  } catch (error) {
+    if (!(error instanceof DatasetError)) throw error;
+    problems.push(error.message);
+    return null;
+  }
 }
 
 function taskCounts(rows: DatasetRows): DatasetInspection['tasks'] {

@@ -1,4 +1,4 @@
-import { openHub, type Hub, type HubOptions, type HubSnapshot } from '@zk0/hub';
+import { HubError, openHub, type FetchHooks, type Hub, type HubOptions, type HubSnapshot } from '@zk0/hub';
 import type { EpisodeRecord } from '../format/episodes.ts';
 import type { DatasetSource, SourceOptions } from './source.ts';
 import type { DatasetUri } from './uri.ts';
@@ -33,9 +33,11 @@ export async function openHubSource(address: DatasetUri & { readonly scheme: 'hf
     episodes,
     commit: snapshot.commit,
     warnings: offlineWarning(snapshot, name),
-    fetch: async (chosen) => {
+    fetch: async (chosen, { cameras }) => {
       await withHub(hubOptions, async (hub) => {
-        await (await hub.snapshot(repository, snapshot.commit, signal)).fetchPaths(filesOf(chosen), hooks);
+        const found = await hub.snapshot(repository, snapshot.commit, signal);
+        await found.fetchPaths(filesOf(chosen), hooks);
+        if (cameras.some(({ kind }) => kind === 'image')) await fetchPictures(found, chosen, hooks);
       });
     },
   };
@@ -47,6 +49,17 @@ async function withHub<T>(options: HubOptions, work: (hub: Hub) => Promise<T>): 
     return await work(hub);
   } finally {
     await hub.close();
+  }
+}
+
+/** Pictures in files of their own, of sets that have any; those in rows came with the rows. */
+async function fetchPictures(snapshot: HubSnapshot, episodes: readonly EpisodeRecord[], hooks: FetchHooks): Promise<void> {
+  const wanted = new Set(episodes.map(({ episodeIndex }) => `episode_${String(episodeIndex).padStart(6, '0')}`));
+  try {
+    await snapshot.fetchFolder('images', (path) => wanted.has(path.split('/').at(-2) ?? ''), hooks);
+  } catch (error) {
+    // Offline, a set without such files looks like one whose files are not in the cache: reading a picture tells.
+    if (!(error instanceof HubError) || error.code !== 'HUB_OFFLINE') throw error;
   }
 }
 

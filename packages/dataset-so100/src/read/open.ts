@@ -50,7 +50,7 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
   const { recording, episodes, videos, rows } = await TableThread.use(async (tables) => {
     const found = await readRecording(root, tables);
     const chosen = chooseEpisodes(found, options.episodes ?? source.episodes);
-    await source.fetch(chosen);
+    await source.fetch(chosen, found.info);
     return {
       recording: found,
       episodes: chosen,

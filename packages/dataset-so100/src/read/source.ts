@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import type { HubOptions } from '@zk0/hub';
 import { makeDemoDataset } from '../demo/index.ts';
+import type { DatasetInfo } from '../format/info.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
 import { openHubSource } from './hub-source.ts';
 import { parseDatasetUri, type DatasetUri } from './uri.ts';
@@ -25,7 +26,7 @@ export interface DatasetSource {
   readonly commit?: string;
   readonly warnings: readonly string[];
   /** Has the rows and videos of episodes there; nothing where they are on disk anyway. */
-  readonly fetch: (episodes: readonly EpisodeRecord[]) => Promise<void>;
+  readonly fetch: (episodes: readonly EpisodeRecord[], info: DatasetInfo) => Promise<void>;
 }
 
 /** How far getting a dataset has come. */

@@ -116,7 +116,7 @@ class Repair {
     const listed = await readListedRecording(source.root, tables);
     const recording = { ...listed, episodes: withoutDoubledEpisodes(listed.episodes) };
     const episodes = chooseEpisodes(recording, source.episodes);
-    await source.fetch(episodes);
+    await source.fetch(episodes, recording.info);
     const sources = new VideoSources(recording, episodes);
     const { fps, codecs } = await sources.survey();
     const pictures = new PictureCopies(recording.folder);

@@ -26,7 +26,7 @@ export async function readContents(uri: string, options: SourceOptions = {}): Pr
   return await TableThread.use(async (tables) => {
     const recording = await readRecording(source.root, tables);
     const episodes = chooseEpisodes(recording, source.episodes);
-    await source.fetch(episodes);
+    await source.fetch(episodes, recording.info);
     const contents: Record<number, string> = {};
     for (const [file, members] of groupByFile(episodes)) {
       options.signal?.throwIfAborted();

@@ -74,7 +74,7 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
     findings.addError(error);
     return { uri, ok: false, findings: findings.list, counts: findings.counts, contents: {}, checked };
   }
-  await source.fetch(episodes);
+  await source.fetch(episodes, recording.info);
   const { signal, samples = DEFAULT_SAMPLES } = options;
   const facts = await checkRows(recording, episodes, tables, findings, options);
   checked.episodes = facts.length;

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
-import { createProgress, zk0Home } from '@zk0/cli';
 import { convertDataset } from '@zk0/dataset-so100';
 import { Command } from 'commander';
 import { counted, pageWidth, paragraph } from '../../dataset/page.ts';
 import type { Run } from '../run-action.ts';
+import { runWork } from './dataset-work.ts';
 
 interface ConvertOptions {
   readonly regularTimes?: boolean;
@@ -18,27 +18,21 @@ export function convertCommand(run: Run): Command {
     .option('--regular-times', 'put timestamps on the frame rate, which LeRobot needs for sets recorded with the wall clock')
     .option('--verbose', 'error codes and stacks with errors');
   command.action((uri: string, dir: string, options: ConvertOptions) => {
-    run(async (signal) => {
-      const progress = createProgress();
-      try {
-        const { path, episodes, frames, leftOut, warnings } = await convertDataset(uri, resolve(dir), {
-          cacheDirectory: zk0Home(),
-          timestamps: options.regularTimes === true ? 'regular' : 'recorded',
-          signal,
-          onEpisode: ({ episodes: done, total }) => {
-            progress.update({ label: 'converting', done, total });
-          },
-        });
-        progress.finish();
-        const lines = [
-          `${path}: ${counted(episodes, 'episode')}, ${counted(frames, 'frame')}`,
-          ...warnings,
-          ...(leftOut.length === 0 ? [] : [`Not copied, v3.0 as written here has no columns for them: ${leftOut.join(', ')}`]),
-        ];
-        process.stdout.write(`${lines.flatMap((line) => paragraph(line, pageWidth(), 0)).join('\n')}\n`);
-      } finally {
-        progress.finish();
-      }
+    runWork(run, async ({ progress, source }) => {
+      const { path, episodes, frames, leftOut, warnings } = await convertDataset(uri, resolve(dir), {
+        ...source(uri),
+        timestamps: options.regularTimes === true ? 'regular' : 'recorded',
+        onEpisode: ({ episodes: done, total }) => {
+          progress.update({ label: 'converting', done, total });
+        },
+      });
+      progress.finish();
+      const lines = [
+        `${path}: ${counted(episodes, 'episode')}, ${counted(frames, 'frame')}`,
+        ...warnings,
+        ...(leftOut.length === 0 ? [] : [`Not copied, v3.0 as written here has no columns for them: ${leftOut.join(', ')}`]),
+      ];
+      process.stdout.write(`${lines.flatMap((line) => paragraph(line, pageWidth(), 0)).join('\n')}\n`);
       return undefined;
     });
   });

@@ -1,11 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { createProgress, showPhases, zk0Home } from '@zk0/cli';
+import { zk0Home } from '@zk0/cli';
 import { inspectDataset } from '@zk0/dataset-so100';
 import { Command } from 'commander';
 import { inspectionText } from '../../dataset/inspection-text.ts';
 import { pageWidth } from '../../dataset/page.ts';
 import type { Run } from '../run-action.ts';
+import { runWork, type DatasetWork } from './dataset-work.ts';
 
 interface InspectOptions {
   readonly out?: string;
@@ -21,38 +22,33 @@ export function inspectCommand(run: Run): Command {
     .option('--json', 'for scripts')
     .option('--verbose', 'error codes and stacks with errors');
   command.action((uri: string, options: InspectOptions) => {
-    run((signal) => inspect(uri, options, signal));
+    runWork(run, (work) => inspect(uri, options, work));
   });
   return command;
 }
 
-async function inspect(uri: string, options: InspectOptions, signal: AbortSignal): Promise<undefined> {
-  const progress = createProgress();
-  try {
-    progress.update({ label: 'reading' });
-    const found = await inspectDataset(uri, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, uri) });
-    progress.finish();
-    // The words first: they are true of a dataset that is too damaged for pictures, too.
-    if (options.json !== true) process.stdout.write(`${inspectionText(found, pageWidth())}\n`);
-    let pictures: readonly string[] = [];
-    if (options.out !== undefined) {
-      const { writePictures } = await import('../../dataset/pictures.ts');
-      const folder = resolve(options.out);
-      await mkdir(folder, { recursive: true });
-      pictures = await writePictures(found, folder, {
-        cacheDirectory: zk0Home(),
-        signal,
-        onEpisode: (done, total) => {
-          progress.update({ label: 'taking pictures', done, total });
-        },
-      });
-      progress.finish();
-    }
-    if (options.json === true) process.stdout.write(`${JSON.stringify({ ...found, pictures }, null, 2)}\n`);
-    else if (pictures.length > 0) process.stdout.write(`\n${pictures.join('\n')}\n`);
-    else if (process.stdout.isTTY) process.stdout.write(`\npictures of it: zk0-client dataset inspect ${uri} --out DIR\n`);
-    return undefined;
-  } finally {
+async function inspect(uri: string, options: InspectOptions, { progress, signal, source }: DatasetWork): Promise<undefined> {
+  progress.update({ label: 'reading' });
+  const found = await inspectDataset(uri, source(uri));
+  progress.finish();
+  // The words first: they are true of a dataset that is too damaged for pictures, too.
+  if (options.json !== true) process.stdout.write(`${inspectionText(found, pageWidth())}\n`);
+  let pictures: readonly string[] = [];
+  if (options.out !== undefined) {
+    const { writePictures } = await import('../../dataset/pictures.ts');
+    const folder = resolve(options.out);
+    await mkdir(folder, { recursive: true });
+    pictures = await writePictures(found, folder, {
+      cacheDirectory: zk0Home(),
+      signal,
+      onEpisode: (done, total) => {
+        progress.update({ label: 'taking pictures', done, total });
+      },
+    });
     progress.finish();
   }
+  if (options.json === true) process.stdout.write(`${JSON.stringify({ ...found, pictures }, null, 2)}\n`);
+  else if (pictures.length > 0) process.stdout.write(`\n${pictures.join('\n')}\n`);
+  else if (process.stdout.isTTY) process.stdout.write(`\npictures of it: zk0-client dataset inspect ${uri} --out DIR\n`);
+  return undefined;
 }

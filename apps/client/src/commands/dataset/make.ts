@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
-import { createProgress } from '@zk0/cli';
 import { InvalidArgumentError } from '@zk0/core';
 import { demoTasks, makeDemoDataset } from '@zk0/dataset-so100';
 import { Command } from 'commander';
 import type { Run } from '../run-action.ts';
+import { runWork } from './dataset-work.ts';
 
 interface MakeOptions {
   readonly task: string;
@@ -21,23 +21,19 @@ export function makeCommand(run: Run): Command {
     .option('--seed <n>', 'fixes scene, motion and noise', Number, 0)
     .option('--verbose', 'error codes and stacks with errors');
   command.action((dir: string, options: MakeOptions) => {
-    run(async (signal) => {
+    runWork(run, async ({ progress, signal }) => {
       if (!Number.isInteger(options.episodes) || options.episodes < 1) {
         throw new InvalidArgumentError('--episodes must be a whole number above 0');
       }
-      const progress = createProgress();
       const directory = resolve(dir);
-      try {
-        await makeDemoDataset(directory, {
-          ...options,
-          signal,
-          onProgress: ({ episodes, total }) => {
-            progress.update({ label: `recording ${options.task}`, done: episodes, total });
-          },
-        });
-      } finally {
-        progress.finish();
-      }
+      await makeDemoDataset(directory, {
+        ...options,
+        signal,
+        onProgress: ({ episodes, total }) => {
+          progress.update({ label: `recording ${options.task}`, done: episodes, total });
+        },
+      });
+      progress.finish();
       process.stdout.write(`${options.episodes} episodes of ${options.task} are in ${directory}\n`);
       process.stdout.write(`look at them with: zk0-client dataset inspect ${dir}\n`);
       return undefined;

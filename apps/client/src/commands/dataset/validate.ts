@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { createProgress, showPhases, UsageError, zk0Home, type Progress } from '@zk0/cli';
+import { UsageError } from '@zk0/cli';
 import { InvalidArgumentError } from '@zk0/core';
 import {
   DROP_REASONS,
@@ -15,6 +15,7 @@ import { Command } from 'commander';
 import { pageWidth, paragraph } from '../../dataset/page.ts';
 import { repairText, validationText, verdict } from '../../dataset/validation-report.ts';
 import { collect, type Run } from '../run-action.ts';
+import { runWork, type DatasetWork } from './dataset-work.ts';
 
 interface ValidateOptions {
   readonly json?: boolean;
@@ -41,56 +42,49 @@ export function validateCommand(run: Run): Command {
     .option('--json', 'for scripts')
     .option('--verbose', 'error codes and stacks with errors');
   command.action((uris: string[], options: ValidateOptions) => {
-    run((signal) => validate(uris, options, signal));
+    runWork(run, (work) => validate(uris, options, work));
   });
   return command;
 }
 
-async function validate(uris: readonly string[], options: ValidateOptions, signal: AbortSignal): Promise<number | undefined> {
+async function validate(uris: readonly string[], options: ValidateOptions, work: DatasetWork): Promise<number | undefined> {
   const drop = dropReasons(options);
   const samples = parseSamples(options.samples);
   const [first] = uris as [string];
   if (options.fix !== undefined && uris.length > 1) throw new UsageError('--fix takes one dataset', { hint: 'Repair them one by one.' });
-  const progress = createProgress();
-  try {
-    const check = async (uri: string): Promise<ValidationReport> => checkOne(uri, samples, progress, signal);
-    const reports: ValidationReport[] = [];
-    for (const uri of uris) reports.push(await check(uri));
-    const overlap = reports.flatMap((report, i) => reports.slice(i + 1).flatMap((other) => findOverlap(report, other)));
-    const json = options.json === true;
-    if (!json) {
-      progress.finish();
-      print([...reports.map((report) => validationText(report, pageWidth())), ...(reports.length > 1 ? [overlapText(overlap)] : [])]);
-    }
-    if (options.fix === undefined) {
-      if (json) printJson(reports.length === 1 ? reports[0] : { datasets: reports, overlap });
-      return reports.every((report) => isFine(report, options)) && overlap.length === 0 ? undefined : 1;
-    }
-    const repair = await repairDataset(first, resolve(options.fix), {
-      cacheDirectory: zk0Home(),
-      drop,
-      ...(options.task === undefined ? {} : { task: options.task }),
-      signal,
-      onEpisode: ({ episodes: done, total }) => {
-        progress.update({ label: 'repairing', done, total });
-      },
-    });
-    const copy = await check(repair.path);
+  const { progress, source } = work;
+  const check = async (uri: string): Promise<ValidationReport> => checkOne(uri, samples, work);
+  const reports: ValidationReport[] = [];
+  for (const uri of uris) reports.push(await check(uri));
+  const overlap = reports.flatMap((report, i) => reports.slice(i + 1).flatMap((other) => findOverlap(report, other)));
+  const json = options.json === true;
+  if (!json) {
     progress.finish();
-    if (json) printJson({ original: reports[0], repair, copy });
-    else print(['', 'REPAIRED COPY', copyText(repair, copy)]);
-    return isFine(copy, options) ? undefined : 1;
-  } finally {
-    progress.finish();
+    print([...reports.map((report) => validationText(report, pageWidth())), ...(reports.length > 1 ? [overlapText(overlap)] : [])]);
   }
+  if (options.fix === undefined) {
+    if (json) printJson(reports.length === 1 ? reports[0] : { datasets: reports, overlap });
+    return reports.every((report) => isFine(report, options)) && overlap.length === 0 ? undefined : 1;
+  }
+  const repair = await repairDataset(first, resolve(options.fix), {
+    ...source(first),
+    drop,
+    ...(options.task === undefined ? {} : { task: options.task }),
+    onEpisode: ({ episodes: done, total }) => {
+      progress.update({ label: 'repairing', done, total });
+    },
+  });
+  const copy = await check(repair.path);
+  progress.finish();
+  if (json) printJson({ original: reports[0], repair, copy });
+  else print(['', 'REPAIRED COPY', copyText(repair, copy)]);
+  return isFine(copy, options) ? undefined : 1;
 }
 
-function checkOne(uri: string, samples: number | undefined, progress: Progress, signal: AbortSignal): Promise<ValidationReport> {
+function checkOne(uri: string, samples: number | undefined, { progress, source }: DatasetWork): Promise<ValidationReport> {
   return validateDataset(uri, {
-    cacheDirectory: zk0Home(),
+    ...source(uri),
     ...(samples === undefined ? {} : { samples }),
-    signal,
-    onProgress: showPhases(progress, uri),
     onCheck: ({ phase, done, total }) => {
       progress.update({ label: `checking ${phase}`, done, total });
     },
