@@ -67,7 +67,7 @@ describe('metadata', () => {
       await editInfo((info) => {
         info['data_path'] = template;
       });
-      await expectFailure('DATASET_PATH', "leaves the dataset's folder");
+      await expectFailure('DATASET_PATH', "outside the dataset's folder");
     },
   );
 
@@ -76,7 +76,7 @@ describe('metadata', () => {
     await editInfo((info) => {
       info.features['../../../x'] = { dtype: 'video', shape: [8, 16, 3], names: null };
     });
-    await expectFailure('DATASET_PATH', "leaves the dataset's folder");
+    await expectFailure('DATASET_PATH', "outside the dataset's folder");
   });
 
   it('refuses a link that leads out, and follows those of the hub cache', async () => {

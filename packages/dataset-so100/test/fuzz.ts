@@ -128,6 +128,14 @@ async function makeVideoSets(folder: string): Promise<FuzzSet[]> {
   );
 }
 
+/** Mutations of a set that is refused as it is would try nothing but the refusal. */
+async function assertSound({ root }: FuzzSet): Promise<void> {
+  await readAll(root);
+  const ended = [await validate(root), await repair(root)];
+  if (ended.join() !== 'valid,repaired') throw new Error(`${root} is not sound before it is damaged: ${ended.join()}`);
+  if (!root.endsWith('v3.0')) await convert(root);
+}
+
 /** How mutations ended. */
 export interface FuzzResult {
   /** By error code or by what was done: how often. */
@@ -144,6 +152,7 @@ export async function fuzz(runs: number, seed: string, onRun?: (run: number) => 
   const random = new Random(seed);
   try {
     const sets = await makeSets(folder);
+    for (const set of sets) await assertSound(set);
     for (let run = 0; run < runs; run++) {
       const { root, files } = sets[run % sets.length]!;
       const visit = VISITS[Math.floor(run / sets.length) % VISITS.length]!;

@@ -43,6 +43,10 @@ const inProcess: readonly Case[] = [
 const byCommand = codings.map(([coding]): Case => ({ backend: 'ffmpeg', coding, open: (path) => FfmpegReader.open(ffmpeg!, path) }));
 
 describe.each(inProcess)('$backend: $coding', randomAccess);
+
+it.each(codings.map(([name]) => name))('tells the frame rate and number from the tables: %s', async (name) => {
+  expect(await readMp4Summary(file(name))).toMatchObject({ frameCount: FRAMES, fps: FPS });
+});
 describe.skipIf(ffmpeg === null).each(byCommand)('$backend (skipped without the command on the PATH): $coding', randomAccess);
 
 function randomAccess({ backend, coding, open }: Case): void {

@@ -79,9 +79,9 @@ async function readV2(folder: DatasetFolder, info: DatasetInfo): Promise<Episode
       episodeIndex,
       length,
       tasks: tasks ?? [],
-      dataFile: expandTemplate(info.dataPath, values),
+      dataFile: expandTemplate(info.dataPath, values, folder.join('meta/info.json')),
       videos: videoSpans(info, (key) => ({
-        file: expandTemplate(videoTemplate(info), { ...values, video_key: key }),
+        file: expandTemplate(videoTemplate(info), { ...values, video_key: key }, folder.join('meta/info.json')),
         fromTimestamp: 0,
       })),
     };
@@ -93,7 +93,7 @@ async function readV3(folder: DatasetFolder, info: DatasetInfo, tables: TableRea
   for (const relative of await listEpisodeFiles(folder)) {
     const file = await folder.resolve(relative);
     const rows = await tables.rows(file, { required: v3Columns(info), optional: ['tasks'] }, MAX_EPISODES);
-    rows.forEach((row, line) => episodes.push(parseV3(row, info, file, line)));
+    rows.forEach((row, line) => episodes.push(parseV3(row, info, file, line, folder.join('meta/info.json'))));
     if (episodes.length > MAX_EPISODES) {
       throw new DatasetError('DATASET_LIMIT', `${folder.root} lists more than ${MAX_EPISODES} episodes`, { file });
     }
@@ -101,26 +101,27 @@ async function readV3(folder: DatasetFolder, info: DatasetInfo, tables: TableRea
   return episodes;
 }
 
-function parseV3(row: TableRow, info: DatasetInfo, file: string, line: number): EpisodeRecord {
+function parseV3(row: TableRow, info: DatasetInfo, file: string, line: number, infoFile: string): EpisodeRecord {
   const { episode_index: episodeIndex, length, tasks } = parseRow(episodeSchema, row, file, line);
   const integer = (column: string): number => parseRow(z.looseObject({ [column]: index }), row, file, line)[column]!;
   return {
     episodeIndex,
     length,
     tasks: tasks ?? [],
-    dataFile: expandTemplate(info.dataPath, {
-      chunk_index: integer('data/chunk_index'),
-      file_index: integer('data/file_index'),
-    }),
+    dataFile: expandTemplate(
+      info.dataPath,
+      { chunk_index: integer('data/chunk_index'), file_index: integer('data/file_index') },
+      infoFile,
+    ),
     videos: videoSpans(info, (key) => {
       const column = `videos/${key}/from_timestamp`;
       const from = parseRow(z.looseObject({ [column]: z.number().min(0).max(1e9) }), row, file, line)[column]!;
       return {
-        file: expandTemplate(videoTemplate(info), {
-          video_key: key,
-          chunk_index: integer(`videos/${key}/chunk_index`),
-          file_index: integer(`videos/${key}/file_index`),
-        }),
+        file: expandTemplate(
+          videoTemplate(info),
+          { video_key: key, chunk_index: integer(`videos/${key}/chunk_index`), file_index: integer(`videos/${key}/file_index`) },
+          infoFile,
+        ),
         fromTimestamp: from,
       };
     }),

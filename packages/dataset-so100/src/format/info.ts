@@ -39,6 +39,8 @@ export interface DatasetInfo {
   readonly warnings: readonly string[];
 }
 
+const WRONG_INFO = 'Correct it in a copy of the dataset, or copy or download the dataset again.';
+
 const count = (max: number): z.ZodNumber => z.number().int().min(0).max(max);
 
 const featureSchema = z.looseObject({
@@ -80,11 +82,11 @@ export function parseInfo(json: unknown, file: string): DatasetInfo {
     const issue = parsed.error.issues[0];
     const where = issue === undefined || issue.path.length === 0 ? '' : ` at "${issue.path.join('.')}"`;
     const code = issue?.code === 'too_big' ? 'DATASET_LIMIT' : 'DATASET_METADATA';
-    throw new DatasetError(code, `${file} is malformed${where}: ${issue?.message ?? 'unknown reason'}`, { file });
+    throw new DatasetError(code, `${file} is malformed${where}: ${issue?.message ?? 'unknown reason'}`, { file, hint: WRONG_INFO });
   }
   const info = parsed.data;
   if (Object.keys(info.features).length > MAX_FEATURES) {
-    throw new DatasetError('DATASET_LIMIT', `${file} lists more than ${MAX_FEATURES} features`, { file });
+    throw new DatasetError('DATASET_LIMIT', `${file} lists more than ${MAX_FEATURES} features`, { file, hint: WRONG_INFO });
   }
   const warnings: string[] = [];
   return {
@@ -133,10 +135,11 @@ function vectorFeature(features: Record<string, Feature>, keys: readonly string[
   if (shape.length !== 1 || size === undefined || size === 0) {
     throw new DatasetError('DATASET_METADATA', `${file}: feature "${key}" has shape [${shape.join(', ')}], not [n]`, {
       file,
+      hint: WRONG_INFO,
     });
   }
   if (size > MAX_VECTOR_SIZE) {
-    throw new DatasetError('DATASET_LIMIT', `${file}: feature "${key}" claims ${size} values a frame`, { file });
+    throw new DatasetError('DATASET_LIMIT', `${file}: feature "${key}" claims ${size} values a frame`, { file, hint: WRONG_INFO });
   }
   return { key, names: valueNames(names, size, key) };
 }
@@ -178,10 +181,10 @@ function imageSize(key: string, feature: Feature, file: string): { height: numbe
   const height = shape[order.indexOf('height')];
   const width = shape[order.indexOf('width')];
   if (shape.length !== 3 || !height || !width) {
-    throw new DatasetError('DATASET_METADATA', `${file}: camera "${key}" has shape [${shape.join(', ')}]`, { file });
+    throw new DatasetError('DATASET_METADATA', `${file}: camera "${key}" has shape [${shape.join(', ')}]`, { file, hint: WRONG_INFO });
   }
   if (height > MAX_IMAGE_SIDE || width > MAX_IMAGE_SIDE) {
-    throw new DatasetError('DATASET_LIMIT', `${file}: camera "${key}" claims ${height}×${width} pixels`, { file });
+    throw new DatasetError('DATASET_LIMIT', `${file}: camera "${key}" claims ${height}×${width} pixels`, { file, hint: WRONG_INFO });
   }
   return { height, width };
 }

@@ -19,28 +19,31 @@ const PLACEHOLDER = /\{([a-z_]+)(?::0?(\d{1,2})d)?\}/g;
  * Only the names of {@link TemplateValues} and zero-padded integers are understood; the result is a relative path that
  * stays below the dataset's folder.
  *
+ * @param infoFile where the template stands, for messages
  * @throws DatasetError `DATASET_METADATA` for an unknown placeholder, `DATASET_PATH` for a path that climbs out.
  */
-export function expandTemplate(template: string, values: TemplateValues): string {
+export function expandTemplate(template: string, values: TemplateValues, infoFile: string): string {
   const expanded = template.replace(PLACEHOLDER, (whole, name: string, width: string | undefined) => {
     const value = (values as Record<string, number | string | undefined>)[name];
     if (value === undefined) {
-      throw new DatasetError('DATASET_METADATA', `Path template "${template}" asks for ${whole}, which is not known here`, {
+      throw new DatasetError('DATASET_METADATA', `${infoFile}: path template "${template}" asks for ${whole}, which is not known here`, {
+        file: infoFile,
         hint: 'Correct data_path and video_path in meta/info.json.',
       });
     }
     return String(value).padStart(Number(width ?? 0), '0');
   });
   if (/[{}]/.test(expanded)) {
-    throw new DatasetError('DATASET_METADATA', `Path template "${template}" is not understood`, {
+    throw new DatasetError('DATASET_METADATA', `${infoFile}: path template "${template}" is not understood`, {
+      file: infoFile,
       hint: 'Correct data_path and video_path in meta/info.json.',
     });
   }
-  return assertInside(expanded);
+  return assertInside(expanded, infoFile);
 }
 
-/** Returns the path when it is relative and stays below its root. @throws DatasetError `DATASET_PATH` otherwise. */
-export function assertInside(relative: string): string {
+/** Returns the path when it is relative and stays below its root. @throws DatasetError `DATASET_PATH` naming who `names` it otherwise. */
+function assertInside(relative: string, names: string): string {
   const parts = relative.split('/');
   const bad =
     relative === '' ||
@@ -50,7 +53,8 @@ export function assertInside(relative: string): string {
     path.win32.isAbsolute(relative) ||
     parts.some((part) => part === '..' || part === '.' || part === '');
   if (bad) {
-    throw new DatasetError('DATASET_PATH', `Path "${relative}" in meta/info.json leaves the dataset's folder`, {
+    throw new DatasetError('DATASET_PATH', `${names} names "${relative}", outside the dataset's folder`, {
+      file: names,
       hint: 'Use only datasets from people you trust; this one names files outside itself.',
     });
   }
@@ -99,7 +103,7 @@ export class DatasetFolder {
     relative: string,
     options: { readonly kind?: 'file' | 'folder'; readonly hint?: string } = {},
   ): Promise<string> {
-    const file = this.join(assertInside(relative));
+    const file = this.join(assertInside(relative, this.root));
     const real = await realpath(file).catch((cause: unknown) => {
       throw new DatasetError('DATASET_FILE_MISSING', `${file} is missing`, {
         file,

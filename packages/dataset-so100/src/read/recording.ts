@@ -40,7 +40,8 @@ export async function readListedRecording(root: string, tables: TableReader): Pr
   const folder = found.isDirectory() ? await DatasetFolder.open(root) : null;
   const isDataset = folder !== null && (await stat(folder.join('meta/info.json')).catch(() => null)) !== null;
   if (!isDataset) {
-    throw new DatasetError('DATASET_NOT_LEROBOT', `${root} is no LeRobot dataset: it has no meta/info.json`, {
+    const why = folder === null ? 'it is no folder' : 'it has no meta/info.json';
+    throw new DatasetError('DATASET_NOT_LEROBOT', `${root} is no LeRobot dataset: ${why}`, {
       file: root,
       hint: 'Point at the folder that LeRobot recorded: the one with meta/, data/ and videos/ in it.',
     });

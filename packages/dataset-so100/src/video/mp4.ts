@@ -98,10 +98,10 @@ function videoTrack(moov: Buffer, path: string): Omit<Mp4Summary, 'fingerprint'>
     const description = samples && children(moov, samples, 'stsd')[0];
     const sizes = samples && (children(moov, samples, 'stsz')[0] ?? children(moov, samples, 'stz2')[0]);
     // stsd: version and flags, entry count, then a sample entry whose width and height are 32 bytes into it.
-    if (description === undefined || sizes === undefined || description.start + 44 > description.end) break;
+    if (samples === undefined || description === undefined || sizes === undefined || description.start + 44 > description.end) break;
     const entry = description.start + 8;
     const frameCount = sizes.start + 12 <= sizes.end ? moov.readUInt32BE(sizes.start + 8) : 0;
-    const seconds = durationOf(moov, children(moov, media, 'mdhd')[0]);
+    const seconds = ticksOf(moov, children(moov, samples, 'stts')[0]) / timescaleOf(moov, children(moov, media, 'mdhd')[0]);
     return {
       codec: moov.toString('latin1', entry + 4, entry + 8),
       width: moov.readUInt16BE(entry + 32),
@@ -113,14 +113,26 @@ function videoTrack(moov: Buffer, path: string): Omit<Mp4Summary, 'fingerprint'>
   throw damaged(path, 'it has no readable video track');
 }
 
-/** Seconds that a media header claims; 0 where it is absent or makes no sense. */
-function durationOf(moov: Buffer, header: Box | undefined): number {
-  if (header === undefined || header.start + 20 > header.end) return 0;
-  const isLong = moov[header.start] === 1;
-  if (isLong && header.start + 32 > header.end) return 0;
-  const timescale = moov.readUInt32BE(header.start + (isLong ? 20 : 12));
-  const duration = isLong ? Number(moov.readBigUInt64BE(header.start + 24)) : moov.readUInt32BE(header.start + 16);
-  return timescale === 0 ? 0 : duration / timescale;
+/** Ticks a second that a media header states; infinity where it is absent or makes no sense. */
+function timescaleOf(moov: Buffer, header: Box | undefined): number {
+  if (header === undefined) return Infinity;
+  const at = header.start + (moov[header.start] === 1 ? 20 : 12);
+  return at + 4 > header.end ? Infinity : moov.readUInt32BE(at) || Infinity;
+}
+
+/**
+ * What the samples last together, in ticks; 0 where nothing says it. The duration in the media header is no measure: FFmpeg 8 adds
+ * the delay of B-frames to it.
+ */
+function ticksOf(moov: Buffer, durations: Box | undefined): number {
+  if (durations === undefined || durations.start + 8 > durations.end) return 0;
+  const entries = Math.min(moov.readUInt32BE(durations.start + 4), Math.floor((durations.end - durations.start - 8) / 8));
+  let ticks = 0;
+  for (let entry = 0; entry < entries; entry++) {
+    const at = durations.start + 8 + 8 * entry;
+    ticks += moov.readUInt32BE(at) * moov.readUInt32BE(at + 4);
+  }
+  return ticks;
 }
 
 function children(bytes: Buffer, parent: Box, type: string): Box[] {
