@@ -18,3 +18,4 @@ export { gathered, PartialFile } from './partial-file.ts';
 export { readParameters, writeParameters } from './parameters-file.ts';
 export { openSafetensors, type SafetensorsFile } from './safetensors-file.ts';
 export { createSafetensors, type SafetensorsWriter } from './safetensors-writer.ts';
+export { writeTensors } from './write-tensors.ts';

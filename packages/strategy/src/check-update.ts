@@ -8,6 +8,11 @@ import { AggregationError, UpdateRejectedError } from './errors.ts';
 
 /** Above this a client's example count is taken for an attempt to own the mean. */
 export const MAX_EXAMPLES = 1_000_000_000_000;
+/** Above this the sum of many clients' control variates could leave float32. */
+const MAX_CONTROL_NORM = 1e18;
+
+/** How the tensors of a control variate are told from those of the parameters. */
+const CONTROL = 'control/';
 
 /** What updates are checked against, beyond names, shapes, counts and finiteness. */
 export interface UpdateGuards {
@@ -15,6 +20,10 @@ export interface UpdateGuards {
   readonly maxUpdateNorm?: number;
   /** Element types that an update's tensors may have beside the parameters' own (e.g. a negotiated `BF16`). */
   readonly acceptedDtypes?: readonly ('F32' | 'BF16' | 'F16' | 'I8')[];
+  /** Whether every update must have a `control`; the strategy says so, not its user. */
+  readonly needsControl?: boolean;
+  /** Largest allowed norm of a change of a control variate; far from float32's end by default. */
+  readonly maxControlNorm?: number;
 }
 
 /** What reading an update through has shown. */
@@ -68,7 +77,11 @@ export function checkDeclared(update: ClientUpdate, specs: readonly TensorSpec[]
   if (update.base !== undefined) checkTensors(clientId, update.base, specs, {});
   if (update.control !== undefined) {
     const acceptedDtypes = ['F32' as const, ...(guards.acceptedDtypes ?? [])];
-    checkTensors(clientId, update.control, specs, { acceptedDtypes });
+    checkTensors(clientId, update.control, specs, { acceptedDtypes }, CONTROL);
+  } else if (guards.needsControl === true) {
+    throw new UpdateRejectedError('UPDATE_INCOMPLETE', clientId, 'SCAFFOLD needs the change of the control variate', {
+      hint: 'Run the same zk0 release on both sides.',
+    });
   }
 }
 
@@ -82,7 +95,16 @@ export async function inspectUpdate(update: ClientUpdate, context: CheckContext,
   const base = update.kind === 'delta' ? null : (update.base ?? global);
   const norm = await inspectTensors(update.clientId, update.tensors, base, global.specs, executor, signal);
   if (update.control !== undefined) {
-    await inspectTensors(update.clientId, update.control, null, global.specs, executor, signal);
+    const change = await inspectTensors(update.clientId, update.control, null, global.specs, executor, signal, CONTROL);
+    const { maxControlNorm = MAX_CONTROL_NORM } = guards;
+    if (change > maxControlNorm) {
+      throw new UpdateRejectedError(
+        'UPDATE_NORM_TOO_LARGE',
+        update.clientId,
+        `the change of its control variate: its norm is ${change.toPrecision(6)}, above the guard of ${maxControlNorm}`,
+        { hint: 'Raise maxControlNorm on the server if such changes are expected.' },
+      );
+    }
   }
   if (guards.maxUpdateNorm !== undefined && norm > guards.maxUpdateNorm) {
     throw new UpdateRejectedError(
@@ -102,6 +124,7 @@ async function inspectTensors(
   specs: readonly TensorSpec[],
   executor: Executor,
   signal: AbortSignal | undefined,
+  prefix = '',
 ): Promise<number> {
   const operand = operands(tensors);
   const baseOperand = base === null ? null : operands(base);
@@ -114,7 +137,7 @@ async function inspectTensors(
       reduce: ([firstBad, sum], block) => {
         if (firstBad! >= 0) {
           throw new UpdateRejectedError('UPDATE_NON_FINITE', clientId, `element ${block.offset + firstBad!} is not finite`, {
-            tensor: block.tensor,
+            tensor: `${prefix}${block.tensor}`,
             hint: 'The training diverged: lower the learning rate.',
           });
         }
@@ -138,28 +161,29 @@ export function operands(source: TensorSource): (name: string) => Operand {
   return (name) => ({ source, name, dtype: specs.get(name)!.dtype as StoredDtype });
 }
 
-function checkTensors(clientId: string, source: TensorSource, expected: readonly TensorSpec[], guards: UpdateGuards): void {
+/** @param prefix how tensors are told from the parameters of the same names. */
+function checkTensors(clientId: string, source: TensorSource, expected: readonly TensorSpec[], guards: UpdateGuards, prefix = ''): void {
   const present = specsByName(source.specs);
   const scales = new Set<string>();
   for (const spec of expected) {
     const found = present.get(spec.name);
     if (found === undefined) {
-      throw new UpdateRejectedError('UPDATE_MISSING_TENSOR', clientId, 'the update does not have it', { tensor: spec.name });
+      throw new UpdateRejectedError('UPDATE_MISSING_TENSOR', clientId, 'the update does not have it', { tensor: `${prefix}${spec.name}` });
     }
     if (!sameShape(found.shape, spec.shape)) {
       throw new UpdateRejectedError('UPDATE_WRONG_SHAPE', clientId, `shape [${found.shape.join(', ')}], not [${spec.shape.join(', ')}]`, {
-        tensor: spec.name,
+        tensor: `${prefix}${spec.name}`,
       });
     }
     if (found.dtype !== spec.dtype && !(guards.acceptedDtypes as readonly Dtype[] | undefined)?.includes(found.dtype)) {
-      throw new UpdateRejectedError('UPDATE_WRONG_DTYPE', clientId, `${found.dtype}, not ${spec.dtype}`, { tensor: spec.name });
+      throw new UpdateRejectedError('UPDATE_WRONG_DTYPE', clientId, `${found.dtype}, not ${spec.dtype}`, { tensor: `${prefix}${spec.name}` });
     }
     if (found.dtype === 'I8') scales.add(checkScales(clientId, present, spec));
   }
   const names = new Set(expected.map(({ name }) => name));
   for (const { name } of source.specs) {
     if (!names.has(name) && !scales.has(name)) {
-      throw new UpdateRejectedError('UPDATE_UNKNOWN_TENSOR', clientId, 'the global parameters do not have it', { tensor: name });
+      throw new UpdateRejectedError('UPDATE_UNKNOWN_TENSOR', clientId, 'the global parameters do not have it', { tensor: `${prefix}${name}` });
     }
   }
 }

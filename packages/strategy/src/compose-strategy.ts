@@ -17,7 +17,7 @@ import { InlineExecutor, type Executor } from './engine/executor.ts';
 import { isAveraged, type Operand } from './engine/operands.ts';
 import { runPass } from './engine/pass.ts';
 import { withExecutor } from './engine/pool.ts';
-import { AggregationError, UpdateRejectedError } from './errors.ts';
+import { AggregationError } from './errors.ts';
 import { OPTIMIZER_STATE } from './kernels/optimizers.ts';
 import { REPLACE, stepsTaken, type ServerOptimizer } from './optimizers.ts';
 import type { PrivacyMechanism, PrivateRound } from './privacy/mechanism.ts';
@@ -61,7 +61,7 @@ class ComposedStrategy implements Strategy {
     this.#optimizer = parts.optimizer ?? REPLACE;
     this.name = parts.name;
     this.minUpdates = Math.max(parts.rule.minUpdates, parts.privacy?.minUpdates ?? 1);
-    this.guards = parts.guards ?? {};
+    this.guards = { ...parts.guards, ...(parts.controlVariates === true && { needsControl: true }) };
     this.broadcastState = parts.controlVariates === true ? [CONTROL] : [];
   }
 
@@ -138,7 +138,7 @@ class ComposedStrategy implements Strategy {
     const norms = accepted.map(({ norm }) => norm);
     const privateRound = this.#parts.privacy?.round(norms, input.scalars, input.seed, input.round) ?? null;
     const norm = await this.#write(input, output, accepted, combination, privateRound, executor, signal);
-    if (this.#parts.controlVariates === true) await writeControl(input, output, accepted, executor, signal);
+    const population = this.#parts.controlVariates === true ? await writeControl(input, output, accepted, executor, signal) : undefined;
     return {
       metrics: {
         ...meanMetrics(accepted),
@@ -146,7 +146,7 @@ class ComposedStrategy implements Strategy {
         num_clients: accepted.length,
         param_update_norm: norm,
       },
-      scalars: this.#nextScalars(input.scalars, privateRound),
+      scalars: { ...this.#nextScalars(input.scalars, privateRound), ...(population !== undefined && { population }) },
       excluded: [...excluded, ...(combination.excluded ?? [])],
     };
   }
@@ -244,35 +244,36 @@ class ComposedStrategy implements Strategy {
   }
 }
 
-/** SCAFFOLD's server: `c ← c + (n/N)·mean(Δc_k) = c + Σ Δc_k / N`. */
+/**
+ * SCAFFOLD's server: `c ← c + (n/N)·mean(Δc_k) = c + Σ Δc_k / N`. Where clients have joined since the last round, c is the mean over
+ * fewer: it is scaled by `N_then / N`, so that it stays the mean of all clients' variates. N never falls, for the variates of those
+ * who are away still count.
+ *
+ * @returns N.
+ */
 async function writeControl(
   input: AggregationInput,
   output: AggregationOutput,
   updates: readonly CheckedUpdate[],
   executor: Executor,
   signal: AbortSignal | undefined,
-): Promise<void> {
-  const population = Math.max(input.population ?? 0, updates.length);
+): Promise<number> {
+  const known = typeof input.scalars['population'] === 'number' ? input.scalars['population'] : 0;
+  const population = Math.max(input.population ?? 0, updates.length, known);
   const controls = updates.map(({ control }) => operands(control!));
   const before = (tensor: string): Operand[] =>
     input.state === null ? [] : [{ source: input.state, name: `${CONTROL}/${tensor}`, dtype: 'F32' }];
   await runPass(
     {
       tensors: input.global.specs,
-      kernel: { kind: 'sum', coefficients: [...(input.state === null ? [] : [1]), ...controls.map(() => 1 / population)] },
+      kernel: { kind: 'sum', coefficients: [...(input.state === null ? [] : [(known || population) / population]), ...controls.map(() => 1 / population)] },
       operands: ({ name }) => [...before(name), ...controls.map((control) => control(name))],
       results: ({ name }) => [{ sink: output.state!, name: `${CONTROL}/${name}`, dtype: 'F32' }],
     },
     executor,
     signal,
   );
-}
-
-/** What SCAFFOLD requires of an update. */
-export function requireControl(update: ClientUpdate): void {
-  if (update.control === undefined) {
-    throw new UpdateRejectedError('UPDATE_INCOMPLETE', update.clientId, 'SCAFFOLD needs the change of the control variate');
-  }
+  return population;
 }
 
 /** Example-weighted means of the metrics that every client reported. */

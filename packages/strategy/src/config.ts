@@ -88,6 +88,7 @@ const common = {
     .strictObject({
       maxUpdateNorm: rate.optional(),
       acceptedDtypes: z.array(z.enum(['F32', 'BF16', 'F16', 'I8'])).optional(),
+      maxControlNorm: rate.optional(),
     })
     .default({}),
   /** Fraction of the asked clients that must give a usable update, or the round does not count. */

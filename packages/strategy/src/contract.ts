@@ -44,7 +44,7 @@ export interface AggregationInput {
   readonly seed: string | number;
   /** Clients that were asked but gave nothing usable (timeouts, errors, refused updates). */
   readonly failures?: number;
-  /** Clients that exist in the federation, chosen or not (SCAFFOLD's N); the number of updates by default. */
+  /** Clients that have had a part in the federation, chosen or not (SCAFFOLD's N); the number of updates by default. */
   readonly population?: number;
 }
 

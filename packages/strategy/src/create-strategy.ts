@@ -1,4 +1,4 @@
-import { composeStrategy, requireControl, type StrategyParts } from './compose-strategy.ts';
+import { composeStrategy, type StrategyParts } from './compose-strategy.ts';
 import {
   parseStrategyConfig,
   type OptimizerConfig,
@@ -22,13 +22,14 @@ import { scheduleOptions } from './schedule/config.ts';
  */
 export function createStrategy(config: StrategyConfigInput | { readonly name: string }): Strategy {
   const parsed = parseStrategyConfig(config);
-  const { maxUpdateNorm, acceptedDtypes } = parsed.guards;
+  const { maxUpdateNorm, acceptedDtypes, maxControlNorm } = parsed.guards;
   return composeStrategy({
     ...partsOf(parsed),
     name: nameOf(parsed),
     guards: {
       ...(maxUpdateNorm === undefined ? {} : { maxUpdateNorm }),
       ...(acceptedDtypes === undefined ? {} : { acceptedDtypes }),
+      ...(maxControlNorm === undefined ? {} : { maxControlNorm }),
     },
     minCompletionRate: parsed.minCompletionRate,
     schedule: parsed.schedule === undefined ? null : scheduleOptions(parsed.schedule),
@@ -70,9 +71,8 @@ function ruleOf(config: RuleConfig): Rule {
   switch (config.name) {
     case 'fedavg':
     case 'fedprox':
-      return examplesMean(config.name);
     case 'scaffold':
-      return { ...examplesMean(config.name), check: requireControl };
+      return examplesMean(config.name);
     case 'fedmedian':
       return median();
     case 'fedtrimmedavg':

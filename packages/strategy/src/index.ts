@@ -70,5 +70,12 @@ export {
 } from './privacy/mechanism.ts';
 
 // What clients compute.
-export { scaffoldControl, scaffoldCorrection, type ControlVariates, type ScaffoldTraining } from './client/scaffold.ts';
+export {
+  scaffoldChange,
+  scaffoldControl,
+  scaffoldCorrection,
+  serverControl,
+  type ControlVariates,
+  type ScaffoldTraining,
+} from './client/scaffold.ts';
 export { INT8_BLOCK, scaleName } from './engine/operands.ts';

@@ -1,27 +1,43 @@
-import { InvalidArgumentError, type Float32Tensor, type Parameters } from '@zk0/core';
+import { InvalidArgumentError, type TensorSource, type TensorSpec } from '@zk0/core';
+import { linearCombination, withoutPrefix } from './linear-combination.ts';
 
-/** Control variates of a client and of the server; `null` before the first round, when all are zero. */
+/**
+ * SCAFFOLD (Karimireddy et al., 2020) as a client computes it, tensor by tensor: nothing here holds a model.
+ *
+ * A control variate is what a client's gradients, c_k, or all clients' together, c, are on the whole. `null` is a variate of zeros,
+ * as all are before the first round.
+ */
 export interface ControlVariates {
-  /** c, which the server sends with the parameters (state tensors `control/…`). */
-  readonly server: Parameters | null;
+  /** c, which the server sends with the parameters. */
+  readonly server: TensorSource | null;
   /** c_k, which the client keeps from round to round. */
-  readonly client: Parameters | null;
+  readonly client: TensorSource | null;
+}
+
+/** c in the server's state tensors, `control/<parameter>`. */
+export function serverControl(state: TensorSource): TensorSource {
+  return withoutPrefix(state, 'control/');
 }
 
 /**
- * SCAFFOLD (Karimireddy et al., 2020): what a client adds to every gradient, `c − c_k`, so that it steps by
- * `−lr·(g − c_k + c)`.
+ * What a client adds to every gradient, `c − c_k`: it goes where all clients together would.
+ *
+ * @param specs of the parameters.
+ * @throws InvalidArgumentError naming a tensor that a variate lacks, or has in another shape or type.
  */
-export function scaffoldCorrection({ server, client }: ControlVariates, parameters: Parameters): Parameters {
-  return mapTensors(parameters, (index, name) => at(server, name, index) - at(client, name, index));
+export function scaffoldCorrection({ server, client }: ControlVariates, specs: readonly TensorSpec[]): TensorSource {
+  return linearCombination(specs, [
+    [server, 1],
+    [client, -1],
+  ]);
 }
 
-/** What a client's training was. */
+/** A client's training by plain gradient descent. */
 export interface ScaffoldTraining {
   /** w: the parameters it started from. */
-  readonly global: Parameters;
+  readonly global: TensorSource;
   /** w_k: where it arrived. */
-  readonly local: Parameters;
+  readonly local: TensorSource;
   /** K local steps… */
   readonly steps: number;
   /** …of this learning rate (the mean one, under a schedule). */
@@ -29,38 +45,31 @@ export interface ScaffoldTraining {
 }
 
 /**
- * The client's next control variate, `c_k⁺ = c_k − c + (w − w_k)/(K·lr)`, to be kept, and its change, to be sent as the update's
- * `control`.
+ * The client's next control variate after plain gradient descent, `c_k⁺ = c_k − c + (w − w_k)/(K·lr)`, the paper's option II.
+ *
+ * It equals the mean of the client's own gradients (weighted by their learning rates), and that is what a client of another
+ * optimiser takes instead: AdamW's steps are normalised, so the formula would give numbers of size 1 whatever the gradients are, and
+ * they would outweigh the gradients that they are added to.
  *
  * @throws InvalidArgumentError when the steps or the learning rate are not positive.
  */
-export function scaffoldControl(
-  { server, client }: ControlVariates,
-  { global, local, steps, learningRate }: ScaffoldTraining,
-): { readonly client: Parameters; readonly change: Parameters } {
+export function scaffoldControl({ server, client }: ControlVariates, { global, local, steps, learningRate }: ScaffoldTraining): TensorSource {
   if (!(steps > 0 && learningRate > 0)) {
     throw new InvalidArgumentError(`SCAFFOLD needs positive steps and learning rate, got ${steps} and ${learningRate}`);
   }
-  const next = mapTensors(
-    global,
-    (index, name, value) =>
-      at(client, name, index) - at(server, name, index) + (value - at(local, name, index)) / (steps * learningRate),
-  );
-  return { client: next, change: mapTensors(next, (index, name, value) => value - at(client, name, index)) };
+  const inverse = 1 / (steps * learningRate);
+  return linearCombination(global.specs, [
+    [client, 1],
+    [server, -1],
+    [global, inverse],
+    [local, -inverse],
+  ]);
 }
 
-function mapTensors(parameters: Parameters, value: (index: number, name: string, old: number) => number): Parameters {
-  return new Map(
-    [...parameters].map(([name, { shape, data }]): [string, Float32Tensor] => [
-      name,
-      { shape, data: data.map((old, index) => value(index, name, old)) },
-    ]),
-  );
-}
-
-function at(parameters: Parameters | null, name: string, index: number): number {
-  if (parameters === null) return 0;
-  const value = parameters.get(name)?.data[index];
-  if (value === undefined) throw new InvalidArgumentError(`tensor ${name} is missing or of another size`);
-  return value;
+/** What a client sends as the update's `control`: `c_k⁺ − c_k`. */
+export function scaffoldChange(next: TensorSource, client: TensorSource | null): TensorSource {
+  return linearCombination(next.specs, [
+    [next, 1],
+    [client, -1],
+  ]);
 }
