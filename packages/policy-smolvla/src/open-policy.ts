@@ -28,7 +28,8 @@ import type {
   TrainingDefaults,
 } from './policy.ts';
 import { presetDirectory } from './preset/generate.ts';
-import { PRESETS, type Preset } from './preset/small.ts';
+import { PRESETS } from './preset/presets.ts';
+import type { Preset } from './preset/small.ts';
 import { configFeatures } from './processing/cameras.ts';
 import { chooseDevice, chooseThreads } from './runtime/choose-device.ts';
 import { choosePrecision, takesFloat16, trainingPlace } from './runtime/choose-precision.ts';

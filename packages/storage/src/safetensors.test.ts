@@ -20,6 +20,7 @@ import { hashFile } from './hash.ts';
 import { readParameters, writeParameters } from './parameters-file.ts';
 import { openSafetensors } from './safetensors-file.ts';
 import { createSafetensors } from './safetensors-writer.ts';
+import { writeTensors } from './write-tensors.ts';
 
 const scratch = scratchDirectories();
 
@@ -44,7 +45,16 @@ describe('parameter files', () => {
     const written = await writeParameters(file, set);
     expect(written).toEqual({ hash: hashParameters(set), byteLength: encodeParameters(set).byteLength });
     expect(new Uint8Array(await readFile(file))).toEqual(encodeParameters(set));
+    expect(await writeTensors(file, MemoryTensorSource.fromParameters(set))).toEqual(written);
     expect(await readParameters(file)).toEqual(new Map([...set].sort(([a], [b]) => (a < b ? -1 : 1))));
+  });
+
+  it('are not there when their source breaks off', async () => {
+    const directory = await scratch();
+    const source = MemoryTensorSource.fromParameters(parameters());
+    const broken = { specs: source.specs, readBytes: () => Promise.reject(new Error('gone')) };
+    await expect(writeTensors(join(directory, 'model.safetensors'), broken)).rejects.toThrow('gone');
+    expect(await readdir(directory)).toEqual([]);
   });
 
   it('widen 16-bit floats exactly, also when a tensor is longer than a piece', async () => {

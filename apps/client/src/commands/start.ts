@@ -7,6 +7,7 @@ import { openBlobStore } from '@zk0/storage';
 import { connect } from '@zk0/transport';
 import { Command } from 'commander';
 import { clientIdentity } from '../identity.ts';
+import { ControlStore } from '../node/control-store.ts';
 import { FitRunner } from '../node/fit-runner.ts';
 import { Participant, type ParticipantStatus } from '../node/participant.ts';
 import { parseBytes, parseCacheMode, parseFrames, parseRenames, parseThreads } from '../options.ts';
@@ -110,10 +111,12 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         },
       });
       try {
+        const blobs = await openBlobStore(join(state, 'blobs'));
         const participant = new Participant({
           client,
           runner,
-          blobs: await openBlobStore(join(state, 'blobs')),
+          blobs,
+          controls: new ControlStore(join(state, 'control'), clientId, blobs),
           dataset: dataset.info,
           name: clientId,
           device: options.device,

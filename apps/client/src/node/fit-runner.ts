@@ -1,4 +1,4 @@
-import { type FitResult, type FitTask, type Learner, type Parameters, type RobotDataset, type RunContext, type WorkHooks, Zk0Error } from '@zk0/core';
+import { type FitOptions, type FitResult, type FitTask, type Learner, type Parameters, type RobotDataset, type RunContext, type WorkHooks, Zk0Error } from '@zk0/core';
 import { openPolicy, type CacheMode, type SmolVlaPolicy } from '@zk0/policy-smolvla';
 
 /** How a node runs its model. */
@@ -34,9 +34,9 @@ export class FitRunner {
   }
 
   /** Trains as one task says. */
-  async fit(task: FitTask, global: Parameters, hooks: WorkHooks): Promise<FitResult> {
-    const learner = await this.#learner(task.context, hooks);
-    return learner.fit(global, task.fit, hooks);
+  async fit(task: FitTask, global: Parameters, options: FitOptions): Promise<FitResult> {
+    const learner = await this.#learner(task.context, options);
+    return learner.fit(global, task.fit, options);
   }
 
   async close(): Promise<void> {

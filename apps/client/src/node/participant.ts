@@ -12,6 +12,8 @@ import {
 import type { Logger } from '@zk0/logger';
 import { readParameters, type BlobStore } from '@zk0/storage';
 import type { Task, TaskResult, TransportClient } from '@zk0/transport';
+import { ControlRound } from './control-round.ts';
+import type { ControlStore } from './control-store.ts';
 import type { FitRunner } from './fit-runner.ts';
 
 /** Between two progress reports to the server; each doubles as a heartbeat. */
@@ -29,6 +31,8 @@ export interface ParticipantOptions {
   readonly client: TransportClient;
   readonly runner: FitRunner;
   readonly blobs: BlobStore;
+  /** Where control variates are kept. */
+  readonly controls: ControlStore;
   readonly dataset: RobotDatasetInfo;
   readonly name: string;
   readonly device: string;
@@ -117,39 +121,49 @@ export class Participant {
       },
     });
     const global = await readParameters(blobs.path(hash));
-    const downloadSeconds = clock();
-    const report = this.#reporter(task, abandon);
-    const result = await runner.fit(parsed.data, global, {
-      signal,
-      onProgress: (progress) => {
-        onStatus({ state: 'training', round, ...progress });
-        report(progress);
-      },
-    });
-    clock();
-    const update = await blobs.put(encodeParameters(result.parameters));
-    await client.upload(update.hash, blobs, {
-      signal,
-      onProgress: (bytes) => {
-        onStatus({ state: 'uploading', round, bytes, totalBytes: update.byteLength });
-      },
-    });
-    const uploadSeconds = clock();
-    await blobs.collect(new Set([update.hash]));
-    log.info(`round trained: loss ${result.metrics['loss']?.toFixed(4) ?? 'unknown'}`, { round });
-    const { bytesUp, bytesDown } = client.takeByteCounts();
-    return {
-      ok: true,
-      update: { hash: update.hash, byteLength: update.byteLength },
-      numExamples: result.numExamples,
-      metrics: {
-        ...result.metrics,
-        bytes_up: bytesUp,
-        bytes_down: bytesDown,
-        download_s: downloadSeconds,
-        upload_s: uploadSeconds,
-      },
-    };
+    const control = await ControlRound.open(task.runId, parsed.data, global, this.#options, signal);
+    try {
+      const downloadSeconds = clock();
+      const report = this.#reporter(task, abandon);
+      const result = await runner.fit(parsed.data, global, {
+        signal,
+        ...(control !== null && { correction: control.correction }),
+        onProgress: (progress) => {
+          onStatus({ state: 'training', round, ...progress });
+          report(progress);
+        },
+      });
+      clock();
+      const update = await blobs.put(encodeParameters(result.parameters));
+      const change = await control?.save(result.meanGradient!);
+      for (const { hash, byteLength: totalBytes } of change === undefined ? [update] : [update, change]) {
+        await client.upload(hash, blobs, {
+          signal,
+          onProgress: (bytes) => {
+            onStatus({ state: 'uploading', round, bytes, totalBytes });
+          },
+        });
+      }
+      const uploadSeconds = clock();
+      await blobs.collect(new Set([update.hash]));
+      log.info(`round trained: loss ${result.metrics['loss']?.toFixed(4) ?? 'unknown'}`, { round });
+      const { bytesUp, bytesDown } = client.takeByteCounts();
+      return {
+        ok: true,
+        update: { hash: update.hash, byteLength: update.byteLength },
+        ...(change !== undefined && { control: change }),
+        numExamples: result.numExamples,
+        metrics: {
+          ...result.metrics,
+          bytes_up: bytesUp,
+          bytes_down: bytesDown,
+          download_s: downloadSeconds,
+          upload_s: uploadSeconds,
+        },
+      };
+    } finally {
+      await control?.close();
+    }
   }
 
   /** Sends progress at a bounded rate, never two at once; the server's "stop" abandons the task. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { compareNames, deriveSeed, type BlobReference, type Metrics, type RunEvent, type RunState } from '@zk0/core';
 import { createSafetensors, openSafetensors, type BlobStore, type SafetensorsFile } from '@zk0/storage';
 import { checkUpdate, WorkerPool, type Scalars, type Strategy, type UpdateInspection } from '@zk0/strategy';
+import { startContextSchema } from './run-recorder.ts';
 import { toJson } from './to-json.ts';
 
 /** Parameters this large are aggregated on worker threads; smaller ones are done before the threads have started. */
@@ -14,6 +15,8 @@ const MAX_WORKERS = 4;
 export interface IncomingUpdate {
   readonly clientId: string;
   readonly update: BlobReference;
+  /** The change of its control variate; needed where the strategy asks for it, and not looked at elsewhere. */
+  readonly control?: BlobReference;
   readonly numExamples: number;
   readonly metrics: Metrics;
 }
@@ -23,8 +26,6 @@ export interface RoundAggregatorOptions {
   readonly strategy: Strategy;
   readonly blobs: BlobStore;
   readonly scratchDirectory: string;
-  /** Clients that could take part. */
-  readonly population: () => number;
 }
 
 /** Checks updates as they come in and folds a round's into the next parameters. */
@@ -43,20 +44,16 @@ export class RoundAggregator {
    *
    * @throws Zk0Error naming client and tensor when it must not.
    */
-  async inspect(state: RunState, incoming: IncomingUpdate): Promise<void> {
-    const { blobs } = this.#options;
-    const global = await openSafetensors(blobs.path(state.parameters!.hash));
+  async inspect(state: RunState, { update, control, ...incoming }: IncomingUpdate): Promise<void> {
+    const files = new OpenFiles(this.#options.blobs);
     try {
-      const tensors = await openSafetensors(blobs.path(incoming.update.hash));
-      try {
-        const { guards } = this.#options.strategy;
-        const inspection = await checkUpdate({ ...incoming, tensors }, { global, guards, workers: this.#workersFor(global) });
-        this.#inspections.set(incoming.update.hash, inspection);
-      } finally {
-        await tensors.close();
-      }
+      const { guards } = this.#options.strategy;
+      const global = await files.open(state.parameters!);
+      const tensors = { tensors: await files.open(update), ...(await this.#controlOf(control, files)) };
+      const inspection = await checkUpdate({ ...incoming, ...tensors }, { global, guards, workers: this.#workersFor(global) });
+      this.#inspections.set(update.hash, inspection);
     } finally {
-      await global.close();
+      await files.close();
     }
   }
 
@@ -72,24 +69,20 @@ export class RoundAggregator {
     }
     const { blobs, scratchDirectory } = this.#options;
     await mkdir(scratchDirectory, { recursive: true });
-    const opened: SafetensorsFile[] = [];
-    const open = async (hash: string): Promise<SafetensorsFile> => {
-      const file = await openSafetensors(blobs.path(hash));
-      opened.push(file);
-      return file;
-    };
+    const files = new OpenFiles(blobs);
     try {
       const strategy = this.#options.strategy;
-      const global = await open(state.parameters!.hash);
+      const global = await files.open(state.parameters!);
       const updates = await Promise.all(
         accepted
           .sort((a, b) => compareNames(a.clientId, b.clientId))
-          .map(async ({ clientId, numExamples, metrics, update }) => {
+          .map(async ({ clientId, numExamples, metrics, update, control }) => {
             const inspection = this.#inspections.get(update.hash);
-            return { clientId, numExamples, metrics, tensors: await open(update.hash), ...(inspection === undefined ? {} : { inspection }) };
+            const tensors = { tensors: await files.open(update), ...(await this.#controlOf(control, files)) };
+            return { clientId, numExamples, metrics, ...tensors, ...(inspection === undefined ? {} : { inspection }) };
           }),
       );
-      const oldState = state.strategyState === null ? null : await open(state.strategyState.hash);
+      const oldState = state.strategyState === null ? null : await files.open(state.strategyState);
       const stateSpecs = strategy.stateSpecs(global.specs);
       const path = join(scratchDirectory, `${state.runId}-${round.round}`);
       const parameters = await createSafetensors(`${path}.parameters`, global.specs);
@@ -104,7 +97,7 @@ export class RoundAggregator {
             scalars: state.strategyScalars as Scalars,
             seed: deriveSeed(state.config.seed, 'aggregate', round.round),
             failures: round.participants.size - accepted.length,
-            population: this.#options.population(),
+            population: everyClient(state).size,
           },
           { parameters, state: newState },
           { signal, workers: this.#workersFor(global) },
@@ -127,13 +120,18 @@ export class RoundAggregator {
         throw error;
       }
     } finally {
-      await Promise.all(opened.map((file) => file.close()));
+      await files.close();
     }
   }
 
   async close(): Promise<void> {
     await this.#workers?.close();
     this.#workers = undefined;
+  }
+
+  async #controlOf(control: BlobReference | undefined, files: OpenFiles): Promise<{ control?: SafetensorsFile }> {
+    const isNeeded = this.#options.strategy.guards.needsControl === true;
+    return control === undefined || !isNeeded ? {} : { control: await files.open(control) };
   }
 
   async #adopt(path: string): Promise<BlobReference> {
@@ -146,4 +144,30 @@ export class RoundAggregator {
     if (byteLength < WORKER_PARAMETER_BYTES) return 0;
     return (this.#workers ??= new WorkerPool(Math.min(MAX_WORKERS, availableParallelism())));
   }
+}
+
+/** Blobs that are read as tensors, closed together. */
+class OpenFiles {
+  readonly #blobs: BlobStore;
+  readonly #files: SafetensorsFile[] = [];
+
+  constructor(blobs: BlobStore) {
+    this.#blobs = blobs;
+  }
+
+  async open({ hash }: BlobReference): Promise<SafetensorsFile> {
+    const file = await openSafetensors(this.#blobs.path(hash));
+    this.#files.push(file);
+    return file;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#files.map((file) => file.close()));
+  }
+}
+
+/** Who was there when the run started, or has been asked since: a function of the journal, so that a restarted server counts the same. */
+function everyClient({ context, rounds }: RunState): ReadonlySet<string> {
+  const atStart = startContextSchema.parse(context).datasets.flatMap(({ clientId }) => (clientId === undefined ? [] : [clientId]));
+  return new Set([...atStart, ...rounds.flatMap(({ participants }) => [...participants.keys()])]);
 }

@@ -1,4 +1,4 @@
-import { deriveSeed, type FitTask, type RoundState, type RunState } from '@zk0/core';
+import { deriveSeed, type BlobReference, type FitTask, type RoundState, type RunState } from '@zk0/core';
 import type { TrainingDefaults } from '@zk0/policy-smolvla';
 import { selectClients, type RoundRecord, type Scalars, type Strategy } from '@zk0/strategy';
 import type { JsonObject, Task } from '@zk0/transport';
@@ -19,11 +19,21 @@ export interface RoundPlan {
   readonly reasons: readonly string[];
 }
 
+/** What a plan is made from, beside the run's state. */
+export interface RoundPlanOptions {
+  /** Those who could take part. */
+  readonly clients: readonly RegisteredClient[];
+  readonly strategy: Strategy;
+  readonly defaults: TrainingDefaults;
+  /** The strategy's state that clients need; `null` while there is none. */
+  readonly broadcast: BlobReference | null;
+}
+
 /** Chooses a round's clients among those that are there and writes their instructions. */
 export function planRound(
   state: RunState,
   round: number,
-  { clients, strategy, defaults }: { readonly clients: readonly RegisteredClient[]; readonly strategy: Strategy; readonly defaults: TrainingDefaults },
+  { clients, strategy, defaults, broadcast }: RoundPlanOptions,
 ): RoundPlan {
   const { config } = state;
   const context = runContext(state);
@@ -57,6 +67,7 @@ export function planRound(
         learningRate,
         proximalMu,
       },
+      ...(strategy.broadcastState.length > 0 && { control: { server: broadcast, last: lastControl(state, clientId) } }),
     };
     return { clientId, instructions: toJson(task) };
   });
@@ -79,6 +90,16 @@ export function openTasks(state: RunState, round: RoundState, deadline: number):
       deadline: new Date(deadline).toISOString(),
     },
   }));
+}
+
+/** The change of a client's control variate that counted last. */
+function lastControl({ rounds }: RunState, clientId: string): string | null {
+  for (const { aggregate, participants } of rounds.toReversed()) {
+    const outcome = participants.get(clientId)?.outcome;
+    if (aggregate === undefined || outcome?.state !== 'accepted') continue;
+    if (!aggregate.excluded.some((update) => update.clientId === clientId)) return outcome.control?.hash ?? null;
+  }
+  return null;
 }
 
 /** Finished rounds as schedules and selection want them. */

@@ -3,6 +3,7 @@ import type { Logger } from '@zk0/logger';
 import type { BlobStore } from '@zk0/storage';
 import { createStrategy, type Strategy } from '@zk0/strategy';
 import type { JsonObject } from '@zk0/transport';
+import { broadcastState } from './broadcast-state.ts';
 import type { ClientRegistry, RegisteredClient } from './client-registry.ts';
 import { RoundAggregator, type IncomingUpdate } from './round-aggregator.ts';
 import { openTasks, planRound, type RoundPlan, type RoundTask } from './round-plan.ts';
@@ -63,7 +64,9 @@ export class RoundWork {
     const clients = this.#fitting(runContext(state).features);
     if (clients.length < state.config.minClients) return null;
     const { trainingDefaults: defaults } = await this.#modelOf(state);
-    const { assignments, reasons } = planRound(state, round, { clients, strategy: this.#strategyOf(state), defaults });
+    const strategy = this.#strategyOf(state);
+    const broadcast = await broadcastState(strategy, state, this.#options);
+    const { assignments, reasons } = planRound(state, round, { clients, strategy, defaults, broadcast });
     for (const reason of reasons) this.#options.log.info(reason, { round });
     return assignments;
   }
@@ -181,8 +184,8 @@ export class RoundWork {
   }
 
   #aggregatorOf(state: RunState): RoundAggregator {
-    const { blobs, scratchDirectory, clients } = this.#options;
+    const { blobs, scratchDirectory } = this.#options;
     const strategy = this.#strategyOf(state);
-    return (this.#aggregator ??= new RoundAggregator({ strategy, blobs, scratchDirectory, population: () => clients.all().length }));
+    return (this.#aggregator ??= new RoundAggregator({ strategy, blobs, scratchDirectory }));
   }
 }

@@ -8,7 +8,8 @@ describe('a run’s strategy', () => {
     };
     expect(check({ name: 'fedadam' })).not.toThrow();
     expect(check({ name: 'bulyan', malicious: 1 })).toThrow('bulyan needs 7 updates, the run starts with 3 clients');
-    expect(check({ name: 'scaffold' })).toThrow('control variates');
+    expect(check({ name: 'scaffold' })).not.toThrow();
+    expect(check({ name: 'dp-fixed', noiseMultiplier: 1, clippingNorm: 1, inner: { name: 'scaffold' } })).toThrow('control variates');
     const dp = { name: 'dp-fixed', noiseMultiplier: 1, clippingNorm: 1, budget: { epsilon: 8, delta: 1e-5 } };
     expect(check(dp)).not.toThrow();
     expect(check({ ...dp, poissonRate: 0.1 })).toThrow('does not count in privacy’s favour');

@@ -50,11 +50,6 @@ export function checkRunConfig({ strategy: settings, minClients }: Pick<RunConfi
       { hint: `Raise minClients to ${strategy.minUpdates}.` },
     );
   }
-  if (strategy.broadcastState.length > 0) {
-    throw new InvalidArgumentError(`strategy ${strategy.name} needs clients that keep control variates, which those of a run do not`, {
-      hint: 'Choose fedavg or fedprox; scaffold is there for programs that use @zk0/strategy themselves.',
-    });
-  }
   if (settings['poissonRate'] !== undefined) {
     throw new InvalidArgumentError('poissonRate: a run chooses a fixed number of clients, which does not count in privacy’s favour', {
       hint: 'Leave poissonRate out: the privacy spent is then accounted as if every client took part.',

@@ -42,12 +42,13 @@ export class UpdateDesk {
       this.#log.warn(`client ${clientId} failed: ${outcome.message}`, { round });
       return this.#record({ type: 'update-refused', round, clientId, code: outcome.code, message: outcome.message }, { status: 'accepted' });
     }
-    const { update, numExamples, metrics } = outcome;
+    const { update, control, numExamples, metrics } = outcome;
     if (update === undefined) {
       return this.#refuse(result, 'UPDATE_MISSING', 'a fit result needs an update');
     }
+    const blobs = { update, ...(control !== undefined && { control }) };
     try {
-      await this.#work.inspect(this.#driver.state, { clientId, update, numExamples, metrics });
+      await this.#work.inspect(this.#driver.state, { clientId, ...blobs, numExamples, metrics });
     } catch (error) {
       if (error instanceof Zk0Error) return this.#refuse(result, error.code, error.message);
       throw error;
@@ -56,7 +57,7 @@ export class UpdateDesk {
     const late = this.#verdict(result);
     if (late !== null) return late;
     this.#log.info(`client ${clientId}: update accepted, loss ${metrics['loss']?.toFixed(4) ?? 'unknown'}`, { round });
-    return this.#record({ type: 'update-accepted', round, clientId, update, numExamples, metrics }, { status: 'accepted' });
+    return this.#record({ type: 'update-accepted', round, clientId, ...blobs, numExamples, metrics }, { status: 'accepted' });
   }
 
   /** What is already settled about a result; `null` when it is to be checked. */

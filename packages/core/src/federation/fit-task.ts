@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { blobReferenceSchema } from '../run/events.ts';
 
 const spread = z.strictObject({ mean: z.array(z.number()).max(256), std: z.array(z.number().gt(0)).max(256) });
 
@@ -34,5 +35,14 @@ export const fitTaskSchema = z.strictObject({
     learningRate: z.number().gt(0).max(1),
     proximalMu: z.number().min(0).max(1e6),
   }),
+  /** Where the run's strategy corrects clients by control variates (SCAFFOLD). */
+  control: z
+    .strictObject({
+      /** The server's variate c: float32 tensors `control/<parameter>`; `null` while it is zero. */
+      server: blobReferenceSchema.nullable(),
+      /** Hash of the last change of this client's variate that counted, which names the variate after it; `null`: it is zero. */
+      last: z.string().regex(/^[0-9a-f]{64}$/).nullable(),
+    })
+    .exactOptional(),
 });
 export type FitTask = z.infer<typeof fitTaskSchema>;

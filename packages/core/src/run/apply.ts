@@ -116,7 +116,13 @@ function settle(state: RunState, event: Extract<RunEvent, { type: 'update-accept
   }
   const outcome: Participation =
     event.type === 'update-accepted'
-      ? { state: 'accepted', update: event.update, numExamples: event.numExamples, metrics: event.metrics }
+      ? {
+          state: 'accepted',
+          update: event.update,
+          ...(event.control !== undefined && { control: event.control }),
+          numExamples: event.numExamples,
+          metrics: event.metrics,
+        }
       : { state: 'refused', code: event.code, message: event.message };
   const participants = new Map(current.participants).set(event.clientId, { ...participant, outcome });
   return replaceLast(state, { ...current, participants });

@@ -39,6 +39,8 @@ export const runEventSchema = z.discriminatedUnion('type', [
     round,
     clientId: z.string(),
     update: blob,
+    /** The change of the client's control variate, where the strategy asks for it. */
+    control: blob.exactOptional(),
     numExamples: z.int().min(1),
     metrics,
   }),

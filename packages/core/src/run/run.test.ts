@@ -24,6 +24,7 @@ const accepted = (round: number, clientId: string): RunEvent => ({
   update: blob(round),
   numExamples: 3,
   metrics: {},
+  ...(clientId === 'b' && { control: blob(round + 5) }),
 });
 const closed = (round: number): RunEvent => ({ type: 'round-closed', round, reason: 'all-in' });
 const aggregated = (round: number): RunEvent => ({
@@ -64,6 +65,7 @@ describe('a run', () => {
     ]);
     expect(state?.phase).toBe('finished');
     expect(state?.parameters).toEqual(blob(2));
+    expect(state?.rounds[1]!.participants.get('b')!.outcome).toMatchObject({ update: blob(2), control: blob(7) });
   });
 
   it('survives the journal being written out and read back', () => {

@@ -10,6 +10,8 @@ export type Participation =
   | {
       readonly state: 'accepted';
       readonly update: BlobReference;
+      /** The change of its control variate, where the strategy asks for it. */
+      readonly control?: BlobReference;
       readonly numExamples: number;
       readonly metrics: Metrics;
     }

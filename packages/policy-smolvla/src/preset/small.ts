@@ -80,6 +80,3 @@ export const SMALL: Preset = {
     },
   }),
 };
-
-/** Presets by name. */
-export const PRESETS: Readonly<Record<string, Preset>> = { small: SMALL };

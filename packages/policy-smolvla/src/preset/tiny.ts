@@ -1,6 +1,6 @@
 import { SMALL, type Preset } from './small.ts';
 
-/** The smallest architecture with every kind of layer, for trying devices out: milliseconds a step, seconds on an emulated GPU. */
+/** The smallest architecture with every kind of layer, for tests and for trying devices out: milliseconds a step, seconds on an emulated GPU. */
 export const TINY: Preset = {
   ...SMALL,
   name: 'tiny',

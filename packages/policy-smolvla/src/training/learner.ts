@@ -89,6 +89,11 @@ export class SmolVlaLearner implements Learner {
     });
     const numExamples = frameCount;
     const corrupt = plan.current.skipped.size;
+    if (gradientSums !== undefined && rateSum === 0) {
+      throw new PolicyError('NOT_FINITE', 'no step of the round was applied: there is no mean gradient', {
+        hint: 'Use --precision float32, and validate the dataset for outliers.',
+      });
+    }
     return {
       parameters,
       ...(gradientSums !== undefined && { meanGradient: meansOf(gradientSums, rateSum) }),

@@ -92,6 +92,11 @@ export const taskResultSchema = z.strictObject({
       ok: z.literal(true),
       /** The trained parameters, uploaded before; absent after an evaluation. */
       update: blobReferenceSchema.optional(),
+      /**
+       * What a strategy asks for beside them: the change of SCAFFOLD's control variate, uploaded before. A server that did not ask does
+       * not get it, so releases without it understand each other.
+       */
+      control: blobReferenceSchema.optional(),
       numExamples: count,
       metrics,
     }),

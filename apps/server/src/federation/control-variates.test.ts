@@ -1,0 +1,91 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fitTaskSchema, replay, runConfigSchema, type BlobReference, type RunEvent, type RunState } from '@zk0/core';
+import { createSafetensors, openBlobStore, openSafetensors, type BlobStore } from '@zk0/storage';
+import { createStrategy, type Strategy } from '@zk0/strategy';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { broadcastState } from './broadcast-state.ts';
+import { planRound } from './round-plan.ts';
+import type { RegisteredClient } from './client-registry.ts';
+
+let root: string;
+let blobs: BlobStore;
+beforeEach(async () => {
+  root = mkdtempSync(join(tmpdir(), 'zk0-broadcast-'));
+  blobs = await openBlobStore(join(root, 'blobs'));
+});
+afterEach(() => {
+  rmSync(root, { recursive: true, force: true });
+});
+
+const blob = (digit: number): BlobReference => ({ hash: String(digit).repeat(64), byteLength: 8 });
+const spread = { mean: [0], std: [1] };
+const run = { policy: { source: 'tiny', baseHash: 'a'.repeat(64) }, features: { stateSize: 1, actionSize: 1, cameras: ['top'] }, normalizer: { state: spread, action: spread } };
+const clients = ['a', 'b'].map((clientId) => ({ clientId, profile: { dataset: { frames: 10 } } }) as unknown as RegisteredClient);
+
+/** A run whose rounds ended as they say: the change that `a` sent, and what became of the round. */
+function after(strategyState: BlobReference | null, ...rounds: readonly [control: number, end: 'counted' | 'excluded' | 'skipped'][]): RunState {
+  const events = rounds.flatMap(([control, end], index): RunEvent[] => {
+    const round = index + 1;
+    const excluded = end === 'excluded' ? [{ clientId: 'a', code: 'X', reason: 'x' }] : [];
+    return [
+      { type: 'round-configured', round, assignments: clients.map(({ clientId }) => ({ clientId, instructions: {} })) },
+      { type: 'update-accepted', round, clientId: 'a', update: blob(1), control: blob(control), numExamples: 1, metrics: {} },
+      { type: 'round-closed', round, reason: 'deadline' },
+      ...(end === 'skipped'
+        ? [{ type: 'round-skipped' as const, round, reason: 'x' }]
+        : [
+            { type: 'round-aggregated' as const, round, parameters: blob(2), strategyState, strategyScalars: {}, metrics: {}, excluded },
+            { type: 'round-evaluated' as const, round, evaluation: null },
+            { type: 'round-checkpointed' as const, round, path: null },
+          ]),
+    ];
+  });
+  return replay([
+    { type: 'run-created', runId: 'r', config: runConfigSchema.parse({ strategy: { name: 'scaffold' } }) },
+    { type: 'run-started', parameters: blob(0), context: { run, datasets: [], robot: { stateNames: [], actionNames: [] } } },
+    { type: 'round-evaluated', round: 0, evaluation: null },
+    ...events,
+  ])!;
+}
+
+/** What each client is told of control variates. */
+function told(state: RunState, broadcast: BlobReference | null, strategy: Strategy = createStrategy({ name: 'scaffold' })): unknown[] {
+  const defaults = { learningRate: 1e-3, localSteps: 1, batchSize: 1 };
+  const { assignments } = planRound(state, state.rounds.length + 1, { clients, strategy, defaults, broadcast });
+  return assignments.map(({ instructions }) => fitTaskSchema.parse(instructions).control);
+}
+
+describe('a round’s control variates', () => {
+  it('are named by the change that counted last', () => {
+    const nothing = { server: null, last: null };
+    expect(told(after(null), null)).toEqual([nothing, nothing]);
+    const server = blob(9);
+    expect(told(after(server, [3, 'counted']), server)).toEqual([{ server, last: blob(3).hash }, { server, last: null }]);
+    expect(told(after(server, [3, 'counted'], [4, 'excluded'], [5, 'skipped']), server)[0]).toEqual({ server, last: blob(3).hash });
+    expect(told(after(server, [3, 'counted'], [4, 'counted']), server)[0]).toEqual({ server, last: blob(4).hash });
+    expect(told(after(null), null, createStrategy({ name: 'fedavg' }))).toEqual([undefined, undefined]);
+  });
+
+  it('go to clients without the rest of the strategy’s state', async () => {
+    const put = async (...names: string[]): Promise<BlobReference> => {
+      const writer = await createSafetensors(join(root, 'state'), names.map((name) => ({ name, dtype: 'F32', shape: [1] })));
+      for (const [index, name] of names.entries()) await writer.writeBytes(name, 0, new Uint8Array(Float32Array.of(index).buffer));
+      await writer.commit();
+      return blobs.putFile(join(root, 'state'));
+    };
+    const options = { blobs, scratchDirectory: join(root, 'scratch') };
+    const scaffold = createStrategy({ name: 'scaffold' });
+    expect(await broadcastState(scaffold, after(null), options)).toBeNull();
+    const alone = await put('control/w');
+    expect(await broadcastState(scaffold, after(alone, [3, 'counted']), options)).toEqual(alone);
+    expect(await broadcastState(createStrategy({ name: 'fedavg' }), after(alone, [3, 'counted']), options)).toBeNull();
+    const adam = createStrategy({ name: 'fedadam', inner: { name: 'scaffold' } });
+    const both = await put('control/w', 'first_moment/w');
+    const sent = await broadcastState(adam, after(both, [3, 'counted']), options);
+    const file = await openSafetensors(blobs.path(sent!.hash));
+    expect(file.specs.map(({ name }) => name)).toEqual(['control/w']);
+    await file.close();
+  });
+});
