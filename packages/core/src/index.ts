@@ -31,6 +31,7 @@ export {
   type Float32Tensor,
   type Parameters,
 } from './tensors/parameters.ts';
+export { copyBytes } from './tensors/copy-bytes.ts';
 export { claimRange, coversAll, type ByteRanges } from './tensors/byte-ranges.ts';
 export { MemoryTensorSink } from './tensors/memory-sink.ts';
 export { MemoryTensorSource } from './tensors/memory-source.ts';

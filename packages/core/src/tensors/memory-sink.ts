@@ -1,6 +1,7 @@
 import type { TensorPlace, TensorSink } from '../contracts/tensor-io.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import { claimRange, coversAll, type ByteRanges } from './byte-ranges.ts';
+import { copyBytes } from './copy-bytes.ts';
 import { byteLength, compareNames, type TensorSpec } from './dtype.ts';
 import { MemoryTensorSource } from './memory-source.ts';
 
@@ -38,7 +39,7 @@ export class MemoryTensorSink implements TensorSink {
       return Promise.reject(new InvalidArgumentError(`tensor ${name}: bytes ${byteOffset}…${end} are written twice`));
     }
     const isThere = bytes.buffer === target.data.buffer && bytes.byteOffset === target.data.byteOffset + byteOffset;
-    if (!isThere) target.data.set(bytes, byteOffset);
+    if (!isThere) copyBytes(bytes, 0, bytes.byteLength, target.data, byteOffset);
     return Promise.resolve();
   }
 

@@ -1,5 +1,6 @@
 import type { TensorPlace, TensorSource } from '../contracts/tensor-io.ts';
 import { InvalidArgumentError } from '../errors.ts';
+import { copyBytes } from './copy-bytes.ts';
 import { byteLength, compareNames, type TensorSpec } from './dtype.ts';
 import type { Parameters } from './parameters.ts';
 import type { TensorBytes } from './safetensors.ts';
@@ -46,7 +47,7 @@ export class MemoryTensorSource implements TensorSource {
         new InvalidArgumentError(`tensor ${name}: bytes ${byteOffset}…${byteOffset + into.byteLength} of ${data.byteLength}`),
       );
     }
-    into.set(data.subarray(byteOffset, byteOffset + into.byteLength));
+    copyBytes(data, byteOffset, byteOffset + into.byteLength, into, 0);
     return Promise.resolve();
   }
 }

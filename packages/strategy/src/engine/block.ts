@@ -1,5 +1,5 @@
 import { readSync } from 'node:fs';
-import type { TensorPlace } from '@zk0/core';
+import { copyBytes, type TensorPlace } from '@zk0/core';
 import { KernelInstance, type CompiledKernel } from '../kernels/kernel.ts';
 import { dataBytes, scaleBytes, type Region } from '../kernels/layout.ts';
 import { newMemory } from '../wasm/runtime.ts';
@@ -80,7 +80,7 @@ function computeBlock(instance: KernelInstance, block: Block, places: Places): F
     instance.process({ tensor, offset: offset + start, length: count }, start, partial);
     for (const [index, place] of results.entries()) {
       const { dtype, begin } = layout.results[index]!;
-      memoryOf(place, places).set(instance.bytes.subarray(begin, begin + dataBytes(dtype, count)), place.begin + dataBytes(dtype, start));
+      copyBytes(instance.bytes, begin, begin + dataBytes(dtype, count), memoryOf(place, places), place.begin + dataBytes(dtype, start));
     }
   }
   return partial;
@@ -110,7 +110,7 @@ function fetchBytes(memory: Uint8Array, begin: number, place: BlockPlace, from: 
   const start = place.begin + from;
   if (place.kind === 'own' && place.place.kind === 'file') {
     readFile(memory, begin, place.place.descriptor, place.place.position + start, size);
-  } else memory.set(memoryOf(place, places).subarray(start, start + size), begin);
+  } else copyBytes(memoryOf(place, places), start, start + size, memory, begin);
 }
 
 function memoryOf(place: BlockPlace, { slot, shared }: Places): Uint8Array {

@@ -1,8 +1,8 @@
 import { CancelledError, elementCount, type TensorPlace, type TensorSource, type TensorSpec } from '@zk0/core';
-import { compileKernel, type KernelSpec } from '../kernels/kernel.ts';
+import { compileKernel, isStreaming, type KernelSpec } from '../kernels/kernel.ts';
 import { dataBytes, scaleBytes, SEGMENT, tileLength, type KernelShape } from '../kernels/layout.ts';
 import { UnreadableError, type Block, type BlockPlace } from './block.ts';
-import type { Executor } from './executor.ts';
+import { InlineExecutor, type Executor } from './executor.ts';
 import { scaleName, type Operand, type Result } from './operands.ts';
 
 /** Operands and results of one block in flight, however many clients there are. */
@@ -37,14 +37,16 @@ interface Plan {
 export async function runPass(pass: Pass, executor: Executor, signal?: AbortSignal): Promise<void> {
   const work = pass.tensors.map((tensor) => ({ tensor, operands: pass.operands(tensor), results: pass.results?.(tensor) ?? [] }));
   const shapes = [...new Map(work.map((item) => [shapeKey(item), shapeOf(item)]))];
-  executor.begin(shapes.map(([, shape]) => compileKernel(pass.kernel, shape)));
+  const compiled = shapes.map(([, shape]) => compileKernel(pass.kernel, shape));
+  const lanes = layLanes(work, pass.kernel, executor);
+  for (const each of new Set(lanes.map((lane) => lane.executor))) each.begin(compiled);
   const kernels = new Map(shapes.map(([key], index) => [key, index]));
   const plans = planBlocks(work.map((item) => ({ ...item, kernel: kernels.get(shapeKey(item))! })));
   let failed = false;
   const hasFailed = (): boolean => failed;
   let lastTurn = Promise.resolve();
 
-  const drive = async (slot: number): Promise<void> => {
+  const drive = async ({ executor, slot }: Lane): Promise<void> => {
     for (let { value: plan } = plans.next(); plan !== undefined && !failed; { value: plan } = plans.next()) {
       const turn = lastTurn;
       let passOn!: () => void;
@@ -74,9 +76,42 @@ export async function runPass(pass: Pass, executor: Executor, signal?: AbortSign
     }
   };
   // All slots must have let go of their buffers before an error leaves here.
-  const outcomes = await Promise.allSettled(Array.from({ length: executor.slots }, (_, slot) => drive(slot)));
+  const outcomes = await Promise.allSettled(lanes.map((lane) => drive(lane)));
   const failure = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failure !== undefined) throw failure.reason;
+}
+
+/** One of the places where blocks are computed, one at a time. */
+interface Lane {
+  readonly executor: Executor;
+  readonly slot: number;
+}
+
+/**
+ * The executor's slots, and the calling thread where it has memory that the executor's threads cannot read. To hand that over takes
+ * about as long as to go through it: so it computes as well, and alone where a pass does little more than go through its operands.
+ */
+function layLanes(work: readonly WorkItem[], kernel: KernelSpec, executor: Executor): readonly Lane[] {
+  const lanes = lanesOf(executor);
+  if (!work.some(({ operands }) => operands.some((operand) => isOutOfReach(operand, executor)))) return lanes;
+  const here = lanesOf(new InlineExecutor());
+  if (!isStreaming(kernel)) return [...lanes, here[0]!];
+  for (const { results } of work) {
+    for (const { sink, name } of results) {
+      const place = sink.locate?.(name);
+      if (place !== undefined && executor.reaches(place)) executor.touch(place);
+    }
+  }
+  return here;
+}
+
+function lanesOf(executor: Executor): readonly Lane[] {
+  return Array.from({ length: executor.slots }, (_, slot) => ({ executor, slot }));
+}
+
+function isOutOfReach({ source, name }: Operand, executor: Executor): boolean {
+  const place = source.locate?.(name);
+  return place !== undefined && !executor.reaches(place);
 }
 
 type WorkItem = Pick<Plan, 'tensor' | 'operands' | 'results'>;

@@ -37,6 +37,17 @@ function input(count: number): ParametersInput & { readonly updates: readonly Pa
   };
 }
 
+/** The same in memory that threads read themselves. */
+function shared(parameters: Parameters): Parameters {
+  return new Map(
+    [...parameters].map(([name, { shape, data }]) => {
+      const copy = new Float32Array(new SharedArrayBuffer(data.byteLength));
+      copy.set(data);
+      return [name, { shape, data: copy }];
+    }),
+  );
+}
+
 const bytes = (parameters: Parameters | null): Record<string, string> =>
   Object.fromEntries([...(parameters ?? [])].map(([name, { data }]) => [name, Buffer.from(data.buffer).toString('base64')]));
 
@@ -60,8 +71,15 @@ describe('worker threads', () => {
     const strategy = createStrategy(config);
     const round = input(7);
     const here = await aggregateParameters(strategy, round);
-    for (const pool of pools) {
-      const there = await aggregateParameters(strategy, { ...round, updates: round.updates.toReversed() }, { workers: pool });
+    const ordinary = round.updates.toReversed();
+    const inSharedMemory = ordinary.map((update) => ({ ...update, parameters: shared(update.parameters), control: shared(update.control!) }));
+    const rounds = [
+      { ...round, updates: ordinary },
+      { ...round, global: shared(round.global), updates: inSharedMemory },
+      { ...round, updates: [...ordinary.slice(0, 3), ...inSharedMemory.slice(3)] },
+    ];
+    for (const [pool, arrived] of pools.flatMap((each) => rounds.map((arrived) => [each, arrived] as const))) {
+      const there = await aggregateParameters(strategy, arrived, { workers: pool });
       expect(bytes(there.parameters)).toEqual(bytes(here.parameters));
       expect(bytes(there.state)).toEqual(bytes(here.state));
       expect({ ...there, parameters: 0, state: 0 }).toEqual({ ...here, parameters: 0, state: 0 });

@@ -50,6 +50,9 @@ export function emitSum(
 ): Code {
   const value = tile.halves();
   const factor = tile.vector();
+  // Two float32 make a product that float64 holds: fused or not, the sum has the same bits.
+  const isExact = terms.every(({ coefficient }) => Math.fround(coefficient) === coefficient);
+  const addProduct = isExact ? f64x2.relaxedMultiplyAdd : (a: Code, b: Code, c: Code): Code => f64x2.add(c, f64x2.multiply(a, b));
   return [
     ...into.flat().map((sum) => sum.set(v128.zero)),
     ...terms.flatMap(({ operand, coefficient }) => [
@@ -58,7 +61,7 @@ export function emitSum(
         tile.readHalves(tile.layout.operands[operand]!, quad, value),
         ...value.map((half, upper) => {
           const sum = into[quad][upper]!;
-          return sum.set(f64x2.add(sum.get, f64x2.multiply(factor.get, half.get)));
+          return sum.set(addProduct(factor.get, half.get, sum.get));
         }),
       ]),
     ]),

@@ -11,6 +11,19 @@ import { STEP } from './values.ts';
 /** What is computed for each tile; plain data (but for a custom rule), so that it can be sent to a worker thread. */
 export type KernelSpec = AggregateSpec | DistancesSpec | InspectSpec | SumSpec;
 
+/** Whether a thread waits for memory more than it computes, however many operands there are. */
+export function isStreaming(spec: KernelSpec): boolean {
+  switch (spec.kind) {
+    case 'aggregate':
+      return spec.combine.kind === 'linear' && spec.noise === null;
+    case 'distances':
+      return false;
+    case 'inspect':
+    case 'sum':
+      return true;
+  }
+}
+
 /** A kernel for the operands of one pass. Plain data, the module included: it is compiled once for all threads. */
 export interface CompiledKernel {
   readonly spec: KernelSpec;

@@ -74,6 +74,8 @@ export const f32x4 = {
 };
 
 export const f64x2 = {
+  /** `a·b + c`, rounded once or twice as the machine likes: only for products that are exact, where both come to the same. */
+  relaxedMultiplyAdd: (a: Code, b: Code, c: Code): Code => [...a, ...b, ...c, ...simd(0x107)],
   add: binary(0xf0),
   subtract: binary(0xf1),
   multiply: binary(0xf2),
