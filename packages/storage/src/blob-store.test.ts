@@ -6,7 +6,7 @@ import type { BlobReference } from '@zk0/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEAD_PID, randomBytes, scratchDirectories } from '../test/scratch.ts';
-import { openBlobStore, type BlobStore } from './index.ts';
+import { createSafetensors, openBlobStore, type BlobStore } from './index.ts';
 
 const scratch = scratchDirectories();
 
@@ -54,6 +54,21 @@ describe('blobs', () => {
     expect(await collectIterable(store, blob.hash)).toEqual(bytes);
     expect((await stat(join(directory, 'file'))).size).toBe(5000);
     await expect(store.putFile(join(directory, 'no'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+  });
+
+  it('come from files whose writer hashed them, which are not read again', async () => {
+    const directory = await scratch();
+    const store = await openBlobStore(join(directory, 'store'));
+    const path = join(directory, 'model.safetensors');
+    const writer = await createSafetensors(path, [{ name: 'w', dtype: 'U8', shape: [100] }]);
+    await writer.writeBytes('w', 0, randomBytes(100));
+    const written = await writer.commit();
+    expect(await store.putFile(path, written)).toEqual(written);
+    expect(reference(await collectIterable(store, written.hash))).toEqual(written);
+    expect(await store.putFile(path)).toEqual(written);
+    await writeFile(path, 'another file');
+    await expect(store.putFile(path, written)).rejects.toMatchObject({ code: 'HASH_MISMATCH' });
+    await expect(store.putFile(join(directory, 'no'), written)).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
   });
 
   it('are never reached by anything but a hash', async () => {

@@ -36,8 +36,14 @@ export interface BlobStore {
 
   /** Stores bytes; stores nothing when they are there already. @throws StorageError `BLOB_TOO_LARGE`, `STORE_FULL`, … */
   put(bytes: Uint8Array): Promise<BlobReference>;
-  /** Stores a file by hard link, or by copy across file systems. The file must not be changed in place afterwards. */
-  putFile(path: string): Promise<BlobReference>;
+  /**
+   * Stores a file by hard link, or by copy across file systems. The file must not be changed in place afterwards.
+   *
+   * @param written What this process got from the file's writer (`SafetensorsWriter.commit`), which hashed it as it was written: then
+   * it is not read again. Never a hash that somebody else claims: that is what uploads are for.
+   * @throws StorageError `HASH_MISMATCH` when the file has another size than was written, `BLOB_TOO_LARGE`, `STORE_FULL`, …
+   */
+  putFile(path: string, written?: BlobReference): Promise<BlobReference>;
 
   /**
    * Starts an upload, or finds where one stands, also after a restart.

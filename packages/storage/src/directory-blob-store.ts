@@ -134,8 +134,9 @@ class DirectoryBlobStore implements BlobStore {
     return blob;
   }
 
-  async putFile(path: string): Promise<BlobReference> {
-    const blob = await hashFile(path);
+  async putFile(path: string, written?: BlobReference): Promise<BlobReference> {
+    if (written !== undefined) await assertSize(path, written);
+    const blob = written ?? (await hashFile(path));
     if (await this.#touch(blob)) return blob;
     await this.#admit(blob);
     const target = this.path(blob.hash);
@@ -321,4 +322,11 @@ async function syncFile(path: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+async function assertSize(path: string, { hash, byteLength }: BlobReference): Promise<void> {
+  const { size } = await stat(path).catch((error: unknown) => {
+    throw fileError('read', path, error);
+  });
+  if (size !== byteLength) throw new StorageError('HASH_MISMATCH', `${path} has ${size} bytes, not the ${byteLength} that were written as ${hash}`);
 }

@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { compareNames, deriveSeed, type BlobReference, type Metrics, type RunEvent, type RunState } from '@zk0/core';
+import { compareNames, deriveSeed, type BlobReference, type Metrics, type RoundState, type RunEvent, type RunState } from '@zk0/core';
 import { createSafetensors, openSafetensors, type BlobStore, type SafetensorsFile } from '@zk0/storage';
 import { checkUpdate, WorkerPool, type Scalars, type Strategy, type UpdateInspection } from '@zk0/strategy';
 import { startContextSchema } from './run-recorder.ts';
@@ -96,20 +96,20 @@ export class RoundAggregator {
             state: oldState,
             scalars: state.strategyScalars as Scalars,
             seed: deriveSeed(state.config.seed, 'aggregate', round.round),
-            failures: round.participants.size - accepted.length,
+            failures: failures(round),
             population: everyClient(state).size,
           },
           { parameters, state: newState },
           { signal, workers: this.#workersFor(global) },
         );
-        await parameters.commit();
-        await newState?.commit();
+        const newParameters = await parameters.commit();
+        const newStateBlob = await newState?.commit();
         this.#inspections.clear();
         return {
           type: 'round-aggregated',
           round: round.round,
-          parameters: await this.#adopt(`${path}.parameters`),
-          strategyState: newState === null ? null : await this.#adopt(`${path}.state`),
+          parameters: await this.#adopt(`${path}.parameters`, newParameters),
+          strategyState: newStateBlob === undefined ? null : await this.#adopt(`${path}.state`, newStateBlob),
           strategyScalars: toJson(result.scalars),
           metrics: { ...result.metrics },
           excluded: result.excluded.map((update) => ({ ...update })),
@@ -134,8 +134,8 @@ export class RoundAggregator {
     return control === undefined || !isNeeded ? {} : { control: await files.open(control) };
   }
 
-  async #adopt(path: string): Promise<BlobReference> {
-    const blob = await this.#options.blobs.putFile(path);
+  async #adopt(path: string, written: BlobReference): Promise<BlobReference> {
+    const blob = await this.#options.blobs.putFile(path, written);
     await rm(path, { force: true });
     return blob;
   }
@@ -170,4 +170,8 @@ class OpenFiles {
 function everyClient({ context, rounds }: RunState): ReadonlySet<string> {
   const atStart = startContextSchema.parse(context).datasets.flatMap(({ clientId }) => (clientId === undefined ? [] : [clientId]));
   return new Set([...atStart, ...rounds.flatMap(({ participants }) => [...participants.keys()])]);
+
+/** Clients that were asked, needed, and gave nothing that counts. */
+function failures({ participants }: RoundState): number {
+  return [...participants.values()].filter(({ outcome: { state } }) => state === 'assigned' || state === 'refused').length;
 }
