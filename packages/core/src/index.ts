@@ -77,7 +77,7 @@ export {
 } from './run/events.ts';
 export { isFinal, type Participation, type RoundPhase, type RoundState, type RunPhase, type RunState } from './run/state.ts';
 export { applyRunEvent, IllegalTransitionError, replay } from './run/apply.ts';
-export { allHeard, isDue, nextAction, type NextAction } from './run/next-action.ts';
+export { allHeard, hasEnough, isDue, nextAction, type NextAction } from './run/next-action.ts';
 export { clientProfileSchema, datasetProfile, type ClientProfile } from './federation/client-profile.ts';
 export {
   fitTaskSchema,

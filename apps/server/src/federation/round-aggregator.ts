@@ -170,6 +170,7 @@ class OpenFiles {
 function everyClient({ context, rounds }: RunState): ReadonlySet<string> {
   const atStart = startContextSchema.parse(context).datasets.flatMap(({ clientId }) => (clientId === undefined ? [] : [clientId]));
   return new Set([...atStart, ...rounds.flatMap(({ participants }) => [...participants.keys()])]);
+}
 
 /** Clients that were asked, needed, and gave nothing that counts. */
 function failures({ participants }: RoundState): number {

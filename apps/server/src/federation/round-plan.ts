@@ -1,6 +1,6 @@
 import { deriveSeed, type BlobReference, type FitTask, type RoundState, type RunState } from '@zk0/core';
 import type { TrainingDefaults } from '@zk0/policy-smolvla';
-import { selectClients, type RoundRecord, type Scalars, type Strategy } from '@zk0/strategy';
+import { sampleSize, selectClients, type RoundRecord, type Scalars, type Strategy } from '@zk0/strategy';
 import type { JsonObject, Task } from '@zk0/transport';
 import type { RegisteredClient } from './client-registry.ts';
 import { runContext } from './run-context.ts';
@@ -15,6 +15,8 @@ export interface RoundTask {
 /** Who trains in a round, and how. */
 export interface RoundPlan {
   readonly assignments: { readonly clientId: string; readonly instructions: JsonObject }[];
+  /** Accepted updates that close the round, where more clients are asked than that. */
+  readonly wanted?: number;
   /** Why learning rates or μ are other than before, for people. */
   readonly reasons: readonly string[];
 }
@@ -42,6 +44,8 @@ export function planRound(
     available: clients.map(({ clientId, profile }) => ({ clientId, numExamples: profile.dataset.frames })),
     fraction: config.fraction,
     minClients: config.minClients,
+    overSelection: config.overSelection,
+    weightBy: config.weightBy,
     seed: config.seed,
     round,
     history,
@@ -71,7 +75,8 @@ export function planRound(
     };
     return { clientId, instructions: toJson(task) };
   });
-  return { assignments, reasons: plan.reasons };
+  const wanted = sampleSize(clients.length, config.fraction, config.minClients);
+  return { assignments, reasons: plan.reasons, ...(wanted < chosen.length ? { wanted } : {}) };
 }
 
 /** The tasks of those who have not answered yet. */
@@ -110,10 +115,10 @@ function roundHistory(state: RunState): RoundRecord[] {
       round,
       serverLoss: evaluation?.policyLoss ?? null,
       clients: Object.fromEntries(
-        [...participants].map(([clientId, { outcome }]) => [
-          clientId,
-          { loss: outcome.state === 'accepted' ? (outcome.metrics['loss'] ?? null) : null },
-        ]),
+        [...participants].flatMap(([clientId, { outcome }]) =>
+          // Its turn did not count: it comes first again as if it had not been asked.
+          outcome.state === 'unneeded' ? [] : [[clientId, { loss: outcome.state === 'accepted' ? (outcome.metrics['loss'] ?? null) : null }]],
+        ),
       ),
     }));
 }

@@ -60,15 +60,15 @@ export class RoundWork {
   }
 
   /** Plans a round; `null` while too few clients are there. */
-  async configure(state: RunState, round: number): Promise<RoundPlan['assignments'] | null> {
+  async configure(state: RunState, round: number): Promise<Omit<RoundPlan, 'reasons'> | null> {
     const clients = this.#fitting(runContext(state).features);
     if (clients.length < state.config.minClients) return null;
     const { trainingDefaults: defaults } = await this.#modelOf(state);
     const strategy = this.#strategyOf(state);
     const broadcast = await broadcastState(strategy, state, this.#options);
-    const { assignments, reasons } = planRound(state, round, { clients, strategy, defaults, broadcast });
+    const { reasons, ...plan } = planRound(state, round, { clients, strategy, defaults, broadcast });
     for (const reason of reasons) this.#options.log.info(reason, { round });
-    return assignments;
+    return plan;
   }
 
   publishTasks(state: RunState, round: RoundState, deadline: number): void {

@@ -3,6 +3,7 @@ import {
   applyRunEvent,
   CancelledError,
   errorMessage,
+  hasEnough,
   isDue,
   isFinal,
   nextAction,
@@ -131,9 +132,9 @@ export class RunDriver {
         await work.record(this.#state);
         return;
       case 'configure-round': {
-        const assignments = await work.configure(this.#state, action.round);
-        if (assignments === null) await this.#change.wait(signal);
-        else this.record({ type: 'round-configured', round: action.round, assignments });
+        const plan = await work.configure(this.#state, action.round);
+        if (plan === null) await this.#change.wait(signal);
+        else this.record({ type: 'round-configured', round: action.round, ...plan });
         return;
       }
       case 'collect-updates':
@@ -176,6 +177,10 @@ export class RunDriver {
       const current = this.#state.rounds.at(-1)!;
       if (allHeard(current)) {
         this.record({ type: 'round-closed', round: round.round, reason: 'all-in' });
+        break;
+      }
+      if (hasEnough(current)) {
+        this.record({ type: 'round-closed', round: round.round, reason: 'enough' });
         break;
       }
       if (Date.now() >= deadline) {

@@ -74,6 +74,9 @@ export class UpdateDesk {
     if (participation.state === 'refused') {
       return { status: 'rejected', code: participation.code, message: participation.message };
     }
+    if (participation.state === 'unneeded') {
+      return { status: 'late', message: `round ${round} is closed: other clients gave the ${current.wanted ?? 0} updates that it wanted` };
+    }
     return current.phase === 'training' ? null : { status: 'late', message: `round ${round} is closed` };
   }
 

@@ -16,6 +16,10 @@ export const runConfigSchema = z.strictObject({
   minClients: z.int().min(1).max(100_000).default(2),
   /** Fraction of the available clients that trains in a round. */
   fraction: z.number().gt(0).max(1).default(1),
+  /** Clients asked beyond that, as a fraction of it: the round closes when as many as it wants have answered, whoever they are. */
+  overSelection: z.number().min(0).max(10).default(0),
+  /** How likely a client is to be asked: all alike, by its frames, or by the loss it last reported. */
+  weightBy: z.enum(['uniform', 'examples', 'loss']).default('uniform'),
   /** Optimiser steps per client and round (the original called them epochs); the policy's own default when absent. */
   localSteps: z.int().min(1).max(1_000_000).optional(),
   /** Samples per step; the policy's own default when absent. */

@@ -1,5 +1,6 @@
 import { Zk0Error } from '../errors.ts';
 import type { RunEvent } from './events.ts';
+import { hasEnough } from './next-action.ts';
 import { isFinal, type Participation, type RoundPhase, type RoundState, type RunState } from './state.ts';
 
 /** An event that cannot happen in the state it met: a bug in the caller, or a damaged journal. */
@@ -57,7 +58,7 @@ export function applyRunEvent(state: RunState | null, event: RunEvent): RunState
     case 'update-refused':
       return settle(state, event);
     case 'round-closed':
-      return advance(state, event.round, 'training', { phase: 'aggregating', closedBecause: event.reason });
+      return close(state, event);
     case 'round-aggregated': {
       const { round, parameters, strategyState, strategyScalars, metrics, excluded } = event;
       const aggregate = { parameters, metrics, excluded };
@@ -104,7 +105,20 @@ function configure(state: RunState, event: Extract<RunEvent, { type: 'round-conf
     ]),
   );
   if (participants.size !== event.assignments.length) throw new IllegalTransitionError('a client was assigned twice');
-  return { ...state, rounds: [...state.rounds, { round: event.round, phase: 'training', participants }] };
+  const wanted = event.wanted === undefined ? {} : { wanted: event.wanted };
+  return { ...state, rounds: [...state.rounds, { round: event.round, phase: 'training', participants, ...wanted }] };
+}
+
+function close(state: RunState, { round, reason }: Extract<RunEvent, { type: 'round-closed' }>): RunState {
+  const current = currentRound(state, round, 'training');
+  const closed = { ...current, phase: 'aggregating', closedBecause: reason } as const;
+  if (reason !== 'enough') return replaceLast(state, closed);
+  if (!hasEnough(current)) throw new IllegalTransitionError(`round ${round} closed early, without the updates that it wants`);
+  const participants = [...current.participants].map(([clientId, participant]) => {
+    const outcome: Participation = participant.outcome.state === 'assigned' ? { state: 'unneeded' } : participant.outcome;
+    return [clientId, { ...participant, outcome }] as const;
+  });
+  return replaceLast(state, { ...closed, participants: new Map(participants) });
 }
 
 function settle(state: RunState, event: Extract<RunEvent, { type: 'update-accepted' | 'update-refused' }>): RunState {

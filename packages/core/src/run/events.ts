@@ -33,6 +33,8 @@ export const runEventSchema = z.discriminatedUnion('type', [
     type: z.literal('round-configured'),
     round,
     assignments: z.array(z.strictObject({ clientId: z.string().min(1), instructions: json })),
+    /** Accepted updates that close the round; absent: everybody is waited for. */
+    wanted: z.int().min(1).optional(),
   }),
   z.strictObject({
     type: z.literal('update-accepted'),
@@ -51,7 +53,8 @@ export const runEventSchema = z.discriminatedUnion('type', [
     code: z.string(),
     message: z.string(),
   }),
-  z.strictObject({ type: z.literal('round-closed'), round, reason: z.enum(['all-in', 'deadline']) }),
+  /** `enough`: as many updates as were wanted; who has not answered by then was not needed, and has not failed. */
+  z.strictObject({ type: z.literal('round-closed'), round, reason: z.enum(['all-in', 'enough', 'deadline']) }),
   z.strictObject({
     type: z.literal('round-aggregated'),
     round,

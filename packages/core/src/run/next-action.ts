@@ -39,6 +39,12 @@ export function allHeard(round: RoundState): boolean {
   return [...round.participants.values()].every(({ outcome }) => outcome.state !== 'assigned');
 }
 
+/** Whether a round that asked more clients than it needs has as many updates as it wants. */
+export function hasEnough({ participants, wanted }: RoundState): boolean {
+  if (wanted === undefined) return false;
+  return [...participants.values()].filter(({ outcome }) => outcome.state === 'accepted').length >= wanted;
+}
+
 /** Whether something that is done every `every` rounds is due: every so often, and always in the last round. */
 export function isDue(round: number, every: number, rounds: number): boolean {
   return round % every === 0 || round === rounds;

@@ -91,6 +91,16 @@ describe('a run', () => {
     expect(() => replay(journal)).toThrow(IllegalTransitionError);
   });
 
+  it('closes a round early with the updates that it wants: who has not answered was not needed, and cannot answer any more', () => {
+    const asked: RunEvent[] = [...prefix(), { ...configured(1, ['a', 'b', 'c']), wanted: 2 } as RunEvent, accepted(1, 'c')];
+    const enough: RunEvent = { type: 'round-closed', round: 1, reason: 'enough' };
+    expect(() => replay([...asked, enough])).toThrow('without the updates that it wants');
+    const round = replay([...asked, accepted(1, 'a'), enough])!.rounds[0]!;
+    expect([...round.participants].map(([id, { outcome }]) => [id, outcome.state])).toEqual([['a', 'accepted'], ['b', 'unneeded'], ['c', 'accepted']]);
+    expect(() => replay([...asked, accepted(1, 'a'), enough, accepted(1, 'b')])).toThrow(IllegalTransitionError);
+    expect(() => replay([...prefix(), configured(1), accepted(1, 'a'), accepted(1, 'b'), enough])).toThrow(IllegalTransitionError);
+  });
+
   it('goes on with the next round when one is skipped, parameters unchanged', () => {
     const state = replay([
       ...prefix(),

@@ -16,7 +16,9 @@ export type Participation =
       readonly metrics: Metrics;
     }
   /** Its update failed a check, or it reported a failure. */
-  | { readonly state: 'refused'; readonly code: string; readonly message: string };
+  | { readonly state: 'refused'; readonly code: string; readonly message: string }
+  /** The round had the updates that it wanted before this client answered: nothing failed, and it does not count as its turn. */
+  | { readonly state: 'unneeded' };
 
 /** Where a round stands; each value is entered once, in this order, and `done`/`skipped` are final. */
 export type RoundPhase =
@@ -40,7 +42,9 @@ export interface RoundState {
     string,
     { readonly instructions: Readonly<Record<string, unknown>>; readonly outcome: Participation }
   >;
-  readonly closedBecause?: 'all-in' | 'deadline';
+  /** Accepted updates that close the round; absent: everybody is waited for. */
+  readonly wanted?: number;
+  readonly closedBecause?: 'all-in' | 'enough' | 'deadline';
   /** What aggregation produced; absent before it, and for a skipped round. */
   readonly aggregate?: {
     readonly parameters: BlobReference;

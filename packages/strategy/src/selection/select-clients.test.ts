@@ -74,6 +74,27 @@ describe('selectClients', () => {
     );
   });
 
+  it('asks a slow client again and again, and keeps nobody from a turn, when rounds close before the slowest have answered', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 3, max: 30 }), fc.double({ min: 0.1, max: 0.9, noNaN: true }), fc.double({ min: 0.1, max: 1, noNaN: true }), fc.integer(), (count, fraction, overSelection, seed) => {
+        const needed = sampleSize(count, fraction, 1);
+        const turn = Math.ceil(count / needed);
+        const history: { round: number; clients: Record<string, { loss: number | null }> }[] = [];
+        const waited = new Map(ids(count).map(({ clientId }) => [clientId, 0]));
+        for (let round = 1; round <= 8 * turn; round++) {
+          const chosen = selectClients({ available: ids(count), fraction, minClients: 1, overSelection, seed, round, history });
+          for (const { clientId } of ids(count)) {
+            waited.set(clientId, chosen.includes(clientId) ? 0 : waited.get(clientId)! + 1);
+            expect(waited.get(clientId)).toBeLessThanOrEqual(3 * turn);
+          }
+          // The first in order of their names are the fastest: the last are never needed, and have no turn to their account.
+          history.push({ round, clients: Object.fromEntries(chosen.slice(0, needed).map((id) => [id, { loss: 1 }])) });
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   it('takes heavier clients more often', () => {
     const chosen = run(400, { available: ids(20), fraction: 0.1, weightBy: 'examples', seed: 3 }).flat();
     const times = (id: string): number => chosen.filter((other) => other === id).length;
