@@ -40,6 +40,7 @@ it('a round that asked more clients than it needs closes when enough have answer
     evaluate: () => Promise.resolve(null),
     record: () => Promise.resolve(),
     saveCheckpoint: () => Promise.resolve('checkpoint'),
+    saveLastCheckpoint: () => Promise.resolve(null),
     collectGarbage: () => Promise.resolve(),
     close: () => Promise.resolve(),
     aggregate: () =>
