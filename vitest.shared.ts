@@ -14,7 +14,9 @@ export const shared = {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     watch: false,
     restoreMocks: true,
-    testTimeout: 20_000,
+    // Against what hangs, not what is slow: two files run at once, on machines that have other work.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 } satisfies ViteUserConfig;
 

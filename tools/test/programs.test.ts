@@ -21,7 +21,7 @@ const commands = [
 ] as const;
 
 describe('the built programs', () => {
-  it.each(commands)('zk0-%s %s loads', { timeout: 30_000 }, (app, command) => {
+  it.each(commands)('zk0-%s %s loads', (app, command) => {
     const main = path.join(ROOT, 'apps', app, 'dist', 'main.js');
     const help = execFileSync(process.execPath, [main, command, '--help'], { encoding: 'utf8', stdio: 'pipe' });
     expect(help).toContain(`Usage: zk0-${app} ${command}`);

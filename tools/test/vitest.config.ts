@@ -9,6 +9,7 @@ export default defineConfig({
     include: ['*.test.ts'],
     globalSetup: '../setup/build-before-tests.ts',
     watch: false,
-    testTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 });
