@@ -1,40 +1,33 @@
-/** FedAvg on arrays in memory, in a process of its own: `node measure-arrays.ts '<json>'` prints an {@link ArraysMeasurement}. */
+/** FedAvg on arrays in memory, in a process of its own: `node measure-arrays.ts '<json>' <kind>` prints its seconds. */
 import { elementCount, type Float32Tensor, type Parameters } from '@zk0/core';
 import { aggregateParameters, createStrategy, WorkerPool } from '../src/index.ts';
 import { modelPath, openSafetensors, SPECS } from './files.ts';
 import type { Job } from './measure.ts';
 
-/** Seconds of the fastest of several aggregations, result included; nothing was checked before. */
-export interface ArraysMeasurement {
-  /** Arrays in `SharedArrayBuffer`s, which the worker threads read. */
-  readonly shared: number;
-  /** Ordinary arrays, which the calling thread hands to them. */
-  readonly plain: number;
-  /** Ordinary arrays, no worker threads. */
-  readonly inline: number;
-}
+/**
+ * How the arrays lie in memory and who computes: `shared` in `SharedArrayBuffer`s, which worker threads read; `ordinary` with
+ * worker threads; `alone` the same on the calling thread.
+ */
+export type ArrayKind = 'shared' | 'ordinary' | 'alone';
 
 const job = JSON.parse(process.argv[2] ?? '') as Job;
+const kind = process.argv[3] as ArrayKind;
 const strategy = createStrategy(job.config);
-const pool = new WorkerPool(job.workers);
-const measurement: ArraysMeasurement = {
-  shared: await measure(SharedArrayBuffer, pool),
-  plain: await measure(ArrayBuffer, pool),
-  inline: await measure(ArrayBuffer, 0),
-};
-await pool.close();
-process.stdout.write(JSON.stringify(measurement));
+const pool = kind === 'alone' ? undefined : new WorkerPool(job.workers);
+process.stdout.write(JSON.stringify(await measure(kind === 'shared' ? SharedArrayBuffer : ArrayBuffer, pool ?? 0)));
+await pool?.close();
 
+/** Median of the seconds of several aggregations, result included; nothing was checked before. */
 async function measure(Buffer: new (bytes: number) => ArrayBufferLike, workers: number | WorkerPool): Promise<number> {
   const models = await Promise.all(Array.from({ length: job.clients + 1 }, (_, client) => load(client, Buffer)));
   const updates = models.slice(1).map((parameters, index) => ({ clientId: `client-${index}`, parameters, numExamples: 100 + index }));
-  let best = Infinity;
+  const seconds: number[] = [];
   for (let repeat = 0; repeat < job.repeats; repeat++) {
     const start = performance.now();
     await aggregateParameters(strategy, { global: models[0]!, updates }, { workers });
-    best = Math.min(best, (performance.now() - start) / 1000);
+    seconds.push((performance.now() - start) / 1000);
   }
-  return best;
+  return seconds.sort((a, b) => a - b)[Math.floor(seconds.length / 2)]!;
 }
 
 async function load(client: number, Buffer: new (bytes: number) => ArrayBufferLike): Promise<Parameters> {

@@ -12,7 +12,7 @@ import { availableParallelism, cpus, freemem, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ELEMENTS, MODEL_BYTES, modelPath, openSafetensors, warm, writeModel } from './files.ts';
-import type { ArraysMeasurement } from './measure-arrays.ts';
+import type { ArrayKind } from './measure-arrays.ts';
 import type { Job, Measurement } from './measure.ts';
 
 const STRATEGIES = {
@@ -56,8 +56,11 @@ for (const clients of CLIENTS) {
 /** FedAvg on arrays in memory, and Flower on the same models, where `ZK0_BENCH_PYTHON` names a Python that has it. */
 async function compare(clients: number): Promise<void> {
   if (clients <= 8) {
-    const arrays = await measure<ArraysMeasurement>('measure-arrays.ts', STRATEGIES.fedavg, clients);
-    log(`\nfedavg on arrays, ${clients} clients: ${JSON.stringify(arrays)} seconds`);
+    log('');
+    for (const kind of ['shared', 'ordinary', 'alone'] satisfies ArrayKind[]) {
+      const seconds = await measure<number>('measure-arrays.ts', STRATEGIES.fedavg, clients, kind);
+      log(`fedavg on arrays, ${clients} clients, ${kind}: ${seconds.toFixed(2)} s (median)`);
+    }
   }
   const python = process.env['ZK0_BENCH_PYTHON'];
   if (python === undefined) return;
@@ -84,10 +87,10 @@ async function prepare(): Promise<void> {
   }
 }
 
-async function measure<T>(name: 'measure.ts' | 'measure-arrays.ts', config: Job['config'], clients: number): Promise<T> {
+async function measure<T>(name: 'measure.ts' | 'measure-arrays.ts', config: Job['config'], clients: number, ...more: string[]): Promise<T> {
   const job: Job = { folder, config, clients, workers, repeats: clients > 8 ? 2 : 5 };
   const script = new URL(`./${name}`, import.meta.url).pathname;
-  const { stdout } = await promisify(execFile)(process.execPath, ['--conditions=@zk0/source', script, JSON.stringify(job)]);
+  const { stdout } = await promisify(execFile)(process.execPath, ['--conditions=@zk0/source', script, JSON.stringify(job), ...more]);
   return JSON.parse(stdout) as T;
 }
 
