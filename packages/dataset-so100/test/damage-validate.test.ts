@@ -1,4 +1,4 @@
-import { unlink } from 'node:fs/promises';
+import { symlink, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { validateDataset } from '../src/index.ts';
@@ -24,6 +24,19 @@ describe('validateDataset', () => {
       ['error', 'DATASET_FILE_MISSING', undefined],
       ['info', 'UNUSED_FILE', undefined],
     ]);
+  });
+
+  it.each(['v2.1', 'v3.0'] as const)('looks at nothing outside the set, and not at a folder again and again: %s', async (version) => {
+    await writeFixture(root, { version, lengths: [3], cameras: [] });
+    const outside = `${root}-outside`;
+    await put(outside, 'episode_000000.parquet', new Uint8Array(1));
+    for (const folder of ['data', version === 'v3.0' ? 'meta/episodes' : 'data/chunk-000']) {
+      await symlink(outside, path.join(root, folder, 'out'));
+      await symlink('.', path.join(root, folder, 'round'));
+    }
+    const { ok, findings } = await validateDataset(root, { samples: 0 });
+    expect(ok).toBe(true);
+    expect(findings.filter(({ code }) => code === 'UNUSED_FILE')).toEqual([]);
   });
 
   it('reports wrong totals, duplicates, joints that never move and false statistics', async () => {

@@ -1,4 +1,3 @@
-import { readdir } from 'node:fs/promises';
 import { z } from 'zod';
 import { DatasetError } from '../errors.ts';
 import { MAX_EPISODES, MAX_FRAMES, MAX_TASK_LENGTH } from '../limits.ts';
@@ -6,6 +5,7 @@ import type { DatasetInfo } from './info.ts';
 import { expandTemplate, type DatasetFolder } from './path-template.ts';
 import type { TableReader, TableRow } from './table-reader.ts';
 import { readJsonLines } from './text-files.ts';
+import { walkFiles } from './walk-files.ts';
 
 /** Where an episode's frames of one camera are. */
 export interface VideoSpan {
@@ -139,8 +139,12 @@ function v3Columns(info: DatasetInfo): string[] {
 /** `meta/episodes/chunk-CCC/file-FFF.parquet`, in order. */
 export async function listEpisodeFiles(folder: DatasetFolder): Promise<string[]> {
   const root = await folder.resolve('meta/episodes', { kind: 'folder' });
-  const entries = await readdir(root, { recursive: true });
-  const files = entries.map((entry) => entry.replaceAll('\\', '/')).filter((entry) => /^chunk-\d+\/file-\d+\.parquet$/.test(entry));
+  const files: string[] = [];
+  for await (const file of walkFiles(root)) {
+    if (!/^chunk-\d+\/file-\d+\.parquet$/.test(file)) continue;
+    files.push(file);
+    if (files.length > MAX_EPISODES) throw new DatasetError('DATASET_LIMIT', `${root} holds more than ${MAX_EPISODES} files`, { file: root });
+  }
   if (files.length === 0) {
     throw new DatasetError('DATASET_FILE_MISSING', `${root} holds no chunk-000/file-000.parquet`, {
       file: root,

@@ -1,5 +1,5 @@
-import { readdir } from 'node:fs/promises';
 import type { EpisodeRecord } from '../format/episodes.ts';
+import { walkFiles } from '../format/walk-files.ts';
 import type { Recording } from '../read/recording.ts';
 import type { Findings } from './findings.ts';
 
@@ -47,11 +47,13 @@ export async function checkUnusedFiles(
     // A folder that is not there, or leads out of the dataset, is reported where its files are looked for.
     const inside = await folder.resolve(root, { kind: 'folder' }).catch(() => null);
     if (inside === null) continue;
-    const entries = await readdir(inside, { recursive: true });
-    for (const entry of entries.slice(0, MAX_FILES)) {
-      const file = `${root}/${entry.replaceAll('\\', '/')}`;
-      if (!/\.(parquet|mp4)$/.test(file) || used.has(file)) continue;
-      findings.add('info', 'UNUSED_FILE', `${file} belongs to no episode.`, { file: folder.join(file) });
+    const unused: string[] = [];
+    let count = 0;
+    for await (const path of walkFiles(inside)) {
+      if (++count > MAX_FILES) break;
+      const file = `${root}/${path}`;
+      if (/\.(parquet|mp4)$/.test(file) && !used.has(file)) unused.push(file);
     }
+    for (const file of unused.sort()) findings.add('info', 'UNUSED_FILE', `${file} belongs to no episode.`, { file: folder.join(file) });
   }
 }
