@@ -13,6 +13,7 @@ import {
   FF_ENCODER_LIBX265,
   FF_ENCODER_MPEG4,
 } from 'node-av/constants';
+import { leaveRealTime } from '../src/write/real-time.ts';
 
 // x264 would print its settings and a summary for every file.
 Log.setLevel(AV_LOG_ERROR);
@@ -101,6 +102,7 @@ export function encodeNumbered(
     check(encoder.setOption(key, value, AV_OPT_TYPE_STRING, AV_OPT_SEARCH_CHILDREN));
   }
   check(encoder.open2Sync(codec, null));
+  if (coding.encoder === FF_ENCODER_LIBSVTAV1) leaveRealTime();
   const container = new FormatContext();
   check(container.allocOutputContext2(null, 'mp4', path));
   const stream = container.newStream(null);

@@ -3,6 +3,7 @@ import { errorMessage, type RgbImage } from '@zk0/core';
 import type { CodecContext, FormatContext, Frame, Packet, Stream } from 'node-av/lib';
 import { DatasetWriteError } from './errors.ts';
 import { loadFfmpeg, type Ffmpeg } from './ffmpeg.ts';
+import { leaveRealTime } from './real-time.ts';
 import { rgbToYuv420, yuv420Bytes } from './rgb-to-yuv.ts';
 
 /**
@@ -76,6 +77,7 @@ export class VideoFile {
       this.#check(this.#encoder.setOption(option, value, AV_OPT_TYPE_STRING, AV_OPT_SEARCH_CHILDREN), option);
     }
     this.#check(this.#encoder.open2Sync(found, null), `open ${name} at ${width} × ${height}`);
+    if (codec === 'av1') leaveRealTime();
 
     this.#container = new lib.FormatContext();
     this.#check(this.#container.allocOutputContext2(null, 'mp4', path), 'allocate an MP4');
