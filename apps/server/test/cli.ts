@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -97,4 +97,14 @@ export function temporaryDirectory(): { readonly path: string; readonly remove: 
       rmSync(path, { recursive: true, force: true });
     },
   };
+}
+
+/** The parameter hash of every round, round 0 included. */
+export function hashes(out: string): string[] {
+  return readFileSync(join(out, 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { type: string; param_hash: string })
+    .filter(({ type }) => type === 'round')
+    .map(({ param_hash: hash }) => hash);
 }

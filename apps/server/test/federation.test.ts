@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { killStartedPrograms, runProgram, startProgram, temporaryDirectory } from './cli.ts';
+import { hashes, killStartedPrograms, runProgram, startProgram, temporaryDirectory } from './cli.ts';
 
 const home = temporaryDirectory();
 afterEach(killStartedPrograms);
@@ -14,16 +14,6 @@ const demoNames = ['cube-to-bowl', 'push-block-left', 'stack-cubes'];
 
 function readJson(...path: string[]): unknown {
   return JSON.parse(readFileSync(join(...path), 'utf8'));
-}
-
-/** The parameter hash of every round, round 0 included. */
-function hashes(out: string): string[] {
-  return readFileSync(join(out, 'metrics.jsonl'), 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as { type: string; param_hash: string })
-    .filter(({ type }) => type === 'round')
-    .map(({ param_hash: hash }) => hash);
 }
 
 async function simulate(out: string, seed: number, ...more: string[]): Promise<string> {

@@ -1,10 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Parameters } from '@zk0/core';
 import { openBlobStore, readParameters } from '@zk0/storage';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { Journal } from '../src/federation/journal.ts';
-import { killStartedPrograms, runProgram, startProgram, temporaryDirectory, type RunningProgram } from './cli.ts';
+import { hashes, killStartedPrograms, runProgram, startProgram, temporaryDirectory, type RunningProgram } from './cli.ts';
 
 const home = temporaryDirectory();
 afterEach(killStartedPrograms);
@@ -13,15 +13,6 @@ afterAll(home.remove);
 const ROUNDS = 3;
 const run = ['--rounds', String(ROUNDS), '--seed', '5', '--local-steps', '3', '--batch-size', '2', '--policy', 'tiny', '--strategy', 'scaffold'];
 const datasets = ['demo:cube-to-bowl?episodes=2&seed=1', 'demo:push-block-left?episodes=2&seed=2'];
-
-function hashes(out: string): string[] {
-  return readFileSync(join(out, 'metrics.jsonl'), 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as { type: string; param_hash: string })
-    .filter(({ type }) => type === 'round')
-    .map(({ param_hash: hash }) => hash);
-}
 
 /** What a client keeps of the last round. */
 async function controlOf(state: string): Promise<Parameters> {

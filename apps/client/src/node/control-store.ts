@@ -88,8 +88,8 @@ export class ControlStore {
   async save(position: ControlPosition, variate: TensorSource | null, next: TensorSource): Promise<BlobReference> {
     const directory = this.#of(position);
     const path = join(directory, 'change');
-    await writeTensors(path, scaffoldChange(next, variate));
-    const change = await this.#blobs.putFile(path);
+    const written = await writeTensors(path, scaffoldChange(next, variate));
+    const change = await this.#blobs.putFile(path, written);
     await rm(path);
     await writeTensors(join(directory, `${position.round}-${change.hash}.safetensors`), next, this.#metadata(position));
     return change;

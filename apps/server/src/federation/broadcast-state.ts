@@ -20,8 +20,8 @@ export async function broadcastState(
     if (specs.length === file.specs.length) return state.strategyState;
     await mkdir(scratchDirectory, { recursive: true });
     const path = join(scratchDirectory, `${state.runId}-broadcast`);
-    await writeTensors(path, { specs, readBytes: (name, offset, into) => file.readBytes(name, offset, into) });
-    const blob = await blobs.putFile(path);
+    const written = await writeTensors(path, { specs, readBytes: (name, offset, into) => file.readBytes(name, offset, into) });
+    const blob = await blobs.putFile(path, written);
     await rm(path, { force: true });
     return blob;
   } finally {

@@ -71,6 +71,7 @@ export function assertNumberedOnce(root: string, episodes: readonly EpisodeRecor
 async function readV2(folder: DatasetFolder, info: DatasetInfo): Promise<EpisodeRecord[]> {
   const file = await folder.resolve('meta/episodes.jsonl');
   const rows = await readJsonLines(file, MAX_EPISODES);
+  const infoFile = folder.join('meta/info.json');
   return rows.map((row, line) => {
     const { episode_index: episodeIndex, length, tasks } = parseRow(episodeSchema, row, file, line);
     const chunk = Math.floor(episodeIndex / info.chunksSize);
@@ -79,9 +80,9 @@ async function readV2(folder: DatasetFolder, info: DatasetInfo): Promise<Episode
       episodeIndex,
       length,
       tasks: tasks ?? [],
-      dataFile: expandTemplate(info.dataPath, values, folder.join('meta/info.json')),
+      dataFile: expandTemplate(info.dataPath, values, infoFile),
       videos: videoSpans(info, (key) => ({
-        file: expandTemplate(videoTemplate(info), { ...values, video_key: key }, folder.join('meta/info.json')),
+        file: expandTemplate(videoTemplate(info), { ...values, video_key: key }, infoFile),
         fromTimestamp: 0,
       })),
     };
@@ -90,10 +91,11 @@ async function readV2(folder: DatasetFolder, info: DatasetInfo): Promise<Episode
 
 async function readV3(folder: DatasetFolder, info: DatasetInfo, tables: TableReader): Promise<EpisodeRecord[]> {
   const episodes: EpisodeRecord[] = [];
+  const infoFile = folder.join('meta/info.json');
   for (const relative of await listEpisodeFiles(folder)) {
     const file = await folder.resolve(relative);
     const rows = await tables.rows(file, { required: v3Columns(info), optional: ['tasks'] }, MAX_EPISODES);
-    rows.forEach((row, line) => episodes.push(parseV3(row, info, file, line, folder.join('meta/info.json'))));
+    rows.forEach((row, line) => episodes.push(parseV3(row, info, file, line, infoFile)));
     if (episodes.length > MAX_EPISODES) {
       throw new DatasetError('DATASET_LIMIT', `${folder.root} lists more than ${MAX_EPISODES} episodes`, { file });
     }
