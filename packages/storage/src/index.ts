@@ -15,7 +15,7 @@ export { fileError, StorageError, type StorageErrorCode } from './errors.ts';
 export { hashFile } from './hash.ts';
 export { MAX_JSON_BYTES, readJsonFile, type Schema } from './json.ts';
 export { gathered, PartialFile } from './partial-file.ts';
-export { readParameters, writeParameters } from './parameters-file.ts';
+export { readParameters, writeParameters, type ReadParametersOptions } from './parameters-file.ts';
 export { openSafetensors, type SafetensorsFile } from './safetensors-file.ts';
 export { createSafetensors, type SafetensorsWriter } from './safetensors-writer.ts';
 export { writeTensors } from './write-tensors.ts';

@@ -17,16 +17,22 @@ import { StorageError } from './errors.ts';
 import { CHUNK_BYTES, writeFully } from './io.ts';
 import { openSafetensors } from './safetensors-file.ts';
 
+/** Where parameters are read into. */
+export interface ReadParametersOptions {
+  /** Into `SharedArrayBuffer`s, which worker threads see too; ordinary memory by default. */
+  readonly shared?: boolean;
+}
+
 /**
  * Reads a whole parameter set into memory: F32 as it is, BF16 and F16 widened exactly.
  *
  * @throws StorageError `TENSOR_DTYPE` for any other dtype; errors of {@link openSafetensors}.
  */
-export async function readParameters(from: string | TensorSource): Promise<Parameters> {
-  if (typeof from !== 'string') return readAll(from);
+export async function readParameters(from: string | TensorSource, options: ReadParametersOptions = {}): Promise<Parameters> {
+  if (typeof from !== 'string') return readAll(from, options);
   const file = await openSafetensors(from);
   try {
-    return await readAll(file);
+    return await readAll(file, options);
   } finally {
     await file.close();
   }
@@ -65,17 +71,21 @@ export async function writeParameters(path: string, parameters: Parameters): Pro
   });
 }
 
-async function readAll(source: TensorSource): Promise<Parameters> {
+async function readAll(source: TensorSource, { shared = false }: ReadParametersOptions): Promise<Parameters> {
   const parameters = new Map<string, Float32Tensor>();
-  for (const spec of source.specs) parameters.set(spec.name, { shape: spec.shape, data: await readTensor(source, spec) });
+  for (const spec of source.specs) {
+    const bytes = 4 * elementCount(spec.shape);
+    const data = new Float32Array(shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
+    await readTensor(source, spec, data);
+    parameters.set(spec.name, { shape: spec.shape, data });
+  }
   return parameters;
 }
 
-async function readTensor(source: TensorSource, { name, dtype, shape }: TensorSpec): Promise<Float32Array> {
-  const data = new Float32Array(elementCount(shape));
+async function readTensor(source: TensorSource, { name, dtype }: TensorSpec, data: Float32Array): Promise<void> {
   if (dtype === 'F32') {
     await source.readBytes(name, 0, new Uint8Array(data.buffer));
-    return data;
+    return;
   }
   if (dtype !== 'BF16' && dtype !== 'F16') {
     throw new StorageError('TENSOR_DTYPE', `tensor ${name} is ${dtype}; parameters are F32, BF16 or F16`);
@@ -87,5 +97,4 @@ async function readTensor(source: TensorSource, { name, dtype, shape }: TensorSp
     await source.readBytes(name, begin * 2, new Uint8Array(piece.buffer, 0, piece.byteLength));
     widen(piece, data.subarray(begin, begin + piece.length));
   }
-  return data;
 }

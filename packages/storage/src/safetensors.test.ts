@@ -49,6 +49,14 @@ describe('parameter files', () => {
     expect(await readParameters(file)).toEqual(new Map([...set].sort(([a], [b]) => (a < b ? -1 : 1))));
   });
 
+  it('are read into shared memory and written from there', async () => {
+    const directory = await scratch();
+    const written = await writeParameters(join(directory, 'a'), parameters());
+    const shared = await readParameters(join(directory, 'a'), { shared: true });
+    for (const { data } of shared.values()) expect(data.buffer).toBeInstanceOf(SharedArrayBuffer);
+    expect(await writeParameters(join(directory, 'b'), shared)).toEqual(written);
+  });
+
   it('are not there when their source breaks off', async () => {
     const directory = await scratch();
     const source = MemoryTensorSource.fromParameters(parameters());

@@ -57,7 +57,7 @@ for (const clients of CLIENTS) {
 async function compare(clients: number): Promise<void> {
   if (clients <= 8) {
     log('');
-    for (const kind of ['shared', 'ordinary', 'alone'] satisfies ArrayKind[]) {
+    for (const kind of ['shared', 'ordinary'] satisfies ArrayKind[]) {
       const seconds = await measure<number>('measure-arrays.ts', STRATEGIES.fedavg, clients, kind);
       log(`fedavg on arrays, ${clients} clients, ${kind}: ${seconds.toFixed(2)} s (median)`);
     }
@@ -90,7 +90,7 @@ async function prepare(): Promise<void> {
 async function measure<T>(name: 'measure.ts' | 'measure-arrays.ts', config: Job['config'], clients: number, ...more: string[]): Promise<T> {
   const job: Job = { folder, config, clients, workers, repeats: clients > 8 ? 2 : 5 };
   const script = new URL(`./${name}`, import.meta.url).pathname;
-  const { stdout } = await promisify(execFile)(process.execPath, ['--conditions=@zk0/source', script, JSON.stringify(job), ...more]);
+  const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', '--conditions=@zk0/source', script, JSON.stringify(job), ...more]);
   return JSON.parse(stdout) as T;
 }
 

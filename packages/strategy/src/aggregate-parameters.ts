@@ -34,8 +34,8 @@ export interface ParametersResult extends AggregationResult {
 
 /**
  * {@link Strategy.aggregate} on arrays, for notebooks and tests: the same code underneath, hence the same bits. Worker threads read
- * arrays in `SharedArrayBuffer`s themselves; means of others are computed on the calling thread, while the threads ready the memory for
- * the result, and what takes longer on both. With threads, results are in `SharedArrayBuffer`s.
+ * arrays in `SharedArrayBuffer`s themselves; means of others are computed on the calling thread alone, and what takes longer on both.
+ * With threads, results are in `SharedArrayBuffer`s.
  *
  * @throws AggregationError when the round cannot count.
  */

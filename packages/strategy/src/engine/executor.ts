@@ -9,11 +9,6 @@ export interface Executor {
   readonly slots: number;
   /** Whether the threads that compute can fetch from there themselves. */
   reaches(place: TensorPlace): boolean;
-  /**
-   * Has idle threads touch the pages of memory that the calling thread is going to write, as it may do meanwhile: the operating
-   * system hands out fresh memory page by page, and slowly.
-   */
-  touch(place: TensorPlace): void;
   /** The kernels of the blocks to come. None may be in flight. */
   begin(kernels: readonly CompiledKernel[]): void;
   /** Memory for a slot, at least `bytes` long; the same slot keeps its memory while it is large enough. */
@@ -31,10 +26,6 @@ export class InlineExecutor implements Executor {
 
   reaches(): boolean {
     return true;
-  }
-
-  touch(): void {
-    // The calling thread is the only one.
   }
 
   begin(kernels: readonly CompiledKernel[]): void {

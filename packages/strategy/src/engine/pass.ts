@@ -95,14 +95,7 @@ function layLanes(work: readonly WorkItem[], kernel: KernelSpec, executor: Execu
   const lanes = lanesOf(executor);
   if (!work.some(({ operands }) => operands.some((operand) => isOutOfReach(operand, executor)))) return lanes;
   const here = lanesOf(new InlineExecutor());
-  if (!isStreaming(kernel)) return [...lanes, here[0]!];
-  for (const { results } of work) {
-    for (const { sink, name } of results) {
-      const place = sink.locate?.(name);
-      if (place !== undefined && executor.reaches(place)) executor.touch(place);
-    }
-  }
-  return here;
+  return isStreaming(kernel) ? here : [...lanes, here[0]!];
 }
 
 function lanesOf(executor: Executor): readonly Lane[] {

@@ -9,7 +9,6 @@ export type WorkerRequest =
   /** For the blocks to come. */
   | { readonly kind: 'kernels'; readonly kernels: readonly CompiledKernel[] }
   | { readonly kind: 'buffer'; readonly slot: number; readonly buffer: SharedArrayBuffer }
-  | { readonly kind: 'touch'; readonly bytes: Uint8Array }
   | { readonly kind: 'share'; readonly id: number; readonly bytes: Uint8Array }
   | { readonly kind: 'block'; readonly slot: number; readonly block: Block };
 
@@ -40,7 +39,6 @@ export class WorkerPool implements Executor {
   readonly #buffers: SharedArrayBuffer[] = [];
   readonly #shared = new Map<Uint8Array, number>();
   readonly #waiters = new Map<number, Waiter>();
-  #touched = 0;
   #failure: Error | undefined;
   #lastTurn = Promise.resolve();
 
@@ -69,10 +67,6 @@ export class WorkerPool implements Executor {
 
   reaches(place: TensorPlace): boolean {
     return place.kind === 'file' || place.bytes.buffer instanceof SharedArrayBuffer;
-  }
-
-  touch(place: TensorPlace): void {
-    if (place.kind === 'memory') this.#tell(this.#touched++, { kind: 'touch', bytes: place.bytes });
   }
 
   begin(kernels: readonly CompiledKernel[]): void {

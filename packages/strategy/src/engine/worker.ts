@@ -3,9 +3,6 @@ import { parentPort } from 'node:worker_threads';
 import { BlockComputer, UnreadableError, type Block } from './block.ts';
 import type { WorkerReply, WorkerRequest } from './pool.ts';
 
-/** The smallest that any common system has. */
-const PAGE_BYTES = 4096;
-
 const computer = new BlockComputer();
 const buffers = new Map<number, SharedArrayBuffer>();
 
@@ -17,9 +14,6 @@ parentPort?.on('message', (request: WorkerRequest) => {
     case 'buffer':
       buffers.set(request.slot, request.buffer);
       return;
-    case 'touch':
-      touch(request.bytes);
-      return;
     case 'share':
       computer.share(request.id, request.bytes);
       return;
@@ -27,11 +21,6 @@ parentPort?.on('message', (request: WorkerRequest) => {
       parentPort?.postMessage(compute(request.slot, request.block));
   }
 });
-
-/** Makes the operating system provide the pages. Whatever another thread writes there meanwhile stays. */
-function touch(bytes: Uint8Array): void {
-  for (let position = 0; position < bytes.byteLength; position += PAGE_BYTES) Atomics.or(bytes, position, 0);
-}
 
 function compute(slot: number, block: Block): WorkerReply {
   try {
