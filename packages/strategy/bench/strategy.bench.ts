@@ -12,7 +12,7 @@ import { availableParallelism, cpus, freemem, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ELEMENTS, MODEL_BYTES, modelPath, openSafetensors, warm, writeModel } from './files.ts';
-import type { ArrayKind } from './measure-arrays.ts';
+import type { ArrayKind, ArraysMeasurement } from './measure-arrays.ts';
 import type { Job, Measurement } from './measure.ts';
 
 const STRATEGIES = {
@@ -58,8 +58,8 @@ async function compare(clients: number): Promise<void> {
   if (clients <= 8) {
     log('');
     for (const kind of ['shared', 'ordinary'] satisfies ArrayKind[]) {
-      const seconds = await measure<number>('measure-arrays.ts', STRATEGIES.fedavg, clients, kind);
-      log(`fedavg on arrays, ${clients} clients, ${kind}: ${seconds.toFixed(2)} s (median)`);
+      const { anew, into } = await measure<ArraysMeasurement>('measure-arrays.ts', STRATEGIES.fedavg, clients, kind);
+      log(`fedavg on arrays, ${clients} clients, ${kind}: ${anew.toFixed(2)} s; into memory of an earlier round ${into.toFixed(2)} s (medians)`);
     }
   }
   const python = process.env['ZK0_BENCH_PYTHON'];

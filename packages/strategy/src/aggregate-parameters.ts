@@ -1,4 +1,4 @@
-import { MemoryTensorSink, MemoryTensorSource, type Float32Tensor, type Metrics, type Parameters } from '@zk0/core';
+import { InvalidArgumentError, MemoryTensorSink, MemoryTensorSource, type Float32Tensor, type Metrics, type Parameters } from '@zk0/core';
 import type { AggregationOptions, AggregationResult, Scalars, Strategy } from './contract.ts';
 
 /** One client's result as arrays. */
@@ -25,6 +25,15 @@ export interface ParametersInput {
   readonly population?: number;
 }
 
+/** As {@link AggregationOptions}, on arrays. */
+export interface ParametersOptions extends AggregationOptions {
+  /**
+   * Parameters that nobody needs any more, of an earlier round: the new ones are written into their memory. That spares the operating
+   * system handing out a model's worth of fresh pages.
+   */
+  readonly into?: Parameters;
+}
+
 /** What came out. */
 export interface ParametersResult extends AggregationResult {
   readonly parameters: Parameters;
@@ -35,22 +44,23 @@ export interface ParametersResult extends AggregationResult {
 /**
  * {@link Strategy.aggregate} on arrays, for notebooks and tests: the same code underneath, hence the same bits. Worker threads read
  * arrays in `SharedArrayBuffer`s themselves; means of others are computed on the calling thread alone, and what takes longer on both.
- * With threads, results are in `SharedArrayBuffer`s.
+ * With threads, results are in `SharedArrayBuffer`s, unless `into` says where.
  *
  * @throws AggregationError when the round cannot count.
+ * @throws InvalidArgumentError when `into` does not fit the parameters, or is read from in this round.
  */
 export async function aggregateParameters(
   strategy: Strategy,
   input: ParametersInput,
-  options?: AggregationOptions,
+  { into, ...options }: ParametersOptions = {},
 ): Promise<ParametersResult> {
   const { round = 1, state = null, scalars = {}, seed = 0, failures = 0 } = input;
   const global = MemoryTensorSource.fromParameters(input.global);
   const stateSpecs = strategy.stateSpecs(global.specs);
   // Worker threads leave their results where they belong.
-  const memory = { shared: (options?.workers ?? 0) !== 0 };
-  const parametersSink = new MemoryTensorSink(global.specs, memory);
-  const stateSink = stateSpecs.length === 0 ? null : new MemoryTensorSink(stateSpecs, memory);
+  const shared = (options.workers ?? 0) !== 0;
+  const parametersSink = new MemoryTensorSink(global.specs, into === undefined ? { shared } : { into: memoryOf(into, input) });
+  const stateSink = stateSpecs.length === 0 ? null : new MemoryTensorSink(stateSpecs, { shared });
   const result = await strategy.aggregate(
     {
       round,
@@ -78,6 +88,18 @@ export async function aggregateParameters(
     parameters: takeParameters(parametersSink.finish()),
     state: stateSink === null ? null : takeParameters(stateSink.finish()),
   };
+}
+
+/** The bytes to write into, none of which anything is read from. */
+function memoryOf(into: Parameters, { global, updates, state }: ParametersInput): ReadonlyMap<string, Uint8Array> {
+  const sources = [global, state, ...updates.flatMap(({ parameters, base, control }) => [parameters, base, control])];
+  const read = new Set(sources.flatMap((source) => [...(source?.values() ?? [])].map(({ data }) => data.buffer)));
+  return new Map(
+    [...into].map(([name, { data }]) => {
+      if (read.has(data.buffer)) throw new InvalidArgumentError(`into: tensor ${name} lies in memory that this round reads`);
+      return [name, new Uint8Array(data.buffer, data.byteOffset, data.byteLength)];
+    }),
+  );
 }
 
 function takeParameters(source: MemoryTensorSource): Parameters {

@@ -42,6 +42,7 @@ export {
 export {
   aggregateParameters,
   type ParametersInput,
+  type ParametersOptions,
   type ParametersResult,
   type ParametersUpdate,
 } from './aggregate-parameters.ts';

@@ -11,18 +11,32 @@ interface Target {
   readonly written: ByteRanges;
 }
 
+/** Which memory a {@link MemoryTensorSink} writes into. */
+export interface MemoryTensorSinkOptions {
+  readonly shared?: boolean;
+  readonly into?: ReadonlyMap<string, Uint8Array>;
+}
+
 /** A {@link TensorSink} into memory that holds its caller to "every byte exactly once". */
 export class MemoryTensorSink implements TensorSink {
   readonly specs: readonly TensorSpec[];
   readonly #targets: ReadonlyMap<string, Target>;
 
-  /** @param options `shared`: in memory that other threads see. */
-  constructor(specs: readonly TensorSpec[], { shared = false }: { readonly shared?: boolean } = {}) {
-    const allocate = (bytes: number): Uint8Array => (shared ? new Uint8Array(new SharedArrayBuffer(bytes)) : new Uint8Array(bytes));
+  /**
+   * @param options `into`: memory that is overwritten, for every tensor; without it the sink takes new memory, `shared` with other
+   * threads or not.
+   * @throws InvalidArgumentError naming a tensor that `into` lacks or has in another size.
+   */
+  constructor(specs: readonly TensorSpec[], { shared = false, into }: MemoryTensorSinkOptions = {}) {
+    const allocate = (spec: TensorSpec): Uint8Array => {
+      const bytes = byteLength(spec);
+      if (into === undefined) return new Uint8Array(shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
+      const present = into.get(spec.name);
+      if (present?.byteLength === bytes) return present;
+      throw new InvalidArgumentError(`tensor ${spec.name} needs ${bytes} bytes to be written into, not ${present?.byteLength ?? 'none'}`);
+    };
     this.specs = [...specs].sort((a, b) => compareNames(a.name, b.name));
-    this.#targets = new Map(
-      this.specs.map((spec) => [spec.name, { spec, data: allocate(byteLength(spec)), written: [] }]),
-    );
+    this.#targets = new Map(this.specs.map((spec) => [spec.name, { spec, data: allocate(spec), written: [] }]));
     if (this.#targets.size !== specs.length) throw new InvalidArgumentError('two tensors of a sink have the same name');
   }
 

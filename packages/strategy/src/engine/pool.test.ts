@@ -86,6 +86,22 @@ describe('worker threads', () => {
     }
   });
 
+  it.each([0, 2])('write into memory of an earlier round (%d threads), to the same bits, but never where they read', async (workers) => {
+    const strategy = createStrategy({ name: 'fedavg' });
+    const { parameters } = await aggregateParameters(strategy, input(3));
+    for (const into of [randomModel('earlier'), shared(randomModel('earlier'))]) {
+      const again = await aggregateParameters(strategy, input(3), { workers, into });
+      expect(bytes(again.parameters)).toEqual(bytes(parameters));
+      for (const [name, { data }] of again.parameters) expect(data.buffer, name).toBe(into.get(name)!.data.buffer);
+    }
+    const round = input(3);
+    for (const into of [round.global, round.updates[1]!.parameters]) {
+      await expect(aggregateParameters(strategy, round, { workers, into })).rejects.toThrow('into: tensor t0 lies in memory that this round reads');
+    }
+    const short = new Map([...randomModel('earlier')].slice(1));
+    await expect(aggregateParameters(strategy, round, { workers, into: short })).rejects.toThrow('tensor t0 needs 600012 bytes to be written into, not none');
+  });
+
   it('serve one aggregation after another, in the order in which they ask', async () => {
     const pool = new WorkerPool(1);
     try {
