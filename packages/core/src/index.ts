@@ -20,6 +20,7 @@ export {
   MAX_HEADER_BYTES,
   parseHeader,
   SafetensorsError,
+  type SafetensorsErrorOptions,
   type SafetensorsHeader,
   type TensorBytes,
   type TensorLocation,

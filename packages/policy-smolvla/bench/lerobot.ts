@@ -16,8 +16,8 @@ export interface LeRobotRun {
 export interface LeRobotFigures {
   readonly train: LeRobotRun;
   readonly act: LeRobotRun;
-  /** Where and when they were recorded; absent when they were timed in this run. */
-  readonly recorded?: string;
+  /** Where and when they were recorded, and what onnxruntime's matrix product did there then; absent when they were timed in this run. */
+  readonly recorded?: { readonly where: string; readonly onnxruntimeGflops: number };
 }
 
 /** Runs LeRobot where a Python that has it is named, else reads what was recorded beside this file. */

@@ -47,7 +47,12 @@ try {
   if (lerobot !== undefined) {
     const { versions, matmulGflops } = lerobot.train;
     const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ');
-    print(`${names}: matrix product ${matmulGflops.toFixed(0)} GFLOP/s${lerobot.recorded === undefined ? '' : `; recorded: ${lerobot.recorded}`}`);
+    print(`${names}: matrix product ${matmulGflops.toFixed(0)} GFLOP/s`);
+    if (lerobot.recorded !== undefined) {
+      const { where, onnxruntimeGflops } = lerobot.recorded;
+      const pace = ((100 * machine.matmulGflops!) / onnxruntimeGflops).toFixed(0);
+      print(`LeRobot's figures were recorded (${where}). This machine is now at ${pace} % of the pace of then: so are our figures, not LeRobot's.`);
+    }
   }
   print(`\n${'what'.padEnd(30)}${['median s', 'LeRobot', 'peak GB', 'LeRobot', 'load s', 'GFLOP', 'GFLOP/s', 'of matmul'].map((title) => title.padStart(10)).join('')}`);
   const rows: readonly (readonly [what: What, title: string])[] = [

@@ -70,7 +70,7 @@ export class SafetensorsFile implements TensorSource {
     } catch (error) {
       throw fileError('read', this.path, error);
     }
-    if (!complete) throw new SafetensorsError(`${this.path}: the file was cut short while tensor ${name} was read`);
+    if (!complete) throw new SafetensorsError(`the file was cut short while tensor ${name} was read`, { file: this.path });
   }
 
   async close(): Promise<void> {
@@ -101,7 +101,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   } catch (error) {
     await handle.close();
     if (error instanceof SafetensorsError) {
-      throw new SafetensorsError(`${path}: ${error.message.replace(/^safetensors: /, '')}`, error.hint);
+      throw new SafetensorsError(error.problem, { hint: error.hint, file: path });
     }
     throw fileError('read', path, error);
   }

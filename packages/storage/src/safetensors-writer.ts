@@ -175,7 +175,7 @@ export async function createSafetensors(
   const layout = [...specs].sort((a, b) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype] || compareNames(a.name, b.name));
   const header = encodeHeader(layout, metadata);
   const size = layout.reduce((sum, spec) => sum + byteLength(spec), header.byteLength);
-  if (!Number.isSafeInteger(size)) throw new SafetensorsError(`${path}: the declared tensors have impossible sizes`);
+  if (!Number.isSafeInteger(size)) throw new SafetensorsError('the declared tensors have impossible sizes', { file: path });
   const temporary = temporaryPath(path);
   let handle: FileHandle | undefined;
   try {

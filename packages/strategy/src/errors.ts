@@ -2,6 +2,8 @@ import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core';
 
 /** Why an update was refused. Stable: servers pass it on to the client. */
 export type UpdateRejectionCode =
+  /** It did not arrive, or is no safetensors file. */
+  | 'UPDATE_UNREADABLE'
   /** A NaN or an infinity in a tensor. */
   | 'UPDATE_NON_FINITE'
   /** A tensor that the global parameters do not have. */

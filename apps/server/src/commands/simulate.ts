@@ -5,8 +5,10 @@ import { InvalidArgumentError, Zk0Error, type RunConfig } from '@zk0/core';
 import { assertNoOverlap, demoTasks, listEpisodes, openDataset, requireCameras } from '@zk0/dataset-so100';
 import { createLogger } from '@zk0/logger';
 import { openPolicy } from '@zk0/policy-smolvla';
+import { sampleSize } from '@zk0/strategy';
 import { Command } from 'commander';
-import { collect, configSchema, runConfigOf, runFlags, withConfigOptions, withRunOptions } from '../config.ts';
+import type * as z from 'zod';
+import { collect, configSchema, runConfigOf, runFlags, withConfigOptions, withRunOptions, type Config } from '../config.ts';
 import { checkRunConfig } from '../federation/run-context.ts';
 import { RunPaths } from '../outputs/index.ts';
 import { RunReporter } from '../reporting/run-reporter.ts';
@@ -66,12 +68,11 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
   const maxParallel = options.maxParallel ?? (options.device === 'cpu' ? 0 : 1);
   const given = runFlags(options);
   const rounds = given['rounds'] ?? (options.config === undefined ? DEFAULT_ROUNDS : undefined);
-  const flags = { ...given, rounds, minClients: clients, maxParallel };
-  const settings = await loadConfig(configSchema, {
+  const settings = withMinClients(clients, await loadConfig(simulationSchema, {
     file: options.config,
-    flags,
+    flags: { ...given, rounds, maxParallel },
     set: options.set,
-  });
+  }));
   checkRunConfig(settings);
   await preflight(options, settings.policy, settings.heldOut, signal);
   const plan = await planSimulation(
@@ -91,6 +92,20 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
   const out = resolve(options.out ?? join('outputs', timestamp(new Date())));
   makeWritable(out);
   return runSimulation({ ...options, out, plan, config }, signal);
+}
+
+/** As everywhere, but how many clients a round needs depends on how many there are. */
+const simulationSchema = configSchema.extend({ minClients: configSchema.shape.minClients.unwrap().optional() });
+
+/** Unless the settings say otherwise, a round needs an update of every client that it asks. */
+function withMinClients(clients: number, settings: z.output<typeof simulationSchema>): Config {
+  const { fraction, minClients = sampleSize(clients, fraction, Math.min(2, clients)) } = settings;
+  if (minClients > clients) {
+    throw new InvalidArgumentError(`minClients is ${minClients}, and the simulation has ${clients} clients`, {
+      hint: `Raise --clients, or lower minClients.`,
+    });
+  }
+  return { ...settings, minClients };
 }
 
 /** Finds out before anything is started whether the device, the policy and the recordings can be used. */
@@ -166,8 +181,6 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
     const reporter = new RunReporter(progress);
     const events = server.federation.follow(undefined, signal);
     let next = events.next();
-    const runId = server.federation.submit(config);
-    reporter.take({ kind: 'run', runId, at: new Date().toISOString(), event: { type: 'run-created', runId, config } });
     for (const [index, dataset] of plan.clients.entries()) {
       const id = String(index);
       progress.print(`client ${id}: ${dataset}`);
@@ -175,16 +188,24 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
     }
     for (const uri of plan.heldOut) progress.print(`held out: ${uri}`);
     progress.update({ label: 'clients are getting ready' });
-    const died = Promise.race(clients.map((client) => client.exited.then((exit) => ({ client, exit }))));
-    while (reporter.ending === undefined) {
-      const first = await Promise.race([next.then((item) => ({ item })), died, server.done.then(() => ({ ended: true as const }))]);
-      if ('client' in first) throw clientDied(first.client.clientId, first.exit, paths);
-      if ('ended' in first || first.item.done === true) break;
-      reporter.take(first.item.value);
+    const died = Promise.race(
+      clients.map(async ({ clientId, exited }) => {
+        throw clientDied(clientId, await exited, paths);
+      }),
+    );
+    const ended = server.done.then(() => null);
+    // Were some clients still on their way, whom the first round asks would depend on which of them is fastest.
+    await Promise.race([server.federation.joined(plan.clients.length, signal), died, ended]);
+    const runId = signal.aborted ? undefined : server.federation.submit(config);
+    if (runId !== undefined) reporter.take({ kind: 'run', runId, at: new Date().toISOString(), event: { type: 'run-created', runId, config } });
+    while (reporter.ending === undefined && runId !== undefined) {
+      const item = await Promise.race([next, died, ended]);
+      if (item === null || item.done === true) break;
+      reporter.take(item.value);
       next = events.next();
     }
     if (signal.aborted) {
-      await stopRun(server, runId);
+      if (runId !== undefined) await stopRun(server, runId);
       progress.finish();
       process.stdout.write(`\nstopped; finished rounds are in ${out}\n`);
       return EXIT_CODE.interrupted;

@@ -89,6 +89,21 @@ export class ClientRegistry {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Resolves when so many clients are online, or `signal` aborts. */
+  reach(count: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const check = (): void => {
+        if (this.online().length < count && !signal.aborted) return;
+        unsubscribe();
+        signal.removeEventListener('abort', check);
+        resolve();
+      };
+      const unsubscribe = this.subscribe(check);
+      signal.addEventListener('abort', check, { once: true });
+      check();
+    });
+  }
+
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }

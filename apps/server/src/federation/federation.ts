@@ -219,6 +219,11 @@ export class Federation implements TransportHandler {
     return this.#feed.subscribe((event) => runId === undefined || event.runId === runId, signal);
   }
 
+  /** Resolves when so many clients are there, or `signal` aborts. */
+  joined(count: number, signal: AbortSignal): Promise<void> {
+    return this.#clients.reach(count, signal);
+  }
+
   /** Resolves when no run is being driven. */
   idle(): Promise<void> {
     return this.#driving;

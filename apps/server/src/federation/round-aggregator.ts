@@ -1,9 +1,9 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { compareNames, deriveSeed, type BlobReference, type Metrics, type RoundState, type RunEvent, type RunState } from '@zk0/core';
+import { compareNames, deriveSeed, SafetensorsError, type BlobReference, type Metrics, type RoundState, type RunEvent, type RunState } from '@zk0/core';
 import { createSafetensors, openSafetensors, type BlobStore, type SafetensorsFile } from '@zk0/storage';
-import { checkUpdate, WorkerPool, type Scalars, type Strategy, type UpdateInspection } from '@zk0/strategy';
+import { checkUpdate, UpdateRejectedError, WorkerPool, type Scalars, type Strategy, type UpdateInspection } from '@zk0/strategy';
 import { startContextSchema } from './run-recorder.ts';
 import { toJson } from './to-json.ts';
 
@@ -49,7 +49,8 @@ export class RoundAggregator {
     try {
       const { guards } = this.#options.strategy;
       const global = await files.open(state.parameters!);
-      const tensors = { tensors: await files.open(update), ...(await this.#controlOf(control, files)) };
+      const sent = (blob: BlobReference): Promise<SafetensorsFile> => this.#openSent(incoming.clientId, blob, files);
+      const tensors = { tensors: await sent(update), ...(await this.#controlOf(control, sent)) };
       const inspection = await checkUpdate({ ...incoming, ...tensors }, { global, guards, workers: this.#workersFor(global) });
       this.#inspections.set(update.hash, inspection);
     } finally {
@@ -72,17 +73,18 @@ export class RoundAggregator {
     const files = new OpenFiles(blobs);
     try {
       const strategy = this.#options.strategy;
-      const global = await files.open(state.parameters!);
+      const stored = (blob: BlobReference): Promise<SafetensorsFile> => files.open(blob);
+      const global = await stored(state.parameters!);
       const updates = await Promise.all(
         accepted
           .sort((a, b) => compareNames(a.clientId, b.clientId))
           .map(async ({ clientId, numExamples, metrics, update, control }) => {
             const inspection = this.#inspections.get(update.hash);
-            const tensors = { tensors: await files.open(update), ...(await this.#controlOf(control, files)) };
+            const tensors = { tensors: await stored(update), ...(await this.#controlOf(control, stored)) };
             return { clientId, numExamples, metrics, ...tensors, ...(inspection === undefined ? {} : { inspection }) };
           }),
       );
-      const oldState = state.strategyState === null ? null : await files.open(state.strategyState);
+      const oldState = state.strategyState === null ? null : await stored(state.strategyState);
       const stateSpecs = strategy.stateSpecs(global.specs);
       const path = join(scratchDirectory, `${state.runId}-${round.round}`);
       const parameters = await createSafetensors(`${path}.parameters`, global.specs);
@@ -129,9 +131,25 @@ export class RoundAggregator {
     this.#workers = undefined;
   }
 
-  async #controlOf(control: BlobReference | undefined, files: OpenFiles): Promise<{ control?: SafetensorsFile }> {
+  async #controlOf(control: BlobReference | undefined, open: (blob: BlobReference) => Promise<SafetensorsFile>): Promise<{ control?: SafetensorsFile }> {
     const isNeeded = this.#options.strategy.guards.needsControl === true;
-    return control === undefined || !isNeeded ? {} : { control: await files.open(control) };
+    return control === undefined || !isNeeded ? {} : { control: await open(control) };
+  }
+
+  /**
+   * Opens what a client says that it sent.
+   *
+   * @throws UpdateRejectedError `UPDATE_UNREADABLE`, without the paths of this machine: the client is told.
+   */
+  async #openSent(clientId: string, blob: BlobReference, files: OpenFiles): Promise<SafetensorsFile> {
+    const refuse = (what: string, cause?: unknown): UpdateRejectedError =>
+      new UpdateRejectedError('UPDATE_UNREADABLE', clientId, what, { cause, hint: 'Run the same zk0 release on both sides.' });
+    if (!(await this.#options.blobs.has(blob.hash))) throw refuse(`it was not uploaded (${blob.hash})`);
+    try {
+      return await files.open(blob);
+    } catch (error) {
+      throw error instanceof SafetensorsError ? refuse(`it is no safetensors file: ${error.problem}`, error) : error;
+    }
   }
 
   async #adopt(path: string, written: BlobReference): Promise<BlobReference> {

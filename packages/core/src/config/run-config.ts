@@ -1,7 +1,7 @@
 import * as z from 'zod';
 
 /** A strategy's name and its own options; `@zk0/strategy` checks the options. */
-const strategySchema = z.looseObject({ name: z.string().min(1) });
+const strategySchema = z.looseObject({ name: z.string().min(1).default('fedprox') });
 
 /** Everything that fixes what a run computes. Two runs with the same configuration and data give the same bytes. */
 export const runConfigSchema = z.strictObject({
@@ -11,7 +11,7 @@ export const runConfigSchema = z.strictObject({
   seed: z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(42),
   /** A policy preset (`small`), a checkpoint directory, or a hub address. */
   policy: z.string().min(1).default('small'),
-  strategy: strategySchema.default({ name: 'fedprox' }),
+  strategy: strategySchema.prefault({}),
   /** The session starts when this many clients are there, and a round needs this many results. */
   minClients: z.int().min(1).max(100_000).default(2),
   /** Fraction of the available clients that trains in a round. */

@@ -14,12 +14,21 @@ export const MAX_RANK = 16;
 export const MAX_TENSORS = 200_000;
 export const MAX_NAME_LENGTH = 1024;
 
+/** Where a {@link SafetensorsError} was found, and what to do about it. */
+export interface SafetensorsErrorOptions {
+  readonly hint?: string | undefined;
+  readonly file?: string;
+}
+
 /** A safetensors header or body that does not hold what it claims. */
 export class SafetensorsError extends Zk0Error {
   declare readonly code: 'SAFETENSORS_INVALID';
+  /** What is wrong; the message also says where. */
+  readonly problem: string;
 
-  constructor(message: string, hint = 'Download or write the file again; it is damaged or was never complete.') {
-    super('SAFETENSORS_INVALID', `safetensors: ${message}`, { hint });
+  constructor(problem: string, { hint = 'Download or write the file again; it is damaged or was never complete.', file }: SafetensorsErrorOptions = {}) {
+    super('SAFETENSORS_INVALID', `safetensors: ${file === undefined ? '' : `${file}: `}${problem}`, { hint });
+    this.problem = problem;
   }
 }
 
