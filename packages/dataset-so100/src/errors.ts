@@ -1,4 +1,4 @@
-import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core';
+import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core/errors';
 
 /**
  * What is wrong with a dataset, or with what was asked of it.

@@ -1,6 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
-import { errorMessage } from '@zk0/core';
+import { errorMessage } from '@zk0/core/errors';
 import {
   parquetMetadataAsync,
   parquetRead,

@@ -1,6 +1,6 @@
 /** Thread that reads parquet files; started by `table-thread.ts`, which ends it when a damaged file makes it hang. */
 import { parentPort } from 'node:worker_threads';
-import { errorMessage } from '@zk0/core';
+import { errorMessage } from '@zk0/core/errors';
 import { DatasetError } from '../errors.ts';
 import { readFrameTable } from '../read/frame-table.ts';
 import { spoolImages } from './image-column.ts';

@@ -1,6 +1,15 @@
-import { AV_FRAME_FLAG_CORRUPT, AV_LOG_QUIET, AVERROR_EAGAIN, AVERROR_EOF, AVMEDIA_TYPE_VIDEO, AVSEEK_FLAG_BACKWARD } from 'node-av/constants';
-import { Scaler } from 'node-av/api';
-import { Codec, CodecContext, FFmpegError, FormatContext, Frame, Log, Packet } from 'node-av/lib';
+import {
+  AV_FRAME_FLAG_CORRUPT,
+  AV_LOG_QUIET,
+  AV_PIX_FMT_RGB24,
+  AVERROR_EAGAIN,
+  AVERROR_EOF,
+  AVMEDIA_TYPE_VIDEO,
+  AVSEEK_FLAG_BACKWARD,
+  SWS_BILINEAR,
+  type AVPixelFormat,
+} from 'node-av/constants';
+import { Codec, CodecContext, FFmpegError, FormatContext, Frame, Log, Packet, SoftwareScaleContext } from 'node-av/lib';
 import { MAX_IMAGE_SIDE } from '../limits.ts';
 import { frameBuffer, type FrameReader, type VideoFrame } from './decoder.ts';
 
@@ -32,7 +41,11 @@ Log.setLevel(AV_LOG_QUIET);
 export class NodeAvReader implements FrameReader {
   readonly #format = new FormatContext();
   readonly #decoder = new CodecContext();
-  readonly #scaler = new Scaler();
+  readonly #converter = new SoftwareScaleContext();
+  /** What the converter takes; null before the first frame. */
+  #convertedFormat: Frame['format'] | null = null;
+  /** Converted into. */
+  readonly #rgb = new Frame();
   readonly #packet = new Packet();
   /** Decoded into in turn, so that the frame before the last one is still there. */
   #frames: [Frame, Frame] = [new Frame(), new Frame()];
@@ -76,6 +89,11 @@ export class NodeAvReader implements FrameReader {
     check(this.#decoder.open2Sync(codec), 'open the decoder for');
     this.#packet.alloc();
     for (const frame of this.#frames) frame.alloc();
+    this.#rgb.alloc();
+    this.#rgb.width = width;
+    this.#rgb.height = height;
+    this.#rgb.format = AV_PIX_FMT_RGB24;
+    check(this.#rgb.getBuffer(), 'allocate a picture for');
   }
 
   frameAt(timestamp: number, tolerance: number, into?: ArrayBuffer): VideoFrame {
@@ -113,7 +131,8 @@ export class NodeAvReader implements FrameReader {
   close(): void {
     for (const frame of this.#frames) frame.free();
     this.#packet.free();
-    this.#scaler.close();
+    this.#converter.freeContext();
+    this.#rgb.free();
     this.#decoder.freeContext();
     this.#format.closeInputSync();
   }
@@ -194,9 +213,13 @@ export class NodeAvReader implements FrameReader {
     if (width !== this.#width || height !== this.#height) {
       throw new Error(`a frame has ${width}×${height} pixels, the file says ${this.#width}×${this.#height}`);
     }
-    const rgb = this.#scaler.toBufferSync(frame, { format: 'rgb' });
+    if (frame.format !== this.#convertedFormat) {
+      this.#converter.getContext(width, height, frame.format as AVPixelFormat, width, height, AV_PIX_FMT_RGB24, SWS_BILINEAR);
+      this.#convertedFormat = frame.format;
+    }
+    check(this.#converter.scaleFrameSync(this.#rgb, frame), 'convert a frame of');
     const data = frameBuffer(width, height, into);
-    data.set(rgb);
+    data.set(this.#rgb.toBuffer());
     return { timestamp: Number(frame.bestEffortTimestamp) * this.#tick, width, height, data };
   }
 }
