@@ -91,6 +91,13 @@ describe.skipIf(!existsSync(sharedData))('bad recordings (skipped without the sh
     expect(stderr).toMatch(says);
   });
 
+  it('recordings of robots of two sizes', async () => {
+    const args = ['simulate', '--clients', '2', '--dataset', join(sharedData, 'so101_bimanual_cloth'), '--dataset', 'demo:cube-to-bowl?episodes=1'];
+    const { code, stderr } = await runProgram('server', [...args, '--out', at('sizes')], home.path);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/so101_bimanual_cloth has 12 state values and 12 actions, demo:cube-to-bowl\?episodes=1 has 6 state values and 6 actions/);
+  });
+
   it('fewer episodes than clients', async () => {
     const { code, stderr } = await runProgram('server', ['simulate', '--clients', '40', '--dataset', join(sharedData, 'cr5_banana_plate'), '--out', at('few')], home.path);
     expect(code).toBeGreaterThan(0);

@@ -127,6 +127,10 @@ it('bad updates are refused by client and tensor, and the round goes on without 
     await line.join({ name: clientId, agent: 'test/1', profile });
     lines.set(clientId, line);
   }
+  const { state } = profile.dataset.moments;
+  const stranger = { ...profile, dataset: { ...profile.dataset, stateNames: ['a'], moments: { ...profile.dataset.moments, state: { ...state, mean: [0], m2: [1], min: [0], max: [1] } } } };
+  const other = connect({ url, clientId: 'other-robot' });
+  await other.join({ name: 'other-robot', agent: 'test/1', profile: stranger });
   const run = ['run', '--server', url, '--rounds', '1', '--policy', 'tiny', '--strategy', 'fedavg', '--set', 'minClients=2'];
   const submitted = await runProgram('server', [...run, '--set', 'strategy.guards.maxUpdateNorm=1000'], home.path);
   expect(submitted.code, submitted.stderr).toBe(0);
@@ -158,7 +162,7 @@ it('bad updates are refused by client and tensor, and the round goes on without 
   expect(again.map(({ status }) => status)).toEqual(['duplicate', 'late']);
 
   await server.until(/run \S+: finished/);
-  await Promise.all([...lines.values()].map((line) => line.close()));
+  await Promise.all([...lines.values(), other].map((line) => line.close()));
 
   const missing = new Map<string, string>();
   for (const line of readFileSync(join(out, runId, 'metrics.jsonl'), 'utf8').trim().split('\n')) {
@@ -171,6 +175,7 @@ it('bad updates are refused by client and tensor, and the round goes on without 
     expect(missing.get(clientId), clientId).toMatch(new RegExp(`^client ${clientId}[,:]`));
     expect(log).toContain(`update refused: ${missing.get(clientId)!}`);
   }
+  expect(log).toContain("client other-robot cannot take part: recording has 1 and 6, this run's model takes 6 state values and 6 actions");
   expect(missing.size).toBe(Object.keys(clients).length - 2);
   // Both honest clients moved every weight by the same, and nobody else moved any.
   const serverBlobs = await openBlobStore(join(out, '.server', 'blobs'));

@@ -3,7 +3,7 @@
  * LeRobot datasets v2.0, v2.1 and v3.0 in and out: rows, video, statistics, partitioning, a demo maker.
  */
 export { DatasetError, type DatasetErrorCode, type DatasetErrorOptions } from './errors.ts';
-export { demoTasks, makeDemoDataset, type DemoAction, type DemoDatasetOptions, type DemoTask } from './demo/index.ts';
+export { demoTasks, makeDemoDataset, SO100_JOINT_NAMES, type DemoAction, type DemoDatasetOptions, type DemoTask } from './demo/index.ts';
 export { formatEpisodeList, parseEpisodeList } from './read/episode-list.ts';
 export { inspectDataset, type DatasetInspection, type JointSummary } from './inspect/inspect.ts';
 export { FrameOrder } from './load/frame-order.ts';

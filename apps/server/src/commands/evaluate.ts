@@ -49,7 +49,12 @@ async function evaluate(options: Readonly<Record<string, unknown>>, signal: Abor
       try {
         // A checkpoint brings the normaliser it was trained with; an untrained preset takes the dataset's own.
         const normalizer = policy.normalizer ?? commonNormalizer([datasetProfile(info)]);
-        const learner = policy.learner(dataset, { normalizer });
+        const learner = policy.learner(dataset, {
+          normalizer,
+          onCorruptFrame: (frame, error) => {
+            progress.print(`frame ${frame} of ${info.name} is passed over: ${error.message}`);
+          },
+        });
         try {
           const { loss, numExamples } = await learner.evaluate(
             await policy.initialParameters(),

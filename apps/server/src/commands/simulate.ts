@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createProgress, EXIT_CODE, loadConfig, showPhases, zk0Home, type Progress } from '@zk0/cli';
 import { InvalidArgumentError, Zk0Error, type RunConfig } from '@zk0/core';
-import { assertNoOverlap, demoTasks, listEpisodes, openDataset, requireCameras } from '@zk0/dataset-so100';
+import { assertNoOverlap, demoTasks, listEpisodes, openDataset, requireCameras, SO100_JOINT_NAMES } from '@zk0/dataset-so100';
 import { createLogger } from '@zk0/logger';
 import { openPolicy } from '@zk0/policy-smolvla';
 import { sampleSize } from '@zk0/strategy';
@@ -136,10 +136,35 @@ async function openAll(
     },
   });
   await policy.close();
-  for (const uri of [...options.dataset, ...heldOut].filter((address) => !address.startsWith('demo:'))) {
+  const sizes: DatasetSize[] = [];
+  for (const uri of [...options.dataset, ...heldOut]) {
+    // Not made before the clients do it, side by side; all are of one robot.
+    if (uri.startsWith('demo:')) {
+      sizes.push({ uri, states: SO100_JOINT_NAMES.length, actions: SO100_JOINT_NAMES.length });
+      continue;
+    }
     const dataset = await openDataset(uri, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, uri) });
     await dataset.close();
     requireCameras(dataset.info);
+    sizes.push({ uri, states: dataset.info.stateNames.length, actions: dataset.info.actionNames.length });
+  }
+  assertOneSize(sizes);
+}
+
+interface DatasetSize {
+  readonly uri: string;
+  readonly states: number;
+  readonly actions: number;
+}
+
+/** One model takes them all: clients whose recordings are of another size would be waited for in vain. */
+function assertOneSize([first, ...others]: readonly DatasetSize[]): void {
+  for (const other of others) {
+    if (other.states === first!.states && other.actions === first!.actions) continue;
+    const words = ({ uri, states, actions }: DatasetSize): string => `${uri} has ${states} state values and ${actions} actions`;
+    throw new InvalidArgumentError(`${words(first!)}, ${words(other)}: one model cannot take both`, {
+      hint: 'Choose recordings of one kind of robot, for clients and for --held-out.',
+    });
   }
 }
 

@@ -37,6 +37,7 @@ export interface RoundWorkOptions {
 /** Does what the driver asks for, one method a step; decides nothing about order. */
 export class RoundWork {
   readonly #options: RoundWorkOptions;
+  readonly #misfits = new Set<string>();
   #model: ServerModel | undefined;
   #strategy: Strategy | undefined;
   #aggregator: RoundAggregator | undefined;
@@ -155,9 +156,17 @@ export class RoundWork {
     this.#model = undefined;
   }
 
-  #fitting(features: RunContext['features']): RegisteredClient[] {
-    return this.#options.clients.online().filter(({ profile: { dataset } }) => {
-      return dataset.stateNames.length === features.stateSize && dataset.actionNames.length === features.actionSize;
+  /** The clients whose recordings the model can take; of each other one, the log says once why not. */
+  #fitting({ stateSize, actionSize }: RunContext['features']): RegisteredClient[] {
+    return this.#options.clients.online().filter(({ clientId, profile: { dataset } }) => {
+      const [states, actions] = [dataset.stateNames.length, dataset.actionNames.length];
+      if (states === stateSize && actions === actionSize) return true;
+      if (!this.#misfits.has(clientId)) {
+        const needed = `${stateSize} state values and ${actionSize} actions`;
+        this.#options.log.warn(`client ${clientId} cannot take part: ${dataset.name} has ${states} and ${actions}, this run's model takes ${needed}`);
+      }
+      this.#misfits.add(clientId);
+      return false;
     });
   }
 
@@ -169,8 +178,15 @@ export class RoundWork {
   }
 
   async #open(config: RunConfig, sizes: Pick<ServerModelOptions, 'features' | 'fallback'>): Promise<ServerModel> {
-    const model = await ServerModel.open(config, { ...this.#options, ...sizes });
-    this.#options.log.info(model.device);
+    const { log } = this.#options;
+    const model = await ServerModel.open(config, {
+      ...this.#options,
+      ...sizes,
+      onCorruptFrame: (dataset, frame, error) => {
+        log.warn(`evaluation: frame ${frame} of ${dataset} is passed over: ${error.message}`);
+      },
+    });
+    log.info(model.device);
     return model;
   }
 

@@ -9,6 +9,7 @@ import {
   type RunConfig,
   type RunContext,
   type WorkHooks,
+  type Zk0Error,
 } from '@zk0/core';
 import { openDataset } from '@zk0/dataset-so100';
 import { describeDevice, openPolicy, type ParameterCount, type SmolVlaPolicy, type TrainingDefaults } from '@zk0/policy-smolvla';
@@ -27,6 +28,8 @@ export interface ServerModelOptions {
   readonly features?: Features;
   /** Where sizes and cameras come from when there is no held-out dataset. */
   readonly fallback?: ClientProfile['dataset'];
+  /** Told once of each frame of a held-out dataset that cannot be decoded, and is passed over. */
+  readonly onCorruptFrame: (dataset: string, frame: number, error: Zk0Error) => void;
 }
 
 /** The server's own copy of the model: initial parameters, evaluation on held-out datasets, checkpoints. */
@@ -37,6 +40,7 @@ export class ServerModel {
   readonly initialParameters: Parameters;
   readonly #policy: SmolVlaPolicy;
   readonly #heldOut: readonly RobotDataset[];
+  readonly #onCorruptFrame: ServerModelOptions['onCorruptFrame'];
   #learners: { readonly key: string; readonly learners: readonly Learner[] } | undefined;
 
   private constructor(parts: {
@@ -45,12 +49,14 @@ export class ServerModel {
     readonly features: Features;
     readonly robot: ServerModel['robot'];
     readonly heldOut: readonly RobotDataset[];
+    readonly onCorruptFrame: ServerModelOptions['onCorruptFrame'];
   }) {
     this.#policy = parts.policy;
     this.initialParameters = parts.initialParameters;
     this.features = parts.features;
     this.robot = parts.robot;
     this.#heldOut = parts.heldOut;
+    this.#onCorruptFrame = parts.onCorruptFrame;
   }
 
   /**
@@ -58,7 +64,7 @@ export class ServerModel {
    * dataset, else from a client.
    */
   static async open(config: RunConfig, options: ServerModelOptions): Promise<ServerModel> {
-    const { device, precision = 'auto', threads, cacheDirectory } = options;
+    const { device, precision = 'auto', threads, cacheDirectory, onCorruptFrame } = options;
     const heldOut: RobotDataset[] = [];
     try {
       for (const uri of config.heldOut) heldOut.push(await openDataset(uri, { cacheDirectory }));
@@ -76,7 +82,7 @@ export class ServerModel {
         ...(threads === undefined ? {} : { threads }),
       });
       const robot = { stateNames: shape?.stateNames ?? [], actionNames: shape?.actionNames ?? [] };
-      return new ServerModel({ policy, initialParameters: await policy.initialParameters(), features, robot, heldOut });
+      return new ServerModel({ policy, initialParameters: await policy.initialParameters(), features, robot, heldOut, onCorruptFrame });
     } catch (error) {
       await Promise.all(heldOut.map((dataset) => dataset.close()));
       throw error;
@@ -145,7 +151,15 @@ export class ServerModel {
     const key = JSON.stringify(normalizer);
     if (this.#learners?.key !== key) {
       await this.#closeLearners();
-      this.#learners = { key, learners: this.#heldOut.map((dataset) => this.#policy.learner(dataset, { normalizer })) };
+      const learners = this.#heldOut.map((dataset) =>
+        this.#policy.learner(dataset, {
+          normalizer,
+          onCorruptFrame: (frame, error) => {
+            this.#onCorruptFrame(dataset.info.name, frame, error);
+          },
+        }),
+      );
+      this.#learners = { key, learners };
     }
     return this.#learners.learners;
   }
