@@ -4,7 +4,7 @@ import { encodeSafetensors, type ClientProfile, type Float32Tensor, type Paramet
 import { openBlobStore, readParameters, writeParameters, type BlobStore } from '@zk0/storage';
 import { connect, type ResultReply, type TaskResult, type TransportClient } from '@zk0/transport';
 import { afterAll, afterEach, expect, it } from 'vitest';
-import { hashes, killStartedPrograms, runProgram, startProgram, temporaryDirectory } from './cli.ts';
+import { hashes, killStartedPrograms, metricRows, runProgram, startProgram, temporaryDirectory } from './cli.ts';
 
 const home = temporaryDirectory();
 afterEach(killStartedPrograms);
@@ -164,11 +164,7 @@ it('bad updates are refused by client and tensor, and the round goes on without 
   await server.until(/run \S+: finished/);
   await Promise.all([...lines.values(), other].map((line) => line.close()));
 
-  const missing = new Map<string, string>();
-  for (const line of readFileSync(join(out, runId, 'metrics.jsonl'), 'utf8').trim().split('\n')) {
-    const { type, client_id: clientId, reason } = JSON.parse(line) as { type: string; client_id: string; reason: string };
-    if (type === 'missing') missing.set(clientId, reason);
-  }
+  const missing = new Map(metricRows(join(out, runId)).flatMap(({ type, client_id: clientId, reason }) => (type === 'missing' ? [[clientId!, reason!]] : [])));
   const log = readFileSync(join(out, runId, 'server', 'server.log'), 'utf8');
   for (const [clientId, { refused }] of Object.entries(clients)) {
     if (refused === undefined) continue;

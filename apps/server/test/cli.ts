@@ -99,12 +99,24 @@ export function temporaryDirectory(): { readonly path: string; readonly remove: 
   };
 }
 
+/** A line of a run's `metrics.jsonl`: the fields that tests look at. */
+export interface MetricRow {
+  readonly type: string;
+  readonly round: number;
+  readonly client_id?: string;
+  readonly param_hash?: string;
+  readonly reason?: string;
+}
+
+/** What a run has measured so far, line by line. */
+export function metricRows(out: string): MetricRow[] {
+  const lines = readFileSync(join(out, 'metrics.jsonl'), 'utf8').trim().split('\n');
+  return lines.map((line) => JSON.parse(line) as MetricRow);
+}
+
 /** The parameter hash of every round, round 0 included. */
 export function hashes(out: string): string[] {
-  return readFileSync(join(out, 'metrics.jsonl'), 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as { type: string; param_hash: string })
+  return metricRows(out)
     .filter(({ type }) => type === 'round')
-    .map(({ param_hash: hash }) => hash);
+    .map(({ param_hash: hash }) => hash!);
 }

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, it } from 'vitest';
 import { Journal } from '../src/federation/journal.ts';
-import { killStartedPrograms, runProgram, temporaryDirectory } from './cli.ts';
+import { killStartedPrograms, metricRows, runProgram, temporaryDirectory } from './cli.ts';
 
 const home = temporaryDirectory();
 afterEach(killStartedPrograms);
@@ -19,12 +19,11 @@ interface ClientRound {
   readonly mu?: number;
 }
 
-async function simulate(out: string, ...more: string[]): Promise<string> {
+async function simulate(out: string, ...more: string[]): Promise<void> {
   const datasets = tasks.flatMap((task) => ['--dataset', `demo:${task}?episodes=1&seed=1`]);
   const args = ['simulate', '--clients', '3', ...tiny, '--hold-out', '0', '--threads', '1', '--device', 'cpu', '--out', out, ...more, ...datasets];
-  const { code, stdout, stderr } = await runProgram('server', args, home.path);
+  const { code, stderr } = await runProgram('server', args, home.path);
   expect(code, stderr).toBe(0);
-  return stdout;
 }
 
 function roundsOf(out: string, client: number): ClientRound[] {
@@ -50,10 +49,7 @@ it('a schedule reaches the clients: they train with its learning rate and its pr
 it('of the clients asked, a round takes as many as it wants; the others have not failed', { timeout: 120_000 }, async () => {
   const out = join(home.path, 'over-selected');
   await simulate(out, '--set', 'minClients=1', '--set', 'fraction=0.34', '--set', 'overSelection=2');
-  const rows = readFileSync(join(out, 'metrics.jsonl'), 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as { readonly type: string; readonly round: number });
+  const rows = metricRows(out);
   expect(rows.filter(({ type }) => type === 'client').map(({ round }) => round)).toEqual([1, 2, 3]);
   expect(rows.filter(({ type }) => type === 'missing')).toEqual([]);
   const journal = new Journal(join(out, '.server', 'journal.sqlite'));

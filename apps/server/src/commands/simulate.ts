@@ -102,7 +102,7 @@ function withMinClients(clients: number, settings: z.output<typeof simulationSch
   const { fraction, minClients = sampleSize(clients, fraction, Math.min(2, clients)) } = settings;
   if (minClients > clients) {
     throw new InvalidArgumentError(`minClients is ${minClients}, and the simulation has ${clients} clients`, {
-      hint: `Raise --clients, or lower minClients.`,
+      hint: 'Raise --clients, or lower minClients.',
     });
   }
   return { ...settings, minClients };

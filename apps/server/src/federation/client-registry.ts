@@ -90,7 +90,7 @@ export class ClientRegistry {
   }
 
   /** Resolves when so many clients are online, or `signal` aborts. */
-  reach(count: number, signal: AbortSignal): Promise<void> {
+  joined(count: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const check = (): void => {
         if (this.online().length < count && !signal.aborted) return;

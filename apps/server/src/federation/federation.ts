@@ -221,7 +221,7 @@ export class Federation implements TransportHandler {
 
   /** Resolves when so many clients are there, or `signal` aborts. */
   joined(count: number, signal: AbortSignal): Promise<void> {
-    return this.#clients.reach(count, signal);
+    return this.#clients.joined(count, signal);
   }
 
   /** Resolves when no run is being driven. */

@@ -49,8 +49,7 @@ export class RoundAggregator {
     try {
       const { guards } = this.#options.strategy;
       const global = await files.open(state.parameters!);
-      const sent = (blob: BlobReference): Promise<SafetensorsFile> => this.#openSent(incoming.clientId, blob, files);
-      const tensors = { tensors: await sent(update), ...(await this.#controlOf(control, sent)) };
+      const tensors = await this.#tensorsOf({ update, control }, (blob) => this.#openSent(incoming.clientId, blob, files));
       const inspection = await checkUpdate({ ...incoming, ...tensors }, { global, guards, workers: this.#workersFor(global) });
       this.#inspections.set(update.hash, inspection);
     } finally {
@@ -73,18 +72,17 @@ export class RoundAggregator {
     const files = new OpenFiles(blobs);
     try {
       const strategy = this.#options.strategy;
-      const stored = (blob: BlobReference): Promise<SafetensorsFile> => files.open(blob);
-      const global = await stored(state.parameters!);
+      const global = await files.open(state.parameters!);
       const updates = await Promise.all(
         accepted
           .sort((a, b) => compareNames(a.clientId, b.clientId))
           .map(async ({ clientId, numExamples, metrics, update, control }) => {
             const inspection = this.#inspections.get(update.hash);
-            const tensors = { tensors: await stored(update), ...(await this.#controlOf(control, stored)) };
+            const tensors = await this.#tensorsOf({ update, control }, (blob) => files.open(blob));
             return { clientId, numExamples, metrics, ...tensors, ...(inspection === undefined ? {} : { inspection }) };
           }),
       );
-      const oldState = state.strategyState === null ? null : await stored(state.strategyState);
+      const oldState = state.strategyState === null ? null : await files.open(state.strategyState);
       const stateSpecs = strategy.stateSpecs(global.specs);
       const path = join(scratchDirectory, `${state.runId}-${round.round}`);
       const parameters = await createSafetensors(`${path}.parameters`, global.specs);
@@ -131,9 +129,14 @@ export class RoundAggregator {
     this.#workers = undefined;
   }
 
-  async #controlOf(control: BlobReference | undefined, open: (blob: BlobReference) => Promise<SafetensorsFile>): Promise<{ control?: SafetensorsFile }> {
+  /** An update's tensors, and the change of its control variate where the strategy asks for one. */
+  async #tensorsOf(
+    { update, control }: { readonly update: BlobReference; readonly control: BlobReference | undefined },
+    open: (blob: BlobReference) => Promise<SafetensorsFile>,
+  ): Promise<{ tensors: SafetensorsFile; control?: SafetensorsFile }> {
+    const tensors = await open(update);
     const isNeeded = this.#options.strategy.guards.needsControl === true;
-    return control === undefined || !isNeeded ? {} : { control: await open(control) };
+    return control === undefined || !isNeeded ? { tensors } : { tensors, control: await open(control) };
   }
 
   /**

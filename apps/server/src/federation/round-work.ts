@@ -162,10 +162,10 @@ export class RoundWork {
       const [states, actions] = [dataset.stateNames.length, dataset.actionNames.length];
       if (states === stateSize && actions === actionSize) return true;
       if (!this.#misfits.has(clientId)) {
+        this.#misfits.add(clientId);
         const needed = `${stateSize} state values and ${actionSize} actions`;
         this.#options.log.warn(`client ${clientId} cannot take part: ${dataset.name} has ${states} and ${actions}, this run's model takes ${needed}`);
       }
-      this.#misfits.add(clientId);
       return false;
     });
   }

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
-import { errorMessage } from '@zk0/core/errors';
+import { errorMessage } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import type { FrameTable } from '../read/frame-table.ts';
 import type { ImageColumn } from './image-column.ts';

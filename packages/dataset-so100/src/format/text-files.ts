@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { errorMessage } from '@zk0/core/errors';
+import { errorMessage } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import { MAX_META_BYTES } from '../limits.ts';
 
