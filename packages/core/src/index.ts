@@ -81,9 +81,42 @@ export { applyRunEvent, IllegalTransitionError, replay } from './run/apply.ts';
 export { allHeard, hasEnough, isDue, nextAction, type NextAction } from './run/next-action.ts';
 export { clientProfileSchema, datasetProfile, type ClientProfile } from './federation/client-profile.ts';
 export {
+  fitInstructionsSchema,
   fitTaskSchema,
   normalizerSchema,
   runContextSchema,
   type FitTask,
   type RunContext,
 } from './federation/fit-task.ts';
+export {
+  clientIdSchema,
+  heartbeatMessageSchema,
+  heartbeatReplySchema,
+  joinMessageSchema,
+  joinReplySchema,
+  jsonObjectSchema,
+  MAX_METRIC_VALUE,
+  MAX_METRICS,
+  MAX_PROFILE_BYTES,
+  MAX_TEXT,
+  metricsSchema,
+  resultReplySchema,
+  taskProgressSchema,
+  taskResultSchema,
+  taskSchema,
+  type HeartbeatMessage,
+  type HeartbeatReply,
+  type JoinMessage,
+  type JoinReply,
+  type JsonObject,
+  type ResultReply,
+  type Task,
+  type TaskProgress,
+  type TaskResult,
+} from './federation/messages.ts';
+export type {
+  ClientPrincipal,
+  FederationService,
+  OperatorPrincipal,
+  Principal,
+} from './contracts/federation-service.ts';

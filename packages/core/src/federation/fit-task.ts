@@ -24,17 +24,21 @@ export const runContextSchema = z.strictObject({
 });
 export type RunContext = z.infer<typeof runContextSchema>;
 
+/** What one client is told about training in one round; the one place where the bounds of these values stand. */
+export const fitInstructionsSchema = z.strictObject({
+  round: z.int().min(1),
+  seed: z.string().min(1).max(200),
+  localSteps: z.int().min(1).max(1_000_000),
+  batchSize: z.int().min(1).max(4096),
+  /** A schedule may end at 0: such a round changes nothing and is not an error. */
+  learningRate: z.number().min(0).max(1),
+  proximalMu: z.number().min(0).max(1e6),
+});
+
 /** The instructions of a `fit` task: what to build, and how to train it this round. */
 export const fitTaskSchema = z.strictObject({
   context: runContextSchema,
-  fit: z.strictObject({
-    round: z.int().min(1),
-    seed: z.string().min(1).max(200),
-    localSteps: z.int().min(1).max(1_000_000),
-    batchSize: z.int().min(1).max(4096),
-    learningRate: z.number().gt(0).max(1),
-    proximalMu: z.number().min(0).max(1e6),
-  }),
+  fit: fitInstructionsSchema,
   /** Where the run's strategy corrects clients by control variates (SCAFFOLD). */
   control: z
     .strictObject({
