@@ -37,6 +37,8 @@ export function applyRunEvent(state: RunState | null, event: RunEvent): RunState
   if (state === null) throw new IllegalTransitionError(`${event.type} before run-created`);
   if (isFinal(state)) throw new IllegalTransitionError(`${event.type} after the run ${state.phase}`);
   switch (event.type) {
+    case 'run-stop-requested':
+      return state.stopRequested === undefined ? { ...state, stopRequested: event.reason } : state;
     case 'run-started':
       if (state.phase !== 'waiting_for_clients') throw new IllegalTransitionError('the run started twice');
       return { ...state, phase: 'running', parameters: event.parameters, context: event.context };
@@ -57,6 +59,10 @@ export function applyRunEvent(state: RunState | null, event: RunEvent): RunState
     case 'update-accepted':
     case 'update-refused':
       return settle(state, event);
+    case 'participant-left':
+      return changeParticipation(state, event, 'assigned', { state: 'left' });
+    case 'participant-returned':
+      return changeParticipation(state, event, 'left', { state: 'assigned' });
     case 'round-closed':
       return close(state, event);
     case 'round-aggregated': {
@@ -85,10 +91,11 @@ function end(state: RunState, event: Extract<RunEvent, { type: 'run-finished' | 
   }
   if (event.type === 'run-stopped') return { ...state, phase: 'stopped', ending: { code: 'STOPPED', message: event.reason } };
   const last = state.rounds.at(-1);
-  if (last?.round !== state.config.rounds || !isRoundFinal(last.phase)) {
+  const { early } = event;
+  if ((last !== undefined && !isRoundFinal(last.phase)) || (early === undefined && last?.round !== state.config.rounds)) {
     throw new IllegalTransitionError(`the run finished after round ${last?.round ?? 0} of ${state.config.rounds}`);
   }
-  return { ...state, phase: 'finished' };
+  return { ...state, phase: 'finished', ...(early !== undefined && { ending: { code: 'FINISHED_EARLY', message: early } }) };
 }
 
 function configure(state: RunState, event: Extract<RunEvent, { type: 'round-configured' }>): RunState {
@@ -115,19 +122,14 @@ function close(state: RunState, { round, reason }: Extract<RunEvent, { type: 'ro
   if (reason !== 'enough') return replaceLast(state, closed);
   if (!hasEnough(current)) throw new IllegalTransitionError(`round ${round} closed early, without the updates that it wants`);
   const participants = [...current.participants].map(([clientId, participant]) => {
-    const outcome: Participation = participant.outcome.state === 'assigned' ? { state: 'unneeded' } : participant.outcome;
+    const isOpen = participant.outcome.state === 'assigned' || participant.outcome.state === 'left';
+    const outcome: Participation = isOpen ? { state: 'unneeded' } : participant.outcome;
     return [clientId, { ...participant, outcome }] as const;
   });
   return replaceLast(state, { ...closed, participants: new Map(participants) });
 }
 
 function settle(state: RunState, event: Extract<RunEvent, { type: 'update-accepted' | 'update-refused' }>): RunState {
-  const current = currentRound(state, event.round, 'training');
-  const participant = current.participants.get(event.clientId);
-  if (participant?.outcome.state !== 'assigned') {
-    const why = participant === undefined ? 'has no part in it' : `is ${participant.outcome.state} already`;
-    throw new IllegalTransitionError(`round ${event.round}: client ${event.clientId} ${why}`);
-  }
   const outcome: Participation =
     event.type === 'update-accepted'
       ? {
@@ -138,7 +140,22 @@ function settle(state: RunState, event: Extract<RunEvent, { type: 'update-accept
           metrics: event.metrics,
         }
       : { state: 'refused', code: event.code, message: event.message };
-  const participants = new Map(current.participants).set(event.clientId, { ...participant, outcome });
+  return changeParticipation(state, event, 'assigned', outcome);
+}
+
+function changeParticipation(
+  state: RunState,
+  { round, clientId }: { readonly round: number; readonly clientId: string },
+  from: Participation['state'],
+  outcome: Participation,
+): RunState {
+  const current = currentRound(state, round, 'training');
+  const participant = current.participants.get(clientId);
+  if (participant?.outcome.state !== from) {
+    const why = participant === undefined ? 'has no part in it' : `is ${participant.outcome.state} already`;
+    throw new IllegalTransitionError(`round ${round}: client ${clientId} ${why}`);
+  }
+  const participants = new Map(current.participants).set(clientId, { ...participant, outcome });
   return replaceLast(state, { ...current, participants });
 }
 

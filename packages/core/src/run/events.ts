@@ -27,6 +27,8 @@ export type Evaluation = z.infer<typeof evaluationSchema>;
  */
 export const runEventSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('run-created'), runId: z.string().min(1), config: runConfigSchema }),
+  /** Somebody asked for the run's end. What is being done is given up; finished rounds stand. */
+  z.strictObject({ type: z.literal('run-stop-requested'), reason: z.string() }),
   /** Enough clients are there: what holds for the whole run is fixed now. `context` is the application's own. */
   z.strictObject({ type: z.literal('run-started'), parameters: blob, context: json }),
   z.strictObject({
@@ -53,6 +55,10 @@ export const runEventSchema = z.discriminatedUnion('type', [
     code: z.string(),
     message: z.string(),
   }),
+  /** A client said goodbye while its task was open: the round does not wait for it any longer. */
+  z.strictObject({ type: z.literal('participant-left'), round, clientId: z.string() }),
+  /** It is back before the round closed, and has its task again. */
+  z.strictObject({ type: z.literal('participant-returned'), round, clientId: z.string() }),
   /** `enough`: as many updates as were wanted; who has not answered by then was not needed, and has not failed. */
   z.strictObject({ type: z.literal('round-closed'), round, reason: z.enum(['all-in', 'enough', 'deadline']) }),
   z.strictObject({
@@ -68,8 +74,11 @@ export const runEventSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('round-evaluated'), round, evaluation: evaluationSchema.nullable() }),
   z.strictObject({ type: z.literal('round-checkpointed'), round, path: z.string().nullable() }),
   z.strictObject({ type: z.literal('round-skipped'), round, reason: z.string() }),
-  /** `checkpoint`: of the last round that counted, where the last of all was skipped. */
-  z.strictObject({ type: z.literal('run-finished'), checkpoint: z.string().optional() }),
+  /**
+   * `checkpoint`: of the last round that counted, where the last of all was skipped. `early`: why the run is complete before its last
+   * round (a spent privacy budget).
+   */
+  z.strictObject({ type: z.literal('run-finished'), checkpoint: z.string().optional(), early: z.string().exactOptional() }),
   z.strictObject({ type: z.literal('run-failed'), code: z.string(), message: z.string() }),
   z.strictObject({ type: z.literal('run-stopped'), reason: z.string() }),
 ]);

@@ -10,11 +10,14 @@ export type NextAction =
   | { readonly do: 'evaluate'; readonly round: number }
   | { readonly do: 'checkpoint'; readonly round: number }
   | { readonly do: 'finish' }
+  /** Somebody asked for the run's end. */
+  | { readonly do: 'stop'; readonly reason: string }
   | { readonly do: 'nothing' };
 
 /** The one next step. Pure, so a restarted server goes on exactly where the journal ends. */
 export function nextAction(state: RunState): NextAction {
   if (isFinal(state)) return { do: 'nothing' };
+  if (state.stopRequested !== undefined) return { do: 'stop', reason: state.stopRequested };
   if (state.phase === 'waiting_for_clients') return { do: 'wait-for-clients' };
   if (state.baseline === undefined) return { do: 'evaluate-baseline' };
   const last = state.rounds.at(-1);
@@ -34,7 +37,7 @@ export function nextAction(state: RunState): NextAction {
   }
 }
 
-/** Whether every assigned client of a round has been heard. */
+/** Whether no client of a round is waited for any longer: each has answered or left. */
 export function allHeard(round: RoundState): boolean {
   return [...round.participants.values()].every(({ outcome }) => outcome.state !== 'assigned');
 }

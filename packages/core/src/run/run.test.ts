@@ -101,6 +101,33 @@ describe('a run', () => {
     expect(() => replay([...prefix(), configured(1), accepted(1, 'a'), accepted(1, 'b'), enough])).toThrow(IllegalTransitionError);
   });
 
+  it('does not wait for a client that left, and takes it back while the round is open', () => {
+    const left: RunEvent = { type: 'participant-left', round: 1, clientId: 'a' };
+    const back: RunEvent = { type: 'participant-returned', round: 1, clientId: 'a' };
+    const open = [...prefix(), configured(1), accepted(1, 'b')];
+    expect(allHeard(replay([...open, left])!.rounds[0]!)).toBe(true);
+    expect(() => replay([...open, left, accepted(1, 'a')])).toThrow('client a is left already');
+    expect(replay([...open, left, back, accepted(1, 'a')])!.rounds[0]!.participants.get('a')!.outcome.state).toBe('accepted');
+    expect(() => replay([...open, back])).toThrow(IllegalTransitionError);
+    expect(() => replay([...open, left, closed(1), back])).toThrow(IllegalTransitionError);
+  });
+
+  it('stops where it stands when its end is asked for, whatever the phase, and a second request changes nothing', () => {
+    const stop: RunEvent = { type: 'run-stop-requested', reason: 'enough' };
+    const journal = [created, started, baseline, ...wholeRound(1), configured(2)];
+    for (let length = 1; length <= journal.length; length++) {
+      const state = replay([...journal.slice(0, length), stop])!;
+      expect(nextAction(state)).toEqual({ do: 'stop', reason: 'enough' });
+      expect(applyRunEvent(state, { ...stop, reason: 'again' })).toBe(state);
+    }
+  });
+
+  it('is complete before its last round only for a stated reason, and never in the middle of a round', () => {
+    const early: RunEvent = { type: 'run-finished', early: 'the privacy budget is spent' };
+    expect(replay([...prefix(), ...wholeRound(1), early])).toMatchObject({ phase: 'finished', ending: { code: 'FINISHED_EARLY' } });
+    expect(() => replay([...prefix(), configured(1), early])).toThrow(IllegalTransitionError);
+  });
+
   it('goes on with the next round when one is skipped, parameters unchanged', () => {
     const state = replay([
       ...prefix(),

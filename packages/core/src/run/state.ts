@@ -17,6 +17,8 @@ export type Participation =
     }
   /** Its update failed a check, or it reported a failure. */
   | { readonly state: 'refused'; readonly code: string; readonly message: string }
+  /** Said goodbye before it answered; it may come back while the round is open. */
+  | { readonly state: 'left' }
   /** The round had the updates that it wanted before this client answered: nothing failed, and it does not count as its turn. */
   | { readonly state: 'unneeded' };
 
@@ -85,6 +87,8 @@ export interface RunState {
   readonly baseline?: Evaluation | null;
   /** Rounds 1, 2, … in order; only the last may be unfinished. */
   readonly rounds: readonly RoundState[];
+  /** Why somebody wants the run to end; it ends as soon as its newest finished round has a checkpoint. */
+  readonly stopRequested?: string;
   readonly ending?: { readonly code: string; readonly message: string };
 }
 
