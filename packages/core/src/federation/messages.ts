@@ -80,6 +80,8 @@ export type HeartbeatMessage = z.infer<typeof heartbeatMessageSchema>;
 export const heartbeatReplySchema = z.strictObject({
   /** `false`: the task that the heartbeat names is not wanted any more; the client drops it. */
   continue: z.boolean(),
+  /** Why the server has no work for this client, where that is not a matter of waiting: its recordings do not fit the run. */
+  notice: text.optional(),
 });
 export type HeartbeatReply = z.infer<typeof heartbeatReplySchema>;
 

@@ -28,6 +28,7 @@ export function applyRunEvent(state: RunState | null, event: RunEvent): RunState
       config: event.config,
       phase: 'waiting_for_clients',
       context: null,
+      clients: [],
       parameters: null,
       strategyState: null,
       strategyScalars: {},
@@ -41,7 +42,7 @@ export function applyRunEvent(state: RunState | null, event: RunEvent): RunState
       return state.stopRequested === undefined ? { ...state, stopRequested: event.reason } : state;
     case 'run-started':
       if (state.phase !== 'waiting_for_clients') throw new IllegalTransitionError('the run started twice');
-      return { ...state, phase: 'running', parameters: event.parameters, context: event.context };
+      return { ...state, phase: 'running', parameters: event.parameters, context: event.context, clients: event.clients ?? [] };
     case 'run-finished':
     case 'run-failed':
     case 'run-stopped':

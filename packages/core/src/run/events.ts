@@ -29,8 +29,16 @@ export const runEventSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('run-created'), runId: z.string().min(1), config: runConfigSchema }),
   /** Somebody asked for the run's end. What is being done is given up; finished rounds stand. */
   z.strictObject({ type: z.literal('run-stop-requested'), reason: z.string() }),
-  /** Enough clients are there: what holds for the whole run is fixed now. `context` is the application's own. */
-  z.strictObject({ type: z.literal('run-started'), parameters: blob, context: json }),
+  /**
+   * Enough clients are there: what holds for the whole run is fixed now. `context` is the application's own; its `run` is what every task
+   * carries. `clients`: who could take part then (absent in ledgers of earlier releases).
+   */
+  z.strictObject({
+    type: z.literal('run-started'),
+    parameters: blob,
+    context: json,
+    clients: z.array(z.string().min(1)).exactOptional(),
+  }),
   z.strictObject({
     type: z.literal('round-configured'),
     round,

@@ -79,6 +79,8 @@ export interface RunState {
   readonly phase: RunPhase;
   /** Fixed when the run starts: normaliser, features, policy hash… The application's own. */
   readonly context: Readonly<Record<string, unknown>> | null;
+  /** Clients that could take part when the run started. */
+  readonly clients: readonly string[];
   /** The newest global parameters; those of round r+1 depend on round r's accepted updates alone. */
   readonly parameters: BlobReference | null;
   readonly strategyState: BlobReference | null;

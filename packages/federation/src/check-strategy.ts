@@ -1,0 +1,22 @@
+import { InvalidArgumentError, type RunConfig } from '@zk0/core';
+import { createStrategy } from '@zk0/strategy';
+
+/**
+ * Refuses a run whose strategy could only fail later.
+ *
+ * @throws Zk0Error saying what does not fit.
+ */
+export function checkStrategy({ strategy: settings, minClients }: Pick<RunConfig, 'strategy' | 'minClients'>): void {
+  const strategy = createStrategy(settings);
+  if (strategy.minUpdates > minClients) {
+    throw new InvalidArgumentError(
+      `strategy ${strategy.name} needs ${strategy.minUpdates} updates, the run starts with ${minClients} clients`,
+      { hint: `Raise minClients (in a simulation --clients) to ${strategy.minUpdates}.` },
+    );
+  }
+  if (settings['poissonRate'] !== undefined) {
+    throw new InvalidArgumentError('poissonRate: a run chooses a fixed number of clients, which does not count in privacy’s favour', {
+      hint: 'Leave poissonRate out: the privacy spent is then accounted as if every client took part.',
+    });
+  }
+}

@@ -1,0 +1,364 @@
+import { randomUUID } from 'node:crypto';
+import {
+  isFinal,
+  runConfigSchema,
+  Zk0Error,
+  type BlobReference,
+  type ClientPrincipal,
+  type FederationService,
+  type HeartbeatMessage,
+  type HeartbeatReply,
+  type JoinMessage,
+  type JoinReply,
+  type JsonObject,
+  type OperatorPrincipal,
+  type ResultReply,
+  type RunConfig,
+  type Task,
+  type TaskResult,
+} from '@zk0/core';
+import type { BlobStore } from '@zk0/storage';
+import { checkStrategy } from './check-strategy.ts';
+import { ClientRegistry, type RegisteredClient } from './clients/client-registry.ts';
+import { systemClock, type Clock } from './clock.ts';
+import { FederationError } from './errors.ts';
+import { EventStream } from './events/event-stream.ts';
+import type { FederationEvent } from './events/federation-event.ts';
+import type { Ledger, LedgerRun } from './ledger/ledger.ts';
+import type { RunSummary } from './ledger/run-summary.ts';
+import { HeldLease } from './leases/held-lease.ts';
+import type { LeaseStore } from './leases/lease-store.ts';
+import { silentLog, type FederationLog } from './log.ts';
+import type { FederatedModel } from './model.ts';
+import { fitTaskSchema } from './run/instructions.ts';
+import { openTask } from './run/open-task.ts';
+import { closeAll, RunSession, type OpenedRun } from './run/run-session.ts';
+import { MemoryTaskQueue } from './tasks/memory-task-queue.ts';
+import type { TaskQueue } from './tasks/task-queue.ts';
+
+/** A client that has not been heard for so long is offline. */
+const CLIENT_SILENCE_MS = 60_000;
+/** An update is at most so many times as large as the parameters. */
+const MAX_UPDATE_RATIO = 1;
+/** Room for a header that is longer than the parameters' own. */
+const UPDATE_HEADER_BYTES = 2 ** 20;
+const MAX_TEXT = 4000;
+
+/** What a coordinator is made of. */
+export interface CoordinatorOptions {
+  readonly ledger: Ledger;
+  readonly leases: LeaseStore;
+  readonly blobs: BlobStore;
+  readonly model: FederatedModel;
+  /** Room for files in the making, on the blobs' file system where there is one. */
+  readonly scratchDirectory: string;
+  readonly queue?: TaskQueue;
+  readonly clock?: Clock;
+  readonly log?: FederationLog;
+  /** Opens what goes with a run: its log, and the observers that make something of it. */
+  readonly openRun?: (run: LedgerRun) => OpenedRun | Promise<OpenedRun>;
+  /**
+   * Names this process in leases. Where something else keeps a second process away (an exclusive ledger file), a constant: a restarted
+   * server then need not wait for the lease of the one that died.
+   */
+  readonly holder?: string;
+}
+
+/** What operators see. */
+export interface FederationStatus {
+  readonly clients: readonly ClientStatus[];
+  readonly runs: readonly RunSummary[];
+  /** The run that is being driven. */
+  readonly current: string | null;
+  /** What it waits for. */
+  readonly waiting: string | null;
+}
+
+/** A client as operators see it; beside these fields those of its activity. */
+export interface ClientStatus extends Pick<RegisteredClient, 'clientId' | 'name' | 'agent' | 'label' | 'numExamples'> {
+  readonly state: string;
+  /** ISO 8601, UTC. */
+  readonly lastSeen: string;
+  /** Why it gets no work. */
+  readonly misfit?: string;
+}
+
+/**
+ * The server's side of a federation: who is there, which runs there are, and the one run that is being driven. Everything durable goes
+ * through the ledger; a coordinator that is killed at any instant and started again goes on where the ledger ends.
+ */
+export class Coordinator implements FederationService {
+  readonly #options: CoordinatorOptions;
+  readonly #clock: Clock;
+  readonly #log: FederationLog;
+  readonly #queue: TaskQueue;
+  readonly #clients: ClientRegistry;
+  readonly #events = new EventStream<FederationEvent>();
+  readonly #closing = new AbortController();
+  readonly #lease: HeldLease;
+  readonly #unsubscribe: () => void;
+  #session: RunSession | undefined;
+  #driving: Promise<void> = Promise.resolve();
+  #wakeQueue: () => void = () => undefined;
+
+  constructor(options: CoordinatorOptions) {
+    const { ledger, leases, clock = systemClock, log = silentLog, queue = new MemoryTaskQueue(), holder = randomUUID() } = options;
+    this.#options = options;
+    this.#clock = clock;
+    this.#log = log;
+    this.#queue = queue;
+    this.#lease = new HeldLease({ store: leases, name: 'coordinator', holder, clock, log });
+    this.#clients = new ClientRegistry({
+      clock,
+      silenceMs: CLIENT_SILENCE_MS,
+      onGone: ({ clientId, activity }) => {
+        if (activity.state === 'left') log.info(`client ${clientId} has left`);
+        else log.warn(`client ${clientId} has not been heard for ${CLIENT_SILENCE_MS / 1000} s`);
+        void queue.release(clientId);
+      },
+    });
+    this.#clients.subscribe(() => this.#session?.driver.notify());
+    this.#unsubscribe = ledger.subscribe((entry, run) => {
+      this.#events.publish({ kind: 'run', runId: entry.runId, at: entry.at.toISOString(), event: entry.event });
+      if (this.#session?.runId === entry.runId) this.#session.notify(entry, run);
+      if (entry.event.type === 'run-created') this.#wakeQueue();
+    });
+  }
+
+  /**
+   * Drives one run after the other until `signal` aborts or the coordinator closes; unfinished runs stay in the ledger for the next start.
+   *
+   * @throws FederationError `LEDGER_UNUSABLE`: without a ledger nothing can go on.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    const either = AbortSignal.any([signal, this.#closing.signal]);
+    const expiring = this.#expireClients(either);
+    try {
+      while (!either.aborted) {
+        const woken = new Promise<void>((resolve) => (this.#wakeQueue = resolve));
+        const [runId] = (await this.#lease.acquire()) ? await this.#options.ledger.openRuns() : [];
+        if (runId === undefined) await this.#idle(woken, either);
+        else {
+          const driving = this.#drive(runId, either);
+          this.#driving = driving.then(() => undefined, () => undefined);
+          await driving;
+        }
+      }
+    } finally {
+      await closeAll(this.#log, [() => this.#lease.release(), () => expiring]);
+    }
+  }
+
+  /** Ends every event stream and {@link run}. Runs in the ledger are not touched. */
+  close(): void {
+    this.#closing.abort();
+    this.#unsubscribe();
+    this.#events.close();
+  }
+
+  // What clients call.
+
+  async join({ clientId, instance }: ClientPrincipal, { name, agent, profile }: JoinMessage): Promise<JoinReply> {
+    try {
+      const description = this.#options.model.describeClient(profile);
+      this.#clients.join({ clientId, instance, name, agent, profile, ...description });
+      this.#log.info(`client ${clientId} joined: ${description.label}, ${description.numExamples} examples`);
+    } catch (error) {
+      if (!(error instanceof Zk0Error)) throw error;
+      this.#log.warn(`client ${clientId} was not let in: ${error.message}`);
+      return { accepted: false, code: error.code, message: error.message.slice(0, MAX_TEXT), ...(error.hint !== undefined && { hint: error.hint }) };
+    }
+    await this.#session?.driver.clientReturned(clientId);
+    return { accepted: true };
+  }
+
+  async poll(client: ClientPrincipal, signal: AbortSignal): Promise<Task | null> {
+    this.#clients.seen(client, { state: 'idle' });
+    const taken = await this.#queue.take(client.clientId, signal);
+    if (taken === null) return null;
+    const { task } = taken;
+    this.#clients.seen(client, { state: 'working', round: task.round, phase: 'starting', step: 0, totalSteps: 0 });
+    return task;
+  }
+
+  async heartbeat(client: ClientPrincipal, { progress }: HeartbeatMessage): Promise<HeartbeatReply> {
+    const { clientId } = client;
+    const misfit = this.#session?.misfit(clientId);
+    const notice = misfit === undefined ? {} : { notice: misfit.slice(0, MAX_TEXT) };
+    const task = progress === undefined ? null : await this.#openTask(clientId);
+    if (progress === undefined || task?.taskId !== progress.taskId) {
+      this.#clients.seen(client);
+      return { continue: progress === undefined, ...notice };
+    }
+    const { phase, step, totalSteps, loss } = progress;
+    const activity = { round: task.round, phase, step, totalSteps, ...(loss !== undefined && { loss }) };
+    this.#clients.seen(client, { state: 'working', ...activity });
+    this.#events.publish({ kind: 'client-progress', runId: task.runId, clientId, ...activity });
+    return { continue: true, ...notice };
+  }
+
+  async result(client: ClientPrincipal, result: TaskResult): Promise<ResultReply> {
+    this.#clients.seen(client, { state: 'idle' });
+    if (this.#session?.runId === result.runId) return this.#session.intake.settle(client, result);
+    // Just started: the run is in the ledger, and not driven yet.
+    if ((await this.#options.ledger.openRuns()).includes(result.runId)) {
+      throw new FederationError('BUSY', `run ${result.runId} is not being driven at the moment`, { hint: 'Try again in a moment.' });
+    }
+    return { status: 'late', message: `run ${result.runId} is not running` };
+  }
+
+  async leave(client: ClientPrincipal): Promise<void> {
+    this.#clients.leave(client);
+    await this.#session?.driver.clientLeft(client.clientId);
+  }
+
+  async authorizeUpload(client: ClientPrincipal, blob: BlobReference): Promise<void> {
+    this.#clients.seen(client);
+    const task = await this.#openTask(client.clientId);
+    if (task === null) throw forbidden(client, `may not upload ${blob.hash}`, 'it has no open task');
+    const limit = MAX_UPDATE_RATIO * task.parameters.byteLength + UPDATE_HEADER_BYTES;
+    if (blob.byteLength > limit) throw forbidden(client, `may not upload ${blob.byteLength} bytes`, `its task allows ${limit}`);
+  }
+
+  async authorizeDownload(client: ClientPrincipal, hash: string): Promise<void> {
+    this.#clients.seen(client);
+    const task = await this.#openTask(client.clientId);
+    const server = task === null ? undefined : fitTaskSchema.safeParse(task.instructions).data?.control?.server;
+    if (task?.parameters.hash === hash || server?.hash === hash) return;
+    throw forbidden(client, `may not read ${hash}`, task === null ? 'it has no open task' : 'its task does not name it');
+  }
+
+  // What operators call.
+
+  /** Who is there, every run in a few values, and what the current one waits for. */
+  async overview(): Promise<FederationStatus> {
+    const session = this.#session;
+    const clients = this.#clients.all().map(({ clientId, name, agent, label, numExamples, activity, lastSeen }): ClientStatus => {
+      const misfit = session?.misfit(clientId);
+      return { clientId, name, agent, label, numExamples, ...activity, lastSeen: new Date(lastSeen).toISOString(), ...(misfit !== undefined && { misfit }) };
+    });
+    return { clients, runs: await this.#options.ledger.summaries(), current: session?.runId ?? null, waiting: session?.waiting ?? null };
+  }
+
+  async status(): Promise<JsonObject> {
+    return toJson(await this.overview());
+  }
+
+  async submitRun(_operator: OperatorPrincipal, input: JsonObject): Promise<{ runId: string }> {
+    const parsed = runConfigSchema.safeParse(input);
+    if (parsed.success) return { runId: await this.submit(parsed.data) };
+    const [issue] = parsed.error.issues;
+    throw new FederationError('RUN_CONFIG_INVALID', `run configuration: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`, {
+      hint: 'See `zk0-server run --help` for what a run takes.',
+    });
+  }
+
+  /**
+   * Queues a run.
+   *
+   * @throws Zk0Error when the configuration could only fail later.
+   */
+  async submit(config: RunConfig): Promise<string> {
+    checkStrategy(config);
+    await this.#options.model.checkConfig(config);
+    const time = new Date(this.#clock.now()).toISOString().slice(0, 19).replaceAll(':', '-').replace('T', '_');
+    const runId = `${time}_${randomUUID().slice(0, 8)}`;
+    await this.#options.ledger.record(runId, { type: 'run-created', runId, config });
+    this.#log.info(`run ${runId}: ${config.rounds} rounds of ${config.policy}`);
+    return runId;
+  }
+
+  stopRun(operator: OperatorPrincipal, runId?: string): Promise<{ runId: string }> {
+    return this.stop(`stopped by ${operator.name}`, runId);
+  }
+
+  /** Asks for the end of the run named, or of the one that is driven; stopping one that has ended changes nothing. */
+  async stop(reason: string, runId = this.#session?.runId): Promise<{ runId: string }> {
+    if (runId === undefined) throw new FederationError('RUN_UNKNOWN', 'no run is running', { hint: 'See `zk0-server status`.' });
+    await this.#options.ledger.record(runId, (state) =>
+      state === null || isFinal(state) || state.stopRequested !== undefined ? null : { type: 'run-stop-requested', reason },
+    );
+    // One that waits for its turn has nothing to finish.
+    await this.#options.ledger.record(runId, (state) =>
+      state === null || isFinal(state) || state.phase !== 'waiting_for_clients' || this.#session?.runId === runId ? null : { type: 'run-stopped', reason },
+    );
+    return { runId };
+  }
+
+  async *events(runId: string | undefined, signal: AbortSignal): AsyncGenerator<JsonObject> {
+    for await (const event of this.follow(runId, signal)) yield toJson(event);
+  }
+
+  /** Events from now on, of one run or all, until `signal` aborts or the coordinator closes. */
+  follow(runId: string | undefined, signal: AbortSignal): AsyncGenerator<FederationEvent> {
+    return this.#events.subscribe((event) => runId === undefined || event.runId === runId, signal);
+  }
+
+  /** Resolves when so many clients are there, or `signal` aborts. */
+  joined(count: number, signal: AbortSignal): Promise<void> {
+    return this.#clients.joined(count, signal);
+  }
+
+  /** Resolves when the run that is driven now has ended, or is left as it stands. */
+  idle(): Promise<void> {
+    return this.#driving;
+  }
+
+  /** What a client has to do, as the ledger says: also in the moments after a restart in which no run is driven yet. */
+  async #openTask(clientId: string): Promise<Task | null> {
+    const { ledger } = this.#options;
+    const [runId] = this.#session === undefined ? await ledger.openRuns() : [this.#session.runId];
+    const run = runId === undefined ? null : await ledger.run(runId);
+    return run === null ? null : openTask(run, clientId, this.#clock.now());
+  }
+
+  async #drive(runId: string, signal: AbortSignal): Promise<void> {
+    const { ledger, openRun } = this.#options;
+    const run = await ledger.run(runId);
+    if (run === null || isFinal(run.state)) return;
+    const session = new RunSession(run, {
+      ...this.#options,
+      opened: (await openRun?.(run)) ?? { log: this.#log, observers: [] },
+      clients: this.#clients,
+      queue: this.#queue,
+      clock: this.#clock,
+      onProgress: (progress) => {
+        this.#events.publish({ kind: 'server-progress', runId, ...progress });
+      },
+      onWaiting: (reason) => {
+        this.#events.publish({ kind: 'waiting', runId, reason });
+      },
+    });
+    const ended = new AbortController();
+    const lease = this.#lease.keep(AbortSignal.any([signal, ended.signal]));
+    this.#session = session;
+    try {
+      await session.drive(AbortSignal.any([signal, lease.lost]));
+    } finally {
+      this.#session = undefined;
+      ended.abort();
+      await closeAll(this.#log, [() => lease.ended, () => session.close()]);
+    }
+  }
+
+  async #idle(woken: Promise<void>, signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    await Promise.race([woken, this.#clock.sleep(this.#lease.intervalMs, AbortSignal.any([signal, over.signal])).catch(() => undefined)]);
+    over.abort();
+  }
+
+  async #expireClients(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#clock.sleep(CLIENT_SILENCE_MS / 12, signal).catch(() => undefined);
+      if (!signal.aborted) this.#clients.expire();
+    }
+  }
+}
+
+function toJson(value: unknown): JsonObject {
+  return JSON.parse(JSON.stringify(value)) as JsonObject;
+}
+
+function forbidden({ clientId }: ClientPrincipal, what: string, why: string): FederationError {
+  return new FederationError('FORBIDDEN', `client ${clientId} ${what}: ${why}`);
+}

@@ -1,0 +1,29 @@
+/**
+ * @module
+ * Federated rounds that survive crashes: the run engine of a server, the participant of a client. Models and transports are handed in.
+ */
+export { systemClock, type Clock } from './clock.ts';
+export { FederationError, type FederationErrorCode } from './errors.ts';
+export { silentLog, type FederationLog } from './log.ts';
+export { Ledger, type EventChoice, type LedgerEntry, type LedgerRun } from './ledger/ledger.ts';
+export type { LedgerStore, StoredEntry, StoredRun } from './ledger/ledger-store.ts';
+export { summarize, type RunSummary } from './ledger/run-summary.ts';
+export { LEDGER_VERSION, openSqliteStores, type SqliteStores } from './ledger/sqlite-stores.ts';
+export type { Lease, LeaseStore } from './leases/lease-store.ts';
+export type { ClientTask, TaskQueue } from './tasks/task-queue.ts';
+export { MemoryTaskQueue } from './tasks/memory-task-queue.ts';
+export type { ClientActivity, ClientDescription, RegisteredClient } from './clients/client-registry.ts';
+export { federationEventSchema, type FederationEvent } from './events/federation-event.ts';
+export type { Observer } from './observers/observer.ts';
+export type { FederatedModel, LocalModel, LocalTask, OpenRunOptions, RunModel, TrainingDefaults } from './model.ts';
+export { checkStrategy } from './check-strategy.ts';
+export { assignmentSchema, fitTaskSchema, type Assignment, type FitTask } from './run/instructions.ts';
+export { namingClient } from './run/naming-client.ts';
+export type { OpenedRun } from './run/run-session.ts';
+export { Coordinator, type ClientStatus, type CoordinatorOptions, type FederationStatus } from './coordinator.ts';
+export type { FederationConnection, TransferHooks } from './participant/connection.ts';
+export { connectLocally, type LocalServer } from './participant/local-connection.ts';
+export { ControlStore } from './participant/control-store.ts';
+export { Heartbeat, type HeartbeatOptions } from './participant/heartbeat.ts';
+export { Participant, type ParticipantLimits, type ParticipantOptions, type ParticipantStatus } from './participant/participant.ts';
+export { publicMessage } from './participant/public-message.ts';

@@ -1,0 +1,33 @@
+import type { RunState } from '@zk0/core';
+import type { BlobStore } from '@zk0/storage';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Observer } from './observer.ts';
+
+/** An upload is complete before the result that names it arrives: a blob this young may belong to one on its way. */
+const UPLOAD_GRACE_MS = 60_000;
+
+/** Removes the blobs that no run which is not over can need any more, after each round. */
+export function blobCollector(ledger: Ledger, blobs: BlobStore): Observer {
+  return {
+    name: 'blob collection',
+    handle: async ({ event }) => {
+      if (event.type !== 'round-checkpointed' && event.type !== 'round-skipped') return;
+      const keep = new Set<string>();
+      for (const runId of await ledger.openRuns()) {
+        const run = await ledger.run(runId);
+        if (run !== null) for (const hash of neededBlobs(run.state)) keep.add(hash);
+      }
+      await blobs.collect(keep, { minimumAgeMs: UPLOAD_GRACE_MS });
+    },
+  };
+}
+
+/** Addresses of everything that a later step of a run may read. */
+export function neededBlobs({ parameters, strategyState, rounds }: RunState): string[] {
+  const participants = [...(rounds.at(-1)?.participants.values() ?? [])];
+  const current = participants.flatMap(({ instructions, outcome }) => [
+    ...(outcome.state === 'accepted' ? [outcome.update, outcome.control] : []),
+    (instructions['control'] as { readonly server?: { readonly hash: string; readonly byteLength: number } | null } | undefined)?.server,
+  ]);
+  return [parameters, strategyState, ...current].flatMap((blob) => (blob == null ? [] : [blob.hash]));
+}

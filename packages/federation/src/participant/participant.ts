@@ -1,0 +1,276 @@
+import {
+  CancelledError,
+  encodeParameters,
+  errorMessage,
+  Zk0Error,
+  type HeartbeatMessage,
+  type StepProgress,
+  type Task,
+  type TaskResult,
+} from '@zk0/core';
+import { readParameters, type BlobStore } from '@zk0/storage';
+import { systemClock, type Clock } from '../clock.ts';
+import { FederationError } from '../errors.ts';
+import { silentLog, type FederationLog } from '../log.ts';
+import type { LocalModel } from '../model.ts';
+import { fitTaskSchema, type FitTask } from '../run/instructions.ts';
+import { isPassing } from '../run/outcome.ts';
+import type { FederationConnection } from './connection.ts';
+import { ControlRound } from './control-round.ts';
+import type { ControlStore } from './control-store.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { publicMessage } from './public-message.ts';
+
+/** Between two progress reports while training, in ms; in other phases the heartbeat's own interval holds. */
+const REPORT_INTERVAL_MS = 1000;
+/** Between two attempts at a task that this machine's trouble (a full disk) prevents, in ms. */
+const RETRY_MS = 5000;
+
+/** What a participant is doing, for people. */
+export type ParticipantStatus =
+  | { readonly state: 'connecting' }
+  | { readonly state: 'idle'; readonly notice?: string }
+  | { readonly state: 'downloading' | 'uploading'; readonly round: number; readonly bytes: number; readonly totalBytes: number }
+  | ({ readonly state: 'training'; readonly round: number } & StepProgress)
+  /** Trouble of this machine that passes: the task is tried again. */
+  | { readonly state: 'blocked'; readonly round: number; readonly reason: string };
+
+/** The most that a server may ask of a participant. */
+export interface ParticipantLimits {
+  /** Optimiser steps of one round (100 000). */
+  readonly maxLocalSteps?: number;
+  /** Samples per step (1024). */
+  readonly maxBatchSize?: number;
+  /** Bytes of the parameters (16 GiB). */
+  readonly maxParametersBytes?: number;
+}
+
+/** What a participant is made of. */
+export interface ParticipantOptions {
+  readonly connection: FederationConnection;
+  readonly model: LocalModel;
+  readonly blobs: BlobStore;
+  /** Where control variates are kept. */
+  readonly controls: ControlStore;
+  /** For people to read. */
+  readonly name: string;
+  /** Software and version. */
+  readonly agent: string;
+  readonly limits?: ParticipantLimits;
+  readonly clock?: Clock;
+  readonly log?: FederationLog;
+  readonly onStatus?: (status: ParticipantStatus) => void;
+}
+
+/** A client's life in a federation: join, wait for work, train, send the update, again. */
+export class Participant {
+  readonly #options: ParticipantOptions;
+  readonly #log: FederationLog;
+  readonly #clock: Clock;
+  /** The task in hand, for heartbeats. */
+  #current: { readonly taskId: string; readonly abandon: AbortController; progress: StepProgress } | undefined;
+  #notice: string | undefined;
+
+  constructor(options: ParticipantOptions) {
+    this.#options = options;
+    this.#log = options.log ?? silentLog;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /**
+   * Runs until `signal` aborts.
+   *
+   * @throws Zk0Error when the server refuses this client, or an answer cannot be understood.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    const { connection, model, name, agent } = this.#options;
+    this.#tell({ state: 'connecting' });
+    await connection.join({ name, agent, profile: model.profile() }, signal);
+    this.#log.info('joined the federation');
+    const heartbeat = this.#startHeartbeat();
+    try {
+      while (!signal.aborted) {
+        this.#tell({ state: 'idle', ...(this.#notice !== undefined && { notice: this.#notice }) });
+        const task = await connection.poll(signal);
+        if (task !== null) await this.#perform(task, signal);
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      heartbeat.stop();
+      await connection.leave().catch((error: unknown) => {
+        this.#log.debug(`could not say goodbye: ${errorMessage(error)}`);
+      });
+    }
+  }
+
+  async #perform(task: Task, signal: AbortSignal): Promise<void> {
+    const { taskId, runId, round, attempt } = task;
+    const abandon = new AbortController();
+    this.#current = { taskId, abandon, progress: { phase: 'starting', step: 0, totalSteps: 0 } };
+    try {
+      const outcome = await this.#outcome(task, signal, abandon.signal);
+      if (outcome === null) {
+        this.#log.info('the server no longer needs this task', { round });
+        return;
+      }
+      const answer = await this.#options.connection.result({ taskId, runId, round, attempt, outcome }, signal);
+      if (answer.status === 'accepted' || answer.status === 'duplicate') this.#log.info('result accepted', { round });
+      else this.#log.warn(`result ${answer.status}: ${answer.message ?? 'no reason given'}`, { round });
+    } finally {
+      this.#current = undefined;
+    }
+  }
+
+  /** Trains; a failure of the training is an outcome too. `null` when the task is not wanted any more. */
+  async #outcome(task: Task, signal: AbortSignal, abandoned: AbortSignal): Promise<TaskResult['outcome'] | null> {
+    const either = AbortSignal.any([signal, abandoned]);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#train(task, either);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        if (abandoned.aborted || (error as Partial<Zk0Error>).code === 'FORBIDDEN') return null;
+        if (error instanceof CancelledError) throw error;
+        const { round } = task;
+        if (!isPassing(error)) {
+          this.#log.error(`round failed: ${errorMessage(error)}`, { round, error });
+          return { ok: false, code: error instanceof Zk0Error ? error.code : 'INTERNAL', message: publicMessage(error) };
+        }
+        if (attempt === 1) this.#log.error(`${error.message}; the task is tried again`, { round });
+        this.#tell({ state: 'blocked', round, reason: error.message });
+        await this.#clock.sleep(RETRY_MS, either).catch(() => undefined);
+      }
+    }
+  }
+
+  async #train(task: Task, signal: AbortSignal): Promise<TaskResult['outcome']> {
+    const { connection, model, blobs } = this.#options;
+    const { round, runId } = task;
+    const fitTask = this.#checked(task);
+    const { hash, byteLength } = task.parameters;
+    this.#log.info('round starts', { round });
+    const clock = stopwatch();
+    await connection.download(hash, byteLength, blobs, { signal, onProgress: this.#transfer('downloading', round, byteLength) });
+    const global = await readParameters(blobs.path(hash));
+    const control = await ControlRound.open(runId, fitTask, global, { ...this.#options, log: this.#log }, signal);
+    try {
+      const downloadSeconds = clock();
+      const { context, fit, client } = fitTask;
+      const result = await model.fit({ runId, context, fit, ...(client !== undefined && { client }) }, global, {
+        signal,
+        ...(control !== null && { correction: control.correction }),
+        onProgress: (progress) => {
+          this.#tell({ state: 'training', round, ...progress });
+          this.#progress(progress);
+        },
+      });
+      clock();
+      const update = await blobs.put(encodeParameters(result.parameters));
+      const change = await control?.save(result.meanGradient!);
+      for (const blob of change === undefined ? [update] : [update, change]) {
+        await connection.upload(blob.hash, blobs, { signal, onProgress: this.#transfer('uploading', round, blob.byteLength) });
+      }
+      const uploadSeconds = clock();
+      await blobs.collect(new Set([update.hash]));
+      this.#log.info(`round trained: loss ${result.metrics['loss']?.toFixed(4) ?? 'unknown'}`, { round });
+      const { bytesUp, bytesDown } = connection.takeByteCounts();
+      return {
+        ok: true,
+        update: { hash: update.hash, byteLength: update.byteLength },
+        ...(change !== undefined && { control: change }),
+        numExamples: result.numExamples,
+        metrics: {
+          ...finite(result.metrics),
+          bytes_up: bytesUp,
+          bytes_down: bytesDown,
+          download_s: downloadSeconds,
+          upload_s: uploadSeconds,
+        },
+      };
+    } finally {
+      await control?.close();
+    }
+  }
+
+  /** What a task asks for, within what this client allows. */
+  #checked(task: Task): FitTask {
+    const { maxLocalSteps = 100_000, maxBatchSize = 1024, maxParametersBytes = 16 * 2 ** 30 } = this.#options.limits ?? {};
+    const parsed = fitTaskSchema.safeParse(task.instructions);
+    if (task.kind !== 'fit' || !parsed.success) {
+      throw new FederationError('TASK_UNKNOWN', `round ${task.round}: the server sent a task that this client cannot read`, {
+        hint: 'Run the same zk0 release on both sides.',
+      });
+    }
+    const { localSteps, batchSize } = parsed.data.fit;
+    const refuse = (what: string, asked: number, limit: number): FederationError =>
+      new FederationError('TASK_REFUSED', `round ${task.round}: the server asks for ${asked} ${what}, this client does at most ${limit}`, {
+        hint: 'Raise the limit on the client if the server is to be trusted with that.',
+      });
+    if (localSteps > maxLocalSteps) throw refuse('local steps', localSteps, maxLocalSteps);
+    if (batchSize > maxBatchSize) throw refuse('samples per step', batchSize, maxBatchSize);
+    if (task.parameters.byteLength > maxParametersBytes) throw refuse('bytes of parameters', task.parameters.byteLength, maxParametersBytes);
+    return parsed.data;
+  }
+
+  #transfer(state: 'downloading' | 'uploading', round: number, totalBytes: number): (bytes: number) => void {
+    return (bytes) => {
+      this.#tell({ state, round, bytes, totalBytes });
+      if (this.#current !== undefined) this.#current.progress = { phase: state, step: bytes, totalSteps: totalBytes };
+    };
+  }
+
+  #progress(progress: StepProgress): void {
+    if (this.#current !== undefined) this.#current.progress = progress;
+  }
+
+  #startHeartbeat(): Heartbeat {
+    return new Heartbeat((message) => this.#beat(message), {
+      intervalMs: () => (this.#current === undefined ? undefined : REPORT_INTERVAL_MS),
+      message: () => this.#heartbeatMessage(),
+      onUnwanted: (taskId) => {
+        if (this.#current?.taskId === taskId) this.#current.abandon.abort();
+      },
+      onFailure: (error) => {
+        this.#log.debug(`heartbeat failed: ${errorMessage(error)}`);
+      },
+    });
+  }
+
+  async #beat(message: HeartbeatMessage): ReturnType<FederationConnection['heartbeat']> {
+    const reply = await this.#options.connection.heartbeat(message);
+    if (reply.notice !== this.#notice) {
+      this.#notice = reply.notice;
+      if (reply.notice !== undefined) this.#log.warn(`the server has no work for this client: ${reply.notice}`);
+      if (this.#current === undefined) this.#tell({ state: 'idle', ...(reply.notice !== undefined && { notice: reply.notice }) });
+    }
+    return reply;
+  }
+
+  #heartbeatMessage(): HeartbeatMessage {
+    if (this.#current === undefined) return {};
+    const { taskId, progress } = this.#current;
+    const { phase, step, totalSteps, loss } = progress;
+    return { progress: { taskId, phase: phase.slice(0, 100), step, totalSteps, ...(loss !== undefined && Number.isFinite(loss) && { loss }) } };
+  }
+
+  #tell(status: ParticipantStatus): void {
+    this.#options.onStatus?.(status);
+  }
+}
+
+/** Metrics that are numbers: a figure that a round could not give is left out. */
+function finite(metrics: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(metrics).filter(([, value]) => Number.isFinite(value)));
+}
+
+/** Seconds since the last call. */
+function stopwatch(): () => number {
+  let last = performance.now();
+  return () => {
+    const now = performance.now();
+    const seconds = (now - last) / 1000;
+    last = now;
+    return seconds;
+  };
+}

@@ -1,0 +1,14 @@
+import { errorMessage, Zk0Error } from '@zk0/core';
+
+const MAX_MESSAGE = 1000;
+/** An absolute path, POSIX or Windows, with at least one folder in it. */
+const PATH = /(?:\b[A-Za-z]:)?[\\/](?:[^\s\\/'"`,;:()<>]+[\\/])+(?<name>[^\s\\/'"`,;:()<>]*)/g;
+
+/**
+ * What another machine may read of an error here: its message with folders taken out of paths, since they name people and projects. What
+ * is no `Zk0Error` nobody foresaw; its text stays here.
+ */
+export function publicMessage(error: unknown): string {
+  if (!(error instanceof Zk0Error)) return 'the client failed; its own log says why';
+  return errorMessage(error).replaceAll(PATH, '…/$<name>').slice(0, MAX_MESSAGE);
+}

@@ -1,0 +1,188 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { compareNames, deriveSeed, SafetensorsError, type BlobReference, type JsonObject, type Metrics, type RoundState, type RunEvent, type RunState } from '@zk0/core';
+import { createSafetensors, type BlobStore, type SafetensorsFile } from '@zk0/storage';
+import { checkUpdate, UpdateRejectedError, WorkerPool, type Scalars, type Strategy, type UpdateInspection } from '@zk0/strategy';
+import { OpenBlobs } from './open-blobs.ts';
+
+/** Parameters this large are aggregated on worker threads; smaller ones are done before the threads have started. */
+const WORKER_PARAMETER_BYTES = 32 * 2 ** 20;
+const MAX_WORKERS = 4;
+
+/** An update that came in, before it is recorded. */
+export interface IncomingUpdate {
+  readonly clientId: string;
+  readonly update: BlobReference;
+  /** The change of its control variate; needed where the strategy asks for it, and not looked at elsewhere. */
+  readonly control?: BlobReference;
+  readonly numExamples: number;
+  readonly metrics: Metrics;
+}
+
+/** What aggregating needs. */
+export interface RoundAggregatorOptions {
+  readonly strategy: Strategy;
+  readonly blobs: BlobStore;
+  readonly scratchDirectory: string;
+}
+
+/** Checks updates as they come in and folds a round's into the next parameters. */
+export class RoundAggregator {
+  readonly #options: RoundAggregatorOptions;
+  #workers: WorkerPool | undefined;
+  /** What reading this round's updates has shown, by blob; after a restart the aggregation reads them itself. */
+  readonly #inspections = new Map<string, UpdateInspection>();
+
+  constructor(options: RoundAggregatorOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Reads an update through before it may count.
+   *
+   * @param declared Examples that the client declared when it joined: it cannot have trained on more.
+   * @throws UpdateRejectedError naming client and tensor when it must not count; anything else is the server's own trouble.
+   */
+  async inspect(state: RunState, { update, control, ...incoming }: IncomingUpdate, declared: number): Promise<void> {
+    if (incoming.numExamples > declared) {
+      throw new UpdateRejectedError('UPDATE_BAD_EXAMPLE_COUNT', incoming.clientId, `${incoming.numExamples} examples, and it joined with ${declared}`, {
+        hint: 'Join again after the dataset has grown.',
+      });
+    }
+    const files = new OpenBlobs(this.#options.blobs);
+    try {
+      const { guards } = this.#options.strategy;
+      const global = await files.open(state.parameters!);
+      const tensors = await this.#tensorsOf({ update, control }, (blob) => this.#openSent(incoming.clientId, blob, files));
+      const inspection = await checkUpdate({ ...incoming, ...tensors }, { global, guards, workers: this.#workersFor(global) });
+      this.#inspections.set(update.hash, inspection);
+    } finally {
+      await files.close();
+    }
+  }
+
+  /**
+   * Folds a closed round's updates into the next parameters.
+   *
+   * @returns the event to record: `round-aggregated`, or `round-skipped` when fewer clients than needed gave an update.
+   * @throws AggregationError when the strategy says that the round cannot count; anything else is the server's own trouble.
+   */
+  async aggregate(state: RunState, signal: AbortSignal): Promise<RunEvent> {
+    const round = state.rounds.at(-1)!;
+    const accepted = [...round.participants].flatMap(([clientId, { outcome }]) =>
+      outcome.state === 'accepted' ? [{ clientId, ...outcome }] : [],
+    );
+    const needed = Math.min(state.config.minClients, round.participants.size);
+    if (accepted.length < needed) {
+      return { type: 'round-skipped', round: round.round, reason: `${accepted.length} of ${needed} updates needed` };
+    }
+    const { blobs, scratchDirectory, strategy } = this.#options;
+    await mkdir(scratchDirectory, { recursive: true });
+    const files = new OpenBlobs(blobs);
+    try {
+      const global = await files.open(state.parameters!);
+      const updates = await Promise.all(
+        accepted
+          .sort((a, b) => compareNames(a.clientId, b.clientId))
+          .map(async ({ clientId, numExamples, metrics, update, control }) => {
+            const inspection = this.#inspections.get(update.hash);
+            const tensors = await this.#tensorsOf({ update, control }, (blob) => files.open(blob));
+            return { clientId, numExamples, metrics, ...tensors, ...(inspection === undefined ? {} : { inspection }) };
+          }),
+      );
+      const oldState = state.strategyState === null ? null : await files.open(state.strategyState);
+      const stateSpecs = strategy.stateSpecs(global.specs);
+      const path = join(scratchDirectory, `${state.runId}-${round.round}`);
+      const parameters = await createSafetensors(`${path}.parameters`, global.specs);
+      const newState = stateSpecs.length === 0 ? null : await createSafetensors(`${path}.state`, stateSpecs);
+      try {
+        const result = await strategy.aggregate(
+          {
+            round: round.round,
+            global,
+            updates,
+            state: oldState,
+            scalars: state.strategyScalars as Scalars,
+            seed: deriveSeed(state.config.seed, 'aggregate', round.round),
+            failures: failures(round),
+            population: everyClient(state).size,
+          },
+          { parameters, state: newState },
+          { signal, workers: this.#workersFor(global) },
+        );
+        const newParameters = await parameters.commit();
+        const newStateBlob = await newState?.commit();
+        const event: RunEvent = {
+          type: 'round-aggregated',
+          round: round.round,
+          parameters: await this.#adopt(`${path}.parameters`, newParameters),
+          strategyState: newStateBlob === undefined ? null : await this.#adopt(`${path}.state`, newStateBlob),
+          strategyScalars: JSON.parse(JSON.stringify(result.scalars)) as JsonObject,
+          metrics: { ...result.metrics },
+          excluded: result.excluded.map((update) => ({ ...update })),
+        };
+        this.#inspections.clear();
+        return event;
+      } catch (error) {
+        await parameters.abort();
+        await newState?.abort();
+        throw error;
+      }
+    } finally {
+      await files.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#workers?.close();
+    this.#workers = undefined;
+  }
+
+  /** An update's tensors, and the change of its control variate where the strategy asks for one. */
+  async #tensorsOf(
+    { update, control }: { readonly update: BlobReference; readonly control: BlobReference | undefined },
+    open: (blob: BlobReference) => Promise<SafetensorsFile>,
+  ): Promise<{ tensors: SafetensorsFile; control?: SafetensorsFile }> {
+    const tensors = await open(update);
+    const isNeeded = this.#options.strategy.guards.needsControl === true;
+    return control === undefined || !isNeeded ? { tensors } : { tensors, control: await open(control) };
+  }
+
+  /**
+   * Opens what a client says that it sent.
+   *
+   * @throws UpdateRejectedError `UPDATE_UNREADABLE`, without the paths of this machine: the client is told.
+   */
+  async #openSent(clientId: string, blob: BlobReference, files: OpenBlobs): Promise<SafetensorsFile> {
+    const refuse = (what: string, cause?: unknown): UpdateRejectedError =>
+      new UpdateRejectedError('UPDATE_UNREADABLE', clientId, what, { cause, hint: 'Run the same zk0 release on both sides.' });
+    if ((await this.#options.blobs.size(blob.hash)) !== blob.byteLength) throw refuse(`it was not uploaded (${blob.hash})`);
+    try {
+      return await files.open(blob);
+    } catch (error) {
+      throw error instanceof SafetensorsError ? refuse(`it is no safetensors file: ${error.problem}`, error) : error;
+    }
+  }
+
+  async #adopt(path: string, written: BlobReference): Promise<BlobReference> {
+    const blob = await this.#options.blobs.putFile(path, written);
+    await rm(path, { force: true });
+    return blob;
+  }
+
+  #workersFor({ byteLength }: SafetensorsFile): WorkerPool | 0 {
+    if (byteLength < WORKER_PARAMETER_BYTES) return 0;
+    return (this.#workers ??= new WorkerPool(Math.min(MAX_WORKERS, availableParallelism())));
+  }
+}
+
+/** Who was there when the run started, or has been asked since: a function of the ledger, so that a restarted server counts the same. */
+function everyClient({ clients, rounds }: RunState): ReadonlySet<string> {
+  return new Set([...clients, ...rounds.flatMap(({ participants }) => [...participants.keys()])]);
+}
+
+/** Clients that were asked, needed, and gave nothing that counts. */
+function failures({ participants }: RoundState): number {
+  return [...participants.values()].filter(({ outcome: { state } }) => state !== 'accepted' && state !== 'unneeded').length;
+}

@@ -1,0 +1,127 @@
+import { deriveSeed, type BlobReference, type JsonObject, type RoundState, type RunState } from '@zk0/core';
+import { sampleSize, selectClients, type RoundRecord, type Scalars, type Strategy } from '@zk0/strategy';
+import type { RegisteredClient } from '../clients/client-registry.ts';
+import { FederationError } from '../errors.ts';
+import type { RunModel } from '../model.ts';
+import type { ClientTask } from '../tasks/task-queue.ts';
+import { assignmentSchema, fitTaskSchema, type Assignment, type FitTask } from './instructions.ts';
+
+/** Who trains in a round, and how. */
+export interface RoundPlan {
+  readonly assignments: { readonly clientId: string; readonly instructions: JsonObject }[];
+  /** Accepted updates that close the round, where more clients are asked than that. */
+  readonly wanted?: number;
+  /** Why learning rates or μ differ from before, for people. */
+  readonly reasons: readonly string[];
+}
+
+/** What a plan is made from, beside the run's state. */
+export interface RoundPlanOptions {
+  /** Those who could take part. */
+  readonly clients: readonly RegisteredClient[];
+  readonly strategy: Strategy;
+  readonly model: RunModel;
+  /** The strategy's state that clients need; `null` while there is none. */
+  readonly broadcast: BlobReference | null;
+}
+
+/** Chooses a round's clients among those that are there and writes their instructions. */
+export function planRound(state: RunState, round: number, { clients, strategy, model, broadcast }: RoundPlanOptions): RoundPlan {
+  const { config } = state;
+  const defaults = model.trainingDefaults;
+  const history = roundHistory(state);
+  const chosen = selectClients({
+    available: clients.map(({ clientId, numExamples }) => ({ clientId, numExamples })),
+    fraction: config.fraction,
+    minClients: config.minClients,
+    overSelection: config.overSelection,
+    weightBy: config.weightBy,
+    seed: config.seed,
+    round,
+    history,
+  });
+  const plan = strategy.configureFit({
+    round,
+    totalRounds: config.rounds,
+    clientIds: chosen,
+    population: clients.length,
+    learningRate: config.learningRate ?? defaults.learningRate,
+    history,
+    scalars: state.strategyScalars as Scalars,
+  });
+  const byId = new Map(clients.map((client) => [client.clientId, client]));
+  const assignments = chosen.map((clientId) => {
+    const { learningRate, proximalMu } = plan.clients.get(clientId)!;
+    const own = model.clientInstructions?.(byId.get(clientId)!);
+    const assignment: Assignment = {
+      fit: {
+        round,
+        seed: deriveSeed(config.seed, 'fit', round, clientId),
+        localSteps: config.localSteps ?? defaults.localSteps,
+        batchSize: config.batchSize ?? defaults.batchSize,
+        learningRate,
+        proximalMu,
+      },
+      ...(strategy.broadcastState.length > 0 && { control: { server: broadcast, last: lastControl(state, clientId) } }),
+      ...(own !== undefined && { client: own }),
+    };
+    const checked = assignmentSchema.safeParse(assignment);
+    if (checked.success) return { clientId, instructions: JSON.parse(JSON.stringify(checked.data)) as JsonObject };
+    const [issue] = checked.error.issues;
+    throw new FederationError('TASK_UNKNOWN', `round ${round}: instructions for client ${clientId}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`, {
+      hint: 'Check the schedule and the training settings of the run.',
+    });
+  });
+  const wanted = sampleSize(clients.length, config.fraction, config.minClients);
+  return { assignments, reasons: plan.reasons, ...(wanted < chosen.length ? { wanted } : {}) };
+}
+
+/** The tasks of those who have not answered yet. */
+export function openTasks(state: RunState, round: RoundState, deadline: number): ClientTask[] {
+  return [...round.participants].filter(([, { outcome }]) => outcome.state === 'assigned').map(([clientId]) => taskOf(state, round, clientId, deadline));
+}
+
+/** One client's task. */
+export function taskOf(state: RunState, round: RoundState, clientId: string, deadline: number): ClientTask {
+  const { instructions } = round.participants.get(clientId)!;
+  const task: FitTask = fitTaskSchema.parse({ context: (state.context?.['run'] ?? state.context), ...instructions });
+  return {
+    clientId,
+    task: {
+      taskId: `${state.runId}/${round.round}/${clientId}`,
+      runId: state.runId,
+      round: round.round,
+      kind: 'fit',
+      attempt: 1,
+      parameters: state.parameters!,
+      instructions: task as JsonObject,
+      deadline: new Date(deadline).toISOString(),
+    },
+  };
+}
+
+/** The change of a client's control variate that counted last. */
+function lastControl({ rounds }: RunState, clientId: string): string | null {
+  for (const { aggregate, participants } of rounds.toReversed()) {
+    const outcome = participants.get(clientId)?.outcome;
+    if (aggregate === undefined || outcome?.state !== 'accepted') continue;
+    if (!aggregate.excluded.some((update) => update.clientId === clientId)) return outcome.control?.hash ?? null;
+  }
+  return null;
+}
+
+/** Finished rounds as schedules and selection want them. */
+function roundHistory(state: RunState): RoundRecord[] {
+  return state.rounds
+    .filter(({ phase }) => phase === 'done' || phase === 'skipped')
+    .map(({ round, evaluation, participants }) => ({
+      round,
+      serverLoss: evaluation?.policyLoss ?? null,
+      clients: Object.fromEntries(
+        [...participants].flatMap(([clientId, { outcome }]) =>
+          // Its turn did not count: it comes first again as if it had not been asked.
+          outcome.state === 'unneeded' ? [] : [[clientId, { loss: outcome.state === 'accepted' ? (outcome.metrics['loss'] ?? null) : null }]],
+        ),
+      ),
+    }));
+}

@@ -1,0 +1,308 @@
+import {
+  allHeard,
+  errorMessage,
+  evaluationSchema,
+  hasEnough,
+  isDue,
+  isFinal,
+  nextAction,
+  type Evaluation,
+  type NextAction,
+  type RoundState,
+  type RunEvent,
+  type RunState,
+  type Zk0Error,
+} from '@zk0/core';
+import { FederationError } from '../errors.ts';
+import type { LedgerRun } from '../ledger/ledger.ts';
+import { ChangeSignal } from './change-signal.ts';
+import { namingClient } from './naming-client.ts';
+import { outcomeOf } from './outcome.ts';
+import { participation, roundDeadline } from './open-task.ts';
+import { openTasks, taskOf } from './round-plan.ts';
+import type { RunWork, RunWorkOptions } from './run-work.ts';
+
+/** Pauses after rounds that got too few updates, in ms: the trouble of a client or of a network may pass. */
+const SKIP_PAUSES_MS = [2000, 5000, 10_000, 20_000];
+/** After so many skipped rounds in a row, going on is pointless; a shorter run has failed when no round had enough. */
+const MAX_CONSECUTIVE_SKIPS = SKIP_PAUSES_MS.length + 1;
+/** Pauses between attempts at something that this machine's trouble (a full disk) prevents, in ms. */
+const RETRY_PAUSES_MS = [500, 1000, 2000, 5000, 10_000];
+/** How long a round that lacks updates waits for a client that left to come back, in ms. */
+const RETURN_GRACE_MS = 60_000;
+
+/** What a driver needs from its surroundings. */
+export interface RunDriverOptions extends RunWorkOptions {
+  readonly work: RunWork;
+  /** Says what the run waits for; `null` when it goes on. */
+  readonly onWaiting: (reason: string | null) => void;
+}
+
+/**
+ * Brings one run from wherever its history ends to its end: asks {@link nextAction} what comes next, does it, and records what happened.
+ * Every step can be repeated after a crash, because nothing counts before its entry in the ledger.
+ */
+export class RunDriver {
+  readonly #options: RunDriverOptions;
+  readonly #change: ChangeSignal;
+  #run: LedgerRun;
+  #doing = new AbortController();
+  #retries = 0;
+
+  constructor(run: LedgerRun, options: RunDriverOptions) {
+    this.#run = run;
+    this.#options = options;
+    this.#change = new ChangeSignal(options.clock);
+  }
+
+  get state(): RunState {
+    return this.#run.state;
+  }
+
+  /** Runs to the end, or until `signal` aborts, which leaves the run as it stands for a later server to go on with. */
+  async run(signal: AbortSignal): Promise<RunState> {
+    const { ledger, runId, work } = this.#options;
+    const unsubscribe = ledger.subscribe((entry, run) => {
+      if (entry.runId !== runId) return;
+      this.#run = run;
+      if (entry.event.type === 'run-stop-requested') this.#doing.abort();
+      this.#change.notify();
+    });
+    try {
+      while (!isFinal(this.state) && !signal.aborted) await this.#step(signal);
+    } finally {
+      unsubscribe();
+      await this.#options.queue.clear();
+      await work.close();
+    }
+    return this.state;
+  }
+
+  /** Something outside changed: a client came or went. */
+  notify(): void {
+    this.#change.notify();
+  }
+
+  /** A client said goodbye: an open round does not wait for it. */
+  async clientLeft(clientId: string): Promise<void> {
+    await this.#changeParticipation(clientId, 'assigned', 'participant-left');
+    await this.#options.queue.withdraw(clientId);
+  }
+
+  /** A client is there again: if it left the open round, it gets its task back. */
+  async clientReturned(clientId: string): Promise<void> {
+    if (!(await this.#changeParticipation(clientId, 'left', 'participant-returned'))) return;
+    await this.#options.queue.add(taskOf(this.state, this.state.rounds.at(-1)!, clientId, this.#deadline()));
+  }
+
+  async #changeParticipation(clientId: string, from: 'assigned' | 'left', type: 'participant-left' | 'participant-returned'): Promise<boolean> {
+    const { ledger, runId } = this.#options;
+    const isAffected = (state: RunState | null): state is RunState => state !== null && participation(state, clientId) === from;
+    if (!isAffected(this.state)) return false;
+    const { recorded } = await ledger.record(runId, (state) => (isAffected(state) ? { type, round: state.rounds.at(-1)!.round, clientId } : null));
+    return recorded;
+  }
+
+  async #step(signal: AbortSignal): Promise<void> {
+    const action = nextAction(this.state);
+    this.#doing = new AbortController();
+    const either = AbortSignal.any([signal, this.#doing.signal]);
+    try {
+      try {
+        await this.#perform(action, either);
+      } catch (error) {
+        if (either.aborted) return;
+        await this.#settleFailure(action, error);
+      }
+      this.#retries = 0;
+    } catch (error) {
+      const outcome = outcomeOf(error);
+      // What this machine cannot do now it can do later; what the ledger itself cannot do ends the server, not the run.
+      if (outcome.kind !== 'retry') throw error;
+      await this.#pause(outcome.error, either);
+    }
+  }
+
+  /** Records what a failed effect means for the run. @throws the error again when it passes by itself */
+  async #settleFailure(action: NextAction, error: unknown): Promise<void> {
+    const { log } = this.#options;
+    const outcome = outcomeOf(error);
+    switch (outcome.kind) {
+      case 'cancelled':
+        return;
+      case 'retry':
+        throw error;
+      case 'skip':
+        if (action.do !== 'aggregate') return this.#fail(error);
+        await this.#record(action, { type: 'round-skipped', round: action.round, reason: outcome.reason });
+        return this.#checkProgress();
+      case 'finish':
+        log.info(`the run is complete: ${outcome.reason}`);
+        return this.#finish(action, outcome.reason);
+      case 'fail':
+        if (error instanceof FederationError && error.code.startsWith('LEDGER_')) throw error;
+        return this.#fail(error);
+    }
+  }
+
+  async #pause(error: Zk0Error, signal: AbortSignal): Promise<void> {
+    const { clock, log, onWaiting } = this.#options;
+    const pause = RETRY_PAUSES_MS[Math.min(this.#retries++, RETRY_PAUSES_MS.length - 1)]!;
+    if (this.#retries === 1) log.error(`${error.message}; the run waits and goes on by itself`, { code: error.code });
+    onWaiting(error.message);
+    await clock.sleep(pause, signal).catch(() => undefined);
+  }
+
+  async #perform(action: NextAction, signal: AbortSignal): Promise<void> {
+    const { work, onWaiting } = this.#options;
+    const { config } = this.state;
+    const since = this.#change.count;
+    const waitFor = (reason: string): Promise<void> => {
+      onWaiting(reason);
+      return this.#change.wait(since, signal);
+    };
+    switch (action.do) {
+      case 'wait-for-clients': {
+        const start = await work.start(this.state, signal);
+        if ('waiting' in start) return waitFor(start.waiting);
+        return this.#record(action, { type: 'run-started', ...start });
+      }
+      case 'evaluate-baseline':
+        return this.#record(action, { type: 'round-evaluated', round: 0, evaluation: await this.#evaluate(0, signal) });
+      case 'configure-round': {
+        const readyAt = this.#readyAt();
+        if (this.#options.clock.now() < readyAt) return this.#change.wait(since, signal, readyAt);
+        const plan = await work.configure(this.state, action.round);
+        if ('waiting' in plan) return waitFor(plan.waiting);
+        return this.#record(action, { type: 'round-configured', round: action.round, ...plan });
+      }
+      case 'collect-updates':
+        return this.#collect(action, signal);
+      case 'aggregate':
+        await this.#record(action, await work.aggregate(this.state, signal));
+        return this.#checkProgress();
+      case 'evaluate': {
+        const due = isDue(action.round, config.evaluateEvery, config.rounds);
+        const evaluation = due ? await this.#evaluate(action.round, signal) : null;
+        return this.#record(action, { type: 'round-evaluated', round: action.round, evaluation });
+      }
+      case 'checkpoint': {
+        const due = isDue(action.round, config.checkpointEvery, config.rounds);
+        const path = due ? await work.saveCheckpoint(this.state, action.round) : null;
+        return this.#record(action, { type: 'round-checkpointed', round: action.round, path });
+      }
+      case 'finish':
+        return this.#finish(action);
+      case 'stop':
+        await work.saveLastCheckpoint(this.state);
+        return this.#record(action, { type: 'run-stopped', reason: action.reason });
+      case 'nothing':
+    }
+  }
+
+  async #finish(action: NextAction, early?: string): Promise<void> {
+    const checkpoint = await this.#options.work.saveLastCheckpoint(this.state);
+    await this.#record(action, { type: 'run-finished', ...(checkpoint !== null && { checkpoint }), ...(early !== undefined && { early }) });
+  }
+
+  /** Records the event that an action led to, unless the run has moved on meanwhile. */
+  async #record(action: NextAction, event: RunEvent): Promise<void> {
+    const { ledger, runId } = this.#options;
+    const { run } = await ledger.record(runId, (state) => (state !== null && isSameAction(nextAction(state), action) ? event : null));
+    this.#run = run;
+    this.#options.onWaiting(null);
+  }
+
+  async #evaluate(round: number, signal: AbortSignal): Promise<Evaluation | null> {
+    const evaluation = await this.#options.work.evaluate(this.state, round, signal);
+    const parsed = evaluationSchema.nullable().safeParse(evaluation);
+    if (parsed.success) return parsed.data;
+    throw new FederationError('EVALUATION_INVALID', `the evaluation of round ${round} gave no usable numbers (${parsed.error.issues[0]?.path.join('.') ?? ''})`, {
+      hint: 'The training diverged: lower the learning rate, and start from the last checkpoint that evaluates.',
+    });
+  }
+
+  async #collect(action: Extract<NextAction, { do: 'collect-updates' }>, signal: AbortSignal): Promise<void> {
+    const { queue, clock } = this.#options;
+    const deadline = this.#deadline();
+    await queue.publish(openTasks(this.state, this.state.rounds.at(-1)!, deadline), this.state.config.maxParallel);
+    try {
+      while (!signal.aborted) {
+        const since = this.#change.count;
+        const current = this.state.rounds.at(-1)!;
+        if (current.round !== action.round || current.phase !== 'training') return;
+        const graceEnd = this.#run.changedAt.getTime() + RETURN_GRACE_MS;
+        const reason = closingReason(current, this.state.config.minClients, clock.now(), deadline, graceEnd);
+        if (reason !== null) return await this.#record(action, { type: 'round-closed', round: current.round, reason });
+        await this.#change.wait(since, signal, allHeard(current) ? Math.min(deadline, graceEnd) : deadline);
+      }
+    } finally {
+      await queue.clear();
+    }
+  }
+
+  #deadline(): number {
+    return roundDeadline(this.#run, this.#options.clock.now());
+  }
+
+  /** After a skipped round the next one waits a moment: longer after each. */
+  #readyAt(): number {
+    const skips = consecutiveSkips(this.state);
+    return skips === 0 ? 0 : this.#run.changedAt.getTime() + SKIP_PAUSES_MS[Math.min(skips, SKIP_PAUSES_MS.length) - 1]!;
+  }
+
+  async #checkProgress(): Promise<void> {
+    const skips = consecutiveSkips(this.state);
+    if (skips < Math.min(MAX_CONSECUTIVE_SKIPS, this.state.config.rounds)) return;
+    const reasons = new Set(
+      this.state.rounds.slice(-skips).flatMap(({ participants }) =>
+        [...participants].flatMap(([clientId, { outcome }]) => (outcome.state === 'refused' ? [namingClient(clientId, outcome.message)] : [])),
+      ),
+    );
+    const which = skips === 1 ? 'the only round' : `${skips} rounds in a row`;
+    const why = reasons.size === 0 ? '' : ` (${[...reasons].slice(0, 3).join('; ')})`;
+    await this.#fail(
+      new FederationError('RUN_NO_PROGRESS', `${which} got too few updates${why}`, { hint: 'Read the clients’ logs, fix what they say, and start the run again.' }),
+    );
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    const { work, log, ledger, runId } = this.#options;
+    const outcome = outcomeOf(error);
+    const { code, message } = outcome.kind === 'fail' ? outcome : { code: 'INTERNAL', message: errorMessage(error) };
+    log.error(`the run has failed: ${message}`, { error });
+    await work.saveLastCheckpoint(this.state).catch((cause: unknown) => {
+      log.warn(`no checkpoint of the newest finished round could be saved: ${errorMessage(cause)}`);
+    });
+    const { run } = await ledger.record(runId, (state) => (state === null || isFinal(state) ? null : { type: 'run-failed', code, message }));
+    this.#run = run;
+  }
+}
+
+function isSameAction(a: NextAction, b: NextAction): boolean {
+  return a.do === b.do && ('round' in a ? a.round : 0) === ('round' in b ? b.round : 0);
+}
+
+/** Why a round closes now; `null` while it stays open. */
+export function closingReason(
+  round: RoundState,
+  minClients: number,
+  now: number,
+  deadline: number,
+  graceEnd: number,
+): 'all-in' | 'enough' | 'deadline' | null {
+  if (hasEnough(round)) return 'enough';
+  if (now >= deadline) return 'deadline';
+  if (!allHeard(round)) return null;
+  const outcomes = [...round.participants.values()].map(({ outcome }) => outcome.state);
+  const accepted = outcomes.filter((state) => state === 'accepted').length;
+  const lacksThoseWhoLeft = outcomes.includes('left') && accepted < Math.min(minClients, outcomes.length);
+  return lacksThoseWhoLeft && now < graceEnd ? null : 'all-in';
+}
+
+/** Rounds at the end of a run that were skipped one after the other. */
+export function consecutiveSkips({ rounds }: RunState): number {
+  const lastDone = rounds.findLastIndex(({ phase }) => phase !== 'skipped');
+  return rounds.length - 1 - lastDone;
+}
+

@@ -1,0 +1,170 @@
+import { encodeParameters, type BlobReference, type Evaluation, type JsonObject, type RunEvent, type RunState } from '@zk0/core';
+import type { BlobStore } from '@zk0/storage';
+import { createStrategy, type Strategy } from '@zk0/strategy';
+import type { ClientRegistry, RegisteredClient } from '../clients/client-registry.ts';
+import type { Clock } from '../clock.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { FederationLog } from '../log.ts';
+import type { FederatedModel, RunModel } from '../model.ts';
+import type { TaskQueue } from '../tasks/task-queue.ts';
+import { broadcastState } from './broadcast-state.ts';
+import { OpenBlobs } from './open-blobs.ts';
+import { RoundAggregator, type IncomingUpdate } from './round-aggregator.ts';
+import { planRound, type RoundPlan } from './round-plan.ts';
+
+/** What the work on a run needs. */
+export interface RunWorkOptions {
+  readonly runId: string;
+  readonly ledger: Ledger;
+  readonly model: FederatedModel;
+  readonly clients: ClientRegistry;
+  readonly queue: TaskQueue;
+  readonly blobs: BlobStore;
+  /** Room for files in the making, on the blobs' file system where there is one. */
+  readonly scratchDirectory: string;
+  readonly clock: Clock;
+  readonly log: FederationLog;
+  readonly onProgress: (progress: { readonly phase: string; readonly step: number; readonly totalSteps: number }) => void;
+}
+
+/** Something cannot be done yet, and what it waits for. */
+export interface Waiting {
+  readonly waiting: string;
+}
+
+/** The effects of a run, one method a step. They decide nothing about order, and each can be repeated. */
+export class RunWork {
+  readonly #options: RunWorkOptions;
+  readonly #misfits = new Map<string, string>();
+  #model: RunModel | undefined;
+  #strategy: Strategy | undefined;
+  #aggregator: RoundAggregator | undefined;
+
+  constructor(options: RunWorkOptions) {
+    this.#options = options;
+  }
+
+  /** Why a client gets no work of this run, as far as that is known. */
+  misfit(clientId: string): string | undefined {
+    return this.#misfits.get(clientId);
+  }
+
+  /** Fixes what holds for the whole run, once enough clients are there. */
+  async start(state: RunState, signal: AbortSignal): Promise<{ parameters: BlobReference; context: JsonObject; clients: string[] } | Waiting> {
+    const { clients, blobs } = this.#options;
+    const online = clients.online();
+    const { minClients } = state.config;
+    if (online.length < minClients) return { waiting: `${minClients} clients are needed, ${online.length} are there` };
+    const model = await this.#modelOf(state, signal);
+    const fitting = this.#fitting(model);
+    if (fitting.length < minClients) return { waiting: this.#lacking(minClients, fitting.length) };
+    const { parameters, context } = await model.start(fitting);
+    signal.throwIfAborted();
+    return { parameters: await blobs.put(encodeParameters(parameters)), context, clients: fitting.map(({ clientId }) => clientId) };
+  }
+
+  /** Plans a round, once enough clients are there. */
+  async configure(state: RunState, round: number): Promise<Omit<RoundPlan, 'reasons'> | Waiting> {
+    const { log } = this.#options;
+    const model = await this.#modelOf(state);
+    const clients = this.#fitting(model);
+    const { minClients } = state.config;
+    if (clients.length < minClients) return { waiting: this.#lacking(minClients, clients.length) };
+    const strategy = this.#strategyOf(state);
+    const broadcast = await broadcastState(strategy, state, this.#options);
+    const { reasons, ...plan } = planRound(state, round, { clients, strategy, model, broadcast });
+    for (const reason of reasons) log.info(reason, { round });
+    return plan;
+  }
+
+  /** @throws UpdateRejectedError when the update must not count */
+  inspect(state: RunState, update: IncomingUpdate): Promise<void> {
+    const declared = this.#options.clients.get(update.clientId)?.numExamples ?? Number.POSITIVE_INFINITY;
+    return this.#aggregatorOf(state).inspect(state, update, declared);
+  }
+
+  aggregate(state: RunState, signal: AbortSignal): Promise<RunEvent> {
+    return this.#aggregatorOf(state).aggregate(state, signal);
+  }
+
+  /** Evaluates the newest parameters. */
+  async evaluate(state: RunState, round: number, signal: AbortSignal): Promise<Evaluation | null> {
+    const model = await this.#modelOf(state, signal);
+    const { log, onProgress } = this.#options;
+    const evaluation = await model.evaluate(await this.#pathOf(state.parameters!), round, {
+      signal,
+      onProgress: ({ step, totalSteps }) => {
+        onProgress({ phase: round === 0 ? 'evaluating the initial model' : 'evaluating', step, totalSteps });
+      },
+    });
+    if (evaluation !== null) log.info(`policy loss on held-out data: ${evaluation.policyLoss.toFixed(4)}`, { round });
+    return evaluation;
+  }
+
+  /** Saves a checkpoint of the newest parameters; returns where it is. */
+  async saveCheckpoint(state: RunState, round: number): Promise<string> {
+    const model = await this.#modelOf(state);
+    const path = await model.saveCheckpoint(await this.#pathOf(state.parameters!), round, state);
+    this.#options.log.info(`checkpoint saved: ${path}`, { round });
+    return path;
+  }
+
+  /** When a run ends early: the newest finished round gets its checkpoint if it has none. */
+  async saveLastCheckpoint(state: RunState): Promise<string | null> {
+    const done = state.rounds.findLast(({ phase }) => phase === 'done');
+    if (done === undefined || done.checkpoint != null) return null;
+    // While a later round is past aggregation, the newest parameters are not that round's any more.
+    const last = state.rounds.at(-1)!;
+    return this.saveCheckpoint(state, last.aggregate === undefined ? done.round : last.round);
+  }
+
+  async close(): Promise<void> {
+    await this.#aggregator?.close();
+    await this.#model?.close();
+    this.#aggregator = undefined;
+    this.#model = undefined;
+  }
+
+  /** The clients that the model can take; of each other one, the log says once why not. */
+  #fitting(model: RunModel): RegisteredClient[] {
+    return this.#options.clients.online().filter((client) => {
+      const why = model.misfit(client);
+      if (why === null) {
+        this.#misfits.delete(client.clientId);
+        return true;
+      }
+      if (this.#misfits.get(client.clientId) !== why) this.#options.log.warn(`client ${client.clientId} cannot take part: ${why}`);
+      this.#misfits.set(client.clientId, why);
+      return false;
+    });
+  }
+
+  #lacking(needed: number, fitting: number): string {
+    const online = new Set(this.#options.clients.online().map(({ clientId }) => clientId));
+    const misfits = [...this.#misfits].filter(([clientId]) => online.has(clientId)).map(([clientId, why]) => `client ${clientId} cannot take part: ${why}`);
+    return [`${needed} clients are needed, ${fitting} are there that can take part`, ...misfits.slice(0, 5)].join('; ');
+  }
+
+  async #modelOf({ runId, config, context }: RunState, signal = new AbortController().signal): Promise<RunModel> {
+    const clients = this.#options.clients.online();
+    return (this.#model ??= await this.#options.model.openRun({ runId, config, context: context as JsonObject | null, clients, signal }));
+  }
+
+  /** Where a blob lies as a file; the address is checked by whoever opens it. */
+  async #pathOf(blob: BlobReference): Promise<string> {
+    const files = new OpenBlobs(this.#options.blobs);
+    await files.open(blob);
+    await files.close();
+    return this.#options.blobs.path(blob.hash);
+  }
+
+  #strategyOf({ config }: RunState): Strategy {
+    return (this.#strategy ??= createStrategy(config.strategy));
+  }
+
+  #aggregatorOf(state: RunState): RoundAggregator {
+    const { blobs, scratchDirectory } = this.#options;
+    const strategy = this.#strategyOf(state);
+    return (this.#aggregator ??= new RoundAggregator({ strategy, blobs, scratchDirectory }));
+  }
+}

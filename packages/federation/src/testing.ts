@@ -1,0 +1,10 @@
+/**
+ * @module
+ * For tests: the contracts that every implementation of the engine's interfaces keeps, stores in memory, a clock that is moved by hand.
+ */
+export type { ContractCase } from './testing/contract-case.ts';
+export { ledgerStoreContract } from './testing/ledger-store-contract.ts';
+export { leaseStoreContract, type LeaseStoreUnderTest } from './testing/lease-store-contract.ts';
+export { taskQueueContract } from './testing/task-queue-contract.ts';
+export { MemoryLedgerStore } from './testing/memory-stores.ts';
+export { FakeClock } from './testing/fake-clock.ts';
