@@ -75,7 +75,7 @@ try {
   const down = await far.putFile(join(root, 'down'));
   const peer = fork(new URL('peer.ts', import.meta.url), [join(root, 'far')]);
   const url = await new Promise<string>((resolve) => peer.once('message', (message) => { resolve(message as string); }));
-  const client = connect({ url, clientId: 'bench' });
+  const client = connect({ url, clientId: 'bench', instance: 'bench' });
   const admin = adminClient({ url });
   await client.join({ name: 'bench', agent: 'bench', profile: {} });
   const restingRss = Math.round(process.memoryUsage().rss / 1e6);
@@ -95,7 +95,7 @@ try {
   })).toFixed(1)} ms`]);
   rows.push(['control message, round trip', `${((await time(async () => {
     for (let step = 0; step < MESSAGES; step++) {
-      await client.progress({ taskId: 't', phase: 'training', step, totalSteps: MESSAGES, loss: 0.5 });
+      await client.heartbeat({ progress: { taskId: 't', phase: 'training', step, totalSteps: MESSAGES, loss: 0.5 } });
     }
   })) / MESSAGES).toFixed(2)} ms`]);
   rows.push(['client memory, before → peak', `${restingRss} → ${Math.round(process.resourceUsage().maxRSS / 1024)} MB`]);

@@ -8,12 +8,14 @@ export const TRANSPORT_ERROR_CODES = [
   'CONNECTION_FAILED',
   /** No byte moved for as long as the limit allows. */
   'NO_PROGRESS',
-  /** Token missing or wrong. */
+  /** The request does not prove, or does not say, who sends it. */
   'UNAUTHORIZED',
   /** Plain HTTP where it would leave this machine. */
   'INSECURE',
   /** The request names a host that this server is not known by. */
   'HOST_REFUSED',
+  /** The request comes from a web page. */
+  'BROWSER_REFUSED',
   /** The other side speaks another version. */
   'PROTOCOL_VERSION',
   /** A message that does not fit its schema. */
@@ -26,7 +28,7 @@ export const TRANSPORT_ERROR_CODES = [
   'HASH_MISMATCH',
   /** The server does not know this client (it restarted, perhaps): join again. */
   'NOT_JOINED',
-  /** A second process polls under the same client id. */
+  /** Another process works under the same client id. */
   'CLIENT_ID_IN_USE',
   /** Too many requests of this kind are open. */
   'BUSY',

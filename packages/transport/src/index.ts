@@ -4,21 +4,7 @@
  */
 export { RemoteError, TransportError, type TransportErrorCode } from './errors.ts';
 export type { TransportLog } from './log.ts';
-export {
-  MAX_MESSAGE_BYTES,
-  MAX_PROFILE_BYTES,
-  PROTOCOL_VERSION,
-  SUPPORTED_VERSIONS,
-  type JoinMessage,
-  type JoinReply,
-  type JsonObject,
-  type ProgressMessage,
-  type ProgressReply,
-  type ResultMessage,
-  type ResultReply,
-  type Task,
-  type TaskResult,
-} from './protocol/messages.ts';
+export { MAX_MESSAGE_BYTES, PROTOCOL_VERSION, SUPPORTED_VERSIONS } from './protocol/messages.ts';
 export { adminClient, type AdminClient, type AdminClientOptions, type FollowOptions } from './client/admin.ts';
 export { connect } from './client/client.ts';
 export {
@@ -28,7 +14,6 @@ export {
   type TransportServer,
   type TransportServerOptions,
 } from './server/server.ts';
-export type { TransportHandler } from './server/handler.ts';
 export type {
   ByteCounts,
   ClientTls,

@@ -9,16 +9,16 @@ const introduction = { name: 'Kitchen', agent: 'test/1', profile: { robot: 'so10
 
 describe('a round over the wire', () => {
   it('goes from join to an accepted result, with both blobs checked on both sides', async () => {
-    const { server, handler, blobs } = await scope.server();
+    const { server, service, blobs } = await scope.server();
     const local = await scope.store();
     const client = scope.client(server.url);
     const global = await blobs.put(randomBytes(300_000, 1));
     await client.join(introduction);
-    expect(handler.joined.get('client-1')).toEqual({ clientId: 'client-1', ...introduction });
+    expect(service.joined.get('client-1')).toEqual(introduction);
 
     const waiting = client.poll();
-    await until(() => handler.waiting === 1);
-    handler.give('client-1', makeTask({ parameters: global }));
+    await until(() => service.waiting === 1);
+    service.give('client-1', makeTask({ parameters: global }));
     const task = await waiting;
     expect(task).toEqual(makeTask({ parameters: global }));
 
@@ -27,10 +27,10 @@ describe('a round over the wire', () => {
     expect(seen.at(-1)).toBe(300_000);
     expect(await local.size(global.hash)).toBe(300_000);
 
-    expect(await client.progress({ taskId: task!.taskId, phase: 'training', step: 1, totalSteps: 2, loss: NaN })).toEqual({
-      continue: true,
-    });
-    expect(handler.progressed).toEqual([{ clientId: 'client-1', taskId: task!.taskId, phase: 'training', step: 1, totalSteps: 2 }]);
+    const progress = { taskId: task!.taskId, phase: 'training', step: 1, totalSteps: 2 };
+    expect(await client.heartbeat({ progress: { ...progress, loss: NaN } })).toEqual({ continue: true });
+    expect(await client.heartbeat()).toEqual({ continue: true });
+    expect(service.heartbeats).toEqual([{ clientId: 'client-1', progress }, { clientId: 'client-1' }]);
 
     const update = await local.put(randomBytes(300_000, 2));
     await client.upload(update.hash, local);
@@ -39,7 +39,7 @@ describe('a round over the wire', () => {
     const result = { taskId, runId, round, attempt, outcome: { ok: true, update, numExamples: 64, metrics: { loss: 0.5 } } } as const;
     expect(await client.result(result)).toEqual({ status: 'accepted' });
     expect(await client.result(result)).toEqual({ status: 'duplicate' });
-    expect(handler.results).toEqual([{ clientId: 'client-1', ...result }]);
+    expect(service.results).toEqual([{ clientId: 'client-1', ...result }]);
 
     const { bytesUp, bytesDown } = client.takeByteCounts();
     expect(bytesUp).toBeGreaterThan(300_000);
@@ -47,7 +47,7 @@ describe('a round over the wire', () => {
     expect(bytesDown).toBeGreaterThan(300_000);
     expect(client.takeByteCounts()).toEqual({ bytesUp: 0, bytesDown: 0 });
     await client.leave();
-    expect(handler.left).toEqual(['client-1']);
+    expect(service.left).toEqual(['client-1']);
   });
 
   it('sends nothing for a blob that the other side has', async () => {
@@ -86,44 +86,44 @@ describe('a round over the wire', () => {
   });
 
   it('tells a client to drop a task', async () => {
-    const { server, handler } = await scope.server();
-    handler.wanted = false;
-    const reply = await scope.client(server.url).progress({ taskId: 't', phase: 'training', step: 0, totalSteps: 1 });
+    const { server, service } = await scope.server();
+    service.wanted = false;
+    const reply = await scope.client(server.url).heartbeat({ progress: { taskId: 't', phase: 'training', step: 0, totalSteps: 1 } });
     expect(reply).toEqual({ continue: false });
   });
 });
 
 describe('polling', () => {
   it('outlives polls that end without a task', async () => {
-    const { server, handler } = await scope.server({ limits: { pollWaitMs: 20 } });
+    const { server, service } = await scope.server({ limits: { pollWaitMs: 20 } });
     const client = scope.client(server.url, { retry: { sleep: () => Promise.resolve() } });
     await client.join(introduction);
     const waiting = client.poll();
-    await until(() => handler.polls >= 3);
-    handler.give('client-1', makeTask());
+    await until(() => service.polls >= 3);
+    service.give('client-1', makeTask());
     expect(await waiting).toEqual(makeTask());
   });
 
   it('ends with null when its signal aborts, and the server notices', async () => {
-    const { server, handler } = await scope.server();
+    const { server, service } = await scope.server();
     const client = scope.client(server.url);
     await client.join(introduction);
     const abort = new AbortController();
     const waiting = client.poll(abort.signal);
-    await until(() => handler.waiting === 1);
+    await until(() => service.waiting === 1);
     abort.abort();
     expect(await waiting).toBeNull();
-    await until(() => handler.waiting === 0, 'the end of the poll on the server');
+    await until(() => service.waiting === 0, 'the end of the poll on the server');
   });
 
   it('joins again by itself when the server has forgotten the client', async () => {
-    const { server, handler } = await scope.server();
+    const { server, service } = await scope.server();
     const client = scope.client(server.url);
     await client.join(introduction);
-    handler.joined.clear();
-    handler.give('client-1', makeTask());
+    service.joined.clear();
+    service.give('client-1', makeTask());
     expect(await client.poll()).toEqual(makeTask());
-    expect(handler.joined.get('client-1')?.name).toBe('Kitchen');
+    expect(service.joined.get('client-1')?.name).toBe('Kitchen');
   });
 
   it('is refused before joining', async () => {
@@ -131,38 +131,50 @@ describe('polling', () => {
     await expect(scope.client(server.url).poll()).rejects.toMatchObject({ code: 'NOT_JOINED' });
   });
 
-  it('tells two processes with one client id apart', async () => {
-    const { server, handler } = await scope.server();
+  it('leaves it to the service to keep a second installation out, and the first one waiting', async () => {
+    const { server, service } = await scope.server();
+    const first = scope.client(server.url);
+    await first.join(introduction);
+    const waiting = first.poll();
+    await until(() => service.waiting === 1);
+    const second = scope.client(server.url, { instance: 'instance-2' });
+    await expect(second.join(introduction)).rejects.toMatchObject({ code: 'CLIENT_ID_IN_USE' });
+    service.give('client-1', makeTask());
+    expect(await waiting).toEqual(makeTask());
+  });
+
+  it('tells two processes of one installation apart', async () => {
+    const { server, service } = await scope.server();
     const first = scope.client(server.url);
     await first.join(introduction);
     const polling = first.poll();
     const refused = expect(polling).rejects.toMatchObject({ code: 'CLIENT_ID_IN_USE' });
-    await until(() => handler.waiting === 1);
+    await until(() => service.waiting === 1);
     const second = scope.client(server.url);
     const waiting = second.poll();
     await refused;
-    handler.give('client-1', makeTask());
+    service.give('client-1', makeTask());
     expect(await waiting).toEqual(makeTask());
   });
 
   it('serves a hundred clients at once', async () => {
-    const { server, handler } = await scope.server();
+    const { server, service } = await scope.server();
     const clients = Array.from({ length: 100 }, (_, index) => scope.client(server.url, { clientId: `client-${index}` }));
     await Promise.all(clients.map((client) => client.join(introduction)));
     const polls = clients.map((client) => client.poll());
-    await until(() => handler.waiting === 100, 'a hundred waiting polls');
-    for (let index = 0; index < 100; index++) handler.give(`client-${index}`, makeTask({ taskId: `task-${index}` }));
+    await until(() => service.waiting === 100, 'a hundred waiting polls');
+    for (let index = 0; index < 100; index++) service.give(`client-${index}`, makeTask({ taskId: `task-${index}` }));
     const tasks = await Promise.all(polls);
     expect(tasks.map((task) => task?.taskId)).toEqual(Array.from({ length: 100 }, (_, index) => `task-${index}`));
   });
 
   it('turns away more polls than the limit', async () => {
-    const { server, handler } = await scope.server({ limits: { maxPolls: 1 } });
+    const { server, service } = await scope.server({ limits: { maxPolls: 1 } });
     const first = scope.client(server.url);
     await first.join(introduction);
     const abort = new AbortController();
     const waiting = first.poll(abort.signal);
-    await until(() => handler.waiting === 1);
+    await until(() => service.waiting === 1);
     const errors: string[] = [];
     const second = scope.client(server.url, {
       clientId: 'client-2',
@@ -177,22 +189,22 @@ describe('polling', () => {
     expect(errors[0]).toBe('BUSY');
     abort.abort();
     await waiting;
-    handler.give('client-2', makeTask());
+    service.give('client-2', makeTask());
     expect(await later).toEqual(makeTask());
   });
 });
 
 describe('the operator', () => {
   it('reads status, submits and stops runs', async () => {
-    const { server, handler } = await scope.server();
+    const { server, service } = await scope.server();
     const admin = adminClient({ url: server.url });
     scope.defer(() => admin.close());
     expect(await admin.status()).toEqual({ clients: [] });
     expect(await admin.submitRun({ rounds: 3 })).toEqual({ runId: 'run-1' });
-    expect(handler.runs).toEqual([{ rounds: 3 }]);
+    expect(service.runs).toEqual([{ rounds: 3 }]);
     expect(await admin.stop()).toEqual({ runId: 'run-1' });
     expect(await admin.stop('run-7')).toEqual({ runId: 'run-7' });
-    expect(handler.stopped).toEqual([undefined, 'run-7']);
+    expect(service.stopped).toEqual([undefined, 'run-7']);
     await expect(admin.submitRun({ rounds: 0 })).rejects.toMatchObject({ code: 'RUN_CONFIG_INVALID', hint: 'At least 1.' });
   });
 
@@ -207,12 +219,12 @@ describe('the operator', () => {
   });
 
   it('follows the events of one run, and of all', async () => {
-    const { server, handler } = await scope.server();
+    const { server, service } = await scope.server();
     const admin = adminClient({ url: server.url });
     scope.defer(() => admin.close());
-    handler.emit({ runId: 'a', text: 'first\nline' });
-    handler.emit({ runId: 'b', text: 'ü'.repeat(50_000) });
-    handler.emit({ runId: 'a', text: 'last' });
+    service.emit({ runId: 'a', text: 'first\nline' });
+    service.emit({ runId: 'b', text: 'ü'.repeat(50_000) });
+    service.emit({ runId: 'a', text: 'last' });
     const take = async (count: number, runId?: string): Promise<unknown[]> => {
       const abort = new AbortController();
       const events: unknown[] = [];
@@ -224,14 +236,14 @@ describe('the operator', () => {
     };
     expect(await take(3)).toEqual(['first\nline', 'ü'.repeat(50_000), 'last']);
     expect(await take(2, 'a')).toEqual(['first\nline', 'last']);
-    await until(() => handler.waiting === 0, 'the end of the streams on the server');
+    await until(() => service.waiting === 0, 'the end of the streams on the server');
   });
 
   it('learns when the stream of events breaks', async () => {
-    const { server, handler } = await scope.server();
+    const { server, service } = await scope.server();
     const admin = adminClient({ url: server.url });
     scope.defer(() => admin.close());
-    handler.emit({ type: 'break' });
+    service.emit({ type: 'break' });
     await expect(admin.follow().next()).rejects.toMatchObject({ code: 'RUN_UNKNOWN', message: 'the feed broke' });
   });
 });

@@ -2,32 +2,42 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Random, Zk0Error } from '@zk0/core';
+import {
+  Random,
+  Zk0Error,
+  type BlobReference,
+  type ClientPrincipal,
+  type FederationService,
+  type HeartbeatMessage,
+  type JoinMessage,
+  type JsonObject,
+  type OperatorPrincipal,
+  type ResultReply,
+  type Task,
+  type TaskResult,
+} from '@zk0/core';
 import { openBlobStore, type BlobStore, type BlobStoreLimits } from '@zk0/storage';
 import {
   connect,
   createTransportServer,
   type ConnectOptions,
-  type JoinMessage,
-  type JsonObject,
-  type ProgressMessage,
-  type ResultMessage,
-  type ResultReply,
-  type Task,
   type TransportClient,
-  type TransportHandler,
   type TransportServer,
   type TransportServerOptions,
 } from '../src/index.ts';
 
 /** A small real application behind the server: tasks by client, results counted once. */
-export class TestHandler implements TransportHandler {
+export class TestService implements FederationService {
   readonly joined = new Map<string, JoinMessage>();
-  readonly progressed: ProgressMessage[] = [];
-  readonly results: ResultMessage[] = [];
+  readonly instances = new Map<string, string>();
+  readonly heartbeats: (HeartbeatMessage & { readonly clientId: string })[] = [];
+  readonly results: (TaskResult & { readonly clientId: string })[] = [];
   readonly left: string[] = [];
   readonly runs: JsonObject[] = [];
   readonly stopped: (string | undefined)[] = [];
+  readonly operators: string[] = [];
+  /** Blobs that no client may send or have. */
+  readonly forbidden = new Set<string>();
   wanted = true;
   polls = 0;
   readonly #tasks = new Map<string, Task>();
@@ -53,15 +63,18 @@ export class TestHandler implements TransportHandler {
     return this.#wakers.size;
   }
 
-  join(message: JoinMessage): Promise<{ accepted: true } | { accepted: false; code: string; message: string; hint: string }> {
+  join({ clientId, instance }: ClientPrincipal, message: JoinMessage): Promise<{ accepted: true } | { accepted: false; code: string; message: string; hint: string }> {
     if (message.profile['robot'] === 'wrong') {
       return Promise.resolve({ accepted: false, code: 'ROBOT_UNKNOWN', message: 'no such robot', hint: 'Use an SO-101.' });
     }
-    this.joined.set(message.clientId, message);
+    const other = this.instances.get(clientId) ?? instance;
+    if (other !== instance) throw new Zk0Error('CLIENT_ID_IN_USE', `client ${clientId} is at work elsewhere`);
+    this.instances.set(clientId, instance);
+    this.joined.set(clientId, message);
     return Promise.resolve({ accepted: true });
   }
 
-  async poll(clientId: string, signal: AbortSignal): Promise<Task | null> {
+  async poll({ clientId }: ClientPrincipal, signal: AbortSignal): Promise<Task | null> {
     this.polls++;
     if (!this.joined.has(clientId)) throw new Zk0Error('NOT_JOINED', `client ${clientId} has not joined`);
     for (;;) {
@@ -72,36 +85,47 @@ export class TestHandler implements TransportHandler {
     }
   }
 
-  progress(message: ProgressMessage): Promise<{ continue: boolean }> {
-    this.progressed.push(message);
+  heartbeat({ clientId }: ClientPrincipal, message: HeartbeatMessage): Promise<{ continue: boolean }> {
+    this.heartbeats.push({ clientId, ...message });
     return Promise.resolve({ continue: this.wanted });
   }
 
-  result(message: ResultMessage): Promise<ResultReply> {
+  result({ clientId }: ClientPrincipal, message: TaskResult): Promise<ResultReply> {
     const known = this.results.some(({ taskId, attempt }) => taskId === message.taskId && attempt === message.attempt);
     if (known) return Promise.resolve({ status: 'duplicate' });
-    this.results.push(message);
-    this.#tasks.delete(message.clientId);
+    this.results.push({ clientId, ...message });
+    this.#tasks.delete(clientId);
     return Promise.resolve({ status: 'accepted' });
   }
 
-  leave(clientId: string): Promise<void> {
+  leave({ clientId }: ClientPrincipal): Promise<void> {
     this.left.push(clientId);
     return Promise.resolve();
+  }
+
+  authorizeUpload(client: ClientPrincipal, { hash }: BlobReference): Promise<void> {
+    return this.authorizeDownload(client, hash);
+  }
+
+  async authorizeDownload({ clientId }: ClientPrincipal, hash: string): Promise<void> {
+    await Promise.resolve();
+    if (this.forbidden.has(hash)) throw new Zk0Error('FORBIDDEN', `no task of client ${clientId} names this blob`);
   }
 
   status(): Promise<JsonObject> {
     return Promise.resolve({ clients: [...this.joined.keys()] });
   }
 
-  submitRun(config: JsonObject): Promise<{ runId: string }> {
+  submitRun({ name }: OperatorPrincipal, config: JsonObject): Promise<{ runId: string }> {
     if (config['rounds'] === 0) throw new Zk0Error('RUN_CONFIG_INVALID', 'rounds: too small', { hint: 'At least 1.' });
     if (config['rounds'] === -1) throw new TypeError('secret detail');
+    this.operators.push(name);
     this.runs.push(config);
     return Promise.resolve({ runId: `run-${this.runs.length}` });
   }
 
-  stopRun(runId: string | undefined): Promise<{ runId: string }> {
+  stopRun({ name }: OperatorPrincipal, runId: string | undefined): Promise<{ runId: string }> {
+    this.operators.push(name);
     this.stopped.push(runId);
     return Promise.resolve({ runId: runId ?? 'run-1' });
   }
@@ -156,12 +180,12 @@ export class Scope {
 
   async server(
     options: Partial<TransportServerOptions> = {},
-  ): Promise<{ server: TransportServer; handler: TestHandler; blobs: BlobStore }> {
-    const handler = new TestHandler();
+  ): Promise<{ server: TransportServer; service: TestService; blobs: BlobStore }> {
+    const service = new TestService();
     const blobs = options.blobs ?? (await this.store());
-    const server = await createTransportServer({ host: '127.0.0.1', port: 0, handler, ...options, blobs });
+    const server = await createTransportServer({ host: '127.0.0.1', port: 0, service, ...options, blobs });
     this.defer(() => server.close());
-    return { server, handler, blobs };
+    return { server, service, blobs };
   }
 
   /** A client that never waits long between attempts, and always the same. */
@@ -170,6 +194,7 @@ export class Scope {
     const client = connect({
       url,
       clientId: 'client-1',
+      instance: 'instance-1',
       ...options,
       retry: { initialMs: 2, maxMs: 10, firstContactMs: 2000, random: () => random.uniform(), ...options.retry },
     });

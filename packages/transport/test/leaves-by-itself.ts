@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openBlobStore } from '@zk0/storage';
 import { adminClient, connect, createTransportServer } from '../src/index.ts';
-import { TestHandler } from './harness.ts';
+import { TestService } from './harness.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'zk0-transport-'));
 const blobs = await openBlobStore(directory);
-const handler = new TestHandler();
-const server = await createTransportServer({ host: '127.0.0.1', port: 0, blobs, handler });
-const client = connect({ url: server.url, clientId: 'client-1' });
+const service = new TestService();
+const server = await createTransportServer({ host: '127.0.0.1', port: 0, blobs, service });
+const client = connect({ url: server.url, clientId: 'client-1', instance: 'instance-1' });
 const admin = adminClient({ url: server.url });
 await client.join({ name: '', agent: '', profile: {} });
 const blob = await blobs.put(new Uint8Array(1_000_000));

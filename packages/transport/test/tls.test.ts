@@ -10,10 +10,10 @@ const server = { key: pem('server.key'), cert: pem('server.crt') };
 const introduction = { name: '', agent: '', profile: {} };
 
 describe('TLS', () => {
-  it('carries messages and blobs, with the token', async () => {
-    const { server: listening, blobs } = await scope.server({ tls: server, token: 'secret' });
+  it('carries messages and blobs', async () => {
+    const { server: listening, blobs } = await scope.server({ tls: server });
     expect(listening.url).toMatch(/^https:/);
-    const client = scope.client(listening.url, { token: 'secret', tls: { ca: pem('ca.crt') } });
+    const client = scope.client(listening.url, { tls: { ca: pem('ca.crt') } });
     await client.join(introduction);
     const local = await scope.store();
     const { hash } = await local.put(randomBytes(1_000_000));

@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type ConnectionState, createTransportServer } from '../src/index.ts';
 import { choppingProxy, type Cut } from './chopping-proxy.ts';
-import { randomBytes, Scope, sha256, TestHandler, until } from './harness.ts';
+import { randomBytes, Scope, sha256, TestService, until } from './harness.ts';
 
 const scope = new Scope();
 afterEach(() => scope.dispose());
@@ -78,9 +78,9 @@ describe('a transfer over a bad line', () => {
 
   it('survives a restart of the server in the middle', async () => {
     const directory = await scope.directory();
-    const handler = new TestHandler();
+    const service = new TestService();
     const start = async (port: number): Promise<Awaited<ReturnType<typeof createTransportServer>>> =>
-      createTransportServer({ host: '127.0.0.1', port, handler, blobs: await openBlobStore(directory) });
+      createTransportServer({ host: '127.0.0.1', port, service, blobs: await openBlobStore(directory) });
     const first = await start(0);
     const local = await scope.store();
     const { hash } = await local.put(randomBytes(SIZE));
@@ -125,20 +125,20 @@ describe('a transfer over a bad line', () => {
   });
 
   it('waits for an answer that takes long, as long as the server says that it is at work', async () => {
-    const handler = new TestHandler();
-    const result = handler.result.bind(handler);
-    handler.result = async (message) => {
+    const service = new TestService();
+    const result = service.result.bind(service);
+    service.result = async (client, message) => {
       await new Promise((resolve) => setTimeout(resolve, 1000));
-      return result(message);
+      return result(client, message);
     };
     const server = await createTransportServer({
-      host: '127.0.0.1', port: 0, handler, blobs: await scope.store(), limits: { noProgressMs: 300 },
+      host: '127.0.0.1', port: 0, service, blobs: await scope.store(), limits: { noProgressMs: 300 },
     });
     scope.defer(() => server.close());
     const client = scope.client(server.url, { noProgressMs: 300 });
     const outcome = { ok: false, code: 'X', message: 'y'.repeat(10_000) } as const;
     expect(await client.result({ taskId: 't', runId: 'r', round: 1, attempt: 1, outcome })).toEqual({ status: 'accepted' });
-    expect(handler.results).toHaveLength(1);
+    expect(service.results).toHaveLength(1);
   });
 
   it('notices that nobody takes what it sends', async () => {
@@ -307,9 +307,9 @@ describe('retries', () => {
   });
 
   it('never end once the server has answered, until it is back', async () => {
-    const handler = new TestHandler();
+    const service = new TestService();
     const blobs = await scope.store();
-    const first = await createTransportServer({ host: '127.0.0.1', port: 0, handler, blobs });
+    const first = await createTransportServer({ host: '127.0.0.1', port: 0, service, blobs });
     const failures: string[] = [];
     const client = scope.client(first.url, {
       retry: { firstContactMs: 0 },
@@ -318,12 +318,12 @@ describe('retries', () => {
     await client.join({ name: '', agent: '', profile: {} });
     const abort = new AbortController();
     const waiting = client.poll(abort.signal);
-    await until(() => handler.waiting === 1);
+    await until(() => service.waiting === 1);
     await first.close();
     await until(() => failures.length > 20, 'many failed attempts');
-    const second = await createTransportServer({ host: '127.0.0.1', port: first.port, handler, blobs });
+    const second = await createTransportServer({ host: '127.0.0.1', port: first.port, service, blobs });
     scope.defer(() => second.close());
-    await until(() => handler.waiting === 1, 'a poll at the new server');
+    await until(() => service.waiting === 1, 'a poll at the new server');
     expect(failures).toContain('CONNECTION_REFUSED');
     abort.abort();
     expect(await waiting).toBeNull();

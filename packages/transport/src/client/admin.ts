@@ -1,9 +1,9 @@
-import { errorMessage } from '@zk0/core';
+import { errorMessage, jsonObjectSchema, type JsonObject } from '@zk0/core';
 import * as z from 'zod';
 import { isTransportErrorCode, RemoteError, TransportError } from '../errors.ts';
 import { parse } from '../protocol/codec.ts';
 import { PATHS } from '../protocol/http.ts';
-import { errorReplySchema, jsonObjectSchema, type JsonObject } from '../protocol/messages.ts';
+import { errorReplySchema } from '../protocol/messages.ts';
 import { readEventStream } from './event-stream.ts';
 import { Http, type HttpOptions } from './http.ts';
 

@@ -1,22 +1,19 @@
-import { CancelledError, type Zk0Error } from '@zk0/core';
-import { RemoteError, TransportError } from '../errors.ts';
-import { decodeEnvelope, encodeMessage, MESSAGE_CONTENT_TYPE, parse } from '../protocol/codec.ts';
-import { PATHS } from '../protocol/http.ts';
 import {
+  CancelledError,
   clientIdSchema,
   MAX_TEXT,
-  REPLY_SCHEMAS,
-  REQUEST_SCHEMAS,
+  type HeartbeatMessage,
+  type HeartbeatReply,
   type JoinMessage,
-  type ProgressMessage,
-  type ProgressReply,
-  type ReplyBodies,
-  type RequestBodies,
-  type RequestType,
   type ResultReply,
   type Task,
   type TaskResult,
-} from '../protocol/messages.ts';
+  type Zk0Error,
+} from '@zk0/core';
+import { RemoteError, TransportError } from '../errors.ts';
+import { decodeEnvelope, encodeMessage, MESSAGE_CONTENT_TYPE, parse } from '../protocol/codec.ts';
+import { CLIENT_HEADER, INSTANCE_HEADER, PATHS } from '../protocol/http.ts';
+import { REPLY_SCHEMAS, REQUEST_SCHEMAS, type ReplyBodies, type RequestBodies, type RequestType } from '../protocol/messages.ts';
 import type { BlobStore } from '@zk0/storage';
 import { Http } from './http.ts';
 import { Retrier } from './retry.ts';
@@ -31,14 +28,13 @@ const MIN_POLL_INTERVAL_MS = 1000;
 /**
  * Makes a client; nothing is sent yet.
  *
- * @throws TransportError for an address that cannot be one, a token that would travel in the clear, a bad client id.
+ * @throws TransportError for an address that cannot be one, a bad client id or instance.
  */
 export function connect(options: ConnectOptions): TransportClient {
   return new HttpTransportClient(options);
 }
 
 class HttpTransportClient implements TransportClient {
-  readonly #clientId: string;
   readonly #http: Http;
   readonly #retrier: Retrier;
   readonly #closed = new AbortController();
@@ -46,9 +42,12 @@ class HttpTransportClient implements TransportClient {
   #taken: ByteCounts = { bytesUp: 0, bytesDown: 0 };
 
   constructor(options: ConnectOptions) {
-    this.#clientId = parse(clientIdSchema, options.clientId, 'client id');
+    const identity = {
+      [CLIENT_HEADER]: parse(clientIdSchema, options.clientId, 'client id'),
+      [INSTANCE_HEADER]: parse(clientIdSchema, options.instance, 'instance'),
+    };
     this.#retrier = new Retrier(options.retry ?? {}, (state) => options.onConnectionState?.(state));
-    this.#http = new Http(options, () => {
+    this.#http = new Http({ ...options, headers: identity }, () => {
       this.#retrier.contact();
     });
   }
@@ -68,10 +67,9 @@ class HttpTransportClient implements TransportClient {
     return counts;
   }
 
-  async join(message: Omit<JoinMessage, 'clientId'>, signal?: AbortSignal): Promise<void> {
-    const introduction = { ...message, clientId: this.#clientId };
-    await this.#introduce(introduction, signal);
-    this.#introduction = introduction;
+  async join(message: JoinMessage, signal?: AbortSignal): Promise<void> {
+    await this.#introduce(message, signal);
+    this.#introduction = message;
   }
 
   async poll(signal?: AbortSignal): Promise<Task | null> {
@@ -79,7 +77,7 @@ class HttpTransportClient implements TransportClient {
     try {
       for (;;) {
         const begun = performance.now();
-        const { task } = await this.#ask('poll', { clientId: this.#clientId }, until);
+        const { task } = await this.#ask('poll', {}, until);
         if (task !== null) return task;
         const early = MIN_POLL_INTERVAL_MS - (performance.now() - begun);
         if (early > 0) await this.#retrier.pause('poll', early, until);
@@ -90,20 +88,21 @@ class HttpTransportClient implements TransportClient {
     }
   }
 
-  async progress(message: Omit<ProgressMessage, 'clientId'>): Promise<ProgressReply> {
-    const { loss, ...rest } = message;
+  async heartbeat({ progress }: HeartbeatMessage = {}): Promise<HeartbeatReply> {
+    if (progress === undefined) return this.#rejoining('heartbeat', {}, this.#until());
+    const { loss, ...rest } = progress;
     const finite = loss !== undefined && Number.isFinite(loss) ? { loss } : {};
-    return this.#rejoining('progress', { ...rest, ...finite, clientId: this.#clientId }, this.#until());
+    return this.#rejoining('heartbeat', { progress: { ...rest, ...finite } }, this.#until());
   }
 
   async result(result: TaskResult, signal?: AbortSignal): Promise<ResultReply> {
     const { outcome } = result;
     const told = outcome.ok ? outcome : { ...outcome, message: outcome.message.slice(0, MAX_TEXT) };
-    return this.#ask('result', { ...result, outcome: told, clientId: this.#clientId }, this.#until(signal));
+    return this.#ask('result', { ...result, outcome: told }, this.#until(signal));
   }
 
   async leave(): Promise<void> {
-    await this.#exchange('leave', { clientId: this.#clientId }, this.#until(AbortSignal.timeout(LEAVE_TIMEOUT_MS)));
+    await this.#exchange('leave', {}, this.#until(AbortSignal.timeout(LEAVE_TIMEOUT_MS)));
   }
 
   async download(hash: string, byteLength: number, blobs: BlobStore, options: TransferOptions = {}): Promise<void> {

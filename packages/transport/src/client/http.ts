@@ -14,6 +14,9 @@ const DEFAULT_NO_PROGRESS_MS = 60_000;
 /** How to reach a server, for clients and operators alike. */
 export interface HttpOptions {
   readonly url: string;
+  /** Sent with every request. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** An operator's credential; never sent over plain HTTP to another machine unless `allowInsecure`. */
   readonly token?: string;
   readonly tls?: ClientTls;
   readonly allowInsecure?: boolean;
@@ -50,7 +53,7 @@ export class Http {
   readonly #origin: string;
   readonly #prefix: string;
   readonly #agent: Agent;
-  readonly #authorization: Readonly<Record<string, string>>;
+  readonly #headers: Readonly<Record<string, string>>;
   readonly #noProgressMs: number;
   readonly #onContact: () => void;
   bytesUp = 0;
@@ -60,7 +63,7 @@ export class Http {
     const url = parseUrl(options);
     this.#origin = url.origin;
     this.#prefix = url.pathname.replace(/\/$/, '');
-    this.#authorization = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` };
+    this.#headers = { ...options.headers, ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }) };
     this.#noProgressMs = options.noProgressMs ?? DEFAULT_NO_PROGRESS_MS;
     this.#onContact = onContact;
     // Silence is watched here, over request and reply together; undici's own limits are off.
@@ -99,7 +102,7 @@ export class Http {
         origin: this.#origin,
         path: this.#prefix + path,
         method,
-        headers: { ...this.#authorization, ...headers },
+        headers: { ...this.#headers, ...headers },
         ...(body === undefined ? {} : { body: this.#counted(body, watchdog) }),
         // "Still at work" (102): a sign of life, as good as a byte.
         onInfo: () => {

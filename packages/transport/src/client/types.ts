@@ -1,6 +1,5 @@
-import type { Zk0Error } from '@zk0/core';
+import type { HeartbeatMessage, HeartbeatReply, JoinMessage, ResultReply, Task, TaskResult, Zk0Error } from '@zk0/core';
 import type { BlobStore } from '@zk0/storage';
-import type { JoinMessage, ProgressMessage, ProgressReply, ResultReply, Task, TaskResult } from '../protocol/messages.ts';
 
 /** TLS material of a client, PEM; `ca` replaces the system's roots, `key` and `cert` are for servers that ask for one. */
 export interface ClientTls {
@@ -38,8 +37,11 @@ export interface ConnectOptions {
   /** `http://…` or `https://…`, as the server printed it. */
   readonly url: string;
   readonly clientId: string;
-  /** Shared secret; never sent over plain HTTP to another machine unless `allowInsecure`. */
-  readonly token?: string;
+  /**
+   * Names this installation (letters, digits, dot, dash, underscore; at most 64): kept where the client keeps its state, so that a
+   * restarted process has the same. The server tells by it a client that came back from a second one with the same id.
+   */
+  readonly instance: string;
   readonly tls?: ClientTls;
   readonly allowInsecure?: boolean;
   readonly retry?: RetryOptions;
@@ -62,7 +64,7 @@ export interface ByteCounts {
 }
 
 /**
- * One client's line to a server. It only ever dials out. Every call but `progress` and `leave` is tried again until it
+ * One client's line to a server. It only ever dials out. Every call but `heartbeat` and `leave` is tried again until it
  * succeeds, is refused for good, or its signal aborts (CancelledError).
  */
 export interface TransportClient {
@@ -76,11 +78,11 @@ export interface TransportClient {
    *
    * @throws RemoteError with the server's code, message and hint when it does not accept this client.
    */
-  join(message: Omit<JoinMessage, 'clientId'>, signal?: AbortSignal): Promise<void>;
+  join(message: JoinMessage, signal?: AbortSignal): Promise<void>;
   /** Waits for work, however long it takes; `null` when the signal aborts. */
   poll(signal?: AbortSignal): Promise<Task | null>;
-  /** One attempt, no repetition: the next report makes up for a lost one. A loss that is not finite is left out. */
-  progress(message: Omit<ProgressMessage, 'clientId'>): Promise<ProgressReply>;
+  /** One attempt, no repetition: the next heartbeat makes up for a lost one. A loss that is not finite is left out. */
+  heartbeat(message?: HeartbeatMessage): Promise<HeartbeatReply>;
   result(result: TaskResult, signal?: AbortSignal): Promise<ResultReply>;
   /** Says goodbye, once, briefly. */
   leave(): Promise<void>;

@@ -9,6 +9,10 @@ export const PATHS = {
   events: '/admin/events',
 } as const;
 
+/** Who sends a request: the client's id, and which installation speaks under it. */
+export const CLIENT_HEADER = 'zk0-client';
+export const INSTANCE_HEADER = 'zk0-instance';
+
 export const UPLOAD_LENGTH = 'upload-length';
 export const UPLOAD_OFFSET = 'upload-offset';
 export const UPLOAD_COMPLETE = 'upload-complete';

@@ -1,14 +1,20 @@
 import { Readable } from 'node:stream';
-import { errorMessage, Zk0Error } from '@zk0/core';
+import {
+  errorMessage,
+  jsonObjectSchema,
+  Zk0Error,
+  type FederationService,
+  type JsonObject,
+  type OperatorPrincipal,
+} from '@zk0/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { TransportError } from '../errors.ts';
 import type { TransportLog } from '../log.ts';
 import { parse } from '../protocol/codec.ts';
-import { PATHS } from '../protocol/http.ts';
-import { jsonObjectSchema, MAX_MESSAGE_BYTES, type JsonObject } from '../protocol/messages.ts';
-import { sendError } from './error-reply.ts';
-import type { TransportHandler } from './handler.ts';
+import { MAX_MESSAGE_BYTES } from '../protocol/messages.ts';
+import { notFound, sendError } from './error-reply.ts';
+import { authenticateOperator } from './operators.ts';
 import { readBody } from './read-body.ts';
 
 /** Keeps an idle event stream from being taken for a dead one by proxies and by this server itself. */
@@ -18,23 +24,38 @@ const stopSchema = z.strictObject({ runId: z.string().min(1).max(300).optional()
 
 /** What the operator's routes need of the server. */
 export interface AdminRoutesOptions {
-  readonly handler: TransportHandler;
+  readonly service: FederationService;
+  /** The operators' credential; anybody is let in when absent. */
+  readonly operatorToken: string | undefined;
   readonly log: TransportLog;
   /** Event streams open at once. */
   readonly maxFollowers: number;
   readonly closing: AbortSignal;
 }
 
-/** The operator's side: JSON in and out, events as Server-Sent Events. */
+/** The operators' plugin, mounted under `/admin`: JSON in and out, events as Server-Sent Events. */
 export function addAdminRoutes(app: FastifyInstance, options: AdminRoutesOptions): void {
-  const { handler, log, maxFollowers, closing } = options;
+  const { service, operatorToken, log, maxFollowers, closing } = options;
   let followers = 0;
 
+  // The routes of this plugin, and what is not found among them, are the operators': the route decides, not the text of the address.
+  app.decorateRequest('operator', null);
+  app.addHook('onRequest', (request, reply, done) => {
+    try {
+      request.setDecorator('operator', authenticateOperator(request.headers, operatorToken));
+      done();
+    } catch (error) {
+      if (!request.raw.complete) reply.header('connection', 'close');
+      sendError(reply, error, log, 'json');
+    }
+  });
+  app.setNotFoundHandler((request, reply) => sendError(reply, notFound(request), log, 'json'));
+
   const json =
-    (route: (request: FastifyRequest) => Promise<unknown>) =>
+    (route: (request: FastifyRequest, operator: OperatorPrincipal) => Promise<unknown>) =>
     async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
       try {
-        const value = await route(request);
+        const value = await route(request, request.getDecorator<OperatorPrincipal>('operator'));
         return await reply.type('application/json').send(JSON.stringify(value));
       } catch (error) {
         if (!request.raw.complete) reply.header('connection', 'close');
@@ -42,11 +63,11 @@ export function addAdminRoutes(app: FastifyInstance, options: AdminRoutesOptions
       }
     };
 
-  app.get(PATHS.status, json(() => handler.status()));
-  app.post(PATHS.runs, json(async (request) => handler.submitRun(await jsonBody(request, jsonObjectSchema, 'run configuration'))));
-  app.post(PATHS.stop, json(async (request) => handler.stopRun((await jsonBody(request, stopSchema, 'stop')).runId)));
+  app.get('/status', json(() => service.status()));
+  app.post('/runs', json(async (request, operator) => service.submitRun(operator, await jsonBody(request, jsonObjectSchema, 'run configuration'))));
+  app.post('/stop', json(async (request, operator) => service.stopRun(operator, (await jsonBody(request, stopSchema, 'stop')).runId)));
 
-  app.get<{ Querystring: { readonly runId?: unknown } }>(PATHS.events, async (request, reply) => {
+  app.get<{ Querystring: { readonly runId?: unknown } }>('/events', async (request, reply) => {
     const { runId } = request.query;
     if (followers >= maxFollowers) {
       return sendError(reply, new TransportError('BUSY', `${maxFollowers} followers are connected already`), log, 'json');
@@ -58,7 +79,7 @@ export function addAdminRoutes(app: FastifyInstance, options: AdminRoutesOptions
       gone.abort();
     });
     const signal = AbortSignal.any([gone.signal, closing]);
-    const events = handler.events(typeof runId === 'string' ? runId : undefined, signal);
+    const events = service.events(typeof runId === 'string' ? runId : undefined, signal);
     reply.headers({ 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
     return reply.send(Readable.from(eventStream(events, signal, log), { objectMode: false }));
   });

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { BlobReference } from '@zk0/core';
+import type { BlobReference, ClientPrincipal, FederationService } from '@zk0/core';
 import { assertHash, StorageError, type BlobStore, type ByteRange } from '@zk0/storage';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { TransportError } from '../errors.ts';
@@ -10,6 +10,7 @@ import { whileAlive } from './sign-of-life.ts';
 
 /** What the blob routes need of the server. */
 export interface BlobRoutesOptions {
+  readonly service: Pick<FederationService, 'authorizeUpload' | 'authorizeDownload'>;
   readonly blobs: BlobStore;
   readonly log: TransportLog;
   /** Uploads received at once. */
@@ -25,15 +26,15 @@ interface HashParams {
 
 /** Blobs down by plain ranged GETs (any HTTP cache can serve them), up by resumable uploads. */
 export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions): void {
-  const { blobs, log, maxUploads, signOfLifeMs, closing } = options;
+  const { service, blobs, log, maxUploads, signOfLifeMs, closing } = options;
   let uploads = 0;
 
   const guarded =
-    (route: (hash: string, request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>) =>
+    (route: (hash: string, request: FastifyRequest, reply: FastifyReply, client: ClientPrincipal) => Promise<FastifyReply>) =>
     async (request: FastifyRequest<HashParams>, reply: FastifyReply): Promise<FastifyReply> => {
       try {
         assertHash(request.params.hash);
-        return await route(request.params.hash, request, reply);
+        return await route(request.params.hash, request, reply, request.getDecorator<ClientPrincipal>('client'));
       } catch (error) {
         // What the peer still sends is not read: the connection ends with the answer.
         if (!request.raw.complete) reply.header('connection', 'close');
@@ -45,7 +46,8 @@ export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions):
     method: ['GET', 'HEAD'],
     url: PATHS.blob(':hash'),
     exposeHeadRoute: false,
-    handler: guarded(async (hash, request, reply) => {
+    handler: guarded(async (hash, request, reply, client) => {
+      await service.authorizeDownload(client, hash);
       const size = await blobs.size(hash);
       if (size === null) throw new StorageError('BLOB_NOT_FOUND', `no blob ${hash} on this server`);
       // The address is the content: a copy never goes stale.
@@ -72,8 +74,9 @@ export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions):
 
   app.post<HashParams>(
     PATHS.upload(':hash'),
-    guarded(async (hash, request, reply) => {
+    guarded(async (hash, request, reply, client) => {
       const blob = announced(hash, request);
+      await service.authorizeUpload(client, blob);
       // After a restart this reads what is there, to hash it.
       let offset = await whileAlive(reply.raw, signOfLifeMs, blobs.beginUpload(blob));
       // The last byte had arrived when the connection broke, or the process ended, before the upload was finished.
@@ -86,8 +89,9 @@ export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions):
 
   app.patch<HashParams>(
     PATHS.upload(':hash'),
-    guarded(async (hash, request, reply) => {
+    guarded(async (hash, request, reply, client) => {
       const blob = announced(hash, request);
+      await service.authorizeUpload(client, blob);
       const offset = header(request, UPLOAD_OFFSET);
       const length = header(request, 'content-length');
       if (offset + length > blob.byteLength) {

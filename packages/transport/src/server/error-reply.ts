@@ -1,5 +1,6 @@
-import { Zk0Error } from '@zk0/core';
-import type { FastifyReply } from 'fastify';
+import { errorMessage, Zk0Error } from '@zk0/core';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { TransportError } from '../errors.ts';
 import { encodeMessage, MESSAGE_CONTENT_TYPE } from '../protocol/codec.ts';
 import { SUPPORTED_VERSIONS, type ErrorReply } from '../protocol/messages.ts';
 import type { TransportLog } from '../log.ts';
@@ -10,6 +11,8 @@ import type { TransportLog } from '../log.ts';
  */
 const STATUS: Readonly<Record<string, number>> = {
   UNAUTHORIZED: 401,
+  FORBIDDEN: 403,
+  BROWSER_REFUSED: 403,
   HOST_REFUSED: 421,
   NOT_FOUND: 404,
   PROTOCOL_VERSION: 400,
@@ -49,6 +52,18 @@ export function describeError(error: unknown, log: TransportLog): { readonly sta
       ...(code === 'PROTOCOL_VERSION' ? { supported: SUPPORTED_VERSIONS } : {}),
     },
   };
+}
+
+/** What the framework finds wrong with a request before a route sees it: a content type that is none, a malformed address. */
+export function frameworkError(error: unknown): unknown {
+  const { statusCode } = error as { readonly statusCode?: unknown };
+  if (typeof statusCode !== 'number' || statusCode < 400 || statusCode >= 500) return error;
+  return new TransportError('MESSAGE_INVALID', `the request is malformed (${errorMessage(error).slice(0, 200)})`, { cause: error });
+}
+
+/** What is answered where there is no route. */
+export function notFound(request: FastifyRequest): TransportError {
+  return new TransportError('NOT_FOUND', `${request.method} ${request.url.slice(0, 200)} is nothing here`);
 }
 
 /** Sends an error: as JSON to operators' tools, as a message to clients. */

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { errorMessage } from '@zk0/core';
+import { errorMessage, type ClientPrincipal, type FederationService, type Task } from '@zk0/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ZodType } from 'zod';
 import { TransportError } from '../errors.ts';
@@ -15,13 +15,12 @@ import {
   type RequestType,
 } from '../protocol/messages.ts';
 import { sendError } from './error-reply.ts';
-import type { TransportHandler } from './handler.ts';
 import { readBody } from './read-body.ts';
 import { whileAlive } from './sign-of-life.ts';
 
 /** What the message routes need of the server. */
 export interface MessageRoutesOptions {
-  readonly handler: TransportHandler;
+  readonly service: FederationService;
   readonly log: TransportLog;
   /** How long a poll is held open without a task. */
   readonly pollWaitMs: number;
@@ -35,22 +34,25 @@ export interface MessageRoutesOptions {
 
 /** The one route that clients send messages to. */
 export function addMessageRoutes(app: FastifyInstance, options: MessageRoutesOptions): void {
-  const { handler, log, signOfLifeMs } = options;
+  const { service, log, signOfLifeMs } = options;
   const polls = new Polls(options);
   /** Checked both ways: a reply that the client would refuse is this server's bug, found here. */
   const route =
-    <T extends RequestType>(type: T, handle: (body: RequestBodies[T], gone: AbortSignal) => Promise<ReplyBodies[T]>) =>
-    async (body: unknown, gone: AbortSignal): Promise<Uint8Array> => {
-      const reply = await handle(parse(REQUEST_SCHEMAS[type], body, type), gone);
+    <T extends RequestType>(
+      type: T,
+      handle: (client: ClientPrincipal, body: RequestBodies[T], gone: AbortSignal) => Promise<ReplyBodies[T]>,
+    ) =>
+    async (client: ClientPrincipal, body: unknown, gone: AbortSignal): Promise<Uint8Array> => {
+      const reply = await handle(client, parse(REQUEST_SCHEMAS[type], body, type), gone);
       return encodeMessage(type, checkReply(REPLY_SCHEMAS[type], reply, type));
     };
   const routes = {
-    join: route('join', (body) => handler.join(body)),
-    poll: route('poll', async ({ clientId }, gone) => ({ task: await polls.hold(clientId, gone) })),
-    progress: route('progress', (body) => handler.progress(body)),
-    result: route('result', (body) => handler.result(body)),
-    leave: route('leave', async ({ clientId }) => {
-      await handler.leave(clientId);
+    join: route('join', (client, body) => service.join(client, body)),
+    poll: route('poll', async (client, _body, gone) => ({ task: await polls.hold(client, gone) })),
+    heartbeat: route('heartbeat', (client, body) => service.heartbeat(client, body)),
+    result: route('result', (client, body) => service.result(client, body)),
+    leave: route('leave', async (client) => {
+      await service.leave(client);
       return {};
     }),
   };
@@ -61,11 +63,15 @@ export function addMessageRoutes(app: FastifyInstance, options: MessageRoutesOpt
       gone.abort();
     });
     try {
+      // Asking for this type also keeps web pages out: a browser sends no such request across sites without asking first.
+      if (request.headers['content-type'] !== MESSAGE_CONTENT_TYPE) {
+        throw new TransportError('MESSAGE_INVALID', `content-type must be ${MESSAGE_CONTENT_TYPE}`);
+      }
       const { type, body } = decodeEnvelope(await readBody(request.raw, MAX_MESSAGE_BYTES));
       if (!Object.hasOwn(routes, type)) {
         throw new TransportError('MESSAGE_INVALID', `no message of type ${JSON.stringify(type)}`);
       }
-      const bytes = await whileAlive(reply.raw, signOfLifeMs, routes[type as RequestType](body, gone.signal));
+      const bytes = await whileAlive(reply.raw, signOfLifeMs, routes[type as RequestType](request.getDecorator<ClientPrincipal>('client'), body, gone.signal));
       return await reply.type(MESSAGE_CONTENT_TYPE).send(Buffer.from(bytes));
     } catch (error) {
       if (!request.raw.complete) reply.header('connection', 'close');
@@ -82,7 +88,7 @@ function checkReply<T>(schema: ZodType<T>, reply: unknown, type: RequestType): T
   }
 }
 
-/** The polls that are held open; one for each client. */
+/** The polls that are held open; one for each installation. */
 class Polls {
   readonly #options: MessageRoutesOptions;
   readonly #open = new Map<string, AbortController>();
@@ -93,26 +99,29 @@ class Polls {
     EventEmitter.setMaxListeners(0, options.closing);
   }
 
-  async hold(clientId: string, gone: AbortSignal): ReturnType<TransportHandler['poll']> {
-    const { handler, pollWaitMs, maxPolls, closing } = this.#options;
+  async hold(client: ClientPrincipal, gone: AbortSignal): Promise<Task | null> {
+    const { service, pollWaitMs, maxPolls, closing } = this.#options;
     if (closing.aborted) throw new TransportError('CLOSING', 'the server is shutting down');
-    const before = this.#open.get(clientId);
+    const { clientId, instance } = client;
+    const key = `${clientId} ${instance}`;
+    const before = this.#open.get(key);
     if (before === undefined && this.#open.size >= maxPolls) {
       throw new TransportError('BUSY', `${maxPolls} clients are waiting already`);
     }
-    // The newest poll is the living one; the other is a broken line that the server has not noticed, or a second process.
+    // Of one installation the newest poll is the living one; the other is a broken line that the server has not noticed, or a copy
+    // of the installation. What another installation may do under this id, the service decides.
     before?.abort(new TransportError('CLIENT_ID_IN_USE', `client id ${clientId} is used by another process`, {
       hint: 'Give each client an id of its own.',
     }));
     const replaced = new AbortController();
-    this.#open.set(clientId, replaced);
+    this.#open.set(key, replaced);
     const until = AbortSignal.any([gone, closing, replaced.signal, AbortSignal.timeout(pollWaitMs)]);
     try {
-      const task = await handler.poll(clientId, until);
+      const task = await service.poll(client, until);
       if (replaced.signal.aborted) throw replaced.signal.reason as TransportError;
       return task;
     } finally {
-      if (this.#open.get(clientId) === replaced) this.#open.delete(clientId);
+      if (this.#open.get(key) === replaced) this.#open.delete(key);
     }
   }
 }

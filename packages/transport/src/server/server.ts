@@ -1,16 +1,16 @@
 import { EventEmitter } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { errorMessage } from '@zk0/core';
+import { errorMessage, type FederationService } from '@zk0/core';
 import type { BlobStore } from '@zk0/storage';
 import fastify, { type FastifyInstance } from 'fastify';
 import { TransportError } from '../errors.ts';
 import { silentLog, type TransportLog } from '../log.ts';
 import { isLoopback } from '../protocol/http.ts';
-import { checkAccess } from './access.ts';
 import { addAdminRoutes } from './admin-routes.ts';
 import { addBlobRoutes } from './blob-routes.ts';
-import { sendError } from './error-reply.ts';
-import type { TransportHandler } from './handler.ts';
+import { refuseBrowsers } from './browser-guard.ts';
+import { claimedClients } from './clients.ts';
+import { frameworkError, notFound, sendError } from './error-reply.ts';
 import { addMessageRoutes } from './message-routes.ts';
 
 /** How long `close` waits for requests in flight before it cuts them. Transfers resume elsewhere or later. */
@@ -46,12 +46,10 @@ export interface TransportServerOptions {
   /** 0 takes any free port. */
   readonly port: number;
   readonly blobs: BlobStore;
-  readonly handler: TransportHandler;
+  readonly service: FederationService;
   readonly limits?: TransportLimits;
-  /** Shared secret that every request must carry as a bearer token. */
-  readonly token?: string;
-  /** Another secret for the operator's routes; `token` when absent. */
-  readonly adminToken?: string;
+  /** The operators' credential; without one, anybody who reaches the server is an operator. */
+  readonly operatorToken?: string;
   readonly tls?: ServerTls;
   /** Allows plain HTTP beyond this machine: anyone on the way can read and change everything. */
   readonly allowInsecure?: boolean;
@@ -73,7 +71,7 @@ export interface TransportServer {
  * `ADDRESS_UNAVAILABLE`
  */
 export async function createTransportServer(options: TransportServerOptions): Promise<TransportServer> {
-  const { host, port, blobs, handler, token, adminToken, tls, limits = {}, log = silentLog } = options;
+  const { host, port, blobs, service, operatorToken, tls, limits = {}, log = silentLog } = options;
   const loopback = isLoopback(host);
   if (tls === undefined && !loopback && options.allowInsecure !== true) {
     throw new TransportError('INSECURE', `plain HTTP on ${host} would let anyone on the way read and change everything`, {
@@ -89,32 +87,43 @@ export async function createTransportServer(options: TransportServerOptions): Pr
   const signOfLifeMs = Math.min(MAX_SIGN_OF_LIFE_MS, noProgressMs / 3);
   const shared = { log, signOfLifeMs, closing: closing.signal };
 
-  const rules = {
-    ...(token === undefined ? {} : { token }),
-    ...(adminToken === undefined ? {} : { adminToken }),
-    loopbackOnly: loopback,
-  };
   app.addHook('onRequest', (request, reply, done) => {
-    const area = request.url.startsWith('/admin/') ? 'admin' : 'client';
     try {
-      checkAccess(request.headers, area, rules);
+      refuseBrowsers(request.headers, loopback);
       done();
     } catch (error) {
       if (!request.raw.complete) reply.header('connection', 'close');
-      sendError(reply, error, log, area === 'admin' ? 'json' : 'message');
+      sendError(reply, error, log, 'json');
     }
   });
   app.addHook('onSend', (_request, reply, _payload, done) => {
     if (closing.signal.aborted) reply.header('connection', 'close');
     done();
   });
-  app.setNotFoundHandler((request, reply) =>
-    sendError(reply, new TransportError('NOT_FOUND', `${request.method} ${request.url.slice(0, 200)} is nothing here`), log, 'json'),
+  app.setNotFoundHandler((request, reply) => sendError(reply, notFound(request), log, 'json'));
+  app.setErrorHandler((error, _request, reply) => sendError(reply, frameworkError(error), log, 'json'));
+  void app.register((clients, _options, done) => {
+    clients.decorateRequest('client', null);
+    clients.addHook('onRequest', async (request, reply) => {
+      try {
+        request.setDecorator('client', await claimedClients.authenticate(request.raw));
+      } catch (error) {
+        if (!request.raw.complete) reply.header('connection', 'close');
+        return sendError(reply, error, log, 'message');
+      }
+      return undefined;
+    });
+    addMessageRoutes(clients, { ...shared, service, pollWaitMs, maxPolls: limits.maxPolls ?? 10_000 });
+    addBlobRoutes(clients, { ...shared, service, blobs, maxUploads: limits.maxUploads ?? 256 });
+    done();
+  });
+  void app.register(
+    (operators, _options, done) => {
+      addAdminRoutes(operators, { ...shared, service, operatorToken, maxFollowers: limits.maxFollowers ?? 64 });
+      done();
+    },
+    { prefix: '/admin' },
   );
-  app.setErrorHandler((error, _request, reply) => sendError(reply, error, log, 'json'));
-  addMessageRoutes(app, { ...shared, handler, pollWaitMs, maxPolls: limits.maxPolls ?? 10_000 });
-  addBlobRoutes(app, { ...shared, blobs, maxUploads: limits.maxUploads ?? 256 });
-  addAdminRoutes(app, { ...shared, handler, maxFollowers: limits.maxFollowers ?? 64 });
 
   try {
     await app.listen({ host, port });
