@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { zk0Home } from '@zk0/cli';
 import { InvalidArgumentError } from '@zk0/core';
@@ -31,8 +30,8 @@ export async function clientIdentity(given: string | undefined, home = zk0Home()
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
-  const host = hostname().replaceAll(/[^A-Za-z0-9-]/g, '').slice(0, 32) || 'node';
-  const made = `${host}-${randomBytes(4).toString('hex')}`;
+  // Nothing of the machine's name: ids stand in logs of other people and in published model cards.
+  const made = `node-${randomBytes(5).toString('hex')}`;
   mkdirSync(home, { recursive: true });
   await writeFileAtomic(file, `${made}\n`);
   return made;

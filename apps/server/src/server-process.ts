@@ -1,82 +1,83 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorMessage, Zk0Error } from '@zk0/core';
+import { Coordinator, Ledger, openSqliteStores } from '@zk0/federation';
 import type { Logger, RootLogger } from '@zk0/logger';
 import { openBlobStore } from '@zk0/storage';
-import { createTransportServer } from '@zk0/transport';
-import { Federation } from './federation/federation.ts';
-import { Journal } from './federation/journal.ts';
+import { createTransportServer, type TransportServerOptions } from '@zk0/transport';
+import { SmolVlaModel, type SmolVlaModelOptions } from './model/smolvla-model.ts';
+import { runFiles } from './outputs/index.ts';
 
 /** What a server is started with. */
-export interface ServerOptions {
-  readonly host: string;
-  /** 0 takes any free port. */
-  readonly port: number;
-  /** Journal, blobs and scratch files: what a restart goes on with. */
+export interface ServerOptions
+  extends Pick<TransportServerOptions, 'host' | 'port' | 'tls' | 'allowInsecure' | 'operatorToken'>,
+    Pick<SmolVlaModelOptions, 'device' | 'precision' | 'threads' | 'cacheDirectory' | 'folders'> {
+  /** Ledger, blobs and scratch files: what a restart goes on with. */
   readonly stateDirectory: string;
-  readonly openRun: (runId: string) => { readonly directory: string; readonly log: RootLogger };
-  readonly cacheDirectory: string;
-  readonly device: string;
-  /** Element type of matrix products, or `auto`. */
-  readonly precision?: string;
-  readonly threads?: number;
-  readonly token?: string;
-  readonly allowInsecure?: boolean;
+  /** Where a run's outputs go. */
+  readonly runDirectory: (runId: string) => string;
+  /** Opens the log of a run. */
+  readonly openRunLog: (runId: string) => RootLogger;
   readonly log: Logger;
 }
 
 /** A server that listens and drives runs. */
 export interface RunningServer {
   readonly url: string;
-  readonly federation: Federation;
+  readonly coordinator: Coordinator;
   /** Resolves when the server has stopped; rejects when driving runs failed in a way that no run can explain. */
   readonly done: Promise<void>;
-  /** Stops listening, leaves an unfinished run in the journal, and releases everything. */
+  /** Stops listening, leaves an unfinished run in the ledger, and releases everything. */
   close(): Promise<void>;
 }
 
 /**
  * Starts a server.
  *
- * @throws Zk0Error when the directory cannot be written or the port is taken.
+ * @throws Zk0Error when the directory cannot be written, another server works in it, or the port is taken; nothing stays open then.
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { stateDirectory, log } = options;
+  const { stateDirectory, runDirectory, openRunLog, log } = options;
   makeWritable(stateDirectory);
-  const journal = new Journal(join(stateDirectory, 'journal.sqlite'));
-  const blobs = await openBlobStore(join(stateDirectory, 'blobs'));
-  const federation = new Federation({ ...options, journal, blobs, scratchDirectory: join(stateDirectory, 'scratch') });
-  const stop = new AbortController();
+  const stores = openSqliteStores(join(stateDirectory, 'journal.sqlite'));
+  const closers: (() => Promise<void> | void)[] = [() => { stores.close(); }];
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        log.error(`closing the server: ${errorMessage(error)}`, { error });
+      }
+    }
+  };
   try {
-    const transport = await createTransportServer({
-      host: options.host,
-      port: options.port,
+    const blobs = await openBlobStore(join(stateDirectory, 'blobs'));
+    const coordinator = new Coordinator({
+      ledger: await Ledger.open(stores.ledger),
+      leases: stores.leases,
       blobs,
-      handler: federation,
+      model: new SmolVlaModel({ ...options, directory: runDirectory }),
+      scratchDirectory: join(stateDirectory, 'scratch'),
       log,
-      ...(options.token === undefined ? {} : { token: options.token }),
-      ...(options.allowInsecure === undefined ? {} : { allowInsecure: options.allowInsecure }),
+      // The ledger's own lock keeps a second server away.
+      holder: 'server',
+      openRun: ({ state: { runId } }) => {
+        const runLog = openRunLog(runId);
+        return { log: runLog, observers: [runFiles(runDirectory(runId))], close: () => runLog.close() };
+      },
     });
+    closers.push(() => { coordinator.close(); });
+    const transport = await createTransportServer({ ...options, blobs, service: coordinator });
     log.info(`listening on ${transport.url}`);
-    const done = federation.run(stop.signal);
+    const stop = new AbortController();
+    const done = coordinator.run(stop.signal);
     done.catch((error: unknown) => {
       log.error(`the server cannot go on: ${errorMessage(error)}`, { error });
     });
-    return {
-      url: transport.url,
-      federation,
-      done,
-      close: async () => {
-        stop.abort();
-        federation.close();
-        await done.catch(() => undefined);
-        await transport.close();
-        journal.close();
-      },
-    };
+    closers.push(() => transport.close(), () => done.catch(() => undefined), () => { stop.abort(); });
+    return { url: transport.url, coordinator, done, close: closeAll };
   } catch (error) {
-    federation.close();
-    journal.close();
+    await closeAll();
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-import type { BlobReference, Evaluation, FitInstructions, FitOptions, FitResult, JsonObject, Parameters, RunConfig, RunState, WorkHooks } from '@zk0/core';
+import type { Evaluation, FitInstructions, FitOptions, FitResult, JsonObject, Parameters, RunConfig, RunState, WorkHooks } from '@zk0/core';
 import type { ClientDescription, RegisteredClient } from './clients/client-registry.ts';
 
 /**
@@ -54,14 +54,15 @@ export interface RunModel {
    *
    * @param path A safetensors file.
    */
-  evaluate(path: string, round: number, hooks: WorkHooks): Promise<Evaluation | null>;
+  evaluate(path: string, round: number, hooks: WorkHooks, state: RunState): Promise<Evaluation | null>;
   /**
    * Saves a checkpoint, whole or not at all; saving the same one again replaces it.
    *
    * @param path A safetensors file with the parameters of `round`.
+   * @param createdAt When the run was submitted.
    * @returns where it is.
    */
-  saveCheckpoint(path: string, round: number, state: RunState): Promise<string>;
+  saveCheckpoint(path: string, round: number, state: RunState, createdAt: Date): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -85,9 +86,4 @@ export interface LocalTask {
   readonly fit: FitInstructions;
   /** What {@link RunModel.clientInstructions} said. */
   readonly client?: JsonObject;
-}
-
-/** Where the parameters of a state are. */
-export function parametersOf(state: RunState): BlobReference {
-  return state.parameters!;
 }

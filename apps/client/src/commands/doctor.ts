@@ -61,7 +61,7 @@ async function checkDataset(uri: string): Promise<string> {
 }
 
 async function checkServer(url: string): Promise<string> {
-  const token = process.env['ZK0_TOKEN'];
+  const token = process.env['ZK0_ADMIN_TOKEN'];
   const admin = adminClient({ url, ...(token === undefined ? {} : { token }) });
   try {
     const { clients } = await admin.status();

@@ -1,15 +1,15 @@
 import { join } from 'node:path';
 import { createProgress, formatBytes, type Progress, showPhases, zk0Home } from '@zk0/cli';
 import { openDataset, requireCameras } from '@zk0/dataset-so100';
+import { ControlStore, Participant, type ParticipantStatus } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
 import { describeDevice } from '@zk0/policy-smolvla';
 import { openBlobStore } from '@zk0/storage';
 import { connect } from '@zk0/transport';
 import { Command } from 'commander';
 import { clientIdentity } from '../identity.ts';
-import { ControlStore } from '../node/control-store.ts';
-import { FitRunner } from '../node/fit-runner.ts';
-import { Participant, type ParticipantStatus } from '../node/participant.ts';
+import { SmolVlaClient } from '../node/smolvla-client.ts';
+import { openStateDirectory } from '../node/state-directory.ts';
 import { parseBytes, parseCacheMode, parseFrames, parseRenames, parseThreads } from '../options.ts';
 import { collect, type Run } from './run-action.ts';
 
@@ -44,7 +44,7 @@ export function startCommand(run: Run, version: string): Command {
     .option('--cache <mode>', 'frozen work kept on disk: auto, prefix, vision or off', 'auto')
     .option('--cache-budget <size>', 'most disk the cache may take', '50GB')
     .option('--rename <from=to>', 'dataset camera = policy camera (repeatable)', collect, [])
-    .option('--corrupt-frames <n>', 'undecodable frames to pass over at most (default: 1 % of all)', Number)
+    .option('--corrupt-frames <n>', 'undecodable frames to skip at most (default: 1 % of all)', Number)
     .option('--policy <path|name>', 'a copy of the policy, instead of the source that the server names')
     .option('--log-file <file>', 'append the log there (repeatable; default: in the state directory)', collect, [])
     .option('--state <dir>', 'where downloads and the log are kept')
@@ -67,6 +67,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
   const threads = parseThreads(options.threads);
   const clientId = await clientIdentity(options.id);
   const state = options.state ?? join(zk0Home(), 'clients', clientId);
+  const held = await openStateDirectory(state);
   const progress = createProgress(process.stderr, { quiet: !process.stderr.isTTY });
   const log = createLogger({
     process: clientId.startsWith('client') ? clientId : `client_${clientId}`,
@@ -81,7 +82,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
       const { name, episodes, frameCount, cameras } = dataset.info;
       for (const warning of dataset.warnings) log.warn(warning);
       log.info(`dataset ${name}: ${episodes.length} episodes, ${frameCount} frames, ${cameras.length} cameras`);
-      const runner = new FitRunner({
+      const model = new SmolVlaClient({
         dataset,
         device: options.device,
         precision: options.precision,
@@ -93,33 +94,30 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         cacheDirectory: zk0Home(),
         rename,
         onCorruptFrame: (frame, error) => {
-          log.warn(`frame ${frame} of ${name} is passed over: ${error.message}`);
+          log.warn(`frame ${frame} of ${name} is skipped: ${error.message}`);
         },
         ...(corruptFrames === undefined ? {} : { corruptFrames }),
         ...(threads === undefined ? {} : { threads }),
         ...(options.policy === undefined ? {} : { policyOverride: options.policy }),
       });
-      const token = process.env['ZK0_TOKEN'];
-      const client = connect({
+      const connection = connect({
         url: options.server,
         clientId,
-        ...(token === undefined ? {} : { token }),
+        instance: held.instance,
         ...(options.insecure === undefined ? {} : { allowInsecure: options.insecure }),
-        onConnectionState: (connection) => {
-          if (connection.state === 'connected') log.info(`connected to ${options.server}`);
-          else log.warn(`no connection (attempt ${connection.attempt}): ${connection.error.message}`);
+        onConnectionState: (now) => {
+          if (now.state === 'connected') log.info(`connected to ${options.server}`);
+          else log.warn(`no connection (attempt ${now.attempt}): ${now.error.message}`);
         },
       });
       try {
         const blobs = await openBlobStore(join(state, 'blobs'));
         const participant = new Participant({
-          client,
-          runner,
+          connection,
+          model,
           blobs,
           controls: new ControlStore(join(state, 'control'), clientId, blobs),
-          dataset: dataset.info,
           name: clientId,
-          device: options.device,
           agent: `zk0-client ${version}`,
           log,
           onStatus: (status) => {
@@ -128,8 +126,8 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         });
         await participant.run(signal);
       } finally {
-        await client.close();
-        await runner.close();
+        await connection.close();
+        await model.close();
       }
     } finally {
       await dataset.close();
@@ -140,6 +138,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
   } finally {
     progress.finish();
     await log.close();
+    held.close();
   }
 }
 
@@ -149,7 +148,10 @@ function show(progress: Progress, status: ParticipantStatus): void {
       progress.update({ label: 'connecting' });
       return;
     case 'idle':
-      progress.update({ label: 'waiting for work' });
+      progress.update({ label: 'waiting for work', ...(status.notice === undefined ? {} : { detail: status.notice }) });
+      return;
+    case 'blocked':
+      progress.update({ label: `round ${status.round} waits`, detail: status.reason });
       return;
     case 'downloading':
     case 'uploading':

@@ -4,7 +4,7 @@ import { openDataset } from '@zk0/dataset-so100';
 import { describeDevice, openPolicy, type OpenPolicyOptions, type PolicyFeatures, type SmolVlaPolicy } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
 import { collect, configSchema, runFlags, withConfigOptions } from '../config.ts';
-import { commonNormalizer } from '../federation/normalizer.ts';
+import { commonNormalizer } from '../model/normalizer.ts';
 import type { Run } from './run-action.ts';
 
 /** `zk0-server evaluate`: the policy loss of a checkpoint on datasets. */

@@ -1,9 +1,9 @@
 import { createProgress, loadConfig, table } from '@zk0/cli';
-import { Zk0Error, type RunConfig } from '@zk0/core';
-import { adminClient, type AdminClient, type JsonObject } from '@zk0/transport';
+import { Zk0Error, type JsonObject, type RunConfig } from '@zk0/core';
+import { federationEventSchema } from '@zk0/federation';
+import { adminClient, type AdminClient } from '@zk0/transport';
 import { Command } from 'commander';
 import { configSchema, runConfigOf, runFlags, withConfigOptions, withRunOptions } from '../config.ts';
-import { feedEventSchema } from '../federation/feed-event.ts';
 import { RunReporter } from '../reporting/run-reporter.ts';
 import type { Run } from './run-action.ts';
 
@@ -68,7 +68,7 @@ async function stream({ events, first }: Following, runId: string, config: RunCo
   const reporter = new RunReporter(progress);
   reporter.take({ kind: 'run', runId, at: new Date().toISOString(), event: { type: 'run-created', runId, config } });
   for (let item = await first; item.done !== true; item = await events.next()) {
-    const event = feedEventSchema.safeParse(item.value);
+    const event = federationEventSchema.safeParse(item.value);
     if (event.success && event.data.runId === runId) reporter.take(event.data);
     if (reporter.ending !== undefined) break;
   }
@@ -126,7 +126,7 @@ export function stopCommand(run: Run): Command {
 }
 
 function connectAdmin(options: Readonly<Record<string, unknown>>): AdminClient {
-  const token = process.env['ZK0_TOKEN'];
+  const token = process.env['ZK0_ADMIN_TOKEN'];
   return adminClient({ url: String(options['server']), ...(token === undefined ? {} : { token }) });
 }
 
@@ -134,16 +134,17 @@ function describeStatus(status: JsonObject): string {
   const rows = (list: unknown, keys: readonly string[]): string[][] =>
     (list as readonly Readonly<Record<string, unknown>>[]).map((item) => keys.map((key) => cell(item[key])));
   const columns = (headers: readonly string[]): { header: string }[] => headers.map((header) => ({ header }));
-  const clients = rows(status['clients'], ['clientId', 'dataset', 'frames', 'state', 'phase', 'step', 'loss', 'lastSeen']);
+  const clients = rows(status['clients'], ['clientId', 'label', 'numExamples', 'state', 'phase', 'step', 'loss', 'lastSeen', 'misfit']);
   const runs = rows(status['runs'], ['runId', 'phase', 'round', 'rounds', 'roundPhase', 'policyLoss', 'ending']);
   const text = [
     clients.length === 0
       ? 'no client has joined yet'
-      : table(columns(['client', 'dataset', 'frames', 'state', 'doing', 'step', 'loss', 'last seen']), clients),
+      : table(columns(['client', 'dataset', 'frames', 'state', 'doing', 'step', 'loss', 'last seen', 'cannot take part because']), clients),
     runs.length === 0
       ? 'no runs yet'
       : table(columns(['run', 'state', 'round', 'of', 'round is', 'held-out loss', 'ended because']), runs),
   ];
+  if (typeof status['waiting'] === 'string') text.push(`the current run waits: ${status['waiting']}`);
   return `${text.join('\n\n')}\n`;
 }
 

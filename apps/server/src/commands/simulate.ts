@@ -1,15 +1,16 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createProgress, EXIT_CODE, loadConfig, showPhases, zk0Home, type Progress } from '@zk0/cli';
 import { InvalidArgumentError, Zk0Error, type RunConfig } from '@zk0/core';
 import { assertNoOverlap, demoTasks, listEpisodes, openDataset, requireCameras, SO100_JOINT_NAMES } from '@zk0/dataset-so100';
+import { checkStrategy } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
 import { openPolicy } from '@zk0/policy-smolvla';
 import { sampleSize } from '@zk0/strategy';
 import { Command } from 'commander';
 import type * as z from 'zod';
 import { collect, configSchema, runConfigOf, runFlags, withConfigOptions, withRunOptions, type Config } from '../config.ts';
-import { checkRunConfig } from '../federation/run-context.ts';
 import { RunPaths } from '../outputs/index.ts';
 import { RunReporter } from '../reporting/run-reporter.ts';
 import { makeWritable, startServer, type RunningServer } from '../server-process.ts';
@@ -73,7 +74,7 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
     flags: { ...given, rounds, maxParallel },
     set: options.set,
   }));
-  checkRunConfig(settings);
+  checkStrategy(settings);
   await preflight(options, settings.policy, settings.heldOut, signal);
   const plan = await planSimulation(
     {
@@ -90,8 +91,17 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
   await assertNoOverlap([...plan.clients, ...plan.heldOut].filter((uri) => !uri.startsWith('demo:')), { cacheDirectory: zk0Home(), signal });
   const config = runConfigOf(settings, plan.heldOut);
   const out = resolve(options.out ?? join('outputs', timestamp(new Date())));
+  refuseUsed(out);
   makeWritable(out);
   return runSimulation({ ...options, out, plan, config }, signal);
+}
+
+/** A folder that holds a run keeps it: its record would otherwise be of two. */
+function refuseUsed(out: string): void {
+  const { config } = new RunPaths(out);
+  if (!existsSync(config)) return;
+  const { run_id: runId } = JSON.parse(readFileSync(config, 'utf8')) as { run_id?: string };
+  throw new Zk0Error('OUTPUT_IN_USE', `${out} holds run ${runId ?? 'of another time'} already`, { hint: 'Choose another folder with --out.' });
 }
 
 /** As everywhere, but how many clients a round needs depends on how many there are. */
@@ -195,7 +205,8 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
       host: '127.0.0.1',
       port: 0,
       stateDirectory: join(out, '.server'),
-      openRun: () => ({ directory: out, log: openLog() }),
+      runDirectory: () => out,
+      openRunLog: openLog,
       cacheDirectory: zk0Home(),
       device,
       precision: simulation.precision,
@@ -204,7 +215,7 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
     progress.print(`${plan.clients.length} clients and a server on this machine, ${config.rounds} rounds of policy ${config.policy}`);
     progress.print(`outputs: ${out}`);
     const reporter = new RunReporter(progress);
-    const events = server.federation.follow(undefined, signal);
+    const events = server.coordinator.follow(undefined, signal);
     let next = events.next();
     for (const [index, dataset] of plan.clients.entries()) {
       const id = String(index);
@@ -220,8 +231,8 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
     );
     const ended = server.done.then(() => null);
     // Were some clients still on their way, whom the first round asks would depend on which of them is fastest.
-    await Promise.race([server.federation.joined(plan.clients.length, signal), died, ended]);
-    const runId = signal.aborted ? undefined : server.federation.submit(config);
+    await Promise.race([server.coordinator.joined(plan.clients.length, signal), died, ended]);
+    const runId = signal.aborted ? undefined : await server.coordinator.submit(config);
     if (runId !== undefined) reporter.take({ kind: 'run', runId, at: new Date().toISOString(), event: { type: 'run-created', runId, config } });
     while (reporter.ending === undefined && runId !== undefined) {
       const item = await Promise.race([next, died, ended]);
@@ -258,6 +269,8 @@ function clientArguments(
     ...['--server', url, '--id', id, '--dataset', dataset, '--device', simulation.device, '--precision', simulation.precision, '--threads', String(threads)],
     ...['--cache', simulation.cache, '--log-file', paths.clientLog(id), '--log-file', paths.simulationLog],
     ...['--state', join(paths.client(id), '.state')],
+    // A policy of this machine's files: a server names none to its clients.
+    ...(/[/\\.]/.test(simulation.config.policy) && !simulation.config.policy.startsWith('hf:') ? ['--policy', simulation.config.policy] : []),
     ...simulation.rename.flatMap((rename) => ['--rename', rename]),
     ...(simulation.verbose === true ? ['--verbose'] : []),
   ];
@@ -265,10 +278,8 @@ function clientArguments(
 
 /** Ends the run for good, as an operator's stop would: the newest finished round gets its checkpoint. */
 async function stopRun(server: RunningServer, runId: string): Promise<void> {
-  const stopped = server.federation.idle();
-  await server.federation.stopRun(runId).catch((error: unknown) => {
-    if (!(error instanceof Zk0Error)) throw error;
-  });
+  const stopped = server.coordinator.idle();
+  await server.coordinator.stop('stopped by Ctrl-C', runId);
   await stopped;
 }
 

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { createProgress, loadConfig, zk0Home } from '@zk0/cli';
 import { createLogger } from '@zk0/logger';
 import { Command } from 'commander';
-import { configSchema, withConfigOptions } from '../config.ts';
+import { collect, configSchema, withConfigOptions } from '../config.ts';
 import type { Run } from './run-action.ts';
 import { makeWritable, startServer } from '../server-process.ts';
 
@@ -17,7 +17,7 @@ export function startCommand(run: Run): Command {
     .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16 (default: auto)')
     .option('--threads <n>', 'CPU threads for evaluation', Number)
     .option('--insecure', 'allow plain HTTP beyond this machine: anyone on the network can read and join');
-  withConfigOptions(command).action((options: Record<string, unknown>) => {
+  withConfigOptions(command.option('--allow-folder <dir>', 'folder under which submitted runs may name policies and datasets by path (repeatable)', collect, [])).action((options: Record<string, unknown>) => {
     run(async (signal) => {
       const { host, port, out, device, precision, threads, insecure } = options;
       const config = await loadConfig(configSchema, {
@@ -36,21 +36,22 @@ export function startCommand(run: Run): Command {
         files: [join(server.out, 'server.log')],
       });
       try {
-        const token = process.env['ZK0_TOKEN'];
+        const operatorToken = process.env['ZK0_ADMIN_TOKEN'];
         const running = await startServer({
           host: server.host,
           port: server.port,
           stateDirectory: join(server.out, '.server'),
-          openRun: (runId) => {
-            const directory = join(server.out, runId);
-            const files = [join(directory, 'server', 'server.log'), join(server.out, 'server.log')];
-            return { directory, log: createLogger({ process: 'server', level, console: true, files }) };
+          runDirectory: (runId) => join(server.out, runId),
+          openRunLog: (runId) => {
+            const files = [join(server.out, runId, 'server', 'server.log'), join(server.out, 'server.log')];
+            return createLogger({ process: 'server', level, console: true, files });
           },
+          folders: options['allowFolder'] as string[],
           cacheDirectory: zk0Home(),
           device: server.device,
           precision: server.precision,
           ...(server.threads === undefined ? {} : { threads: server.threads }),
-          ...(token === undefined ? {} : { token }),
+          ...(operatorToken === undefined ? {} : { operatorToken }),
           allowInsecure: server.insecure,
           log,
         });

@@ -71,9 +71,9 @@ export async function createRunOutputs(directory: string, info: RunInfo): Promis
     },
     recordRound,
     close: async () => {
-      events.close();
-      await log.close();
-      await charts.finish();
+      const closed = await Promise.allSettled([charts.finish(), log.close(), (async () => { events.close(); })()]);
+      const failed = closed.find((result) => result.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
     },
   };
 }

@@ -1,7 +1,6 @@
 import { formatDuration, table, type Progress } from '@zk0/cli';
 import type { RunEvent } from '@zk0/core';
-import type { FeedEvent } from '../federation/feed-event.ts';
-import { namingClient } from '../federation/naming-client.ts';
+import { namingClient, type FederationEvent } from '@zk0/federation';
 
 /** What one round came to, for the table at the end. */
 interface RoundRow {
@@ -42,8 +41,8 @@ export class RunReporter {
     return evaluated.length < 2 ? null : { first: evaluated[0]!, last: evaluated.at(-1)! };
   }
 
-  /** Takes one event of the feed. */
-  take(event: FeedEvent): void {
+  /** Takes one event of the stream. */
+  take(event: FederationEvent): void {
     switch (event.kind) {
       case 'client-progress':
         this.#clients.set(event.clientId, `${event.phase} ${event.step}/${event.totalSteps}`);
@@ -51,6 +50,9 @@ export class RunReporter {
         return;
       case 'server-progress':
         this.#progress.update({ label: event.phase, done: event.step, total: event.totalSteps });
+        return;
+      case 'waiting':
+        this.#progress.update({ label: 'waiting', detail: event.reason });
         return;
       case 'run':
         this.#runEvent(event.event, Date.parse(event.at));
@@ -130,7 +132,7 @@ export class RunReporter {
         return;
       case 'run-finished':
         this.#checkpoint = event.checkpoint ?? this.#checkpoint;
-        this.#ending = { phase: 'finished', message: 'all rounds are done' };
+        this.#ending = { phase: 'finished', message: event.early ?? 'all rounds are done' };
         return;
       case 'run-failed':
         this.#ending = { phase: 'failed', message: event.message };
@@ -138,6 +140,13 @@ export class RunReporter {
       case 'run-stopped':
         this.#ending = { phase: 'stopped', message: event.reason };
         return;
+      case 'participant-left':
+        this.#progress.print(`round ${event.round}: client ${event.clientId} has left`);
+        return;
+      case 'participant-returned':
+        this.#progress.print(`round ${event.round}: client ${event.clientId} is back`);
+        return;
+      case 'run-stop-requested':
       case 'run-started':
       case 'round-closed':
       case 'round-aggregated':

@@ -29,6 +29,7 @@ export function applyRunEvent(state: RunState | null, event: RunEvent): RunState
       phase: 'waiting_for_clients',
       context: null,
       clients: [],
+      initialParameters: null,
       parameters: null,
       strategyState: null,
       strategyScalars: {},
@@ -42,7 +43,14 @@ export function applyRunEvent(state: RunState | null, event: RunEvent): RunState
       return state.stopRequested === undefined ? { ...state, stopRequested: event.reason } : state;
     case 'run-started':
       if (state.phase !== 'waiting_for_clients') throw new IllegalTransitionError('the run started twice');
-      return { ...state, phase: 'running', parameters: event.parameters, context: event.context, clients: event.clients ?? [] };
+      return {
+        ...state,
+        phase: 'running',
+        initialParameters: event.parameters,
+        parameters: event.parameters,
+        context: event.context,
+        clients: event.clients ?? [],
+      };
     case 'run-finished':
     case 'run-failed':
     case 'run-stopped':

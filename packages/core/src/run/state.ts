@@ -81,6 +81,8 @@ export interface RunState {
   readonly context: Readonly<Record<string, unknown>> | null;
   /** Clients that could take part when the run started. */
   readonly clients: readonly string[];
+  /** The parameters that the run began with. */
+  readonly initialParameters: BlobReference | null;
   /** The newest global parameters; those of round r+1 depend on round r's accepted updates alone. */
   readonly parameters: BlobReference | null;
   readonly strategyState: BlobReference | null;

@@ -16,7 +16,7 @@ export interface OpenedRun {
 }
 
 /** What a session needs of its surroundings. */
-export interface RunSessionOptions extends Omit<RunWorkOptions, 'runId' | 'log'> {
+export interface RunSessionOptions extends Omit<RunWorkOptions, 'runId' | 'createdAt' | 'log'> {
   readonly opened: OpenedRun;
   /** Told what the run waits for, whenever that changes. */
   readonly onWaiting: (reason: string) => void;
@@ -37,7 +37,7 @@ export class RunSession {
     const { log } = opened;
     this.runId = run.state.runId;
     this.#opened = opened;
-    const workOptions = { ...options, runId: this.runId, log };
+    const workOptions = { ...options, runId: this.runId, createdAt: run.createdAt, log };
     this.#work = new RunWork(workOptions);
     this.driver = new RunDriver(run, {
       ...workOptions,

@@ -15,6 +15,8 @@ import { planRound, type RoundPlan } from './round-plan.ts';
 /** What the work on a run needs. */
 export interface RunWorkOptions {
   readonly runId: string;
+  /** When it was submitted. */
+  readonly createdAt: Date;
   readonly ledger: Ledger;
   readonly model: FederatedModel;
   readonly clients: ClientRegistry;
@@ -96,7 +98,7 @@ export class RunWork {
       onProgress: ({ step, totalSteps }) => {
         onProgress({ phase: round === 0 ? 'evaluating the initial model' : 'evaluating', step, totalSteps });
       },
-    });
+    }, state);
     if (evaluation !== null) log.info(`policy loss on held-out data: ${evaluation.policyLoss.toFixed(4)}`, { round });
     return evaluation;
   }
@@ -104,7 +106,7 @@ export class RunWork {
   /** Saves a checkpoint of the newest parameters; returns where it is. */
   async saveCheckpoint(state: RunState, round: number): Promise<string> {
     const model = await this.#modelOf(state);
-    const path = await model.saveCheckpoint(await this.#pathOf(state.parameters!), round, state);
+    const path = await model.saveCheckpoint(await this.#pathOf(state.parameters!), round, state, this.#options.createdAt);
     this.#options.log.info(`checkpoint saved: ${path}`, { round });
     return path;
   }

@@ -1,8 +1,21 @@
-import { type FitOptions, type FitResult, type FitTask, type Learner, type Parameters, type RobotDataset, type RunContext, type WorkHooks, Zk0Error } from '@zk0/core';
+import {
+  datasetProfile,
+  runContextSchema,
+  Zk0Error,
+  type FitOptions,
+  type FitResult,
+  type JsonObject,
+  type Learner,
+  type Parameters,
+  type RobotDataset,
+  type RunContext,
+  type WorkHooks,
+} from '@zk0/core';
+import type { LocalModel, LocalTask } from '@zk0/federation';
 import { openPolicy, type CacheMode, type SmolVlaPolicy } from '@zk0/policy-smolvla';
 
 /** How a node runs its model. */
-export interface FitRunnerOptions {
+export interface SmolVlaClientOptions {
   readonly dataset: RobotDataset;
   readonly device: string;
   /** Element type of matrix products, or `auto`. */
@@ -14,9 +27,9 @@ export interface FitRunnerOptions {
   readonly cacheDirectory: string;
   /** Dataset camera key → policy camera key. */
   readonly rename: Readonly<Record<string, string>>;
-  /** Most frames that may be undecodable and are passed over; the policy's default when absent. */
+  /** Most frames that may be undecodable and are skipped; the policy's default when absent. */
   readonly corruptFrames?: number;
-  /** Told of each of them once. */
+  /** Told once of each of them. */
   readonly onCorruptFrame?: (frame: number, error: Zk0Error) => void;
   /** The policy to use instead of the one the server names; it must hold the same base. */
   readonly policyOverride?: string;
@@ -24,18 +37,32 @@ export interface FitRunnerOptions {
   readonly onPolicy?: (policy: SmolVlaPolicy) => void;
 }
 
-/** Keeps the policy and its learner ready between rounds; a run with another context gets a new one. */
-export class FitRunner {
-  readonly #options: FitRunnerOptions;
+/** Presets and repositories of the hub: what a server may name. A path of this machine it may not. */
+const NAMED_BY_SERVER = /^(?:hf:.+|[a-z][a-z0-9-]*)$/;
+
+/** SmolVLA on this node's recordings. Policy and learner stay ready between rounds; a run with another context gets new ones. */
+export class SmolVlaClient implements LocalModel {
+  readonly #options: SmolVlaClientOptions;
   #current: { readonly key: string; readonly policy: SmolVlaPolicy; readonly learner: Learner } | undefined;
 
-  constructor(options: FitRunnerOptions) {
+  constructor(options: SmolVlaClientOptions) {
     this.#options = options;
   }
 
+  profile(): JsonObject {
+    const { dataset, device } = this.#options;
+    return JSON.parse(JSON.stringify({ dataset: datasetProfile(dataset.info), device })) as JsonObject;
+  }
+
   /** Trains as one task says. */
-  async fit(task: FitTask, global: Parameters, options: FitOptions): Promise<FitResult> {
-    const learner = await this.#learner(task.context, options);
+  async fit(task: LocalTask, global: Parameters, options: FitOptions): Promise<FitResult> {
+    const context = runContextSchema.safeParse(task.context);
+    if (!context.success) {
+      throw new Zk0Error('TASK_UNKNOWN', 'the server describes its policy in a way that this client cannot read', {
+        hint: 'Run the same zk0 release on both sides.',
+      });
+    }
+    const learner = await this.#learner(context.data, options);
     return learner.fit(global, task.fit, options);
   }
 
@@ -52,7 +79,8 @@ export class FitRunner {
     await this.close();
     const { dataset, policyOverride, corruptFrames, onCorruptFrame } = this.#options;
     this.#checkFeatures(context);
-    const policy = await openPolicy(policyOverride ?? context.policy.source, {
+    const source = policyOverride ?? namedByServer(context.policy.source);
+    const policy = await openPolicy(source, {
       ...hooks,
       device: this.#options.device,
       precision: this.#options.precision,
@@ -63,11 +91,9 @@ export class FitRunner {
     this.#options.onPolicy?.(policy);
     try {
       if (policy.baseHash !== context.policy.baseHash) {
-        throw new Zk0Error(
-          'BASE_MISMATCH',
-          `policy ${policyOverride ?? context.policy.source}: its frozen weights are not those of the server`,
-          { hint: 'Use the same zk0 release and the same policy as the server (or drop --policy).' },
-        );
+        throw new Zk0Error('BASE_MISMATCH', `policy ${source}: its frozen weights are not those of the server`, {
+          hint: 'Use the same zk0 release and the same policy as the server (or drop --policy).',
+        });
       }
       const learner = policy.learner(dataset, {
         normalizer: context.normalizer,
@@ -96,4 +122,11 @@ export class FitRunner {
       );
     }
   }
+}
+
+function namedByServer(source: string): string {
+  if (NAMED_BY_SERVER.test(source)) return source;
+  throw new Zk0Error('POLICY_NOT_NAMED', 'the server names its policy by a path of its own machine', {
+    hint: 'Give this client a copy with --policy.',
+  });
 }

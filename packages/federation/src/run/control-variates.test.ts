@@ -1,13 +1,15 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fitTaskSchema, replay, runConfigSchema, type BlobReference, type RunEvent, type RunState } from '@zk0/core';
+import { replay, runConfigSchema, type BlobReference, type RunEvent, type RunState } from '@zk0/core';
 import { createSafetensors, openBlobStore, openSafetensors, type BlobStore } from '@zk0/storage';
 import { createStrategy, type Strategy } from '@zk0/strategy';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { RegisteredClient } from '../clients/client-registry.ts';
+import type { RunModel } from '../model.ts';
 import { broadcastState } from './broadcast-state.ts';
+import { assignmentSchema } from './instructions.ts';
 import { planRound } from './round-plan.ts';
-import type { RegisteredClient } from './client-registry.ts';
 
 let root: string;
 let blobs: BlobStore;
@@ -20,9 +22,7 @@ afterEach(() => {
 });
 
 const blob = (digit: number): BlobReference => ({ hash: String(digit).repeat(64), byteLength: 8 });
-const spread = { mean: [0], std: [1] };
-const run = { policy: { source: 'tiny', baseHash: 'a'.repeat(64) }, features: { stateSize: 1, actionSize: 1, cameras: ['top'] }, normalizer: { state: spread, action: spread } };
-const clients = ['a', 'b'].map((clientId) => ({ clientId, profile: { dataset: { frames: 10 } } }) as unknown as RegisteredClient);
+const clients = ['a', 'b'].map((clientId) => ({ clientId, numExamples: 10 }) as RegisteredClient);
 
 /** A run whose rounds ended as they say: the change that `a` sent, and what became of the round. */
 function after(strategyState: BlobReference | null, ...rounds: readonly [control: number, end: 'counted' | 'excluded' | 'skipped'][]): RunState {
@@ -44,7 +44,7 @@ function after(strategyState: BlobReference | null, ...rounds: readonly [control
   });
   return replay([
     { type: 'run-created', runId: 'r', config: runConfigSchema.parse({ strategy: { name: 'scaffold' } }) },
-    { type: 'run-started', parameters: blob(0), context: { run, datasets: [], robot: { stateNames: [], actionNames: [] } } },
+    { type: 'run-started', parameters: blob(0), context: { run: {} } },
     { type: 'round-evaluated', round: 0, evaluation: null },
     ...events,
   ])!;
@@ -52,9 +52,9 @@ function after(strategyState: BlobReference | null, ...rounds: readonly [control
 
 /** What each client is told of control variates. */
 function told(state: RunState, broadcast: BlobReference | null, strategy: Strategy = createStrategy({ name: 'scaffold' })): unknown[] {
-  const defaults = { learningRate: 1e-3, localSteps: 1, batchSize: 1 };
-  const { assignments } = planRound(state, state.rounds.length + 1, { clients, strategy, defaults, broadcast });
-  return assignments.map(({ instructions }) => fitTaskSchema.parse(instructions).control);
+  const model = { trainingDefaults: { learningRate: 1e-3, localSteps: 1, batchSize: 1 } } as RunModel;
+  const { assignments } = planRound(state, state.rounds.length + 1, { clients, strategy, model, broadcast });
+  return assignments.map(({ instructions }) => assignmentSchema.parse(instructions).control);
 }
 
 describe('a round’s control variates', () => {

@@ -1,24 +1,39 @@
-import {
-  InvalidArgumentError,
-  runContextSchema,
-  Zk0Error,
-  type ClientProfile,
-  type RunConfig,
-  type RunContext,
-  type RunState,
-} from '@zk0/core';
-import { createStrategy } from '@zk0/strategy';
-import type { RegisteredClient } from './client-registry.ts';
+import { runContextSchema, Zk0Error, type ClientProfile, type RunContext, type RunState } from '@zk0/core';
+import * as z from 'zod';
 import { commonNormalizer } from './normalizer.ts';
-import { startContextSchema, type StartContext } from './run-recorder.ts';
 import type { ServerModel } from './server-model.ts';
+
+/** A dataset that had a part in a run. */
+const datasetSchema = z.strictObject({
+  role: z.enum(['train', 'held-out']),
+  clientId: z.string().exactOptional(),
+  name: z.string(),
+  commit: z.string().exactOptional(),
+  contentHash: z.string(),
+  episodes: z.int(),
+  frames: z.int(),
+});
+
+/** What a run's start fixes: what every participant is told (`run`), and what is for the record alone. */
+export const startContextSchema = z.strictObject({
+  run: runContextSchema,
+  datasets: z.array(datasetSchema),
+  robot: z.strictObject({ stateNames: z.array(z.string()).readonly(), actionNames: z.array(z.string()).readonly() }),
+});
+export type StartContext = z.infer<typeof startContextSchema>;
+
+/** A client with what it said of its dataset. */
+export interface ProfiledClient {
+  readonly clientId: string;
+  readonly profile: ClientProfile;
+}
 
 /**
  * What holds for a whole run, from its model and the clients that are there as it starts.
  *
  * @throws Zk0Error `DATASET_OVERLAP` when a client trains on what is held out.
  */
-export function startContext(model: ServerModel, clients: readonly RegisteredClient[]): StartContext {
+export function startContext(model: ServerModel, clients: readonly ProfiledClient[]): StartContext {
   const run = runContextSchema.parse({
     policy: { source: model.policySource, baseHash: model.baseHash },
     features: model.features,
@@ -32,29 +47,9 @@ export function startContext(model: ServerModel, clients: readonly RegisteredCli
   return { run, datasets, robot: model.robot };
 }
 
-/** A running run's context. */
-export function runContext(state: RunState): RunContext {
+/** What every participant of a run that has started is told. */
+export function runContextOf(state: Pick<RunState, 'context'>): RunContext {
   return startContextSchema.parse(state.context).run;
-}
-
-/**
- * Refuses a configuration that could only fail later.
- *
- * @throws Zk0Error saying what does not fit.
- */
-export function checkRunConfig({ strategy: settings, minClients }: Pick<RunConfig, 'strategy' | 'minClients'>): void {
-  const strategy = createStrategy(settings);
-  if (strategy.minUpdates > minClients) {
-    throw new InvalidArgumentError(
-      `strategy ${strategy.name} needs ${strategy.minUpdates} updates, the run starts with ${minClients} clients`,
-      { hint: `Raise minClients to ${strategy.minUpdates}.` },
-    );
-  }
-  if (settings['poissonRate'] !== undefined) {
-    throw new InvalidArgumentError('poissonRate: a run chooses a fixed number of clients, which does not count in privacy’s favour', {
-      hint: 'Leave poissonRate out: the privacy spent is then accounted as if every client took part.',
-    });
-  }
 }
 
 function datasetIdentity({ name, commit, contentHash, episodes, frames }: ClientProfile['dataset']): Omit<StartContext['datasets'][number], 'role'> {

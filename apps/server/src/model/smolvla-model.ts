@@ -1,0 +1,68 @@
+import { clientProfileSchema, Zk0Error, type ClientProfile, type JsonObject, type RunConfig } from '@zk0/core';
+import type { ClientDescription, FederatedModel, OpenRunOptions, RegisteredClient, RunModel } from '@zk0/federation';
+import { checkSources } from './allowed-sources.ts';
+import { ServerModel, type ServerModelOptions } from './server-model.ts';
+import { SmolVlaRun } from './smolvla-run.ts';
+import { runContextOf } from './start-context.ts';
+
+/** How the server runs its models. */
+export interface SmolVlaModelOptions extends Pick<ServerModelOptions, 'device' | 'precision' | 'threads' | 'cacheDirectory'> {
+  /** Folders under which runs may name policies and datasets by path; absent: any path (whoever submits runs owns this machine). */
+  readonly folders?: readonly string[];
+  /** Where a run's outputs go. */
+  readonly directory: (runId: string) => string;
+  readonly log: { info(message: string): void; warn(message: string): void };
+}
+
+/** SmolVLA as a federation trains it: what the engine needs to know of it, and nothing more. */
+export class SmolVlaModel implements FederatedModel {
+  readonly #options: SmolVlaModelOptions;
+
+  constructor(options: SmolVlaModelOptions) {
+    this.#options = options;
+  }
+
+  describeClient(profile: JsonObject): ClientDescription {
+    const { dataset } = parseProfile(profile);
+    return { label: dataset.name, numExamples: dataset.frames };
+  }
+
+  checkConfig(config: RunConfig): void {
+    const { folders } = this.#options;
+    if (folders !== undefined) checkSources(config, folders);
+  }
+
+  async openRun({ runId, config, context, clients }: OpenRunOptions): Promise<RunModel> {
+    const { log, directory } = this.#options;
+    const started = context === null ? null : runContextOf({ context });
+    const [first] = clients;
+    const model = await ServerModel.open(
+      // The policy as it was when the run began, though its branch on the hub may have moved.
+      started === null ? config : { ...config, policy: started.policy.source },
+      {
+        ...this.#options,
+        ...(started !== null && { features: started.features }),
+        ...(first !== undefined && { fallback: profileOf(first).dataset }),
+        onCorruptFrame: (dataset, frame, error) => {
+          log.warn(`evaluation skips frame ${frame} of ${dataset}: ${error.message}`);
+        },
+      },
+    );
+    log.info(model.device);
+    return new SmolVlaRun(model, config, directory(runId));
+  }
+}
+
+/** What a registered client said of itself. */
+export function profileOf({ profile }: Pick<RegisteredClient, 'profile'>): ClientProfile {
+  return parseProfile(profile);
+}
+
+function parseProfile(profile: JsonObject): ClientProfile {
+  const parsed = clientProfileSchema.safeParse(profile);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new Zk0Error('PROFILE_INVALID', `the client's description of itself cannot be used: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'unknown'}`, {
+    hint: 'Run the same zk0 release on both sides.',
+  });
+}
