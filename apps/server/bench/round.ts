@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { table } from '@zk0/cli';
-import { Journal, type JournalEntry } from '../src/federation/journal.ts';
+import { Ledger, openSqliteStores, type LedgerEntry } from '@zk0/federation';
 
 /** Seconds of one round by what they were spent on. */
 interface RoundSplit {
@@ -26,7 +26,7 @@ interface RoundSplit {
   readonly records: number;
 }
 
-function split(entries: readonly JournalEntry[]): RoundSplit[] {
+function split(entries: readonly LedgerEntry[]): RoundSplit[] {
   const at = (type: string, round: number): number =>
     entries.find(({ event }) => event.type === type && 'round' in event && event.round === round)!.at.getTime() / 1000;
   const rounds = entries.flatMap(({ event }) => (event.type === 'round-checkpointed' ? [event.round] : []));
@@ -68,9 +68,11 @@ try {
   const args = ['--conditions=@zk0/source', main, 'simulate', '--out', out, ...process.argv.slice(2)];
   const { status } = spawnSync(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
   if (status !== 0) process.exit(status ?? 1);
-  const journal = new Journal(join(out, '.server', 'journal.sqlite'));
-  const rounds = split(journal.entries(journal.runIds()[0]!));
-  journal.close();
+  const stores = openSqliteStores(join(out, '.server', 'journal.sqlite'));
+  const ledger = await Ledger.open(stores.ledger);
+  const [run] = await ledger.summaries();
+  const rounds = split(await ledger.entries(run!.runId));
+  stores.close();
   const keys = ['total', 'training', 'transfer', 'waiting', 'aggregation', 'evaluation', 'records'] as const;
   const seconds = (value: number): string => value.toFixed(2);
   const share = ({ total, training }: Pick<RoundSplit, 'total' | 'training'>): string => `${((1 - training / total) * 100).toFixed(1)} %`;

@@ -3,6 +3,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { RunEvent } from '@zk0/core';
+import { openSqliteStores, Ledger } from '@zk0/federation';
 
 const repository = fileURLToPath(new URL('../../../', import.meta.url));
 
@@ -119,4 +121,16 @@ export function hashes(out: string): string[] {
   return metricRows(out)
     .filter(({ type }) => type === 'round')
     .map(({ param_hash: hash }) => hash!);
+}
+
+/** Everything that happened to the runs of a server that has stopped, in order. */
+export async function ledgerEvents(out: string): Promise<RunEvent[]> {
+  const stores = openSqliteStores(join(out, '.server', 'journal.sqlite'));
+  try {
+    const ledger = await Ledger.open(stores.ledger);
+    const entries = await Promise.all((await ledger.summaries()).map(({ runId }) => ledger.entries(runId)));
+    return entries.flat().map(({ event }) => event);
+  } finally {
+    stores.close();
+  }
 }

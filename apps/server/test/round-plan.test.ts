@@ -1,8 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, it } from 'vitest';
-import { Journal } from '../src/federation/journal.ts';
-import { killStartedPrograms, metricRows, runProgram, temporaryDirectory } from './cli.ts';
+import { killStartedPrograms, ledgerEvents, metricRows, runProgram, temporaryDirectory } from './cli.ts';
 
 const home = temporaryDirectory();
 afterEach(killStartedPrograms);
@@ -52,9 +51,7 @@ it('of the clients asked, a round takes as many as it wants; the others have not
   const rows = metricRows(out);
   expect(rows.filter(({ type }) => type === 'client').map(({ round }) => round)).toEqual([1, 2, 3]);
   expect(rows.filter(({ type }) => type === 'missing')).toEqual([]);
-  const journal = new Journal(join(out, '.server', 'journal.sqlite'));
-  const events = journal.runIds().flatMap((runId) => journal.entries(runId).map(({ event }) => event));
-  journal.close();
+  const events = await ledgerEvents(out);
   const asked = events.flatMap((event) => (event.type === 'round-configured' ? [[event.wanted, event.assignments.length]] : []));
   expect(asked).toEqual([1, 2, 3].map(() => [1, 3]));
 });

@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import type { Parameters } from '@zk0/core';
 import { openBlobStore, readParameters } from '@zk0/storage';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { Journal } from '../src/federation/journal.ts';
-import { hashes, killStartedPrograms, runProgram, startProgram, temporaryDirectory, type RunningProgram } from './cli.ts';
+import { hashes, killStartedPrograms, ledgerEvents, runProgram, startProgram, temporaryDirectory, type RunningProgram } from './cli.ts';
 
 const home = temporaryDirectory();
 afterEach(killStartedPrograms);
@@ -57,9 +56,7 @@ describe('scaffold', () => {
     expect(hashes(join(out, runId))).toEqual(hashes(simulated));
 
     const serverState = join(out, '.server');
-    const journal = new Journal(join(serverState, 'journal.sqlite'));
-    const states = journal.entries(runId).flatMap(({ event }) => (event.type === 'round-aggregated' ? [event.strategyState!.hash] : []));
-    journal.close();
+    const states = (await ledgerEvents(out)).flatMap((event) => (event.type === 'round-aggregated' ? [event.strategyState!.hash] : []));
     expect(new Set(states).size).toBe(ROUNDS);
     const blobs = await openBlobStore(join(serverState, 'blobs'));
     const [common, ...own] = [await readParameters(blobs.path(states.at(-1)!)), await controlOf(state(0)), await controlOf(state(1))] as const;
