@@ -98,6 +98,7 @@ export class TestFederation {
       agent: 'test',
       log: this.log,
       onStatus,
+      clock: this.clock,
       limits: { maxLocalSteps: 1000, maxBatchSize: 64 },
     });
     this.#clients.push(participant.run(AbortSignal.any([leave.signal, this.stop.signal])));

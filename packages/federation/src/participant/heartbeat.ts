@@ -43,6 +43,13 @@ export class Heartbeat {
     clearTimeout(this.#timer);
   }
 
+  /** The mean time to the next heartbeat has become another one. */
+  reschedule(): void {
+    if (this.#timer === undefined) return;
+    clearTimeout(this.#timer);
+    this.#schedule();
+  }
+
   #schedule(): void {
     if (this.#stopped) return;
     const { intervalMs, random = () => randomInt(2 ** 32) / 2 ** 32 } = this.#options;
@@ -52,6 +59,7 @@ export class Heartbeat {
   }
 
   async #beat(): Promise<void> {
+    this.#timer = undefined;
     try {
       const message = this.#options.message === undefined ? {} : this.#options.message();
       if (message !== null) {

@@ -70,6 +70,7 @@ export class Participant {
   /** The task in hand, for heartbeats. */
   #current: { readonly taskId: string; readonly abandon: AbortController; progress: StepProgress } | undefined;
   #notice: string | undefined;
+  #heartbeat: Heartbeat | undefined;
 
   constructor(options: ParticipantOptions) {
     this.#options = options;
@@ -88,6 +89,7 @@ export class Participant {
     await connection.join({ name, agent, profile: model.profile() }, signal);
     this.#log.info('joined the federation');
     const heartbeat = this.#startHeartbeat();
+    this.#heartbeat = heartbeat;
     try {
       while (!signal.aborted) {
         this.#tell({ state: 'idle', ...(this.#notice !== undefined && { notice: this.#notice }) });
@@ -108,6 +110,7 @@ export class Participant {
     const { taskId, runId, round, attempt } = task;
     const abandon = new AbortController();
     this.#current = { taskId, abandon, progress: { phase: 'starting', step: 0, totalSteps: 0 } };
+    this.#heartbeat?.reschedule();
     try {
       const outcome = await this.#outcome(task, signal, abandon.signal);
       if (outcome === null) {

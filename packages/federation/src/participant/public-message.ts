@@ -1,6 +1,8 @@
 import { errorMessage, Zk0Error } from '@zk0/core';
 
 const MAX_MESSAGE = 1000;
+/** The same in quotes, which may hold spaces. */
+const QUOTED_PATH = /(?<quote>['"`])(?:[A-Za-z]:)?[\\/][^'"`]*[\\/](?<name>[^\\/'"`]*)\k<quote>/g;
 /** An absolute path, POSIX or Windows, with at least one folder in it. */
 const PATH = /(?:\b[A-Za-z]:)?[\\/](?:[^\s\\/'"`,;:()<>]+[\\/])+(?<name>[^\s\\/'"`,;:()<>]*)/g;
 
@@ -10,5 +12,5 @@ const PATH = /(?:\b[A-Za-z]:)?[\\/](?:[^\s\\/'"`,;:()<>]+[\\/])+(?<name>[^\s\\/'
  */
 export function publicMessage(error: unknown): string {
   if (!(error instanceof Zk0Error)) return 'the client failed; its own log says why';
-  return errorMessage(error).replaceAll(PATH, '…/$<name>').slice(0, MAX_MESSAGE);
+  return errorMessage(error).replaceAll(QUOTED_PATH, '$<quote>…/$<name>$<quote>').replaceAll(PATH, '…/$<name>').slice(0, MAX_MESSAGE);
 }
