@@ -11,18 +11,23 @@ const MAX_ENTRIES = 64;
 /** Shorter values of secret variables are not searched for: they would blank ordinary words. */
 const MIN_SECRET_CHARS = 6;
 
-const SECRET_NAME = /(?:^|_)(?:token|secret|password|passwd|passphrase|api_?key|authorization|cookie|private_key)$/;
+const SECRET_NAME =
+  /(?:^|_)(?:token|secret|password|passwd|passphrase|api_?key|authorization|cookie|credentials?|jwt|(?:private|secret|access|signing|encryption)_key)$/;
 
 const SECRET_TEXT: readonly (readonly [RegExp, string])[] = [
+  [/-----BEGIN ([A-Z ]*)PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?/g, REDACTED],
   [/\bhf_[A-Za-z0-9]{8,}/g, REDACTED],
   [/\b(bearer|basic)\s+[\w.~+/=-]{6,}/gi, `$1 ${REDACTED}`],
   [/(:\/\/[^\s/:@]+:)[^\s/@]+@/g, `$1${REDACTED}@`],
   [/\b((?:access_|hf_|auth_)?token|password|secret|api_?key)=[^\s&"']+/gi, `$1=${REDACTED}`],
+  // The same in JSON that stands in a text, escaped or not.
+  [/("[\w-]*(?:token|password|passphrase|secret|api_?key|private_?key|authorization)\\*"\s*:\s*\\*")[^"\\]+/gi, `$1${REDACTED}`],
 ];
 
 /** Whether a field of this name holds a secret: `token`, `hfToken`, `WANDB_API_KEY`, `x-auth-token`; not `tokens`. */
 export function isSecretName(name: string): boolean {
   const snake = name
+    .replace(/([A-Z]+)([A-Z][a-z])/g, '$1_$2')
     .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
     .replace(/[^A-Za-z0-9]+/g, '_')
     .toLowerCase();
@@ -42,7 +47,7 @@ export class Redactor {
       value !== undefined && isSecretName(name) ? [value] : [],
     );
     // Longest first: a secret that contains another one is replaced whole.
-    this.values = [...new Set([...secrets, ...named])]
+    this.values = [...new Set([...secrets, ...named].flatMap(spellings))]
       .filter((value) => value.length >= MIN_SECRET_CHARS)
       .sort((a, b) => b.length - a.length);
   }
@@ -71,7 +76,9 @@ export class Redactor {
       const kept = value.slice(0, MAX_ENTRIES).map((item) => this.value(item, depth + 1));
       return value.length > MAX_ENTRIES ? [...kept, `… (+${value.length - MAX_ENTRIES})`] : kept;
     }
-    if (value instanceof Map || value instanceof Set) return this.value([...value], depth);
+    if (value instanceof URL) return this.text(value.href);
+    if (value instanceof Map) return this.entries(value, depth);
+    if (value instanceof Set) return this.value(first(value, value.size), depth);
     return this.fields(value, depth);
   }
 
@@ -87,14 +94,37 @@ export class Redactor {
     return clean;
   }
 
+  /** A map as pairs; values under keys that are named like a secret are replaced unread. */
+  private entries(map: ReadonlyMap<unknown, unknown>, depth: number): unknown {
+    const pairs = first(map, map.size).map((pair) =>
+      Array.isArray(pair) && typeof pair[0] === 'string' && isSecretName(pair[0]) ? [pair[0], REDACTED] : pair,
+    );
+    return this.value(pairs, depth);
+  }
+
   private error(error: Error, depth: number): Record<string, unknown> {
     return {
-      name: error.name,
+      name: this.text(error.name),
       message: this.text(error.message),
-      ...(error instanceof Zk0Error ? { code: error.code } : {}),
+      ...(error instanceof Zk0Error ? { code: this.text(error.code) } : {}),
       ...(error instanceof Zk0Error && error.hint !== undefined ? { hint: this.text(error.hint) } : {}),
       ...(error.stack === undefined ? {} : { stack: this.text(error.stack) }),
       ...(error.cause === undefined || depth >= MAX_DEPTH ? {} : { cause: this.value(error.cause, depth + 1) }),
     };
   }
+}
+
+/** As many items as are kept, and how many there are beyond. */
+function first(items: Iterable<unknown>, size: number): unknown[] {
+  const kept: unknown[] = [];
+  for (const item of items) {
+    if (kept.length === MAX_ENTRIES) return [...kept, `… (+${size - MAX_ENTRIES})`];
+    kept.push(item);
+  }
+  return kept;
+}
+
+/** A secret as it may stand in a text: as it is, in JSON, in an address. */
+function spellings(secret: string): string[] {
+  return [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret.replace(/\p{Cs}/gu, '\ufffd'))];
 }

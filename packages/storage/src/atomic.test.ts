@@ -1,8 +1,11 @@
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { temporaryOf, type Maker } from '../test/scratch-names.ts';
 import { DEAD_PID, scratchDirectories } from '../test/scratch.ts';
-import { writeDirectoryAtomic, writeFileAtomic } from './atomic.ts';
+import { recoverDirectories, writeDirectoryAtomic, writeFileAtomic } from './atomic.ts';
 
 const scratch = scratchDirectories();
 const isRoot = process.getuid?.() === 0;
@@ -93,10 +96,70 @@ describe('writeDirectoryAtomic', () => {
 
   it('removes what a dead process left half-built, and nothing of others', async () => {
     const root = await scratch();
-    const stale = `.checkpoint.${DEAD_PID}-0123456789ab.tmp`;
-    const others = [`.checkpoint.${process.pid}-0123456789ab.tmp`, `.other.${DEAD_PID}-0123456789ab.tmp`];
-    for (const name of [stale, ...others]) await mkdir(join(root, name));
-    await writeDirectoryAtomic(join(root, 'checkpoint'), build('x'));
-    expect((await readdir(root)).sort()).toEqual([...others, 'checkpoint'].sort());
+    const target = join(root, 'checkpoint');
+    const stale = temporaryOf(target, { pid: DEAD_PID });
+    // Process 1 of a container that was started again: the id is this process's, the life is not.
+    const earlierLife = temporaryOf(target, { birth: '17' });
+    const elsewhere = temporaryOf(target, { scope: '00000000' });
+    const elsewhereLongAgo = temporaryOf(target, { scope: '00000000' });
+    const others = [temporaryOf(target, {}), elsewhere, temporaryOf(join(root, 'other'), { pid: DEAD_PID }), temporaryOf(target, await aliveParent())];
+    for (const path of [stale, earlierLife, elsewhereLongAgo, ...others]) await mkdir(path);
+    const past = new Date(Date.now() - 2 * 3600_000);
+    await utimes(elsewhereLongAgo, past, past);
+    await writeDirectoryAtomic(target, build('x'));
+    expect((await readdir(root)).sort()).toEqual([...others.map((path) => basename(path)), 'checkpoint'].sort());
+  });
+
+  it('has the old folder after a crash between the two renames, once it is asked to recover', async () => {
+    const root = await scratch();
+    const target = join(root, 'checkpoint');
+    await writeDirectoryAtomic(target, build('old'));
+    await crashBetweenRenames(target);
+    expect(await readdir(root)).not.toContain('checkpoint');
+    expect(await recoverDirectories(root)).toEqual(['checkpoint']);
+    expect(await readFile(join(target, 'deep', 'file'), 'utf8')).toBe('old');
+    expect(await readdir(root)).toEqual(['checkpoint']);
+    expect(await recoverDirectories(root)).toEqual([]);
+  });
+
+  it('recovers before it replaces the folder itself', async () => {
+    const root = await scratch();
+    const target = join(root, 'checkpoint');
+    await writeDirectoryAtomic(target, build('old'));
+    await crashBetweenRenames(target);
+    await expect(
+      writeDirectoryAtomic(target, () => Promise.reject(new RangeError('no'))),
+    ).rejects.toThrow(RangeError);
+    expect(await readFile(join(target, 'deep', 'file'), 'utf8')).toBe('old');
+    expect(await readdir(root)).toEqual(['checkpoint']);
+  });
+
+  it('recovers the newest of several, and drops what was replaced after all', async () => {
+    const root = await scratch();
+    const [lost, there] = [join(root, 'lost'), join(root, 'there')];
+    for (const text of ['older', 'newer']) {
+      const path = temporaryOf(lost, { scope: '00000000' }, 'old');
+      await mkdir(path);
+      await writeFile(join(path, 'file'), text);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await mkdir(there);
+    await mkdir(temporaryOf(there, { pid: DEAD_PID }, 'old'));
+    expect(await recoverDirectories(root)).toEqual(['lost']);
+    expect(await readFile(join(lost, 'file'), 'utf8')).toBe('newer');
+    expect((await readdir(root)).sort()).toEqual(['lost', 'there']);
+    expect(await recoverDirectories(join(root, 'no'))).toEqual([]);
   });
 });
+
+/** The process that runs this one, as its temporary names would tell it. */
+async function aliveParent(): Promise<Maker> {
+  const text = await readFile(`/proc/${process.ppid}/stat`, 'latin1');
+  return { pid: process.ppid, birth: text.slice(text.lastIndexOf(')') + 2).split(' ')[19]! };
+}
+
+async function crashBetweenRenames(target: string): Promise<void> {
+  const child = fork(new URL('../test/crash-between-renames.ts', import.meta.url), [target], { execArgv: ['--conditions=@zk0/source'] });
+  const [, signal] = (await once(child, 'exit')) as [number | null, string | null];
+  expect(signal).toBe('SIGKILL');
+}

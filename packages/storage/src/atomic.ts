@@ -1,6 +1,6 @@
 import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { fileError } from './errors.ts';
+import { fileError, StorageError } from './errors.ts';
 import { removeStaleTemporaries, temporaryPath } from './temporary.ts';
 
 /** Forces a folder's entries (a rename, a new name) to disk. Windows has no such call and does not need it. */
@@ -47,18 +47,19 @@ export async function writeAtomically<T>(path: string, write: (handle: FileHandl
     await syncDirectory(dirname(path));
     return result;
   } catch (error) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => undefined);
     throw fileError('write', path, error);
   }
 }
 
 /**
  * Makes a folder that is there whole or not at all: `build` fills a temporary sibling, which is fsynced and renamed.
- * An existing folder is replaced; between its removal and the new name there is an instant in which neither is there,
- * never a mixture of both. Siblings left by a process that died half-way are removed. The parent is made if missing.
+ * An existing folder is replaced: it is moved aside, the new one takes its name, and then it is removed. When the new one cannot take
+ * the name, the old one gets it back; when the process ends in between, {@link recoverDirectories} and the next call for this folder do
+ * that. Siblings left by a process that died half-way are removed. The parent is made if missing.
  *
  * @returns what `build` returned.
- * @throws whatever `build` throws, or a StorageError; nothing is left behind.
+ * @throws whatever `build` throws, or a StorageError; the folder is as it was before.
  */
 export async function writeDirectoryAtomic<T>(
   directory: string,
@@ -67,7 +68,6 @@ export async function writeDirectoryAtomic<T>(
   const target = resolve(directory);
   const parent = dirname(target);
   const temporary = temporaryPath(target);
-  const replaced = temporaryPath(target);
   try {
     await mkdir(parent, { recursive: true });
     await removeStaleTemporaries(parent, basename(target));
@@ -79,21 +79,54 @@ export async function writeDirectoryAtomic<T>(
     const result = await build(temporary);
     try {
       await syncTree(temporary);
-      await rename(target, replaced).catch(ignoreMissing);
-      await rename(temporary, target);
-      await syncDirectory(parent);
+      await replaceDirectory(temporary, target);
     } catch (error) {
       throw fileError('write', directory, error);
     }
     return result;
   } finally {
-    await rm(temporary, { recursive: true, force: true });
-    await rm(replaced, { recursive: true, force: true });
+    // What cannot be removed now goes when the next folder of this name is written.
+    await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
   }
 }
 
-function ignoreMissing(error: unknown): void {
+/**
+ * Finishes what a crash cut off in a folder: sub-folders that were being replaced get their names back, and what was half-written goes.
+ * Call it before the folder's contents are looked at, for each parent of folders that {@link writeDirectoryAtomic} makes.
+ *
+ * @returns the names of the folders that were put back; none when `parent` does not exist.
+ * @throws StorageError
+ */
+export async function recoverDirectories(parent: string): Promise<string[]> {
+  try {
+    const restored = await removeStaleTemporaries(parent);
+    if (restored.length > 0) await syncDirectory(parent);
+    return restored;
+  } catch (error) {
+    const typed = fileError('write', parent, error);
+    if (typed instanceof StorageError && typed.code === 'FILE_NOT_FOUND') return [];
+    throw typed;
+  }
+}
+
+/** Puts `source` in the place of `target`, which is there afterwards whatever happens, if it was before. */
+async function replaceDirectory(source: string, target: string): Promise<void> {
+  const outgoing = temporaryPath(target, 'old');
+  const isReplaced = await rename(target, outgoing).then(() => true, ignoreMissing);
+  try {
+    await rename(source, target);
+  } catch (error) {
+    // Should that fail too, the old folder lies beside its name, where the next start looks for it.
+    if (isReplaced) await rename(outgoing, target);
+    throw error;
+  }
+  await syncDirectory(dirname(target));
+  if (isReplaced) await rm(outgoing, { recursive: true, force: true }).catch(() => undefined);
+}
+
+function ignoreMissing(error: unknown): false {
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  return false;
 }
 
 async function syncTree(directory: string): Promise<void> {

@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto';
-import { appendFile, mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import type { BlobReference } from '@zk0/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { temporaryOf } from '../test/scratch-names.ts';
 import { DEAD_PID, randomBytes, scratchDirectories } from '../test/scratch.ts';
 import { createSafetensors, openBlobStore, type BlobStore } from './index.ts';
+import { blobStoreContract } from './testing.ts';
 
 const scratch = scratchDirectories();
 
@@ -25,6 +28,24 @@ async function* pieces(bytes: Uint8Array, size = 1000, failAt = Infinity): Async
 const collectIterable = async (store: BlobStore, hash: string, range?: { start: number; end: number }): Promise<Uint8Array> =>
   new Uint8Array(await buffer(await store.openRead(hash, range)));
 
+blobStoreContract(
+  'a directory',
+  async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'zk0-blob-store-'));
+    return {
+      open: (limits) => openBlobStore(directory, limits),
+      damage: async (hash) => {
+        const path = join(directory, 'sha256', hash);
+        const bytes = await readFile(path);
+        bytes[bytes.length >> 1]! ^= 1;
+        await writeFile(path, bytes);
+      },
+      remove: () => rm(directory, { recursive: true, force: true }),
+    };
+  },
+  { describe, it },
+);
+
 describe('blobs', () => {
   it('are found under their hash, whole and by ranges', async () => {
     const store = await openBlobStore(await scratch());
@@ -41,19 +62,6 @@ describe('blobs', () => {
       await expect(store.openRead(blob.hash, { start, end })).rejects.toMatchObject({ code: 'BLOB_RANGE' });
     }
     await expect(store.openRead('0'.repeat(64))).rejects.toMatchObject({ code: 'BLOB_NOT_FOUND' });
-  });
-
-  it('come from files, which stay where they are', async () => {
-    const directory = await scratch();
-    const store = await openBlobStore(join(directory, 'store'));
-    const bytes = randomBytes(5000);
-    await writeFile(join(directory, 'file'), bytes);
-    const blob = await store.putFile(join(directory, 'file'));
-    expect(blob).toEqual(reference(bytes));
-    expect(await store.putFile(join(directory, 'file'))).toEqual(blob);
-    expect(await collectIterable(store, blob.hash)).toEqual(bytes);
-    expect((await stat(join(directory, 'file'))).size).toBe(5000);
-    await expect(store.putFile(join(directory, 'no'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
   });
 
   it('come from files whose writer hashed them, which are not read again', async () => {
@@ -139,31 +147,6 @@ describe('uploads', () => {
     );
   });
 
-  it('keep what had arrived when the line was cut', async () => {
-    const store = await openBlobStore(await scratch());
-    const bytes = randomBytes(5000);
-    const blob = reference(bytes);
-    await store.beginUpload(blob);
-    await expect(store.append(blob, 0, pieces(bytes, 1000, 3000))).rejects.toThrow('line cut');
-    expect(await store.beginUpload(blob)).toBe(3000);
-    await expect(store.finish(blob)).rejects.toMatchObject({ code: 'UPLOAD_INCOMPLETE' });
-    await expect(store.append(blob, 2000, pieces(bytes.subarray(2000)))).rejects.toMatchObject({ code: 'UPLOAD_OFFSET' });
-  });
-
-  it('with wrong bytes are thrown away, and can be made again', async () => {
-    const directory = await scratch();
-    const store = await openBlobStore(directory);
-    const bytes = randomBytes(3000, 1);
-    const blob = reference(bytes);
-    await store.append(blob, 0, pieces(randomBytes(3000, 2)));
-    await expect(store.finish(blob)).rejects.toMatchObject({ code: 'HASH_MISMATCH' });
-    expect(await store.has(blob.hash)).toBe(false);
-    expect(await store.beginUpload(blob)).toBe(0);
-    await store.append(blob, 0, pieces(bytes));
-    await store.finish(blob);
-    expect(await store.has(blob.hash)).toBe(true);
-  });
-
   it('that are damaged on disk while the process was away are found out', async () => {
     const directory = await scratch();
     const bytes = randomBytes(3000);
@@ -177,12 +160,6 @@ describe('uploads', () => {
     await expect(store.finish(blob)).rejects.toMatchObject({ code: 'HASH_MISMATCH' });
   });
 
-  it('never take more bytes than announced', async () => {
-    const store = await openBlobStore(await scratch());
-    const blob = reference(randomBytes(1000));
-    await expect(store.append(blob, 0, pieces(randomBytes(1001), 1))).rejects.toMatchObject({ code: 'UPLOAD_TOO_LONG' });
-  });
-
   it('are cut to size when the file on disk is longer than announced', async () => {
     const directory = await scratch();
     const bytes = randomBytes(1000);
@@ -193,59 +170,9 @@ describe('uploads', () => {
     expect(await store.beginUpload(blob)).toBe(1000);
     await store.finish(blob);
   });
-
-  it('are taken over by a newer append from one whose peer has gone silent', async () => {
-    const store = await openBlobStore(await scratch());
-    const bytes = randomBytes(3000);
-    const blob = reference(bytes);
-    let release: () => void = () => undefined;
-    const silence = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    const silent = store.append(blob, 0, (async function* () {
-      yield bytes.subarray(0, 1000);
-      await silence;
-      yield bytes.subarray(1000);
-    })());
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    const offset = await store.beginUpload(blob);
-    await store.append(blob, offset, pieces(bytes.subarray(offset)));
-    release();
-    await expect(silent).rejects.toMatchObject({ code: 'UPLOAD_TAKEN_OVER' });
-    await store.finish(blob);
-    expect(await collectIterable(store, blob.hash)).toEqual(bytes);
-  });
-
-  it('of a blob that is there are complete at once, and refuse another size', async () => {
-    const store = await openBlobStore(await scratch());
-    const blob = await store.put(randomBytes(1000));
-    expect(await store.beginUpload(blob)).toBe(1000);
-    await store.finish(blob);
-    await expect(store.append(blob, 0, pieces(new Uint8Array(1)))).rejects.toMatchObject({ code: 'UPLOAD_OFFSET' });
-    await expect(store.beginUpload({ ...blob, byteLength: 999 })).rejects.toMatchObject({ code: 'HASH_MISMATCH' });
-  });
-
-  it('that finish twice at once make one blob', async () => {
-    const store = await openBlobStore(await scratch());
-    const bytes = randomBytes(1000);
-    const blob = reference(bytes);
-    await store.append(blob, 0, pieces(bytes));
-    await Promise.all([store.finish(blob), store.finish(blob), store.finish(blob)]);
-    expect(await collectIterable(store, blob.hash)).toEqual(bytes);
-  });
 });
 
 describe('limits', () => {
-  it('refuse a blob that is too large, before a byte is written', async () => {
-    const directory = await scratch();
-    const store = await openBlobStore(directory, { maxBlobBytes: 100 });
-    await expect(store.put(new Uint8Array(101))).rejects.toMatchObject({ code: 'BLOB_TOO_LARGE' });
-    for (const byteLength of [101, -1, 1.5, NaN, Infinity]) {
-      await expect(store.beginUpload({ hash: '0'.repeat(64), byteLength })).rejects.toMatchObject({ code: 'BLOB_TOO_LARGE' });
-    }
-    expect(await readdir(join(directory, 'uploads'))).toEqual([]);
-  });
-
   it('count what is announced, also after a restart, and free it when it is given up', async () => {
     const directory = await scratch();
     const limits = { maxTotalBytes: 1000, uploadIdleMs: 0 };
@@ -258,18 +185,6 @@ describe('limits', () => {
     await new Promise((resolve) => setTimeout(resolve, 5));
     await restarted.collect(new Set());
     await restarted.put(randomBytes(600, 2));
-  });
-
-  it('bound the number of uploads, whatever their size', async () => {
-    const store = await openBlobStore(await scratch(), { maxUploads: 2 });
-    const [first, second, third] = [1, 2, 3].map((seed) => reference(randomBytes(10, seed)));
-    await store.beginUpload(first!);
-    await store.beginUpload(second!);
-    await store.beginUpload(first!);
-    await expect(store.beginUpload(third!)).rejects.toMatchObject({ code: 'STORE_FULL' });
-    await store.append(first!, 0, pieces(randomBytes(10, 1)));
-    await store.finish(first!);
-    await store.beginUpload(third!);
   });
 
   it('give the room of an upload that stood still to a new one', async () => {
@@ -286,13 +201,52 @@ describe('limits', () => {
   });
 });
 
+describe('damage at rest', () => {
+  it('is set aside for a day, counts until then, and is told with the place', async () => {
+    const directory = await scratch();
+    const store = await openBlobStore(directory, { maxTotalBytes: 1000 });
+    const blob = await store.put(randomBytes(600));
+    await writeFile(join(directory, 'sha256', blob.hash), randomBytes(600, 2));
+    await expect(store.verifiedFile(blob)).rejects.toMatchObject({ code: 'BLOB_DAMAGED', hint: expect.stringContaining(join(directory, 'damaged')) as string });
+    expect(await readdir(join(directory, 'damaged'))).toEqual([blob.hash]);
+    await expect(store.put(randomBytes(600, 3))).rejects.toMatchObject({ code: 'STORE_FULL' });
+    await store.collect(new Set());
+    expect(await readdir(join(directory, 'damaged'))).toEqual([blob.hash]);
+    const past = new Date(Date.now() - 25 * 3600_000);
+    await utimes(join(directory, 'damaged', blob.hash), past, past);
+    expect(await (await openBlobStore(directory, { maxTotalBytes: 1000 })).collect(new Set())).toEqual({ removed: 1, bytes: 600 });
+  });
+
+  it('is noticed in files so large that a thread hashes them, while this one stays free', async () => {
+    const directory = await scratch();
+    const store = await openBlobStore(directory);
+    const bytes = new Uint8Array(40 << 20).fill(3);
+    const blob = await store.put(bytes);
+    let turns = 0;
+    const counter = setInterval(() => turns++, 1);
+    expect(await store.verifiedFile(blob)).toBe(store.path(blob.hash));
+    clearInterval(counter);
+    expect(turns).toBeGreaterThan(0);
+    bytes[30 << 20] = 4;
+    await writeFile(store.path(blob.hash), bytes);
+    await expect(store.verifiedFile(blob)).rejects.toMatchObject({ code: 'BLOB_DAMAGED' });
+  });
+});
+
 describe('openBlobStore', () => {
   it('removes temporaries of processes that died', async () => {
     const directory = await scratch();
     await mkdir(join(directory, 'sha256'), { recursive: true });
-    await writeFile(join(directory, 'sha256', `.${'0'.repeat(64)}.${DEAD_PID}-0123456789ab.tmp`), 'half');
+    await writeFile(temporaryOf(join(directory, 'sha256', '0'.repeat(64)), { pid: DEAD_PID }), 'half');
     await openBlobStore(directory);
     expect(await readdir(join(directory, 'sha256'))).toEqual([]);
+  });
+
+  it('counts what it held against the budget again', async () => {
+    const directory = await scratch();
+    await (await openBlobStore(directory)).put(randomBytes(600));
+    const store = await openBlobStore(directory, { maxTotalBytes: 1000 });
+    await expect(store.put(randomBytes(500, 2))).rejects.toMatchObject({ code: 'STORE_FULL', hint: 'Raise the budget, or remove what is no longer needed.' });
   });
 
   it('says when a folder cannot be one', async () => {

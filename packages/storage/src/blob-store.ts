@@ -14,19 +14,45 @@ export interface CollectReport {
   readonly bytes: number;
 }
 
+/** Whose an upload is. */
+export interface UploadOptions {
+  /**
+   * The sender, as it was authenticated. Limits apply to each owner, and each has uploads of its own, even of the same blob, so that none
+   * can use up or spoil another's. Give the same owner to all three calls; without one only the limits of the whole store apply.
+   */
+  readonly owner?: string;
+}
+
 /**
  * Bytes addressed by their SHA-256 (64 lower-case hex digits): a blob never changes, and whoever holds the address can
  * check the bytes. A blob is there whole or not at all.
  *
- * {@link openBlobStore} keeps them as files in a folder; an object store can implement the same.
- * Every method that takes a hash throws StorageError `HASH_INVALID` for anything else.
+ * {@link openBlobStore} keeps them as files in a folder. Everything but {@link BlobStore.path} can be had from an S3-compatible store
+ * too: `openRead` is a ranged GET, `put` and `putFile` a PUT that a crash leaves without effect, an upload one multipart upload (what is
+ * below the least size of a part is kept on the local disk), `collect` a listing with DELETEs, and {@link BlobStore.verifiedFile} a
+ * download into a local cache, hashed on its way. `@zk0/storage/testing` has the tests that every implementation passes.
+ *
+ * Every method that takes a hash throws StorageError `HASH_INVALID` for anything else, and any may throw one of those that
+ * `isPassingStorageError` tells: then the same call may succeed later.
  */
 export interface BlobStore {
   has(hash: string): Promise<boolean>;
   /** Size in bytes, `null` when the store has no such blob. */
   size(hash: string): Promise<number | null>;
-  /** Where the blob is (or would be) as a local file; read it, never write it. */
+  /**
+   * Where the blob is (or would be) as a file of the embedded store; read it, never write it. Nobody has looked at the bytes since they
+   * were stored. A remote store has no such place: use {@link verifiedFile}, or {@link openRead}.
+   */
   path(hash: string): string;
+  /**
+   * A local file with the blob's bytes, which have been hashed just now: for whoever computes with them. It stays until the blob is
+   * collected. The hash is made on another thread where the file is large; a store that is elsewhere downloads the blob to a cache first.
+   *
+   * @returns the path; read it, never write it.
+   * @throws StorageError `BLOB_NOT_FOUND`; `BLOB_DAMAGED` when the bytes are not those of the hash. The store does not have the blob any
+   *   more then, so that it can be sent again; what was found lies aside for a day.
+   */
+  verifiedFile(blob: BlobReference): Promise<string>;
   /**
    * Streams a blob, or a range of it.
    *
@@ -37,7 +63,7 @@ export interface BlobStore {
   /** Stores bytes; stores nothing when they are there already. @throws StorageError `BLOB_TOO_LARGE`, `STORE_FULL`, … */
   put(bytes: Uint8Array): Promise<BlobReference>;
   /**
-   * Stores a file by hard link, or by copy across file systems. The file must not be changed in place afterwards.
+   * Stores a file; the embedded store by hard link, or by copy across file systems. The file must not be changed in place afterwards.
    *
    * @param written What this process got from the file's writer (`SafetensorsWriter.commit`), which hashed it as it was written: then
    * it is not read again. Never a hash that somebody else claims: that is what uploads are for.
@@ -46,12 +72,13 @@ export interface BlobStore {
   putFile(path: string, written?: BlobReference): Promise<BlobReference>;
 
   /**
-   * Starts an upload, or finds where one stands, also after a restart.
+   * Starts an upload, or finds where one stands, also after a restart. An owner that has as many uploads as it may have loses the one
+   * that stood still longest, for the new one.
    *
    * @returns how many bytes are there; all of them when the store has the blob.
-   * @throws StorageError `BLOB_TOO_LARGE`, `STORE_FULL`; `HASH_MISMATCH` when the store's blob has another size.
+   * @throws StorageError `BLOB_TOO_LARGE`, `STORE_FULL`, `UPLOAD_QUOTA`; `HASH_MISMATCH` when the store's blob has another size.
    */
-  beginUpload(blob: BlobReference): Promise<number>;
+  beginUpload(blob: BlobReference, options?: UploadOptions): Promise<number>;
   /**
    * Continues an upload. Bytes are written and hashed as they arrive; what has arrived stays when the stream fails.
    * A newer append takes over from one still waiting for its peer.
@@ -60,13 +87,13 @@ export interface BlobStore {
    * @throws StorageError `UPLOAD_OFFSET` when `offset` is not where the upload stands, `UPLOAD_TOO_LONG`,
    * `UPLOAD_TAKEN_OVER`; whatever `chunks` throws.
    */
-  append(blob: BlobReference, offset: number, chunks: AsyncIterable<Uint8Array>): Promise<number>;
+  append(blob: BlobReference, offset: number, chunks: AsyncIterable<Uint8Array>, options?: UploadOptions): Promise<number>;
   /**
    * Checks the hash of a complete upload and makes it a blob. Does nothing when the store has it.
    *
    * @throws StorageError `UPLOAD_INCOMPLETE`; `HASH_MISMATCH`, after which the bytes are gone.
    */
-  finish(blob: BlobReference): Promise<void>;
+  finish(blob: BlobReference, options?: UploadOptions): Promise<void>;
 
   /** Removes every blob not in `keep` and at least `minimumAgeMs` old (0 when absent), and uploads left alone for long. */
   collect(keep: ReadonlySet<string>, options?: { readonly minimumAgeMs?: number }): Promise<CollectReport>;

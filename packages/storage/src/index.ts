@@ -2,16 +2,17 @@
  * @module
  * Files that never half-exist: atomic writes, safetensors on disk read and written by ranges, content-addressed blobs.
  */
-export { syncDirectory, writeDirectoryAtomic, writeFileAtomic } from './atomic.ts';
-export { assertHash, type BlobStore, type ByteRange, type CollectReport } from './blob-store.ts';
+export { recoverDirectories, syncDirectory, writeDirectoryAtomic, writeFileAtomic } from './atomic.ts';
+export { assertHash, type BlobStore, type ByteRange, type CollectReport, type UploadOptions } from './blob-store.ts';
 export {
   DEFAULT_MAX_BLOB_BYTES,
+  DEFAULT_MAX_OWNER_UPLOADS,
   DEFAULT_MAX_UPLOADS,
   DEFAULT_UPLOAD_IDLE_MS,
-  openBlobStore,
   type BlobStoreLimits,
-} from './directory-blob-store.ts';
-export { fileError, StorageError, type StorageErrorCode } from './errors.ts';
+} from './budget.ts';
+export { openBlobStore } from './directory-blob-store.ts';
+export { fileError, isPassingStorageError, StorageError, type StorageErrorCode } from './errors.ts';
 export { hashFile } from './hash.ts';
 export { MAX_JSON_BYTES, readJsonFile, type Schema } from './json.ts';
 export { gathered, PartialFile } from './partial-file.ts';

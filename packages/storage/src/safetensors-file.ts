@@ -4,6 +4,7 @@ import {
   headerLength,
   parseHeader,
   SafetensorsError,
+  type HeaderLimits,
   type SafetensorsHeader,
   type TensorLocation,
   type TensorPlace,
@@ -81,10 +82,11 @@ export class SafetensorsFile implements TensorSource {
 /**
  * Opens a safetensors file and checks its header; no tensor is read.
  *
+ * @param limits - how much of a header is read; core's `headerLimits` has those for files of strangers.
  * @throws StorageError `FILE_NOT_FOUND` or `FILE_UNREADABLE`
  * @throws SafetensorsError naming the file, when it is not well formed.
  */
-export async function openSafetensors(path: string): Promise<SafetensorsFile> {
+export async function openSafetensors(path: string, limits: HeaderLimits = {}): Promise<SafetensorsFile> {
   let handle: FileHandle;
   try {
     handle = await open(path, 'r');
@@ -95,9 +97,9 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     const { size } = await handle.stat();
     const prefix = new Uint8Array(8);
     await readFully(handle, prefix, 0);
-    const json = new Uint8Array(headerLength(prefix, size));
+    const json = new Uint8Array(headerLength(prefix, size, limits));
     if (!(await readFully(handle, json, 8))) throw new SafetensorsError('the file was cut short while it was opened');
-    return new SafetensorsFile(path, handle, size, parseHeader(json, size));
+    return new SafetensorsFile(path, handle, size, parseHeader(json, size, limits));
   } catch (error) {
     await handle.close();
     if (error instanceof SafetensorsError) {

@@ -6,6 +6,7 @@ export interface ParametersUpdate {
   readonly clientId: string;
   readonly parameters: Parameters;
   readonly numExamples: number;
+  readonly maxExamples?: number;
   readonly metrics?: Metrics;
   readonly staleness?: number;
   readonly base?: Parameters;
@@ -21,6 +22,8 @@ export interface ParametersInput {
   readonly state?: Parameters | null;
   readonly scalars?: Scalars;
   readonly seed?: string | number;
+  /** As {@link AggregationInput.noiseSecret}. */
+  readonly noiseSecret?: Uint8Array;
   readonly failures?: number;
   readonly population?: number;
 }
@@ -65,11 +68,12 @@ export async function aggregateParameters(
     {
       round,
       global,
-      updates: input.updates.map(({ clientId, parameters, numExamples, metrics = {}, staleness, base, control }) => ({
+      updates: input.updates.map(({ clientId, parameters, numExamples, maxExamples, metrics = {}, staleness, base, control }) => ({
         clientId,
         numExamples,
         metrics,
         tensors: MemoryTensorSource.fromParameters(parameters),
+        ...(maxExamples === undefined ? {} : { maxExamples }),
         ...(staleness === undefined ? {} : { staleness }),
         ...(base === undefined ? {} : { base: MemoryTensorSource.fromParameters(base) }),
         ...(control === undefined ? {} : { control: MemoryTensorSource.fromParameters(control) }),
@@ -78,6 +82,7 @@ export async function aggregateParameters(
       scalars,
       seed,
       failures,
+      ...(input.noiseSecret === undefined ? {} : { noiseSecret: input.noiseSecret }),
       ...(input.population === undefined ? {} : { population: input.population }),
     },
     { parameters: parametersSink, state: stateSink },

@@ -1,7 +1,7 @@
 import { MemoryTensorSource, type Parameters } from '@zk0/core';
 import { describe, expect, it } from 'vitest';
 import { model } from '../test/arrays.ts';
-import { checkUpdate, createStrategy, aggregateParameters, type ClientUpdate, type UpdateGuards } from './index.ts';
+import { checkUpdate, createStrategy, aggregateParameters, type ClientUpdate, type ParametersUpdate, type UpdateGuards } from './index.ts';
 
 const global = MemoryTensorSource.fromParameters(model([1, 2, 3], [[4]]));
 const good = model([1, 2, 4], [[5]]);
@@ -29,6 +29,7 @@ describe('checkUpdate', () => {
     ['negative examples', { numExamples: -2 }, 'UPDATE_BAD_EXAMPLE_COUNT', undefined, '-2 is not'],
     ['half an example', { numExamples: 0.5 }, 'UPDATE_BAD_EXAMPLE_COUNT', undefined, '0.5 is not'],
     ['absurdly many examples', { numExamples: 1e15 }, 'UPDATE_BAD_EXAMPLE_COUNT', undefined, 'not a possible number'],
+    ['more examples than it declared', { numExamples: 51, maxExamples: 50 }, 'UPDATE_BAD_EXAMPLE_COUNT', undefined, 'it claims 51 examples, and had 50 when it joined'],
     ['a NaN metric', { metrics: { loss: NaN } }, 'UPDATE_BAD_METRIC', undefined, 'metric loss'],
   ])('refuses %s', async (_what, change, code, tensor, message) => {
     const failure = check(change);
@@ -54,6 +55,16 @@ describe('checkUpdate', () => {
 
 describe('a round with bad updates', () => {
   const strategy = createStrategy({ name: 'fedavg' });
+
+  it('leaves out who claims more examples than it declared, so that nobody owns the mean', async () => {
+    const entry = (clientId: string, value: number, numExamples: number, maxExamples: number): ParametersUpdate => ({ clientId, parameters: model(value), numExamples, maxExamples });
+    const result = await aggregateParameters(strategy, {
+      global: model(0),
+      updates: [entry('anna', 1, 100, 100), entry('ben', 3, 300, 300), entry('mallory', 1000, 1e12, 200)],
+    });
+    expect(result.parameters.get('0')!.data[0]).toBe(2.5);
+    expect(result.excluded).toMatchObject([{ clientId: 'mallory', code: 'UPDATE_BAD_EXAMPLE_COUNT' }]);
+  });
 
   it('goes on without them and says so', async () => {
     const result = await aggregateParameters(strategy, {

@@ -59,10 +59,15 @@ export async function checkUpdate(update: ClientUpdate, context: CheckContext): 
  * @throws UpdateRejectedError naming client and tensor.
  */
 export function checkDeclared(update: ClientUpdate, specs: readonly TensorSpec[], guards: UpdateGuards = {}): void {
-  const { clientId, numExamples, metrics, staleness = 0 } = update;
+  const { clientId, numExamples, maxExamples, metrics, staleness = 0 } = update;
   if (!Number.isInteger(numExamples) || numExamples < 1 || numExamples > MAX_EXAMPLES) {
     throw new UpdateRejectedError('UPDATE_BAD_EXAMPLE_COUNT', clientId, `${numExamples} is not a possible number of examples`, {
       hint: `Report the number of samples trained on: 1 to ${MAX_EXAMPLES}.`,
+    });
+  }
+  if (maxExamples !== undefined && numExamples > maxExamples) {
+    throw new UpdateRejectedError('UPDATE_BAD_EXAMPLE_COUNT', clientId, `it claims ${numExamples} examples, and had ${maxExamples} when it joined`, {
+      hint: 'Start the client again when its recordings have changed.',
     });
   }
   for (const [name, value] of Object.entries(metrics)) {

@@ -21,8 +21,10 @@ import { AggregationError } from './errors.ts';
 import { OPTIMIZER_STATE } from './kernels/optimizers.ts';
 import { REPLACE, stepsTaken, type ServerOptimizer } from './optimizers.ts';
 import type { PrivacyMechanism, PrivateRound } from './privacy/mechanism.ts';
+import { privateMetrics } from './privacy/private-report.ts';
 import type { CheckedUpdate, Combination, Rule } from './rules/rule.ts';
 import { scheduled, type ScheduleOptions } from './schedule/schedule.ts';
+import { weightedMean } from './statistics.ts';
 
 /** What a strategy is made of. Only the rule is necessary. */
 export interface StrategyParts {
@@ -52,6 +54,8 @@ class ComposedStrategy implements Strategy {
   readonly name: string;
   readonly minUpdates: number;
   readonly guards: UpdateGuards;
+  readonly needsNoiseSecret: boolean;
+  readonly isPrivate: boolean;
   readonly broadcastState: readonly string[];
   readonly #parts: StrategyParts;
   readonly #optimizer: ServerOptimizer;
@@ -62,6 +66,8 @@ class ComposedStrategy implements Strategy {
     this.name = parts.name;
     this.minUpdates = Math.max(parts.rule.minUpdates, parts.privacy?.minUpdates ?? 1);
     this.guards = { ...parts.guards, ...(parts.controlVariates === true && { needsControl: true }) };
+    this.needsNoiseSecret = parts.privacy?.needsNoiseSecret ?? false;
+    this.isPrivate = (parts.privacy ?? null) !== null;
     this.broadcastState = parts.controlVariates === true ? [CONTROL] : [];
   }
 
@@ -87,6 +93,7 @@ class ComposedStrategy implements Strategy {
   async aggregate(input: AggregationInput, output: AggregationOutput, options: AggregationOptions = {}): Promise<AggregationResult> {
     checkParameters(input.global.specs);
     this.#checkState(input);
+    if (this.needsNoiseSecret) this.#parts.privacy!.assertSecret(input.noiseSecret);
     return withExecutor(options.workers ?? 0, (executor) => this.#aggregate(input, output, executor, options.signal));
   }
 
@@ -136,12 +143,12 @@ class ComposedStrategy implements Strategy {
     const distances = (): Promise<(a: number, b: number) => number> => pairDistances(input, accepted, executor, signal);
     const combination = await this.#parts.rule.combine({ updates: accepted, distances });
     const norms = accepted.map(({ norm }) => norm);
-    const privateRound = this.#parts.privacy?.round(norms, input.scalars, input.seed, input.round) ?? null;
+    const privateRound = this.#parts.privacy?.round(norms, input.scalars, input.noiseSecret, input.round) ?? null;
     const norm = await this.#write(input, output, accepted, combination, privateRound, executor, signal);
     const population = this.#parts.controlVariates === true ? await writeControl(input, output, accepted, executor, signal) : undefined;
     return {
       metrics: {
-        ...meanMetrics(accepted),
+        ...meanMetrics(accepted, this.isPrivate),
         ...privateRound?.metrics,
         num_clients: accepted.length,
         param_update_norm: norm,
@@ -176,7 +183,7 @@ class ComposedStrategy implements Strategy {
           kind: 'aggregate',
           stateCount,
           combine: planned.combine,
-          noise: privateRound === null || sigma === 0 ? null : { sigma, seed: privateRound.seed },
+          noise: privateRound?.noiseKey == null || sigma === 0 ? null : { sigma, key: privateRound.noiseKey },
           optimizer: this.#optimizer.step(stepsTaken(input.scalars) + 1),
         },
         operands: ({ name }) => [global(name), ...stateOperands(name), ...planned.operands(name)],
@@ -186,7 +193,7 @@ class ComposedStrategy implements Strategy {
         ],
         reduce: ([nonFinite, squares], { tensor }) => {
           if (nonFinite! > 0) {
-            throw new AggregationError('NON_FINITE_RESULT', `tensor ${tensor}: ${nonFinite!} new values are not finite`, {
+            throw new AggregationError('NON_FINITE_RESULT', `tensor ${tensor}: ${nonFinite!} or more new values, of it or of the server optimiser's state, are not finite`, {
               hint: 'The server optimiser diverged: lower its learning rate.',
             });
           }
@@ -276,11 +283,10 @@ async function writeControl(
   return population;
 }
 
-/** Example-weighted means of the metrics that every client reported. */
-function meanMetrics(updates: readonly ClientUpdate[]): Metrics {
-  const names = Object.keys(updates[0]?.metrics ?? {}).filter((name) => updates.every(({ metrics }) => Object.hasOwn(metrics, name)));
-  const total = updates.reduce((sum, { numExamples }) => sum + numExamples, 0);
-  return Object.fromEntries(
-    names.map((name) => [name, updates.reduce((sum, { metrics, numExamples }) => sum + metrics[name]! * numExamples, 0) / total]),
-  );
+/** Example-weighted means of the metrics that every client reported; equal weights under privacy, as everywhere there. */
+function meanMetrics(updates: readonly ClientUpdate[], isPrivate: boolean): Metrics {
+  const reports = updates.map(({ metrics }) => (isPrivate ? privateMetrics(metrics) : metrics));
+  const names = Object.keys(reports[0] ?? {}).filter((name) => reports.every((metrics) => Object.hasOwn(metrics, name)));
+  const weights = updates.map(({ numExamples }) => (isPrivate ? 1 : numExamples));
+  return Object.fromEntries(names.map((name) => [name, weightedMean(reports.map((metrics) => metrics[name]!), weights)]));
 }

@@ -13,6 +13,8 @@ export interface ClientUpdate {
   readonly clientId: string;
   /** How many samples it trained on: its weight in a weighted mean. */
   readonly numExamples: number;
+  /** The most that it can have, as it declared when it joined: an update that claims more is refused. */
+  readonly maxExamples?: number;
   /** `loss` is used by QFedAvg; all of them are averaged into the round's metrics. */
   readonly metrics: Metrics;
   readonly tensors: TensorSource;
@@ -40,8 +42,14 @@ export interface AggregationInput {
   readonly state: TensorSource | null;
   /** The scalars that the last aggregation returned; `{}` before the first. */
   readonly scalars: Scalars;
-  /** The run's seed. Keep it secret where differential privacy is to hold: it fixes the noise. */
+  /** The run's seed, for rules that choose at random. It is public: privacy's noise never comes from it. */
   readonly seed: string | number;
+  /**
+   * What privacy's noise comes from: bytes of the system's generator (`createNoiseSecret`), drawn once for the run and kept by the server
+   * with its state, so that a round that is aggregated again after a crash gets the same noise. Needed where
+   * {@link Strategy.needsNoiseSecret} says so. It must never be published, logged or sent.
+   */
+  readonly noiseSecret?: Uint8Array;
   /** Clients that were asked but gave nothing usable (timeouts, errors, refused updates). */
   readonly failures?: number;
   /** Clients that have had a part in the federation, chosen or not (SCAFFOLD's N); the number of updates by default. */
@@ -73,7 +81,10 @@ export interface ExcludedUpdate {
 }
 
 export interface AggregationResult {
-  /** `num_clients`, `param_update_norm`, example-weighted means of the clients' metrics, the strategy's own figures. */
+  /**
+   * `num_clients`, `param_update_norm`, example-weighted means of the metrics that every client reported, the strategy's own figures.
+   * Every one is finite. Under privacy, of the clients' metrics only those of `PUBLIC_METRICS`.
+   */
   readonly metrics: Metrics;
   /** Hand these to the next aggregation. */
   readonly scalars: Scalars;
@@ -135,12 +146,20 @@ export interface Strategy {
   readonly guards: UpdateGuards;
   /** State tensors for a model, e.g. `momentum/<tensor>`; empty when the strategy keeps none. */
   stateSpecs(parameters: readonly TensorSpec[]): readonly TensorSpec[];
+  /** Whether {@link AggregationInput.noiseSecret} must be there: differential privacy with noise. */
+  readonly needsNoiseSecret: boolean;
+  /**
+   * Whether the strategy promises differential privacy: then clients report no more than `privateReport` lets through, and what else they
+   * report is not aggregated.
+   */
+  readonly isPrivate: boolean;
   /** State tensors that clients must receive with the parameters (SCAFFOLD's control variate), by prefix. */
   readonly broadcastState: readonly string[];
   /**
    * Instructions for a round about to start.
    *
    * @throws PrivacyBudgetError when the round would exceed the privacy budget.
+   * @throws TooFewClientsError when privacy needs more clients in a round.
    */
   configureFit(context: FitContext): FitPlan;
   /**

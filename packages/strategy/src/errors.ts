@@ -1,4 +1,4 @@
-import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core';
+import { errorMessage, Zk0Error, type Zk0ErrorOptions } from '@zk0/core';
 
 /** Why an update was refused. Stable: servers pass it on to the client. */
 export type UpdateRejectionCode =
@@ -66,6 +66,8 @@ export type AggregationErrorCode =
   | 'NON_FINITE_RESULT'
   /** The parameters that the round began with hold NaN or infinities. */
   | 'NON_FINITE_GLOBAL'
+  /** Privacy's noise has no secret to come from. */
+  | 'NOISE_SECRET_MISSING'
   /** The strategy's own saved state does not fit the model. */
   | 'STATE_MISMATCH'
   /** The global parameters have a tensor that cannot be averaged. */
@@ -77,6 +79,18 @@ export class AggregationError extends Zk0Error {
 
   constructor(code: AggregationErrorCode, message: string, options: Zk0ErrorOptions = {}) {
     super(code, message, options);
+  }
+}
+
+/** A computing thread died. Nothing is wrong with any update; another pool may do the same work. */
+export class WorkerCrashedError extends Zk0Error {
+  declare readonly code: 'WORKER_CRASHED';
+
+  constructor(cause: unknown) {
+    super('WORKER_CRASHED', `a thread that aggregates died (${errorMessage(cause)})`, {
+      cause,
+      hint: 'Check the memory of this machine; the round is aggregated again with new threads.',
+    });
   }
 }
 

@@ -9,6 +9,7 @@ export {
   StrategyConfigError,
   TooFewClientsError,
   UpdateRejectedError,
+  WorkerCrashedError,
   type AggregationErrorCode,
   type UpdateRejectionCode,
 } from './errors.ts';
@@ -29,6 +30,7 @@ export type {
 } from './contract.ts';
 export { checkUpdate, MAX_EXAMPLES, type CheckContext, type UpdateGuards, type UpdateInspection } from './check-update.ts';
 export { MAX_WORKERS, WorkerPool } from './engine/pool.ts';
+export { roundOutcome, type RoundOutcome } from './round-outcome.ts';
 export { createStrategy } from './create-strategy.ts';
 export {
   parseStrategyConfig,
@@ -69,6 +71,10 @@ export {
   type Clipping,
   type PrivacyOptions,
 } from './privacy/mechanism.ts';
+
+export { addGaussian, createNoiseSecret, deriveNoiseKey, NOISE_SECRET_BYTES } from './privacy/noise.ts';
+export { PUBLIC_METRICS, privateMetrics, privateReport, publicMoments } from './privacy/private-report.ts';
+export { clipAndNoise, localPrivacySpent, type LocalPrivacyOptions } from './privacy/local-privacy.ts';
 
 // What clients compute.
 export {

@@ -123,3 +123,10 @@ it('a round after the first without its state is refused', async () => {
   const round = aggregateParameters(createStrategy({ name: 'fedadam' }), { global: model(0), updates: updates([model(1), 1]), scalars: { step: 3 } });
   await expect(round).rejects.toMatchObject({ code: 'STATE_MISMATCH' });
 });
+
+describe('state that would not be finite', () => {
+  it.each(['fedadagrad', 'fedadam', 'fedyogi'] as const)('is never kept: %s refuses the round in which absurd values would freeze a coordinate', async (name) => {
+    const round = aggregateParameters(createStrategy({ name }), { global: model([0, 0]), updates: updates([model([1, 1]), 1], [model([1, 3e38]), 1]) });
+    await expect(round).rejects.toMatchObject({ code: 'NON_FINITE_RESULT' });
+  });
+});

@@ -55,6 +55,7 @@ export function strategyContract(name: string, create: () => Strategy, api: Test
     global: randomModel('global'),
     updates: randomUpdates(clients, 1),
     seed: 'contract',
+    noiseSecret: NOISE_SECRET,
     population: clients,
     ...change,
   });
@@ -119,7 +120,7 @@ export function strategyContract(name: string, create: () => Strategy, api: Test
       const source = MemoryTensorSource.fromParameters(global);
       const parameters = new MemoryTensorSink(source.specs);
       const stateSpecs = strategy.stateSpecs(source.specs);
-      const input = { round: 1, global: source, updates: [], state: null, scalars: {}, seed: 1 };
+      const input = { round: 1, global: source, updates: [], state: null, scalars: {}, seed: 1, noiseSecret: NOISE_SECRET };
       const state = stateSpecs.length === 0 ? null : new MemoryTensorSink(stateSpecs);
       await rejects(strategy.aggregate(input, { parameters, state }), { code: 'TOO_FEW_UPDATES' });
       // The sink takes every byte once: it must still take all of them.
@@ -174,7 +175,7 @@ export function strategyContract(name: string, create: () => Strategy, api: Test
         tensors: source(index + 1),
         control: source(index + 1),
       }));
-      await strategy.aggregate({ round: 1, global: source(0), updates, state: null, scalars: {}, seed: 1 }, { parameters, state });
+      await strategy.aggregate({ round: 1, global: source(0), updates, state: null, scalars: {}, seed: 1, noiseSecret: NOISE_SECRET }, { parameters, state });
       strictEqual(parameters.finish().specs[0]!.dtype, 'BF16');
       state?.finish();
     });
@@ -203,6 +204,8 @@ export function strategyContract(name: string, create: () => Strategy, api: Test
   });
 }
 
+/** Anything will do, as long as it is the same each time. */
+const NOISE_SECRET = new Uint8Array(32).fill(7);
 const SHAPES: Readonly<Record<string, readonly number[]>> = { a: [100], b: [3, 3000], c: [], d: [0, 2] };
 
 function randomModel(seed: string): Parameters {

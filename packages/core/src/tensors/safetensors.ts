@@ -4,10 +4,10 @@
  */
 import { Zk0Error } from '../errors.ts';
 import { byteLength, DTYPE_BYTES, type Dtype, type TensorSpec } from './dtype.ts';
-import { parseStrictJson } from './strict-json.ts';
+import { readHeaderText, type ClaimedTensor, type HeaderText } from './header-text.ts';
 
-/** Headers above this are refused before they are read (the reference implementation's own limit). */
-export const MAX_HEADER_BYTES = 100_000_000;
+/** Headers above this are refused before they are read: room for {@link MAX_TENSORS}. */
+export const MAX_HEADER_BYTES = 25_000_000;
 /** Model tensors have at most a handful of axes; more means a hostile file. */
 export const MAX_RANK = 16;
 /** Room for any real model's tensor count, small enough that a hostile header cannot exhaust memory. */
@@ -38,6 +38,24 @@ export interface TensorLocation extends TensorSpec {
   readonly end: number;
 }
 
+/** How much of a header is read; see {@link headerLimits} where it is known what the file should hold. */
+export interface HeaderLimits {
+  /** {@link MAX_HEADER_BYTES} by default. */
+  readonly maxHeaderBytes?: number;
+  /** {@link MAX_TENSORS} by default. */
+  readonly maxTensors?: number;
+}
+
+/**
+ * Limits for a file from a stranger that should hold these tensors: each may have one more beside it (the scales of int8), and a little
+ * is left for metadata. A hostile header then costs no more than an honest one.
+ */
+export function headerLimits(specs: readonly TensorSpec[]): HeaderLimits {
+  // A character of a name takes up to 6 bytes, a size up to 17, the rest of an entry less than 200.
+  const bytes = specs.reduce((sum, { name, shape }) => sum + 2 * (6 * name.length + 17 * shape.length + 200), 0);
+  return { maxHeaderBytes: bytes + 65_536, maxTensors: 2 * specs.length + 16 };
+}
+
 /** A parsed and checked header. */
 export interface SafetensorsHeader {
   /** In the order of their bytes in the file. */
@@ -56,12 +74,14 @@ export interface TensorBytes extends TensorSpec {
 /**
  * Reads the header's length from a file's first 8 bytes.
  *
- * @throws SafetensorsError when it cannot be true for a file of `fileSize` bytes.
+ * @throws SafetensorsError when it cannot be true for a file of `fileSize` bytes, or is above the limit.
  */
-export function headerLength(prefix: Uint8Array, fileSize: number): number {
+export function headerLength(prefix: Uint8Array, fileSize: number, { maxHeaderBytes = MAX_HEADER_BYTES }: HeaderLimits = {}): number {
   if (prefix.byteLength < 8 || fileSize < 8) throw new SafetensorsError(`${fileSize} bytes is too short for a file`);
   const length = new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true);
-  if (length > BigInt(MAX_HEADER_BYTES)) throw new SafetensorsError(`header claims ${length.toString()} bytes`);
+  if (length > BigInt(maxHeaderBytes)) {
+    throw new SafetensorsError(`header claims ${length.toString()} bytes, ${maxHeaderBytes} are allowed`);
+  }
   if (Number(length) > fileSize - 8) {
     throw new SafetensorsError(`header claims ${length.toString()} bytes in a file of ${fileSize}`);
   }
@@ -74,23 +94,16 @@ export function headerLength(prefix: Uint8Array, fileSize: number): number {
  *
  * @throws SafetensorsError naming the tensor at fault.
  */
-export function parseHeader(json: Uint8Array, fileSize: number): SafetensorsHeader {
-  let parsed: unknown;
+export function parseHeader(json: Uint8Array, fileSize: number, { maxTensors = MAX_TENSORS }: HeaderLimits = {}): SafetensorsHeader {
+  let header: HeaderText;
   try {
-    parsed = parseStrictJson(new TextDecoder('utf-8', { fatal: true }).decode(json));
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(json);
+    header = readHeaderText(text, { maxTensors, maxRank: MAX_RANK, maxNameLength: MAX_NAME_LENGTH });
   } catch (error) {
-    throw new SafetensorsError(`header is not valid JSON (${error instanceof Error ? error.message : String(error)})`);
+    throw new SafetensorsError(`header is not valid (${error instanceof Error ? error.message : String(error)})`);
   }
-  if (!isRecord(parsed)) throw new SafetensorsError('header is not a JSON object');
   const dataStart = 8 + json.byteLength;
-  const dataSize = fileSize - dataStart;
-  const { __metadata__: rawMetadata = {}, ...entries } = parsed;
-  if (!isRecord(rawMetadata) || !Object.values(rawMetadata).every((value) => typeof value === 'string')) {
-    throw new SafetensorsError('__metadata__ is not a map of strings');
-  }
-  const names = Object.keys(entries);
-  if (names.length > MAX_TENSORS) throw new SafetensorsError(`header names ${names.length} tensors`);
-  const tensors = names.map((name) => locate(name, entries[name], dataStart, dataSize));
+  const tensors = header.tensors.map((tensor) => locate(tensor, dataStart, fileSize - dataStart));
   tensors.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let position = dataStart;
   for (const { name, begin, end } of tensors) {
@@ -102,7 +115,7 @@ export function parseHeader(json: Uint8Array, fileSize: number): SafetensorsHead
   if (position !== fileSize) {
     throw new SafetensorsError(`tensors end at byte ${position} of a file of ${fileSize}`);
   }
-  return { tensors, metadata: rawMetadata as Record<string, string>, dataStart };
+  return { tensors, metadata: header.metadata, dataStart };
 }
 
 /** The header bytes (length prefix included, padded so that data starts 8-aligned) for tensors laid out in this order. */
@@ -155,27 +168,14 @@ export function decodeSafetensors(bytes: Uint8Array): { readonly tensors: readon
   };
 }
 
-function locate(name: string, entry: unknown, dataStart: number, dataSize: number): TensorLocation {
-  if (name.length > MAX_NAME_LENGTH) throw new SafetensorsError(`a tensor's name is ${name.length} characters long`);
-  if (!isRecord(entry)) throw new SafetensorsError(`tensor ${name} is not an object`);
-  const { dtype, shape, data_offsets: offsets } = entry;
-  if (typeof dtype !== 'string' || !Object.hasOwn(DTYPE_BYTES, dtype)) {
+function locate({ name, dtype, shape, offsets }: ClaimedTensor, dataStart: number, dataSize: number): TensorLocation {
+  if (!Object.hasOwn(DTYPE_BYTES, dtype)) {
     throw new SafetensorsError(`tensor ${name} has unknown dtype ${JSON.stringify(dtype)}`);
   }
-  if (!isSizes(shape) || shape.length > MAX_RANK) throw new SafetensorsError(`tensor ${name} has no valid shape`);
-  if (!isSizes(offsets) || offsets.length !== 2) throw new SafetensorsError(`tensor ${name} has no valid data_offsets`);
   const [begin, end] = offsets as [number, number];
   const size = byteLength({ dtype: dtype as Dtype, shape });
   if (begin > end || end > dataSize || !Number.isSafeInteger(size) || end - begin !== size) {
     throw new SafetensorsError(`tensor ${name} claims bytes ${begin}…${end} of ${dataSize}, its shape needs ${size}`);
   }
   return { name, dtype: dtype as Dtype, shape, begin: dataStart + begin, end: dataStart + end };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && (size as number) >= 0);
 }

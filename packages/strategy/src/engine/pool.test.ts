@@ -1,8 +1,10 @@
+import { Worker } from 'node:worker_threads';
 import { MemoryTensorSink, MemoryTensorSource, Random, type Parameters, type TensorSource } from '@zk0/core';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import {
   aggregateParameters,
   createStrategy,
+  roundOutcome,
   type AggregationResult,
   type ParametersInput,
   type ParametersUpdate,
@@ -27,6 +29,7 @@ function input(count: number): ParametersInput & { readonly updates: readonly Pa
   return {
     global: randomModel('global'),
     seed: 'pool',
+    noiseSecret: new Uint8Array(32).fill(1),
     updates: Array.from({ length: count }, (_, index) => ({
       clientId: `client-${index}`,
       parameters: randomModel(`client ${index}`),
@@ -162,6 +165,34 @@ describe('worker threads', () => {
       await expect(pool.run(0, { ...block, kernel: 0, operands })).resolves.toEqual(Float64Array.of(-1, 0));
     } finally {
       await pool.close();
+    }
+  });
+});
+
+describe('a thread that dies', () => {
+  it('is told as such, whoever asks, and is nobody’s update; another pool does the same work', async () => {
+    const post = vi.spyOn(Worker.prototype, 'postMessage');
+    const pool = new WorkerPool(2);
+    try {
+      pool.begin([]);
+      const thread = post.mock.contexts[0] as unknown as Worker;
+      post.mockRestore();
+      const waiting = pool.run(0, { kernel: 0, tensor: 't', offset: 0, length: 1, operands: [], results: [] }).catch((error: unknown) => error);
+      await thread.terminate();
+      await waiting;
+      expect(pool.hasFailed).toBe(true);
+      const failure = await aggregateParameters(createStrategy({ name: 'fedmedian' }), input(3), { workers: pool }).catch((error: unknown) => error);
+      expect(failure).toMatchObject({ code: 'WORKER_CRASHED' });
+      expect(roundOutcome(failure)).toBeNull();
+    } finally {
+      await pool.close();
+    }
+    const replacement = new WorkerPool(1);
+    try {
+      await aggregateParameters(createStrategy({ name: 'fedmedian' }), input(3), { workers: replacement });
+      expect(replacement.hasFailed).toBe(false);
+    } finally {
+      await replacement.close();
     }
   });
 });

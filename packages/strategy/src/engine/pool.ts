@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { InvalidArgumentError, type TensorPlace } from '@zk0/core';
 import type { CompiledKernel } from '../kernels/kernel.ts';
 import { UnreadableError, type Block, type BlockPlace } from './block.ts';
+import { WorkerCrashedError } from '../errors.ts';
 import { InlineExecutor, type Executor } from './executor.ts';
 
 /** What a worker is told. */
@@ -39,7 +40,8 @@ export class WorkerPool implements Executor {
   readonly #buffers: SharedArrayBuffer[] = [];
   readonly #shared = new Map<Uint8Array, number>();
   readonly #waiters = new Map<number, Waiter>();
-  #failure: Error | undefined;
+  #failure: WorkerCrashedError | undefined;
+  #isClosing = false;
   #lastTurn = Promise.resolve();
 
   /**
@@ -63,6 +65,11 @@ export class WorkerPool implements Executor {
     });
     await turn;
     return release;
+  }
+
+  /** Whether a thread has died: then every call fails with `WORKER_CRASHED`, and the pool is to be closed and replaced. */
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
   }
 
   reaches(place: TensorPlace): boolean {
@@ -115,7 +122,14 @@ export class WorkerPool implements Executor {
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true;
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+
+  #fail(cause: unknown): void {
+    const failure = (this.#failure ??= new WorkerCrashedError(cause));
+    for (const { reject } of this.#waiters.values()) reject(failure);
+    this.#waiters.clear();
   }
 
   #start(): Worker {
@@ -140,9 +154,10 @@ export class WorkerPool implements Executor {
       }
     });
     worker.on('error', (error) => {
-      this.#failure = error as Error;
-      for (const { reject } of this.#waiters.values()) reject(error);
-      this.#waiters.clear();
+      this.#fail(error);
+    });
+    worker.on('exit', (code) => {
+      if (!this.#isClosing) this.#fail(new Error(`exit code ${code}`));
     });
     return worker;
   }

@@ -10,7 +10,8 @@ import { QUADS, TileFunction, type Halves } from './values.ts';
 export interface Noise {
   /** Standard deviation. */
   readonly sigma: number;
-  readonly seed: string;
+  /** The round's key; every tensor has one of its own made from it. */
+  readonly key: Uint8Array;
 }
 
 /**
@@ -137,7 +138,12 @@ function emitFinish(tile: TileFunction, spec: AggregateSpec, global: Turn, combi
     ...([0, 1] as const).flatMap((half) =>
       emitStep(tile, optimizer, combined[quad][half], global[quad][half], states.map((halves) => halves[half]), stateCount === 0),
     ),
-    ...states.flatMap((halves, index) => [...rounded.set(tile.demote(halves)), ...tile.write(stateResults[index]!, quad, rounded)]),
+    ...states.flatMap((halves, index) => [
+      ...rounded.set(tile.demote(halves)),
+      ...tile.write(stateResults[index]!, quad, rounded),
+      // A second moment that is infinite stays so: its coordinate would never move again, and its parameter would look sound.
+      ...bad.set(f32x4.add(bad.get, f32x4.multiply(rounded.get, v128.zero))),
+    ]),
     ...rounded.set(tile.demote(combined[quad])),
     ...tile.write(parameters!, quad, rounded),
     // Beyond its largest number a float16 is infinite.

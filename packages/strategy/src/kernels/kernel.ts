@@ -1,11 +1,11 @@
-import { deriveSeed, Random } from '@zk0/core';
+import { addGaussian, deriveNoiseKey } from '../privacy/noise.ts';
 import { encodeModule } from '../wasm/assembler.ts';
 import { compileModule, ensureBytes, instantiate, type WasmExports, type WasmMemory, type WasmModule } from '../wasm/runtime.ts';
-import { buildAggregate, buildSum, type AggregateSpec, type Intermediate, type SumSpec } from './aggregate.ts';
+import { buildAggregate, buildSum, type AggregateSpec, type Intermediate, type Noise, type SumSpec } from './aggregate.ts';
 import { buildDistances, STRIP, type DistancesSpec } from './distances.ts';
 import { buildInspect, type InspectSpec } from './inspect.ts';
 import { addLanes, LANES } from './lanes.ts';
-import { LayoutBuilder, SEGMENT, type KernelShape, type Layout } from './layout.ts';
+import { LayoutBuilder, type KernelShape, type Layout } from './layout.ts';
 import { STEP } from './values.ts';
 
 /** What is computed for each tile; plain data (but for a custom rule), so that it can be sent to a worker thread. */
@@ -82,7 +82,7 @@ function buildKernel(spec: KernelSpec, layout: LayoutBuilder): BuiltKernel {
 /** Where a tile lies in its tensor. */
 export interface TilePosition {
   readonly tensor: string;
-  /** First element; a multiple of {@link SEGMENT}. */
+  /** First element; a multiple of the layout's segment. */
   readonly offset: number;
   readonly length: number;
 }
@@ -93,6 +93,7 @@ export class KernelInstance {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly #functions: WasmExports;
   readonly #buffer: ArrayBuffer;
+  #noiseKey: { readonly tensor: string; readonly key: Uint8Array } | undefined;
 
   /** @param memory The thread's own; it grows to what the kernel needs. */
   constructor(kernel: CompiledKernel, memory: WasmMemory) {
@@ -171,10 +172,13 @@ export class KernelInstance {
       combined.fill(0);
       combine.combine(values, global!, combined.subarray(0, length), length);
     }
-    for (let start = 0; noise !== null && start < length; start += SEGMENT) {
-      addNoise(noise.sigma, deriveSeed(noise.seed, tensor, offset + start), combined.subarray(start, Math.min(length, start + SEGMENT)));
-    }
+    if (noise !== null) addGaussian(this.#keyOf(noise, tensor), offset, noise.sigma, combined.subarray(0, length));
     this.#functions['finish']!(count);
+  }
+
+  #keyOf({ key }: Noise, tensor: string): Uint8Array {
+    if (this.#noiseKey?.tensor !== tensor) this.#noiseKey = { tensor, key: deriveNoiseKey(key, 'tensor', tensor) };
+    return this.#noiseKey.key;
   }
 
   #sums(count: number): Float64Array {
@@ -191,10 +195,4 @@ export class KernelInstance {
     const exponent = dtype === 'BF16' ? 0x7f80 : 0x7c00;
     return new Uint16Array(this.#buffer, begin, length).reduce((count, bits) => count + ((bits & exponent) === exponent ? 1 : 0), 0);
   }
-}
-
-/** Adds a segment's noise. Seeded by tensor and position, so that it depends neither on blocks nor on threads. */
-function addNoise(sigma: number, seed: string, values: Float64Array): void {
-  const random = new Random(seed);
-  for (let index = 0; index < values.length; index++) values[index]! += sigma * random.normal();
 }

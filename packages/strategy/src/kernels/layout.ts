@@ -1,8 +1,6 @@
 import { INT8_BLOCK, type AveragedDtype, type StoredDtype } from '../engine/operands.ts';
 
-/**
- * Noise is drawn, and tiles and blocks are cut, in units of this many values: it is part of what defines the result's bits.
- */
+/** Tiles and blocks are cut in units of this many values, an even number, as noise needs. */
 export const SEGMENT = 4096;
 /** A tile's operands and results together: they are to stay in a core's second-level cache. */
 const TILE_BYTES = 512 * 1024;

@@ -20,6 +20,8 @@ const fixed = (noiseMultiplier: number, norm: number): PrivacyMechanism =>
 const clients = (norms: readonly number[]): ParametersUpdate[] =>
   updates(...norms.map((norm): [Parameters, number] => [model(norm), 1]));
 
+const secretOf = (seed: number): Uint8Array => new Uint8Array(32).fill(seed);
+
 const context = (scalars: Scalars, count = 4): FitContext => ({
   round: 1,
   totalRounds: 100,
@@ -42,7 +44,7 @@ describe('clipping', () => {
   });
 
   it('vector 12: σ is .05 for z 1, C .5, n 10', () => {
-    expect(fixed(1, 0.5).round(Array.from({ length: 10 }, () => 1), {}, 1, 1).sigma(10)).toBeCloseTo(0.05, 15);
+    expect(fixed(1, 0.5).round(Array.from({ length: 10 }, () => 1), {}, secretOf(1), 1).sigma(10)).toBeCloseTo(0.05, 15);
   });
 
   it('pitfall: a zero update is not divided by', () => {
@@ -92,10 +94,47 @@ describe('adaptive clipping', () => {
     expect(Math.abs(Number(scalars['clippingNorm']) - 2)).toBeLessThan(0.2);
   });
 
+  it('waits for as many clients as the count’s noise needs', () => {
+    const strategy = createStrategy({ name: 'dp-adaptive', noiseMultiplier: 10 });
+    expect(() => strategy.configureFit(context({}, 100))).toThrow('100 clients are available, a round needs 101');
+    expect(() => strategy.configureFit(context({}, 101))).not.toThrow();
+  });
+
+  it('noises with the norm that clipped, not with the next one', async () => {
+    // All norms are far above C, so the next C is larger by e: noise of that scale would be seen at once.
+    const size = 20_000;
+    const global = model(new Array<number>(size).fill(0));
+    const far = model([1000, ...new Array<number>(size - 1).fill(0)]);
+    const count = 30;
+    const { parameters, scalars, metrics } = await aggregateParameters(
+      createStrategy({ name: 'dp-adaptive', noiseMultiplier: 1, initialClippingNorm: 0.5, clippingLearningRate: 2, targetQuantile: 0.5 }),
+      { global, updates: updates(...Array.from({ length: count }, (): [Parameters, number] => [far, 1])), noiseSecret: secretOf(3) },
+    );
+    const noise = parameters.get('0')!.data.subarray(1);
+    const deviation = Math.sqrt(noise.reduce((sum, value) => sum + value ** 2, 0) / noise.length);
+    expect(metrics['dp_clipping_norm']).toBe(0.5);
+    expect(Number(scalars['clippingNorm'])).toBeGreaterThan(1);
+    const expected = (effectiveNoiseMultiplier(1, count / 20) * 0.5) / count;
+    expect(Math.abs(deviation / expected - 1)).toBeLessThan(5 / Math.sqrt(2 * size));
+  });
+
+  it('noises the count of clients that were not clipped with σ_b, and learns from the noisy one', async () => {
+    const strategy = createStrategy({ name: 'dp-adaptive', noiseMultiplier: 1, initialClippingNorm: 1, countStddev: 4 });
+    const all = clients(Array.from({ length: 20 }, () => 10));
+    const noises: number[] = [];
+    for (let seed = 1; seed <= 40; seed++) {
+      const { scalars } = await aggregateParameters(strategy, { global: model(0), updates: all, noiseSecret: secretOf(seed) });
+      // C' = C·exp(−.2·(b − .5)), b the noisy fraction of 20.
+      noises.push(20 * (0.5 - Math.log(Number(scalars['clippingNorm'])) / 0.2));
+    }
+    const deviation = Math.sqrt(noises.reduce((sum, value) => sum + value ** 2, 0) / noises.length);
+    expect(deviation).toBeGreaterThan(4 * (1 - 4 / Math.sqrt(80)));
+    expect(deviation).toBeLessThan(4 * (1 + 4 / Math.sqrt(80)));
+  });
+
   it('vector 12: splits the noise between updates and count', () => {
     expect(effectiveNoiseMultiplier(3, 5)).toBeCloseTo((3 ** -2 - 10 ** -2) ** -0.5, 14);
     expect(() => effectiveNoiseMultiplier(10, 100 / 20)).toThrow('below 2·countStddev');
-    expect(() => createStrategy({ name: 'dp-adaptive', noiseMultiplier: 10 }).configureFit(context({}, 100))).toThrow('below 2·countStddev');
     expect(() => createStrategy({ name: 'dp-adaptive', noiseMultiplier: 3, countStddev: 1 })).toThrow('below 2·countStddev');
   });
 });
@@ -103,11 +142,12 @@ describe('adaptive clipping', () => {
 describe('noise', () => {
   const size = 20_000;
   const global = model(new Array<number>(size).fill(0));
-  const run = async (config: StrategyConfigInput, seed: string, count = 10, round = 1): Promise<Float32Array> => {
+  const run = async (config: StrategyConfigInput, secret: number, count = 10, round = 1, seed = 'run'): Promise<Float32Array> => {
     const result = await aggregateParameters(createStrategy(config), {
       global,
       updates: updates(...Array.from({ length: count }, (): [Parameters, number] => [global, 1])),
       seed,
+      noiseSecret: secretOf(secret),
       round,
     });
     return result.parameters.get('0')!.data;
@@ -115,7 +155,7 @@ describe('noise', () => {
   const config = { name: 'dp-fixed', noiseMultiplier: 1, clippingNorm: 0.5 } as const;
 
   it('is Gaussian with σ = z·C/n, independent from value to value', async () => {
-    const noise = await run(config, 'statistics');
+    const noise = await run(config, 11);
     const sigma = 0.05;
     const scaled = [...noise].map((value) => value / sigma);
     const mean = scaled.reduce((sum, value) => sum + value, 0) / size;
@@ -133,24 +173,50 @@ describe('noise', () => {
     expect(worst).toBeLessThan(2.7 / Math.sqrt(size));
   });
 
-  it('is another one for another seed or round, and the same for the same', async () => {
-    const first = await run(config, 'a');
-    expect(await run(config, 'a')).toEqual(first);
-    expect(await run(config, 'b')).not.toEqual(first);
-    expect(await run(config, 'a', 10, 2)).not.toEqual(first);
+  it('is another one for another secret or round, and the same for the same', async () => {
+    const first = await run(config, 1);
+    expect(await run(config, 1)).toEqual(first);
+    const others = [await run(config, 2), await run(config, 1, 10, 2)];
+    for (const other of others) {
+      const product = first.reduce((sum, value, index) => sum + value * other[index]!, 0) / size / 0.05 ** 2;
+      expect(Math.abs(product)).toBeLessThan(5 / Math.sqrt(size));
+    }
+  });
+
+  it('does not follow from the run’s seed, which is published', async () => {
+    expect(await run(config, 1, 10, 1, 'another seed')).toEqual(await run(config, 1));
+  });
+
+  it('is that of the vector: secret 00…1f, round 1', async () => {
+    const noiseSecret = Uint8Array.from({ length: 32 }, (_, index) => index);
+    const { parameters } = await aggregateParameters(createStrategy(config), { global, updates: updates([global, 1], [global, 1]), noiseSecret });
+    const expected = [-0.06831528133454648, 0.9300710585697666, -1.394460190539015, 1.557745087033106].map((value) => Math.fround(value * 0.25));
+    expect([...parameters.get('0')!.data.subarray(0, 4)]).toEqual(expected);
+    expect(parameters.get('0')!.data[8192]).toBe(Math.fround(1.1141540875681097 * 0.25));
+  });
+
+  it.each([['dp-fixed', config], ['dp-adaptive', { name: 'dp-adaptive', noiseMultiplier: 0.1 }]] as const)('is never without a secret: %s', async (_name, config) => {
+    const strategy = createStrategy(config);
+    expect(strategy.needsNoiseSecret).toBe(true);
+    for (const noiseSecret of [undefined, new Uint8Array(0), new Uint8Array(31)]) {
+      const round = aggregateParameters(strategy, { global, updates: updates([global, 1], [global, 1], [global, 1]), ...(noiseSecret && { noiseSecret }) });
+      await expect(round).rejects.toMatchObject({ code: 'NOISE_SECRET_MISSING' });
+    }
+    expect(createStrategy({ ...config, noiseMultiplier: 0 }).needsNoiseSecret).toBe(false);
+    expect(createStrategy({ name: 'fedavg' }).needsNoiseSecret).toBe(false);
   });
 
   it('is as much larger as fewer values remain after trimming', async () => {
     const deviation = (noise: Float32Array): number => Math.sqrt(noise.reduce((sum, value) => sum + value ** 2, 0) / size);
-    const trimmed = await run({ ...config, inner: { name: 'fedtrimmedavg', beta: 0.2 } }, 'a');
+    const trimmed = await run({ ...config, inner: { name: 'fedtrimmedavg', beta: 0.2 } }, 1);
     expect(deviation(trimmed)).toBeCloseTo(0.5 / 6, 2);
-    const median = await run({ ...config, inner: { name: 'fedmedian' } }, 'a', 9);
+    const median = await run({ ...config, inner: { name: 'fedmedian' } }, 1, 9);
     expect(deviation(median)).toBeCloseTo(0.5, 1);
   });
 
   it('comes before the server optimiser', async () => {
-    const plain = await run(config, 'a');
-    const halved = await run({ ...config, inner: { name: 'fedavgm', learningRate: 0.5 } }, 'a');
+    const plain = await run(config, 1);
+    const halved = await run({ ...config, inner: { name: 'fedavgm', learningRate: 0.5 } }, 1);
     for (let index = 0; index < 100; index++) expect(halved[index]).toBeCloseTo(plain[index]! / 2, 6);
   });
 });
@@ -169,7 +235,7 @@ describe('a privacy budget', () => {
         break;
       }
       expect(() => strategy.configureFit(context(before))).not.toThrow();
-      ({ scalars } = await aggregateParameters(strategy, { global: model(0), updates: clients([1, 1]), scalars }));
+      ({ scalars } = await aggregateParameters(strategy, { global: model(0), updates: clients([1, 1]), scalars, noiseSecret: secretOf(1) }));
       rounds++;
     }
     expect(rounds).toBeGreaterThan(1);

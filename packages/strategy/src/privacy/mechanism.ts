@@ -1,8 +1,9 @@
-import { deriveSeed, Random, type Metrics } from '@zk0/core';
+import type { Metrics } from '@zk0/core';
 import * as z from 'zod';
 import type { Scalars } from '../contract.ts';
-import { AggregationError, PrivacyBudgetError, StrategyConfigError } from '../errors.ts';
+import { AggregationError, PrivacyBudgetError, StrategyConfigError, TooFewClientsError } from '../errors.ts';
 import { privacySpent, type PrivacyEvent } from './accountant.ts';
+import { addGaussian, deriveNoiseKey, NOISE_SECRET_BYTES } from './noise.ts';
 
 /** Clients per unit of the count's noise, by default (Andrew et al., 2021). */
 const COUNT_PER_STDDEV = 20;
@@ -37,7 +38,8 @@ export interface PrivateRound {
   readonly scales: readonly number[];
   /** Standard deviation of the noise on a combination that `boundedBy` divides. */
   sigma(boundedBy: number): number;
-  readonly seed: string;
+  /** Where the noise comes from; `null` for none. */
+  readonly noiseKey: Uint8Array | null;
   readonly metrics: Metrics;
   readonly scalars: Scalars;
 }
@@ -90,24 +92,34 @@ export class PrivacyMechanism {
    * Call before a round starts.
    *
    * @throws PrivacyBudgetError when it would exceed the budget.
-   * @throws StrategyConfigError when adaptive clipping cannot noise so few clients.
+   * @throws TooFewClientsError when adaptive clipping cannot noise so few clients.
    */
   admit(scalars: Scalars, clients: number): void {
-    const { clipping, noiseMultiplier, budget } = this.#options;
-    if (clipping.kind === 'adaptive') effectiveNoiseMultiplier(noiseMultiplier, clipping.countStddev ?? clients / COUNT_PER_STDDEV);
+    const { budget } = this.#options;
+    if (clients < this.minUpdates) throw new TooFewClientsError(clients, this.minUpdates);
     if (budget === undefined) return;
     const spent = privacySpent(readLedger(scalars), budget.delta);
     const next = privacySpent(this.#record(scalars), budget.delta);
     if (next > budget.epsilon) throw new PrivacyBudgetError(spent, next, budget.epsilon, budget.delta);
   }
 
-  /** Clipping and noise of a round, given the norms of its updates. */
-  round(norms: readonly number[], scalars: Scalars, seed: string | number, round: number): PrivateRound {
+  /** Whether {@link round} needs a secret: without noise nothing is hidden. */
+  get needsNoiseSecret(): boolean {
+    return this.#options.noiseMultiplier > 0;
+  }
+
+  /**
+   * Clipping and noise of a round, given the norms of its updates.
+   *
+   * @param secret - what the noise comes from; see {@link assertSecret}.
+   * @throws AggregationError `NOISE_SECRET_MISSING`
+   */
+  round(norms: readonly number[], scalars: Scalars, secret: Uint8Array | undefined, round: number): PrivateRound {
     const { clipping, noiseMultiplier, budget } = this.#options;
     const ledger = this.#record(scalars);
-    const noiseSeed = deriveSeed(seed, 'privacy', round);
+    const noiseKey = noiseMultiplier === 0 ? null : deriveNoiseKey(this.assertSecret(secret), 'round', round);
     const common = {
-      seed: deriveSeed(noiseSeed, 'update-noise'),
+      noiseKey,
       metrics: budget === undefined ? {} : { dp_epsilon: privacySpent(ledger, budget.delta) },
     };
     if (clipping.kind === 'fixed') {
@@ -122,8 +134,9 @@ export class PrivacyMechanism {
     const countStddev = noiseMultiplier === 0 ? 0 : (clipping.countStddev ?? norms.length / COUNT_PER_STDDEV);
     const multiplier = effectiveNoiseMultiplier(noiseMultiplier, countStddev);
     const unclipped = norms.filter((norm) => norm <= clip).length;
-    const noise = countStddev * new Random(deriveSeed(noiseSeed, 'count-noise')).normal();
-    const fraction = (unclipped + noise) / norms.length;
+    const count = Float64Array.of(unclipped);
+    if (noiseKey !== null) addGaussian(deriveNoiseKey(noiseKey, 'count'), 0, countStddev, count);
+    const fraction = count[0]! / norms.length;
     const next = clip * Math.exp(-clipping.learningRate * (fraction - clipping.targetQuantile));
     return {
       ...common,
@@ -133,6 +146,19 @@ export class PrivacyMechanism {
       metrics: { ...common.metrics, dp_clipping_norm: clip },
       scalars: { ledger: ledger.map((event) => ({ ...event })), clippingNorm: next },
     };
+  }
+
+  /**
+   * Refuses to add noise that somebody else could compute.
+   *
+   * @returns the secret.
+   * @throws AggregationError `NOISE_SECRET_MISSING` unless it has {@link NOISE_SECRET_BYTES} bytes or more.
+   */
+  assertSecret(secret: Uint8Array | undefined): Uint8Array {
+    if (secret !== undefined && secret.byteLength >= NOISE_SECRET_BYTES) return secret;
+    throw new AggregationError('NOISE_SECRET_MISSING', `privacy needs a secret of at least ${NOISE_SECRET_BYTES} bytes for its noise, got ${secret?.byteLength ?? 'none'}`, {
+      hint: 'Draw one with createNoiseSecret() when the run begins, and keep it with the run’s state.',
+    });
   }
 
   #record(scalars: Scalars): readonly PrivacyEvent[] {

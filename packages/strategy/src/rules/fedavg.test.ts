@@ -36,6 +36,19 @@ describe.each([{ name: 'fedavg' } as const, { name: 'fedprox' } as const])('$nam
     expect(metrics['loss']).toBe(mean);
   });
 
+  it.each([
+    [[1e308, 1e308], 1e308],
+    [[1e308, -1e308], 0],
+    [[Number.MAX_VALUE, 1], Number.MAX_VALUE / 2],
+  ])('has finite means of any metrics that clients may report: %j → %f', async (losses, mean) => {
+    const { metrics } = await aggregateParameters(strategy, {
+      global: model(0),
+      updates: losses.map((loss, index) => ({ clientId: `c${index}`, numExamples: 1e9, parameters: model(1), metrics: { loss } })),
+    });
+    expect(Math.abs(metrics['loss']! - mean)).toBeLessThanOrEqual(mean * 1e-15);
+    expect(JSON.parse(JSON.stringify(metrics))).toEqual(metrics);
+  });
+
   it('averages the metrics that every client has, by examples', async () => {
     const [first, second] = updates([model(1), 1], [model(3), 2]);
     const { metrics } = await aggregateParameters(strategy, {

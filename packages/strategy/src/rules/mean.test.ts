@@ -39,6 +39,16 @@ describe('qfedavg', () => {
     expect(await run(0.1, 0.5, 1, [[1, 0], [1, 0]])).toBe(1);
   });
 
+  it('refuses a loss that would own the mean or leave float64, and goes on without it', async () => {
+    const entries = [[1, 1], [2, 2], [9, 1e308]] as const;
+    const { parameters, excluded } = await aggregateParameters(createStrategy({ name: 'qfedavg', q: 1, learningRate: 0.5 }), {
+      global: model(0),
+      updates: entries.map(([value, loss], index) => ({ clientId: `c${index}`, numExamples: 1, parameters: model(value), metrics: { loss } })),
+    });
+    expect(excluded).toMatchObject([{ clientId: 'c2', code: 'UPDATE_BAD_METRIC' }]);
+    expect(Number.isFinite(parameters.get('0')!.data[0])).toBe(true);
+  });
+
   it('leaves out clients without a loss', async () => {
     const { excluded } = await aggregateParameters(createStrategy({ name: 'qfedavg', learningRate: 0.1 }), {
       global: model(0),

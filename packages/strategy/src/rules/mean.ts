@@ -48,7 +48,11 @@ export function fairMean(q: number, learningRate: number): Rule {
   return {
     name: 'qfedavg',
     minUpdates: 1,
-    check: (update) => void lossOf(update),
+    check(update) {
+      const loss = lossOf(update);
+      if ((loss + 1e-10) ** q * lipschitz <= MAX_FAIR_WEIGHT) return;
+      throw new UpdateRejectedError('UPDATE_BAD_METRIC', update.clientId, `a loss of ${loss} is too large for q-FedAvg`);
+    },
     combine({ updates }) {
       const losses = updates.map((update) => lossOf(update) + 1e-10);
       const weights = losses.map((loss) => loss ** q * lipschitz);
@@ -60,6 +64,9 @@ export function fairMean(q: number, learningRate: number): Rule {
     },
   };
 }
+
+/** Weights and their products with squared norms stay far below float64's end, and so do their sums. */
+const MAX_FAIR_WEIGHT = 1e100;
 
 function lossOf({ clientId, metrics }: ClientUpdate): number {
   const loss = metrics['loss'];

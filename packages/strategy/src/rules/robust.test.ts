@@ -71,6 +71,22 @@ describe('krum', () => {
     expect(excluded.map(({ clientId }) => clientId)).toEqual(expect.arrayContaining(['client-07', 'client-08', 'client-09']));
   });
 
+  it.each([
+    // With 2, 4 or 5 neighbours instead of n − f − 2 = 3, another one is nearest: 3, 13 and 12.
+    [[12, 19, 17, 3, 2, 6, 13], 17],
+    // 18, 7 and 8.
+    [[2, 0, 7, 18, 20, 8, 14], 2],
+    // 3, 5 and 11.
+    [[19, 1, 16, 11, 5, 3, 12], 16],
+  ])('looks at the n − f − 2 nearest: f 2, %j → %f', async (clients, chosen) => {
+    expect(await scalar({ name: 'krum', malicious: 2 }, ...clients)).toBe(chosen);
+  });
+
+  it('takes the first by client id of equal scores', async () => {
+    const { excluded } = await aggregate({ name: 'multikrum', malicious: 1, keep: 2 }, 5, 1, 5, 1);
+    expect(excluded.map(({ clientId }) => clientId)).toEqual(['client-02', 'client-03']);
+  });
+
   it('weighs the chosen by examples', async () => {
     const { parameters } = await aggregateParameters(createStrategy({ name: 'multikrum', keep: 2 }), {
       global: model(0),

@@ -142,3 +142,27 @@ describe('decay', () => {
     expect(learningRate).toBeCloseTo(0.8e-5, 12);
   });
 });
+
+describe('extremes', () => {
+  it('a cosine may end at 0: the last round is a regular one with that rate, for every client', () => {
+    const last = plan({ decay: { kind: 'cosine', final: 0 }, adaptiveLearningRate: {} }, history(new Array<number>(9).fill(1), { a: [1, 1, 1, 1, 1, 1, 1, 1, 9] }), { totalRounds: 10 });
+    expect(last.learningRate).toBe(0);
+    expect([...last.clients.values()].map(({ learningRate }) => learningRate)).toEqual([0, 0]);
+    expect(last.reasons).toEqual([]);
+    for (let round = 1; round <= 10; round++) {
+      expect(decayed({ kind: 'cosine', final: 0 }, 1e-4, round, 10, [])).toBeGreaterThanOrEqual(0);
+    }
+  });
+
+  it('losses at float64’s end give finite instructions', () => {
+    const rounds = history([1e308, -1e308, 1e308, 1e308], { a: [1e308, 1e308, 1e308, 1e308], b: [-1e308, 1e308, 0, -1e308] });
+    const { learningRate, proximalMu, clients } = plan('zk0', rounds);
+    for (const value of [learningRate, proximalMu, ...[...clients.values()].flatMap(({ learningRate, proximalMu }) => [learningRate, proximalMu])]) {
+      expect(Number.isFinite(value)).toBe(true);
+    }
+    // The spread is 1e308: far above 1.2, not NaN.
+    expect(proximalMu / plan({ dynamic: {}, spikeGuard: {} }, rounds).proximalMu).toBeCloseTo(1.05, 12);
+    // Four equal losses are not above twice their mean, though their sum overflows.
+    expect(clients.get('a')!.learningRate).toBe(learningRate);
+  });
+});

@@ -1,4 +1,5 @@
 import type { ClientInstructions, FitContext, FitPlan, RoundRecord } from '../contract.ts';
+import { standardDeviation, weightedMean } from '../statistics.ts';
 import { decayed, type Decay } from './decay.ts';
 
 /** A schedule's parts; a part that is `null` is off. */
@@ -40,7 +41,7 @@ export function scheduled(options: ScheduleOptions, context: FitContext, proxima
     clients: new Map(
       clientIds.map((clientId): [string, ClientInstructions] => {
         const boost = clientBoost(options, clientId, history);
-        if (boost === 1) return [clientId, { learningRate, proximalMu: mu }];
+        if (boost === 1 || learningRate === 0) return [clientId, { learningRate, proximalMu: mu }];
         const boosted = Math.max(learningRate, Math.min(learningRate * boost, options.limits.maxLearningRate));
         reasons.push(`client ${clientId}: loss is unusually high for it, learning rate ${boosted.toPrecision(4)}`);
         return [clientId, { learningRate: boosted, proximalMu: mu }];
@@ -90,8 +91,7 @@ function muBoost({ adaptiveMu }: ScheduleOptions, history: readonly RoundRecord[
   if (adaptiveMu === null || last === undefined) return 1;
   const losses = Object.values(last.clients).flatMap(({ loss }) => (loss === null ? [] : [loss]));
   if (losses.length < 2) return 1;
-  const mean = losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
-  const deviation = Math.sqrt(losses.reduce((sum, loss) => sum + (loss - mean) ** 2, 0) / losses.length);
+  const deviation = standardDeviation(losses);
   if (deviation <= adaptiveMu.threshold) return 1;
   reasons.push(`clients' losses spread by ${deviation.toPrecision(3)}, μ ×${adaptiveMu.boost}`);
   return adaptiveMu.boost;
@@ -105,6 +105,6 @@ function clientBoost({ adaptiveLearningRate }: ScheduleOptions, clientId: string
   });
   const last = losses.pop();
   if (last === undefined || losses.length === 0) return 1;
-  const mean = losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
+  const mean = weightedMean(losses);
   return last > adaptiveLearningRate.threshold * mean ? adaptiveLearningRate.boost : 1;
 }
