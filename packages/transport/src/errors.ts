@@ -10,6 +10,32 @@ export const TRANSPORT_ERROR_CODES = [
   'NO_PROGRESS',
   /** The request does not prove, or does not say, who sends it. */
   'UNAUTHORIZED',
+  /** A signature that does not fit the request, or covers too little of it. */
+  'SIGNATURE_INVALID',
+  /** A request that came before, or was signed before the server started. */
+  'SIGNATURE_REPLAYED',
+  /** The sender's clock differs from the server's by more than is allowed. */
+  'CLOCK_SKEW',
+  /** A signed request for another server. */
+  'WRONG_SERVER',
+  /** The node has enrolled, and the operator has not approved it yet. */
+  'NODE_PENDING',
+  /** The operator revoked the node's key. */
+  'NODE_REVOKED',
+  /** No such node in the registry. */
+  'NODE_UNKNOWN',
+  /** An enrolment token that is unknown, expired, used up or revoked. */
+  'TOKEN_REFUSED',
+  /** No such enrolment token in the registry. */
+  'TOKEN_UNKNOWN',
+  /** Another node is enrolled under the client id. */
+  'CLIENT_ID_TAKEN',
+  /** The registry of nodes cannot be opened, read or written. */
+  'REGISTRY_UNUSABLE',
+  /** A file with a key or a token cannot be used. */
+  'SECRET_FILE_UNUSABLE',
+  /** A certificate that is not trusted, does not fit the address, or has expired. */
+  'CERTIFICATE_REFUSED',
   /** Plain HTTP where it would leave this machine. */
   'INSECURE',
   /** The request names a host that this server is not known by. */
@@ -20,6 +46,8 @@ export const TRANSPORT_ERROR_CODES = [
   'PROTOCOL_VERSION',
   /** A message that does not fit its schema. */
   'MESSAGE_INVALID',
+  /** A message whose bytes do not have the digest that came with them. */
+  'MESSAGE_DAMAGED',
   /** A body above its named limit. */
   'BODY_TOO_LARGE',
   /** The request is not one that this server knows. */

@@ -7,6 +7,21 @@ export type { TransportLog } from './log.ts';
 export { MAX_MESSAGE_BYTES, PROTOCOL_VERSION, SUPPORTED_VERSIONS } from './protocol/messages.ts';
 export { adminClient, type AdminClient, type AdminClientOptions, type FollowOptions } from './client/admin.ts';
 export { connect } from './client/client.ts';
+export { enroll, type EnrollOptions } from './client/enroll.ts';
+export type { EnrolmentReply } from './protocol/enrolment.ts';
+export { generateNodeKey, openNodeKey, type NodeKey } from './identity/key.ts';
+export { openOperatorToken } from './identity/operator-token.ts';
+export {
+  DEFAULT_TOKEN_LIFETIME_MS,
+  MAX_TOKEN_USES,
+  type Enrolment,
+  type NodeInfo,
+  type NodeRegistry,
+  type NodeState,
+  type TokenInfo,
+  type TokenOptions,
+} from './identity/registry.ts';
+export { openNodeRegistry, type NodeRegistryOptions } from './identity/sqlite-registry.ts';
 export {
   createTransportServer,
   type ServerTls,

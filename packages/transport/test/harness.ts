@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -236,4 +237,30 @@ export async function until(condition: () => boolean, what = 'the condition'): P
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   throw new Error(`${what} did not come about within 5 s`);
+}
+
+/** The reply to a raw request. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Buffer;
+}
+
+/** One raw request, with exactly these headers. */
+export function ask(
+  url: string,
+  options: { method?: string; headers?: Record<string, string>; body?: Uint8Array; path?: string } = {},
+): Promise<Answer> {
+  const { hostname, port } = new URL(url);
+  const { method = 'GET', headers = {}, body, path = '/' } = options;
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ hostname, port, method, path, headers, agent: false }, (reply) => {
+      const chunks: Buffer[] = [];
+      reply.on('data', (chunk: Buffer) => chunks.push(chunk));
+      reply.on('end', () => { resolve({ status: reply.statusCode!, headers: reply.headers, body: Buffer.concat(chunks) }); });
+      reply.on('error', reject);
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
 }

@@ -1,44 +1,20 @@
-import { request as httpRequest } from 'node:http';
+import { readFileSync } from 'node:fs';
 import { connect as tcpConnect } from 'node:net';
 import { Packr } from 'msgpackr';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Task } from '@zk0/core';
 import { adminClient, createTransportServer, MAX_MESSAGE_BYTES } from '../src/index.ts';
 import { decodeEnvelope, decodeError } from '../src/protocol/codec.ts';
-import { makeTask, randomBytes, Scope, sha256, TestService, until } from './harness.ts';
+import { contentDigest } from '../src/protocol/digest.ts';
+import { ask, makeTask, randomBytes, Scope, sha256, TestService, until, type Answer } from './harness.ts';
 
 const scope = new Scope();
 afterEach(() => scope.dispose());
 
-interface Answer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly body: Buffer;
-}
-
-/** One raw request, with exactly these headers. */
-function ask(
-  url: string,
-  options: { method?: string; headers?: Record<string, string>; body?: Uint8Array; path?: string } = {},
-): Promise<Answer> {
-  const { hostname, port } = new URL(url);
-  const { method = 'GET', headers = {}, body, path = '/' } = options;
-  return new Promise((resolve, reject) => {
-    const request = httpRequest({ hostname, port, method, path, headers, agent: false }, (reply) => {
-      const chunks: Buffer[] = [];
-      reply.on('data', (chunk: Buffer) => chunks.push(chunk));
-      reply.on('end', () => { resolve({ status: reply.statusCode!, headers: reply.headers, body: Buffer.concat(chunks) }); });
-      reply.on('error', reject);
-    });
-    request.on('error', reject);
-    request.end(body);
-  });
-}
-
 const pack = (value: unknown): Buffer => new Packr({ useRecords: false }).pack(value);
 const identity = { 'zk0-client': 'client-1', 'zk0-instance': 'instance-1' };
 const message = (url: string, body: Uint8Array, headers: Record<string, string> = {}): Promise<Answer> =>
-  ask(url, { method: 'POST', path: '/messages', headers: { ...identity, 'content-type': 'application/msgpack', ...headers }, body });
+  ask(url, { method: 'POST', path: '/messages', headers: { ...identity, 'content-type': 'application/msgpack', 'content-digest': contentDigest(body), ...headers }, body });
 /** The identity as lines of a raw request. */
 const HEAD = 'zk0-client: client-1\r\nzk0-instance: instance-1\r\n';
 const codeOf = ({ body }: Answer): string | undefined => decodeError(body)?.code;
@@ -108,7 +84,7 @@ describe('hostile messages', () => {
       let text = '';
       socket.setEncoding('latin1').on('data', (chunk: string) => { text += chunk; }).on('close', () => { resolve(text); }).on('error', reject);
       // Not one byte of the body is ever sent.
-      socket.write(`POST /messages HTTP/1.1\r\nhost: 127.0.0.1\r\n${HEAD}content-type: application/msgpack\r\ncontent-length: ${MAX_MESSAGE_BYTES + 1}\r\n\r\n`);
+      socket.write(`POST /messages HTTP/1.1\r\nhost: 127.0.0.1\r\n${HEAD}content-type: application/msgpack\r\ncontent-digest: x\r\ncontent-length: ${MAX_MESSAGE_BYTES + 1}\r\n\r\n`);
     });
     expect(answer).toMatch(/^HTTP\/1\.1 413 /);
     expect(answer).toContain('BODY_TOO_LARGE');
@@ -123,7 +99,7 @@ describe('hostile messages', () => {
       let text = '';
       socket.setEncoding('latin1').on('data', (chunk: string) => { text += chunk; }).on('error', () => undefined);
       socket.on('close', () => { resolve(text); });
-      socket.write(`POST /messages HTTP/1.1\r\nhost: 127.0.0.1\r\n${HEAD}content-type: application/msgpack\r\ntransfer-encoding: chunked\r\n\r\n`);
+      socket.write(`POST /messages HTTP/1.1\r\nhost: 127.0.0.1\r\n${HEAD}content-type: application/msgpack\r\ncontent-digest: x\r\ntransfer-encoding: chunked\r\n\r\n`);
       const more = (): void => {
         if (socket.destroyed || written > 64 << 20) return;
         written += 65_536;
@@ -343,6 +319,28 @@ describe('access', () => {
     expect(await status('[::1]:1234')).toBe(200);
   });
 
+  it('without keys is not for a proxy that passes on requests of others', async () => {
+    const { server } = await scope.server();
+    for (const name of ['x-forwarded-for', 'forwarded', 'via', 'x-real-ip']) {
+      const answer = await ask(server.url, { path: '/admin/status', headers: { [name]: '192.0.2.1' } });
+      expect([answer.status, answer.body.toString()]).toEqual([403, expect.stringContaining('INSECURE')]);
+    }
+    const trusting = await scope.server({ allowInsecure: true });
+    expect((await ask(trusting.server.url, { path: '/admin/status', headers: { via: '1.1 proxy' } })).status).toBe(200);
+  });
+
+  it('that is refused leaves one line in the log, not one for each request', async () => {
+    const lines: { text: string; fields: unknown }[] = [];
+    const warn = (text: string, fields?: unknown): void => { lines.push({ text, fields }); };
+    const log = { debug: () => undefined, info: () => undefined, warn, error: () => undefined };
+    const { server } = await scope.server({ operatorToken: 'operator secret', log });
+    for (let attempt = 0; attempt < 50; attempt++) {
+      await ask(server.url, { path: '/admin/status', headers: { authorization: `Bearer guess-${attempt}` } });
+    }
+    expect(lines).toEqual([{ text: "refused: the operator's token is wrong", fields: { code: 'UNAUTHORIZED', from: '127.0.0.1' } }]);
+    expect(JSON.stringify(lines)).not.toContain('guess');
+  });
+
   it('for operators takes JSON alone, which a page of another site cannot send', async () => {
     const { server, service } = await scope.server();
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', undefined]) {
@@ -365,6 +363,9 @@ describe('access', () => {
     const blobs = await scope.store();
     const options = { host: '0.0.0.0', port: 0, blobs, service: new TestService() };
     await expect(createTransportServer(options)).rejects.toMatchObject({ code: 'INSECURE' });
+    const tls = { key: readFileSync(new URL('fixtures/server.key', import.meta.url), 'utf8'), cert: readFileSync(new URL('fixtures/server.crt', import.meta.url), 'utf8') };
+    await expect(createTransportServer({ ...options, tls, operatorToken: 'x' })).rejects.toMatchObject({ code: 'INSECURE', message: expect.stringContaining('any client id') as string });
+    await expect(createTransportServer({ ...options, tls: { ...tls, clientCa: tls.cert } })).rejects.toMatchObject({ code: 'INSECURE', message: expect.stringContaining('operator') as string });
     const server = await createTransportServer({ ...options, allowInsecure: true });
     scope.defer(() => server.close());
     await scope.client(server.url).join({ name: '', agent: '', profile: {} });

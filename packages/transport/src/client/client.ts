@@ -12,9 +12,10 @@ import {
 } from '@zk0/core';
 import { RemoteError, TransportError } from '../errors.ts';
 import { decodeEnvelope, encodeMessage, MESSAGE_CONTENT_TYPE, parse } from '../protocol/codec.ts';
-import { CLIENT_HEADER, INSTANCE_HEADER, PATHS } from '../protocol/http.ts';
+import { CLIENT_HEADER, INSTANCE_HEADER, PATHS, SERVER_HEADER } from '../protocol/http.ts';
 import { REPLY_SCHEMAS, REQUEST_SCHEMAS, type ReplyBodies, type RequestBodies, type RequestType } from '../protocol/messages.ts';
 import type { BlobStore } from '@zk0/storage';
+import { requestSigner } from '../signature/sign.ts';
 import { Http } from './http.ts';
 import { Retrier } from './retry.ts';
 import { download, upload } from './transfer.ts';
@@ -45,9 +46,11 @@ class HttpTransportClient implements TransportClient {
     const identity = {
       [CLIENT_HEADER]: parse(clientIdSchema, options.clientId, 'client id'),
       [INSTANCE_HEADER]: parse(clientIdSchema, options.instance, 'instance'),
+      ...(options.enrolment === undefined ? {} : { [SERVER_HEADER]: options.enrolment.serverId }),
     };
+    const sign = options.enrolment === undefined ? undefined : requestSigner(options.enrolment.key);
     this.#retrier = new Retrier(options.retry ?? {}, (state) => options.onConnectionState?.(state));
-    this.#http = new Http({ ...options, headers: identity }, () => {
+    this.#http = new Http({ ...options, headers: identity, sign }, () => {
       this.#retrier.contact();
     });
   }

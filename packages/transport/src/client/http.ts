@@ -3,8 +3,10 @@ import { CancelledError, errorMessage, Watchdog, Zk0Error } from '@zk0/core';
 import { Agent, type Dispatcher } from 'undici';
 import { isTransportErrorCode, RemoteError, TransportError } from '../errors.ts';
 import { decodeError } from '../protocol/codec.ts';
+import { CONTENT_DIGEST, contentDigest, matchesDigest } from '../protocol/digest.ts';
 import { isLoopback } from '../protocol/http.ts';
 import { errorReplySchema, MAX_MESSAGE_BYTES, type ErrorReply } from '../protocol/messages.ts';
+import type { RequestSigner } from '../signature/sign.ts';
 import { withRetryAfter } from './retry.ts';
 import type { ClientTls } from './types.ts';
 
@@ -17,7 +19,9 @@ export interface HttpOptions {
   /** Sent with every request. */
   readonly headers?: Readonly<Record<string, string>>;
   /** An operator's credential; never sent over plain HTTP to another machine unless `allowInsecure`. */
-  readonly token?: string;
+  readonly token?: string | undefined;
+  /** Signs each request. */
+  readonly sign?: RequestSigner | undefined;
   readonly tls?: ClientTls;
   readonly allowInsecure?: boolean;
   readonly noProgressMs?: number;
@@ -45,15 +49,13 @@ export interface HttpReply {
 
 /**
  * One peer's HTTP/1.1 line to a server: typed errors, no progress noticed in both directions, bytes counted.
- *
- * Every request passes through {@link send}: a signature over method, path, body digest, time and nonce would be added
- * there, and checked where the server checks tokens.
  */
 export class Http {
   readonly #origin: string;
   readonly #prefix: string;
   readonly #agent: Agent;
   readonly #headers: Readonly<Record<string, string>>;
+  readonly #sign: RequestSigner | undefined;
   readonly #noProgressMs: number;
   readonly #onContact: () => void;
   bytesUp = 0;
@@ -64,6 +66,7 @@ export class Http {
     this.#origin = url.origin;
     this.#prefix = url.pathname.replace(/\/$/, '');
     this.#headers = { ...options.headers, ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }) };
+    this.#sign = options.sign;
     this.#noProgressMs = options.noProgressMs ?? DEFAULT_NO_PROGRESS_MS;
     this.#onContact = onContact;
     // Silence is watched here, over request and reply together; undici's own limits are off.
@@ -102,7 +105,7 @@ export class Http {
         origin: this.#origin,
         path: this.#prefix + path,
         method,
-        headers: { ...this.#headers, ...headers },
+        headers: this.#head(method, path, headers, body),
         ...(body === undefined ? {} : { body: this.#counted(body, watchdog) }),
         // "Still at work" (102): a sign of life, as good as a byte.
         onInfo: () => {
@@ -122,18 +125,36 @@ export class Http {
     };
     if (reply.statusCode >= 400) {
       const bytes = await readBounded(chunks(), MAX_MESSAGE_BYTES);
+      if (method !== 'HEAD') checkDigest(this.#origin, header(CONTENT_DIGEST), bytes);
       throw withRetryAfter(replyError(reply.statusCode, bytes, method === 'HEAD'), header('retry-after'));
     }
+    const bytes = async (): Promise<Uint8Array> => {
+      const body = await readBounded(chunks(), MAX_MESSAGE_BYTES);
+      checkDigest(this.#origin, header(CONTENT_DIGEST), body);
+      return body;
+    };
     const discard = (): void => {
       watchdog.stop();
       // What is destroyed before it was read reports an error that nobody waits for.
       reply.body.on('error', () => undefined).destroy();
     };
-    return { status: reply.statusCode, header, bytes: () => readBounded(chunks(), MAX_MESSAGE_BYTES), chunks, discard };
+    return { status: reply.statusCode, header, bytes, chunks, discard };
   }
 
   async close(): Promise<void> {
     await this.#agent.destroy();
+  }
+
+  /** What is sent beside the body: the peer's identity, a digest of what is sent whole, and the signature over all of it. */
+  #head(
+    method: string,
+    path: string,
+    given: Readonly<Record<string, string>>,
+    body: HttpRequest['body'],
+  ): Readonly<Record<string, string>> {
+    const digest = body instanceof Uint8Array ? { [CONTENT_DIGEST]: contentDigest(body) } : {};
+    const headers = { ...this.#headers, ...given, ...digest };
+    return this.#sign === undefined ? headers : { ...headers, ...this.#sign({ method, target: path, headers }) };
   }
 
   #counted(body: Uint8Array | AsyncIterable<Uint8Array>, watchdog: Watchdog): Uint8Array | Readable {
@@ -167,6 +188,14 @@ export class Http {
   }
 }
 
+/** A reply without a digest is not this server's, and is judged by what it says. */
+function checkDigest(origin: string, digest: string | undefined, body: Uint8Array): void {
+  if (digest === undefined || matchesDigest(digest, body)) return;
+  throw new TransportError('MESSAGE_DAMAGED', `${origin}: the reply does not have the digest that came with it`, {
+    hint: 'It was damaged on its way; the request is repeated.',
+  });
+}
+
 async function readBounded(chunks: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let size = 0;
@@ -178,15 +207,15 @@ async function readBounded(chunks: AsyncIterable<Uint8Array>, limit: number): Pr
   return Buffer.concat(parts);
 }
 
-function parseUrl({ url, token, allowInsecure = false }: HttpOptions): URL {
+function parseUrl({ url, allowInsecure = false }: HttpOptions): URL {
   const parsed = URL.canParse(url) ? new URL(url) : null;
   if (parsed === null || !/^https?:$/.test(parsed.protocol) || parsed.username !== '' || parsed.search !== '') {
     throw new TransportError('CONNECTION_FAILED', `${JSON.stringify(url)} is not a server's address`, {
       hint: 'Give it as http://host:port or https://host:port.',
     });
   }
-  if (token !== undefined && parsed.protocol === 'http:' && !isLoopback(parsed.hostname) && !allowInsecure) {
-    throw new TransportError('INSECURE', `the token would travel to ${parsed.host} in the clear`, {
+  if (parsed.protocol === 'http:' && !isLoopback(parsed.hostname) && !allowInsecure) {
+    throw new TransportError('INSECURE', `${parsed.host} would be spoken to in the clear: anyone on the way could read and change everything`, {
       hint: 'Use https://, or say --insecure where the network itself is trusted.',
     });
   }
@@ -201,11 +230,20 @@ function connectionError(origin: string, cause: unknown): Zk0Error {
       hint: 'Start the server first, or check the address and port.',
     });
   }
+  if (code !== undefined && CERTIFICATE_PROBLEMS.test(code)) {
+    return new TransportError('CERTIFICATE_REFUSED', `${origin}: the server's certificate is not accepted (${errorMessage(cause)})`, {
+      cause,
+      hint: 'Check the address; for an authority of your own, give its certificate with --tls-ca.',
+    });
+  }
   return new TransportError('CONNECTION_FAILED', `${origin}: the connection failed (${errorMessage(cause)})`, {
     cause,
     hint: 'Check the address and the network.',
   });
 }
+
+/** What OpenSSL and Node find wrong with a server's certificate. */
+const CERTIFICATE_PROBLEMS = /^(CERT_\w+|\w*SELF_SIGNED\w*|UNABLE_TO_\w+|ERR_TLS_CERT_\w+|HOSTNAME_MISMATCH|INVALID_CA|PATH_LENGTH_EXCEEDED)$/;
 
 /** Node wraps what went wrong with several addresses into one error. */
 function errorCode(cause: unknown): string | undefined {

@@ -5,7 +5,7 @@ import { RemoteError, TransportError } from '../errors.ts';
 import type { ConnectionState, RetryOptions } from './types.ts';
 
 /** What may pass by itself. 4xx answers never do; the ones the other side calls busy or broken do. */
-const PASSING = new Set<string>(['CONNECTION_REFUSED', 'CONNECTION_FAILED', 'NO_PROGRESS', 'BUSY', 'CLOSING', 'INTERNAL']);
+const PASSING = new Set<string>(['CONNECTION_REFUSED', 'CONNECTION_FAILED', 'CERTIFICATE_REFUSED', 'NO_PROGRESS', 'MESSAGE_DAMAGED', 'SIGNATURE_REPLAYED', 'BUSY', 'CLOSING', 'INTERNAL']);
 
 /** Tries again for as long as it takes; remembers whether the server has ever answered. */
 export class Retrier {

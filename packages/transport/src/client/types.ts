@@ -1,5 +1,6 @@
 import type { HeartbeatMessage, HeartbeatReply, JoinMessage, ResultReply, Task, TaskResult, Zk0Error } from '@zk0/core';
 import type { BlobStore } from '@zk0/storage';
+import type { NodeKey } from '../identity/key.ts';
 
 /** TLS material of a client, PEM; `ca` replaces the system's roots, `key` and `cert` are for servers that ask for one. */
 export interface ClientTls {
@@ -42,6 +43,8 @@ export interface ConnectOptions {
    * restarted process has the same. The server tells by it a client that came back from a second one with the same id.
    */
   readonly instance: string;
+  /** The key that this node enrolled with, and the server's id from its answer; each request is signed. */
+  readonly enrolment?: { readonly key: NodeKey; readonly serverId: string };
   readonly tls?: ClientTls;
   readonly allowInsecure?: boolean;
   readonly retry?: RetryOptions;

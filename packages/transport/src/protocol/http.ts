@@ -1,6 +1,7 @@
 /** Paths and headers, the same on both sides. Uploads follow the IETF draft on resumable uploads in their names. */
 export const PATHS = {
   messages: '/messages',
+  enroll: '/enroll',
   blob: (hash: string): string => `/blobs/${hash}`,
   upload: (hash: string): string => `/uploads/${hash}`,
   status: '/admin/status',
@@ -12,6 +13,8 @@ export const PATHS = {
 /** Who sends a request: the client's id, and which installation speaks under it. */
 export const CLIENT_HEADER = 'zk0-client';
 export const INSTANCE_HEADER = 'zk0-instance';
+/** The server that a signed request is for. */
+export const SERVER_HEADER = 'zk0-server';
 
 export const UPLOAD_LENGTH = 'upload-length';
 export const UPLOAD_OFFSET = 'upload-offset';

@@ -15,6 +15,7 @@ import { parse } from '../protocol/codec.ts';
 import { MAX_MESSAGE_BYTES } from '../protocol/messages.ts';
 import { notFound, sendError } from './error-reply.ts';
 import { authenticateOperator } from './operators.ts';
+import type { RefusalLog } from './refusal-log.ts';
 import { readBody } from './read-body.ts';
 
 /** Keeps an idle event stream from being taken for a dead one by proxies and by this server itself. */
@@ -27,6 +28,7 @@ export interface AdminRoutesOptions {
   readonly service: FederationService;
   /** The operators' credential; anybody is let in when absent. */
   readonly operatorToken: string | undefined;
+  readonly refusals: RefusalLog;
   readonly log: TransportLog;
   /** Event streams open at once. */
   readonly maxFollowers: number;
@@ -35,7 +37,7 @@ export interface AdminRoutesOptions {
 
 /** The operators' plugin, mounted under `/admin`: JSON in and out, events as Server-Sent Events. */
 export function addAdminRoutes(app: FastifyInstance, options: AdminRoutesOptions): void {
-  const { service, operatorToken, log, maxFollowers, closing } = options;
+  const { service, operatorToken, refusals, log, maxFollowers, closing } = options;
   let followers = 0;
 
   // The routes of this plugin, and what is not found among them, are the operators': the route decides, not the text of the address.
@@ -45,6 +47,7 @@ export function addAdminRoutes(app: FastifyInstance, options: AdminRoutesOptions
       request.setDecorator('operator', authenticateOperator(request.headers, operatorToken));
       done();
     } catch (error) {
+      refusals.note(error, request.raw);
       if (!request.raw.complete) reply.header('connection', 'close');
       sendError(reply, error, log, 'json');
     }

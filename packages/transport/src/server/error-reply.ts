@@ -11,12 +11,22 @@ import type { TransportLog } from '../log.ts';
  */
 const STATUS: Readonly<Record<string, number>> = {
   UNAUTHORIZED: 401,
+  SIGNATURE_INVALID: 401,
+  SIGNATURE_REPLAYED: 401,
+  CLOCK_SKEW: 401,
+  WRONG_SERVER: 421,
+  NODE_PENDING: 403,
+  NODE_REVOKED: 403,
+  TOKEN_REFUSED: 403,
+  CLIENT_ID_TAKEN: 409,
   FORBIDDEN: 403,
   BROWSER_REFUSED: 403,
+  INSECURE: 403,
   HOST_REFUSED: 421,
   NOT_FOUND: 404,
   PROTOCOL_VERSION: 400,
   MESSAGE_INVALID: 400,
+  MESSAGE_DAMAGED: 400,
   HASH_INVALID: 400,
   BODY_TOO_LARGE: 413,
   BLOB_NOT_FOUND: 404,
@@ -31,6 +41,7 @@ const STATUS: Readonly<Record<string, number>> = {
   STORE_FULL: 507,
   FILE_UNWRITABLE: 500,
   FILE_UNREADABLE: 500,
+  REGISTRY_UNUSABLE: 500,
   INTERNAL: 500,
 };
 /** Seconds after which a client may try again what failed for lack of room. */

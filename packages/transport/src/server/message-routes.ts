@@ -15,7 +15,7 @@ import {
   type RequestType,
 } from '../protocol/messages.ts';
 import { sendError } from './error-reply.ts';
-import { readBody } from './read-body.ts';
+import { readMessage } from './read-body.ts';
 import { whileAlive } from './sign-of-life.ts';
 
 /** What the message routes need of the server. */
@@ -63,11 +63,7 @@ export function addMessageRoutes(app: FastifyInstance, options: MessageRoutesOpt
       gone.abort();
     });
     try {
-      // Asking for this type also keeps web pages out: a browser sends no such request across sites without asking first.
-      if (request.headers['content-type'] !== MESSAGE_CONTENT_TYPE) {
-        throw new TransportError('MESSAGE_INVALID', `content-type must be ${MESSAGE_CONTENT_TYPE}`);
-      }
-      const { type, body } = decodeEnvelope(await readBody(request.raw, MAX_MESSAGE_BYTES));
+      const { type, body } = decodeEnvelope(await readMessage(request.raw, MAX_MESSAGE_BYTES));
       if (!Object.hasOwn(routes, type)) {
         throw new TransportError('MESSAGE_INVALID', `no message of type ${JSON.stringify(type)}`);
       }

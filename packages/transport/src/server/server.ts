@@ -4,14 +4,18 @@ import { errorMessage, type FederationService } from '@zk0/core';
 import type { BlobStore } from '@zk0/storage';
 import fastify, { type FastifyInstance } from 'fastify';
 import { TransportError } from '../errors.ts';
+import type { NodeRegistry } from '../identity/registry.ts';
 import { silentLog, type TransportLog } from '../log.ts';
+import { CONTENT_DIGEST, contentDigest } from '../protocol/digest.ts';
 import { isLoopback } from '../protocol/http.ts';
+import { createAccess } from './access.ts';
 import { addAdminRoutes } from './admin-routes.ts';
 import { addBlobRoutes } from './blob-routes.ts';
 import { refuseBrowsers } from './browser-guard.ts';
-import { claimedClients } from './clients.ts';
+import { addEnrolmentRoute } from './enrolment-route.ts';
 import { frameworkError, notFound, sendError } from './error-reply.ts';
 import { addMessageRoutes } from './message-routes.ts';
+import { RefusalLog } from './refusal-log.ts';
 
 /** How long `close` waits for requests in flight before it cuts them. Transfers resume elsewhere or later. */
 const CLOSE_GRACE_MS = 2000;
@@ -32,9 +36,14 @@ export interface TransportLimits {
   readonly maxFollowers?: number;
   /** Open connections (20 000). */
   readonly maxConnections?: number;
+  /** The clock of a client that signs may differ from the server's by so much, in ms (300 000). */
+  readonly maxClockSkewMs?: number;
 }
 
-/** TLS material of a server, PEM. With `clientCa`, only clients with a certificate signed by it are let in. */
+/**
+ * TLS material of a server, PEM. With `clientCa`, a certificate that it signed tells who a client is: by a URI `zk0:client:ID` among
+ * its alternative names, else by its common name.
+ */
 export interface ServerTls {
   readonly key: string;
   readonly cert: string;
@@ -48,10 +57,15 @@ export interface TransportServerOptions {
   readonly blobs: BlobStore;
   readonly service: FederationService;
   readonly limits?: TransportLimits;
-  /** The operators' credential; without one, anybody who reaches the server is an operator. */
+  /** Who may take part: with it, each request of a client is signed with an enrolled key, and nodes enrol at `/enroll`. */
+  readonly registry?: NodeRegistry;
+  /**
+   * The operators' credential. Without one, anybody on this machine is an operator; that is possible on loopback only, and where
+   * clients need no credential either.
+   */
   readonly operatorToken?: string;
   readonly tls?: ServerTls;
-  /** Allows plain HTTP beyond this machine: anyone on the way can read and change everything. */
+  /** Allows plain HTTP, and clients and operators without a credential, beyond this machine: for networks that are trusted themselves. */
   readonly allowInsecure?: boolean;
   readonly log?: TransportLog;
 }
@@ -67,17 +81,13 @@ export interface TransportServer {
 /**
  * Listens for clients and operators.
  *
- * @throws TransportError `INSECURE` for plain HTTP beyond loopback without `allowInsecure`, `PORT_IN_USE`,
+ * @throws TransportError `INSECURE` (see `allowInsecure`), `CERTIFICATE_REFUSED` for TLS material that cannot be used, `PORT_IN_USE`,
  * `ADDRESS_UNAVAILABLE`
  */
 export async function createTransportServer(options: TransportServerOptions): Promise<TransportServer> {
-  const { host, port, blobs, service, operatorToken, tls, limits = {}, log = silentLog } = options;
-  const loopback = isLoopback(host);
-  if (tls === undefined && !loopback && options.allowInsecure !== true) {
-    throw new TransportError('INSECURE', `plain HTTP on ${host} would let anyone on the way read and change everything`, {
-      hint: 'Give a TLS key and certificate, or say --insecure where the network itself is trusted.',
-    });
-  }
+  const { host, port, blobs, service, registry, operatorToken, tls, allowInsecure = false, limits = {}, log = silentLog } = options;
+  const access = createAccess({ host, tls, registry, operatorToken, allowInsecure, maxClockSkewMs: limits.maxClockSkewMs });
+  const refusals = new RefusalLog(log);
   const { pollWaitMs = 25_000, noProgressMs = 60_000 } = limits;
   const app = createApp(tls, noProgressMs);
   app.server.maxConnections = limits.maxConnections ?? 20_000;
@@ -89,25 +99,35 @@ export async function createTransportServer(options: TransportServerOptions): Pr
 
   app.addHook('onRequest', (request, reply, done) => {
     try {
-      refuseBrowsers(request.headers, loopback);
+      refuseBrowsers(request.headers, access.browsers);
       done();
     } catch (error) {
+      refusals.note(error, request.raw);
       if (!request.raw.complete) reply.header('connection', 'close');
       sendError(reply, error, log, 'json');
     }
   });
-  app.addHook('onSend', (_request, reply, _payload, done) => {
+  app.addHook('onSend', (_request, reply, payload, done) => {
     if (closing.signal.aborted) reply.header('connection', 'close');
+    if (typeof payload === 'string' || Buffer.isBuffer(payload)) reply.header(CONTENT_DIGEST, contentDigest(payload));
     done();
   });
   app.setNotFoundHandler((request, reply) => sendError(reply, notFound(request), log, 'json'));
   app.setErrorHandler((error, _request, reply) => sendError(reply, frameworkError(error), log, 'json'));
+  const { signed } = access;
+  if (registry !== undefined && signed !== undefined) {
+    void app.register((nodes, _options, done) => {
+      addEnrolmentRoute(nodes, { registry, clients: signed, refusals, log });
+      done();
+    });
+  }
   void app.register((clients, _options, done) => {
     clients.decorateRequest('client', null);
     clients.addHook('onRequest', async (request, reply) => {
       try {
-        request.setDecorator('client', await claimedClients.authenticate(request.raw));
+        request.setDecorator('client', await access.clients.authenticate(request.raw));
       } catch (error) {
+        refusals.note(error, request.raw);
         if (!request.raw.complete) reply.header('connection', 'close');
         return sendError(reply, error, log, 'message');
       }
@@ -119,7 +139,7 @@ export async function createTransportServer(options: TransportServerOptions): Pr
   });
   void app.register(
     (operators, _options, done) => {
-      addAdminRoutes(operators, { ...shared, service, operatorToken, maxFollowers: limits.maxFollowers ?? 64 });
+      addAdminRoutes(operators, { ...shared, service, operatorToken, refusals, maxFollowers: limits.maxFollowers ?? 64 });
       done();
     },
     { prefix: '/admin' },
@@ -134,7 +154,7 @@ export async function createTransportServer(options: TransportServerOptions): Pr
   const address = app.server.address() as AddressInfo;
   const url = `${tls === undefined ? 'http' : 'https'}://${urlHost(host)}:${address.port}`;
   log.debug(`listening on ${url}`);
-  if (tls === undefined && !loopback) log.warn('plain HTTP beyond this machine: anyone on the way can read and change everything');
+  if (tls === undefined && !isLoopback(host)) log.warn('plain HTTP beyond this machine: anyone on the way can read and change everything');
 
   let closed: Promise<void> | undefined;
   return {
@@ -148,7 +168,18 @@ export async function createTransportServer(options: TransportServerOptions): Pr
 }
 
 function createApp(tls: ServerTls | undefined, noProgressMs: number): FastifyInstance {
-  const options = {
+  const options = serverOptions(noProgressMs);
+  const app = tls === undefined ? fastify(options) : createSecureApp(tls, options);
+  // Bodies are never parsed by the framework: each route reads its own, within its own limit, or streams it.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, done) => {
+    done(null);
+  });
+  return app;
+}
+
+function serverOptions(noProgressMs: number) {
+  return {
     // Socket inactivity, either direction: a peer that stopped reading or sending is cut; a slow one is not.
     connectionTimeout: noProgressMs,
     // No bound on the whole request: a large upload over a thin line is progress.
@@ -156,23 +187,20 @@ function createApp(tls: ServerTls | undefined, noProgressMs: number): FastifyIns
     routerOptions: { maxParamLength: 256 },
     forceCloseConnections: 'idle' as const,
   };
-  const app =
-    tls === undefined
-      ? fastify(options)
-      : (fastify({
-          ...options,
-          https: {
-            key: tls.key,
-            cert: tls.cert,
-            ...(tls.clientCa === undefined ? {} : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: true }),
-          },
-        }) as unknown as FastifyInstance);
-  // Bodies are never parsed by the framework: each route reads its own, within its own limit, or streams it.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', (_request, _payload, done) => {
-    done(null);
-  });
-  return app;
+}
+
+function createSecureApp(tls: ServerTls, options: ReturnType<typeof serverOptions>): FastifyInstance {
+  const { key, cert, clientCa: ca } = tls;
+  // A certificate that is not accepted is refused by the first request's answer, which can say why; a failed handshake cannot.
+  const clients = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: false };
+  try {
+    return fastify({ ...options, https: { key, cert, ...clients } });
+  } catch (cause) {
+    throw new TransportError('CERTIFICATE_REFUSED', `the TLS key, certificate and authority cannot be used (${errorMessage(cause)})`, {
+      cause,
+      hint: 'Give PEM files that belong together.',
+    });
+  }
 }
 
 async function close(app: FastifyInstance, closing: AbortController): Promise<void> {

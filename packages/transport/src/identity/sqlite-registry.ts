@@ -1,0 +1,298 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { chmodSync, closeSync, openSync } from 'node:fs';
+import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
+import { errorMessage, InvalidArgumentError, Zk0Error } from '@zk0/core';
+import { TransportError } from '../errors.ts';
+import { fingerprintOf } from './key.ts';
+import {
+  DEFAULT_TOKEN_LIFETIME_MS,
+  MAX_NAME,
+  MAX_TOKEN_USES,
+  type Enrolment,
+  type NodeInfo,
+  type NodeRegistry,
+  type NodeState,
+  type TokenInfo,
+  type TokenOptions,
+} from './registry.ts';
+
+const SCHEMA_VERSION = 1;
+/** Another process may be writing; it takes milliseconds. */
+const BUSY_TIMEOUT_MS = 5000;
+const SEEN_EVERY_MS = 60_000;
+/** Tokens begin like this, so that scanners for leaked secrets can find them. */
+const TOKEN_PREFIX = 'zk0-';
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS server (id TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS tokens (
+    id TEXT PRIMARY KEY,
+    hash TEXT NOT NULL UNIQUE,
+    uses INTEGER NOT NULL,
+    used INTEGER NOT NULL,
+    needs_approval INTEGER NOT NULL,
+    note TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    revoked_at INTEGER
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS nodes (
+    fingerprint TEXT PRIMARY KEY,
+    client_id TEXT NOT NULL,
+    public_key TEXT NOT NULL,
+    dataset TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'revoked')),
+    enrolled_at INTEGER NOT NULL,
+    last_seen_at INTEGER,
+    token_id TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX IF NOT EXISTS nodes_by_client ON nodes (client_id) WHERE state <> 'revoked';
+`;
+
+/** Options of {@link openNodeRegistry}. */
+export interface NodeRegistryOptions {
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+/**
+ * Opens a registry in an SQLite file that only its owner may read, or makes one. Several processes of one machine may have it open.
+ *
+ * @throws TransportError `REGISTRY_UNUSABLE`
+ */
+export function openNodeRegistry(path: string, { now = Date.now }: NodeRegistryOptions = {}): NodeRegistry {
+  try {
+    closeSync(openSync(path, 'a', 0o600));
+    if (process.platform !== 'win32') chmodSync(path, 0o600);
+    return new SqliteRegistry(path, now);
+  } catch (error) {
+    throw unusable(path, error);
+  }
+}
+
+type Row = Record<string, SQLOutputValue>;
+
+class SqliteRegistry implements NodeRegistry {
+  readonly serverId: string;
+  readonly #path: string;
+  readonly #database: DatabaseSync;
+  readonly #now: () => number;
+  /** When each node's last request was written down. */
+  readonly #seen = new Map<string, number>();
+
+  constructor(path: string, now: () => number) {
+    this.#path = path;
+    this.#now = now;
+    this.#database = new DatabaseSync(path);
+    this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;`);
+    this.serverId = this.#atomically(() => {
+      const version = Number(this.#database.prepare('PRAGMA user_version').get()?.['user_version']);
+      if (version > SCHEMA_VERSION) throw new Error(`its layout is version ${version}; this release reads ${SCHEMA_VERSION}`);
+      this.#database.exec(`${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION};`);
+      const kept = this.#database.prepare('SELECT id FROM server').get();
+      if (kept !== undefined) return String(kept['id']);
+      const made = randomBytes(16).toString('base64url');
+      this.#database.prepare('INSERT INTO server (id) VALUES (?)').run(made);
+      return made;
+    });
+  }
+
+  createToken(options: TokenOptions = {}): Promise<{ readonly token: string; readonly info: TokenInfo }> {
+    return this.#call(() => {
+      const { uses = 1, expiresInMs = DEFAULT_TOKEN_LIFETIME_MS, needsApproval = false, note = '' } = options;
+      if (!Number.isSafeInteger(uses) || uses < 1 || uses > MAX_TOKEN_USES) {
+        throw new InvalidArgumentError(`a token for ${uses} uses; between 1 and ${MAX_TOKEN_USES} are possible`);
+      }
+      const created = this.#now();
+      if (!(expiresInMs > 0) || !Number.isSafeInteger(created + Math.round(expiresInMs))) {
+        throw new InvalidArgumentError(`a token that expires after ${expiresInMs} ms`);
+      }
+      if (note.length > MAX_NAME) throw new InvalidArgumentError(`a note of ${note.length} characters; at most ${MAX_NAME} are possible`);
+      const token = TOKEN_PREFIX + randomBytes(32).toString('base64url');
+      const hash = hashOf(token);
+      this.#database
+        .prepare('INSERT INTO tokens VALUES (?, ?, ?, 0, ?, ?, ?, ?, NULL)')
+        .run(hash.slice(0, 8), hash, uses, needsApproval ? 1 : 0, note, created, created + Math.round(expiresInMs));
+      return { token, info: this.#token('id', hash.slice(0, 8))! };
+    });
+  }
+
+  listTokens(): Promise<readonly TokenInfo[]> {
+    return this.#call(() => this.#database.prepare('SELECT * FROM tokens ORDER BY created_at, rowid').all().map(tokenInfo));
+  }
+
+  revokeToken(id: string): Promise<TokenInfo> {
+    return this.#call(() => {
+      this.#database.prepare('UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL').run(this.#now(), id);
+      const info = this.#token('id', id);
+      if (info !== null) return info;
+      throw new TransportError('TOKEN_UNKNOWN', `no enrolment token ${id}`, { hint: 'See zk0-server token list.' });
+    });
+  }
+
+  enroll({ token, clientId, publicKey, dataset }: Enrolment): Promise<NodeInfo> {
+    return this.#call(() =>
+      this.#atomically(() => {
+        const info = this.#token('hash', hashOf(token));
+        if (info === null) throw refused('it is none of this server’s', 'Check that it was copied whole, and the server’s address.');
+        const fingerprint = fingerprintOf(publicKey);
+        const known = this.#node(fingerprint);
+        if (known?.state === 'revoked') throw revoked(known);
+        if (known?.clientId === clientId && known.tokenId === info.id) return known;
+        if (info.revokedAt !== null) throw refused('it was revoked');
+        if (info.expiresAt.getTime() <= this.#now()) throw refused(`it expired at ${info.expiresAt.toISOString()}`);
+        if (info.used >= info.uses) throw refused(info.uses === 1 ? 'it was used' : `it was used ${info.uses} times`);
+        const holder = this.#database.prepare("SELECT * FROM nodes WHERE client_id = ? AND state <> 'revoked'").get(clientId);
+        if (holder !== undefined && holder['fingerprint'] !== fingerprint) {
+          throw new TransportError('CLIENT_ID_TAKEN', `another node is enrolled as ${clientId}`, {
+            hint: 'Choose another --id, or ask the operator to revoke the other node.',
+          });
+        }
+        // The same key with a new token may take another id.
+        this.#database.prepare('DELETE FROM nodes WHERE fingerprint = ?').run(fingerprint);
+        this.#database
+          .prepare('INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, NULL, ?)')
+          .run(fingerprint, clientId, publicKey, dataset.slice(0, MAX_NAME), info.needsApproval ? 'pending' : 'approved', this.#now(), info.id);
+        this.#database.prepare('UPDATE tokens SET used = used + 1 WHERE id = ?').run(info.id);
+        return this.#node(fingerprint)!;
+      }),
+    );
+  }
+
+  node(fingerprint: string): Promise<NodeInfo | null> {
+    return this.#call(() => this.#node(fingerprint));
+  }
+
+  listNodes(): Promise<readonly NodeInfo[]> {
+    return this.#call(() => this.#database.prepare('SELECT * FROM nodes ORDER BY enrolled_at, rowid').all().map(nodeInfo));
+  }
+
+  approveNode(name: string): Promise<NodeInfo> {
+    return this.#change(name, 'approved');
+  }
+
+  revokeNode(name: string): Promise<NodeInfo> {
+    return this.#change(name, 'revoked');
+  }
+
+  seen(fingerprint: string): Promise<void> {
+    return this.#call(() => {
+      const now = this.#now();
+      if (now - (this.#seen.get(fingerprint) ?? -Infinity) < SEEN_EVERY_MS) return;
+      this.#database.prepare('UPDATE nodes SET last_seen_at = ? WHERE fingerprint = ?').run(now, fingerprint);
+      this.#seen.set(fingerprint, now);
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#call(() => {
+      this.#database.close();
+    });
+  }
+
+  #change(name: string, state: NodeState): Promise<NodeInfo> {
+    return this.#call(() =>
+      this.#atomically(() => {
+        // A name may be of one that is enrolled and of others that were: the enrolled one is meant.
+        const row = this.#database
+          .prepare("SELECT * FROM nodes WHERE fingerprint = ?1 OR client_id = ?1 ORDER BY state = 'revoked', enrolled_at DESC, rowid DESC LIMIT 1")
+          .get(name);
+        if (row === undefined) {
+          throw new TransportError('NODE_UNKNOWN', `no node ${name} has enrolled`, { hint: 'See zk0-server node list.' });
+        }
+        const node = nodeInfo(row);
+        if (node.state === 'revoked' && state !== 'revoked') throw revoked(node);
+        this.#database.prepare('UPDATE nodes SET state = ? WHERE fingerprint = ?').run(state, node.fingerprint);
+        return { ...node, state };
+      }),
+    );
+  }
+
+  #token(column: 'id' | 'hash', value: string): TokenInfo | null {
+    const row = this.#database.prepare(`SELECT * FROM tokens WHERE ${column} = ?`).get(value);
+    return row === undefined ? null : tokenInfo(row);
+  }
+
+  #node(fingerprint: string): NodeInfo | null {
+    const row = this.#database.prepare('SELECT * FROM nodes WHERE fingerprint = ?').get(fingerprint);
+    return row === undefined ? null : nodeInfo(row);
+  }
+
+  #atomically<T>(work: () => T): T {
+    this.#database.exec('BEGIN IMMEDIATE');
+    try {
+      const result = work();
+      this.#database.exec('COMMIT');
+      return result;
+    } catch (error) {
+      this.#database.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  /** Runs a step as a promise; what the database itself reports becomes `REGISTRY_UNUSABLE`. */
+  async #call<T>(step: () => T): Promise<T> {
+    await Promise.resolve();
+    try {
+      return step();
+    } catch (error) {
+      throw error instanceof Zk0Error ? error : unusable(this.#path, error);
+    }
+  }
+}
+
+/** Tokens have 256 random bits: a plain hash tells nothing about them. */
+function hashOf(token: string): string {
+  return createHash('sha256').update(token).digest('hex');
+}
+
+function date(value: SQLOutputValue | undefined): Date {
+  return new Date(Number(value));
+}
+
+function dateOrNull(value: SQLOutputValue | undefined): Date | null {
+  return value === null || value === undefined ? null : date(value);
+}
+
+function tokenInfo(row: Row): TokenInfo {
+  return {
+    id: String(row['id']),
+    uses: Number(row['uses']),
+    used: Number(row['used']),
+    needsApproval: row['needs_approval'] === 1,
+    note: String(row['note']),
+    createdAt: date(row['created_at']),
+    expiresAt: date(row['expires_at']),
+    revokedAt: dateOrNull(row['revoked_at']),
+  };
+}
+
+function nodeInfo(row: Row): NodeInfo {
+  return {
+    clientId: String(row['client_id']),
+    fingerprint: String(row['fingerprint']),
+    publicKey: String(row['public_key']),
+    dataset: String(row['dataset']),
+    state: row['state'] as NodeState,
+    enrolledAt: date(row['enrolled_at']),
+    lastSeenAt: dateOrNull(row['last_seen_at']),
+    tokenId: String(row['token_id']),
+  };
+}
+
+function refused(why: string, hint = 'Ask the operator for a new token.'): TransportError {
+  return new TransportError('TOKEN_REFUSED', `the enrolment token is refused: ${why}`, { hint });
+}
+
+function revoked({ clientId, fingerprint }: NodeInfo): TransportError {
+  return new TransportError('NODE_REVOKED', `the operator revoked the key ${fingerprint} of ${clientId}`, {
+    hint: 'Ask the operator for a token, and enrol again with a new key.',
+  });
+}
+
+function unusable(path: string, cause: unknown): TransportError {
+  return new TransportError('REGISTRY_UNUSABLE', `registry of nodes ${path}: ${errorMessage(cause)}`, {
+    cause,
+    hint: 'Check the path, the permissions and the disk; restore the file from a copy if it is damaged.',
+  });
+}

@@ -1,0 +1,128 @@
+import type { KeyObject } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { ClientPrincipal } from '@zk0/core';
+import { TransportError } from '../errors.ts';
+import { importPublicKey } from '../identity/key.ts';
+import type { NodeInfo, NodeRegistry } from '../identity/registry.ts';
+import { SERVER_HEADER } from '../protocol/http.ts';
+import { NonceMemory, type NonceLimits } from '../signature/nonces.ts';
+import { checkSignature, readSignature, type ClaimedSignature } from '../signature/verify.ts';
+import { claimedPrincipal, type ClientAuthenticator } from './clients.ts';
+
+/** Public keys that are kept ready. */
+const MAX_CACHED_KEYS = 20_000;
+
+/** Options of {@link SignedClients}. */
+export interface SignedClientsOptions extends NonceLimits {
+  readonly registry: NodeRegistry;
+  /** A sender's clock may differ from this one's by so much, in ms. */
+  readonly maxClockSkewMs: number;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+/** Clients that have enrolled: each request is signed with the node's key, and is taken once. */
+export class SignedClients implements ClientAuthenticator {
+  readonly #registry: NodeRegistry;
+  readonly #maxClockSkewMs: number;
+  readonly #now: () => number;
+  readonly #startedAt: number;
+  readonly #nonces: NonceMemory;
+  readonly #keys = new Map<string, KeyObject>();
+
+  constructor({ registry, maxClockSkewMs, now = Date.now, ...limits }: SignedClientsOptions) {
+    this.#registry = registry;
+    this.#maxClockSkewMs = maxClockSkewMs;
+    this.#now = now;
+    this.#startedAt = now();
+    this.#nonces = new NonceMemory(maxClockSkewMs, limits);
+  }
+
+  /**
+   * @throws TransportError `UNAUTHORIZED`, `SIGNATURE_INVALID`, `CLOCK_SKEW`, `WRONG_SERVER`, `NODE_REVOKED`, `NODE_PENDING`,
+   * `SIGNATURE_REPLAYED`
+   */
+  async authenticate(request: IncomingMessage): Promise<ClientPrincipal> {
+    const signature = readSignature(request);
+    const node = await this.#registry.node(signature.keyId);
+    if (node === null) {
+      throw new TransportError('UNAUTHORIZED', `no node with the key ${signature.keyId.slice(0, 43)} has enrolled with this server`, {
+        hint: 'Enrol with a token of this server: zk0-client enroll.',
+      });
+    }
+    checkSignature(request, signature, this.#key(node));
+    // From here on it is the node that asks: it may know what is wrong.
+    this.checkTime(signature);
+    if (request.headers[SERVER_HEADER] !== this.#registry.serverId) {
+      throw new TransportError('WRONG_SERVER', 'the request is for another server than this one', {
+        hint: 'Enrol with this server, or give the address of the server that you enrolled with.',
+      });
+    }
+    const principal = claimedPrincipal(request);
+    if (principal.clientId !== node.clientId) {
+      throw new TransportError('UNAUTHORIZED', `the key is enrolled as ${node.clientId}, and the request comes from ${principal.clientId}`, {
+        hint: 'Use the id that the node enrolled with.',
+      });
+    }
+    checkState(node);
+    this.takeOnce(signature);
+    await this.#registry.seen(node.fingerprint);
+    return principal;
+  }
+
+  /** Takes a signature that has been checked, once. @throws TransportError `SIGNATURE_REPLAYED`, `BUSY` */
+  takeOnce({ keyId, nonce, createdAt }: ClaimedSignature): void {
+    const taken = this.#nonces.take(keyId, nonce, createdAt, this.#now());
+    if (taken === 'new') return;
+    if (taken === 'full') throw new TransportError('BUSY', 'too many requests of this client in a minute');
+    throw new TransportError('SIGNATURE_REPLAYED', 'this very request has come before', {
+      hint: 'Sign each request anew, with a nonce of its own; a proxy on the way may repeat requests.',
+    });
+  }
+
+  /** @throws TransportError `CLOCK_SKEW`, `SIGNATURE_REPLAYED` */
+  checkTime({ createdAt }: ClaimedSignature): void {
+    const now = this.#now();
+    // Signatures have whole seconds.
+    const behindMs = now - (createdAt + 999);
+    const aheadMs = createdAt - now;
+    const offBy = Math.max(behindMs, aheadMs);
+    if (offBy > this.#maxClockSkewMs) {
+      throw new TransportError(
+        'CLOCK_SKEW',
+        `the client's clock is ${Math.round(offBy / 1000)} s ${behindMs > aheadMs ? 'behind' : 'ahead of'} the server's; ` +
+          `${this.#maxClockSkewMs / 1000} s are allowed`,
+        { hint: 'Set both clocks, by NTP for example.' },
+      );
+    }
+    // Nonces are in memory: what was signed before this process started may have been taken by the process before it.
+    if (createdAt + 999 < this.#startedAt) {
+      throw new TransportError('SIGNATURE_REPLAYED', 'the request was signed before the server started', {
+        hint: 'It is signed anew and sent again by itself.',
+      });
+    }
+  }
+
+  #key({ fingerprint, publicKey }: NodeInfo): KeyObject {
+    let key = this.#keys.get(fingerprint);
+    if (key === undefined) {
+      key = importPublicKey(publicKey);
+      if (this.#keys.size >= MAX_CACHED_KEYS) this.#keys.clear();
+      this.#keys.set(fingerprint, key);
+    }
+    return key;
+  }
+}
+
+function checkState({ state, clientId, fingerprint }: NodeInfo): void {
+  if (state === 'revoked') {
+    throw new TransportError('NODE_REVOKED', `the operator revoked the key ${fingerprint} of ${clientId}`, {
+      hint: 'Ask the operator for a token, and enrol again with a new key.',
+    });
+  }
+  if (state === 'pending') {
+    throw new TransportError('NODE_PENDING', `the operator has not approved the key ${fingerprint} of ${clientId} yet`, {
+      hint: `Ask the operator to approve it: zk0-server node approve ${clientId}.`,
+    });
+  }
+}
