@@ -164,7 +164,7 @@ async function federate(killAfter: number): Promise<Outcome> {
   return { events: store.written.length, runs };
 }
 
-it('a server that is killed after any event goes on to the very same bytes, and counts nothing twice', async () => {
+it('a server that is killed after any event goes on to the very same bytes, and counts nothing twice', { timeout: 300_000 }, async () => {
   const undisturbed = await federate(Number.POSITIVE_INFINITY);
   expect(undisturbed.runs.map(({ phase }) => phase)).toEqual(['finished', 'stopped', 'finished']);
   expect(undisturbed.runs[0]!.counted).toEqual(['a/1', 'a/2', 'a/3', 'a/4', 'a/5', 'b/1', 'b/2', 'b/3', 'b/4', 'b/5', 'c/1', 'c/4', 'c/5']);

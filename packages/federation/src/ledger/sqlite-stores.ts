@@ -265,7 +265,7 @@ function ledgerError(path: string, error: unknown): Error {
     return new StorageError('DISK_FULL', `ledger ${path}: no space left to write`, { cause: error, hint: 'Free disk space; the server goes on by itself.' });
   }
   if (primary === SQLITE_IOERR) {
-    return new StorageError('FILE_UNWRITABLE', `ledger ${path}: ${errorMessage(error)}`, { cause: error, hint: 'Check the disk; the server tries again.' });
+    return new StorageError('DISK_FAULT', `ledger ${path}: ${errorMessage(error)}`, { cause: error, hint: 'Check the disk; the server tries again.' });
   }
   return new FederationError('LEDGER_UNUSABLE', `ledger ${path}: ${errorMessage(error)}`, {
     cause: error,

@@ -8,13 +8,13 @@ import {
   type Task,
   type TaskResult,
 } from '@zk0/core';
-import { readParameters, type BlobStore } from '@zk0/storage';
+import { isPassingStorageError, readParameters, type BlobStore } from '@zk0/storage';
+import { privateReport } from '@zk0/strategy';
 import { systemClock, type Clock } from '../clock.ts';
 import { FederationError } from '../errors.ts';
 import { silentLog, type FederationLog } from '../log.ts';
 import type { LocalModel } from '../model.ts';
 import { fitTaskSchema, type FitTask } from '../run/instructions.ts';
-import { isPassing } from '../run/outcome.ts';
 import type { FederationConnection } from './connection.ts';
 import { ControlRound } from './control-round.ts';
 import type { ControlStore } from './control-store.ts';
@@ -136,12 +136,13 @@ export class Participant {
         if (abandoned.aborted || (error as Partial<Zk0Error>).code === 'FORBIDDEN') return null;
         if (error instanceof CancelledError) throw error;
         const { round } = task;
-        if (!isPassing(error)) {
+        if (!isPassingStorageError(error)) {
           this.#log.error(`round failed: ${errorMessage(error)}`, { round, error });
           return { ok: false, code: error instanceof Zk0Error ? error.code : 'INTERNAL', message: publicMessage(error) };
         }
-        if (attempt === 1) this.#log.error(`${error.message}; the task is tried again`, { round });
-        this.#tell({ state: 'blocked', round, reason: error.message });
+        const reason = errorMessage(error);
+        if (attempt === 1) this.#log.error(`${reason}; the task is tried again`, { round });
+        this.#tell({ state: 'blocked', round, reason });
         await this.#clock.sleep(RETRY_MS, either).catch(() => undefined);
       }
     }
@@ -155,7 +156,7 @@ export class Participant {
     this.#log.info('round starts', { round });
     const clock = stopwatch();
     await connection.download(hash, byteLength, blobs, { signal, onProgress: this.#transfer('downloading', round, byteLength) });
-    const global = await readParameters(blobs.path(hash));
+    const global = await readParameters(await blobs.verifiedFile(task.parameters));
     const control = await ControlRound.open(runId, fitTask, global, { ...this.#options, log: this.#log }, signal);
     try {
       const downloadSeconds = clock();
@@ -178,18 +179,13 @@ export class Participant {
       await blobs.collect(new Set([update.hash]));
       this.#log.info(`round trained: loss ${result.metrics['loss']?.toFixed(4) ?? 'unknown'}`, { round });
       const { bytesUp, bytesDown } = connection.takeByteCounts();
+      const times = { bytes_up: bytesUp, bytes_down: bytesDown, download_s: downloadSeconds, upload_s: uploadSeconds };
+      const report = { numExamples: result.numExamples, metrics: { ...finite(result.metrics), ...times } };
       return {
         ok: true,
         update: { hash: update.hash, byteLength: update.byteLength },
         ...(change !== undefined && { control: change }),
-        numExamples: result.numExamples,
-        metrics: {
-          ...finite(result.metrics),
-          bytes_up: bytesUp,
-          bytes_down: bytesDown,
-          download_s: downloadSeconds,
-          upload_s: uploadSeconds,
-        },
+        ...(fitTask.private === true ? privateReport(report) : report),
       };
     } finally {
       await control?.close();

@@ -17,7 +17,7 @@ export async function broadcastState(
   if (state.strategyState === null || strategy.broadcastState.length === 0) return null;
   const files = new OpenBlobs(blobs);
   try {
-    const file = await files.open(state.strategyState);
+    const file = await files.openVerified(state.strategyState);
     const specs = file.specs.filter(({ name }) => strategy.broadcastState.some((prefix) => name.startsWith(`${prefix}/`)));
     if (specs.length === file.specs.length) return state.strategyState;
     await mkdir(scratchDirectory, { recursive: true });

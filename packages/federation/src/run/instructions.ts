@@ -13,6 +13,8 @@ const controlSchema = z.strictObject({
 export const assignmentSchema = z.strictObject({
   fit: fitInstructionsSchema,
   control: controlSchema.exactOptional(),
+  /** The run promises differential privacy: the client reports what follows from its instructions, and nothing else. */
+  private: z.boolean().exactOptional(),
   /** The application's own, for this client. */
   client: jsonObjectSchema.exactOptional(),
 });

@@ -10,14 +10,27 @@ export class OpenBlobs {
     this.#blobs = blobs;
   }
 
-  /** @throws SafetensorsError for bytes that are no safetensors file; StorageError for trouble of this machine. */
-  async open({ hash }: BlobReference): Promise<SafetensorsFile> {
-    const file = await openSafetensors(this.#blobs.path(hash));
-    this.#files.push(file);
-    return file;
+  /**
+   * Opens a blob whose bytes are hashed first: what a result is made of must be what was sent.
+   *
+   * @throws SafetensorsError for bytes that are no safetensors file; StorageError `BLOB_DAMAGED`, and others of this machine.
+   */
+  async openVerified(blob: BlobReference): Promise<SafetensorsFile> {
+    return this.#open(await this.#blobs.verifiedFile(blob));
+  }
+
+  /** Opens a blob that was hashed a moment ago, as it arrived. */
+  openFresh({ hash }: BlobReference): Promise<SafetensorsFile> {
+    return this.#open(this.#blobs.path(hash));
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#files.map((file) => file.close()));
+  }
+
+  async #open(path: string): Promise<SafetensorsFile> {
+    const file = await openSafetensors(path);
+    this.#files.push(file);
+    return file;
   }
 }

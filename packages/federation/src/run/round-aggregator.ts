@@ -2,8 +2,19 @@ import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { compareNames, deriveSeed, SafetensorsError, type BlobReference, type JsonObject, type Metrics, type RoundState, type RunEvent, type RunState } from '@zk0/core';
-import { createSafetensors, type BlobStore, type SafetensorsFile } from '@zk0/storage';
-import { checkUpdate, UpdateRejectedError, WorkerPool, type Scalars, type Strategy, type UpdateInspection } from '@zk0/strategy';
+import { createSafetensors, StorageError, type BlobStore, type SafetensorsFile } from '@zk0/storage';
+import {
+  checkUpdate,
+  UpdateRejectedError,
+  WorkerPool,
+  type ClientUpdate,
+  type ExcludedUpdate,
+  type Scalars,
+  type Strategy,
+  type UpdateInspection,
+} from '@zk0/strategy';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { FederationLog } from '../log.ts';
 import { OpenBlobs } from './open-blobs.ts';
 
 /** Parameters this large are aggregated on worker threads; smaller ones are done before the threads have started. */
@@ -22,9 +33,11 @@ export interface IncomingUpdate {
 
 /** What aggregating needs. */
 export interface RoundAggregatorOptions {
+  readonly ledger: Ledger;
   readonly strategy: Strategy;
   readonly blobs: BlobStore;
   readonly scratchDirectory: string;
+  readonly log: FederationLog;
 }
 
 /** Checks updates as they come in and folds a round's into the next parameters. */
@@ -45,17 +58,12 @@ export class RoundAggregator {
    * @throws UpdateRejectedError naming client and tensor when it must not count; anything else is the server's own trouble.
    */
   async inspect(state: RunState, { update, control, ...incoming }: IncomingUpdate, declared: number): Promise<void> {
-    if (incoming.numExamples > declared) {
-      throw new UpdateRejectedError('UPDATE_BAD_EXAMPLE_COUNT', incoming.clientId, `${incoming.numExamples} examples, and it joined with ${declared}`, {
-        hint: 'Join again after the dataset has grown.',
-      });
-    }
     const files = new OpenBlobs(this.#options.blobs);
     try {
       const { guards } = this.#options.strategy;
-      const global = await files.open(state.parameters!);
+      const global = await files.openFresh(state.parameters!);
       const tensors = await this.#tensorsOf({ update, control }, (blob) => this.#openSent(incoming.clientId, blob, files));
-      const inspection = await checkUpdate({ ...incoming, ...tensors }, { global, guards, workers: this.#workersFor(global) });
+      const inspection = await checkUpdate({ ...incoming, ...tensors, maxExamples: declared }, { global, guards, workers: this.#workersFor(global) });
       this.#inspections.set(update.hash, inspection);
     } finally {
       await files.close();
@@ -77,21 +85,28 @@ export class RoundAggregator {
     if (accepted.length < needed) {
       return { type: 'round-skipped', round: round.round, reason: `${accepted.length} of ${needed} updates needed` };
     }
-    const { blobs, scratchDirectory, strategy } = this.#options;
+    const { blobs, ledger, log, scratchDirectory, strategy } = this.#options;
     await mkdir(scratchDirectory, { recursive: true });
     const files = new OpenBlobs(blobs);
     try {
-      const global = await files.open(state.parameters!);
-      const updates = await Promise.all(
-        accepted
-          .sort((a, b) => compareNames(a.clientId, b.clientId))
-          .map(async ({ clientId, numExamples, metrics, update, control }) => {
-            const inspection = this.#inspections.get(update.hash);
-            const tensors = await this.#tensorsOf({ update, control }, (blob) => files.open(blob));
-            return { clientId, numExamples, metrics, ...tensors, ...(inspection === undefined ? {} : { inspection }) };
-          }),
-      );
-      const oldState = state.strategyState === null ? null : await files.open(state.strategyState);
+      const global = await files.openVerified(state.parameters!);
+      const updates: ClientUpdate[] = [];
+      const damaged: ExcludedUpdate[] = [];
+      for (const { clientId, numExamples, metrics, update, control } of accepted.sort((a, b) => compareNames(a.clientId, b.clientId))) {
+        const inspection = this.#inspections.get(update.hash);
+        try {
+          const tensors = await this.#tensorsOf({ update, control }, (blob) => files.openVerified(blob));
+          updates.push({ clientId, numExamples, metrics, ...tensors, ...(inspection === undefined ? {} : { inspection }) });
+        } catch (error) {
+          if (!isLost(error)) throw error;
+          damaged.push({ clientId, code: 'BLOB_DAMAGED', reason: 'the server’s copy of its update is damaged or gone' });
+          log.error(`the update of client ${clientId} was taken in, and cannot be used: ${error.message}`, { round: round.round });
+        }
+      }
+      if (updates.length < needed) {
+        return { type: 'round-skipped', round: round.round, reason: `${updates.length} of ${needed} updates needed; ${damaged.length} are damaged on the server` };
+      }
+      const oldState = state.strategyState === null ? null : await files.openVerified(state.strategyState);
       const stateSpecs = strategy.stateSpecs(global.specs);
       const path = join(scratchDirectory, `${state.runId}-${round.round}`);
       const parameters = await createSafetensors(`${path}.parameters`, global.specs);
@@ -105,7 +120,8 @@ export class RoundAggregator {
             state: oldState,
             scalars: state.strategyScalars as Scalars,
             seed: deriveSeed(state.config.seed, 'aggregate', round.round),
-            failures: failures(round),
+            ...(strategy.needsNoiseSecret && { noiseSecret: await ledger.secret(state.runId) }),
+            failures: failures(round) + damaged.length,
             population: everyClient(state).size,
           },
           { parameters, state: newState },
@@ -120,7 +136,7 @@ export class RoundAggregator {
           strategyState: newStateBlob === undefined ? null : await this.#adopt(`${path}.state`, newStateBlob),
           strategyScalars: JSON.parse(JSON.stringify(result.scalars)) as JsonObject,
           metrics: { ...result.metrics },
-          excluded: result.excluded.map((update) => ({ ...update })),
+          excluded: [...damaged, ...result.excluded].map((update) => ({ ...update })),
         };
         this.#inspections.clear();
         return event;
@@ -159,7 +175,7 @@ export class RoundAggregator {
       new UpdateRejectedError('UPDATE_UNREADABLE', clientId, what, { cause, hint: 'Run the same zk0 release on both sides.' });
     if ((await this.#options.blobs.size(blob.hash)) !== blob.byteLength) throw refuse(`it was not uploaded (${blob.hash})`);
     try {
-      return await files.open(blob);
+      return await files.openFresh(blob);
     } catch (error) {
       throw error instanceof SafetensorsError ? refuse(`it is no safetensors file: ${error.problem}`, error) : error;
     }
@@ -175,6 +191,11 @@ export class RoundAggregator {
     if (byteLength < WORKER_PARAMETER_BYTES) return 0;
     return (this.#workers ??= new WorkerPool(Math.min(MAX_WORKERS, availableParallelism())));
   }
+}
+
+/** What the server took in and does not have any more is its own fault, not the client's. */
+function isLost(error: unknown): error is StorageError {
+  return error instanceof StorageError && (error.code === 'BLOB_DAMAGED' || error.code === 'BLOB_NOT_FOUND');
 }
 
 /** Who was there when the run started, or has been asked since: a function of the ledger, so that a restarted server counts the same. */

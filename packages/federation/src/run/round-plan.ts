@@ -63,6 +63,7 @@ export function planRound(state: RunState, round: number, { clients, strategy, m
         proximalMu,
       },
       ...(strategy.broadcastState.length > 0 && { control: { server: broadcast, last: lastControl(state, clientId) } }),
+      ...(strategy.isPrivate && { private: true }),
       ...(own !== undefined && { client: own }),
     };
     const checked = assignmentSchema.safeParse(assignment);

@@ -11,7 +11,6 @@ import {
   type RoundState,
   type RunEvent,
   type RunState,
-  type Zk0Error,
 } from '@zk0/core';
 import { FederationError } from '../errors.ts';
 import type { LedgerRun } from '../ledger/ledger.ts';
@@ -112,20 +111,19 @@ export class RunDriver {
         await this.#perform(action, either);
       } catch (error) {
         if (either.aborted) return;
-        await this.#settleFailure(action, error);
+        await this.#settleFailure(action, error, either);
       }
       this.#retries = 0;
     } catch (error) {
-      const outcome = outcomeOf(error);
       // What this machine cannot do now it can do later; what the ledger itself cannot do ends the server, not the run.
-      if (outcome.kind !== 'retry') throw error;
-      await this.#pause(outcome.error, either);
+      if (outcomeOf(error).kind !== 'retry') throw error;
+      await this.#pause(error, either);
     }
   }
 
   /** Records what a failed effect means for the run. @throws the error again when it passes by itself */
-  async #settleFailure(action: NextAction, error: unknown): Promise<void> {
-    const { log } = this.#options;
+  async #settleFailure(action: NextAction, error: unknown, signal: AbortSignal): Promise<void> {
+    const { log, onWaiting } = this.#options;
     const outcome = outcomeOf(error);
     switch (outcome.kind) {
       case 'cancelled':
@@ -136,6 +134,9 @@ export class RunDriver {
         if (action.do !== 'aggregate') return this.#fail(error);
         await this.#record(action, { type: 'round-skipped', round: action.round, reason: outcome.reason });
         return this.#checkProgress();
+      case 'wait':
+        onWaiting(outcome.reason);
+        return this.#change.wait(this.#change.count, signal);
       case 'finish':
         log.info(`the run is complete: ${outcome.reason}`);
         return this.#finish(action, outcome.reason);
@@ -145,11 +146,12 @@ export class RunDriver {
     }
   }
 
-  async #pause(error: Zk0Error, signal: AbortSignal): Promise<void> {
+  async #pause(error: unknown, signal: AbortSignal): Promise<void> {
     const { clock, log, onWaiting } = this.#options;
     const pause = RETRY_PAUSES_MS[Math.min(this.#retries++, RETRY_PAUSES_MS.length - 1)]!;
-    if (this.#retries === 1) log.error(`${error.message}; the run waits and goes on by itself`, { code: error.code });
-    onWaiting(error.message);
+    const message = errorMessage(error);
+    if (this.#retries === 1) log.error(`${message}; the run waits and goes on by itself`, { error });
+    onWaiting(message);
     await clock.sleep(pause, signal).catch(() => undefined);
   }
 

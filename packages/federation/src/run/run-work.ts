@@ -8,7 +8,6 @@ import type { FederationLog } from '../log.ts';
 import type { FederatedModel, RunModel } from '../model.ts';
 import type { TaskQueue } from '../tasks/task-queue.ts';
 import { broadcastState } from './broadcast-state.ts';
-import { OpenBlobs } from './open-blobs.ts';
 import { RoundAggregator, type IncomingUpdate } from './round-aggregator.ts';
 import { planRound, type RoundPlan } from './round-plan.ts';
 
@@ -93,7 +92,7 @@ export class RunWork {
   async evaluate(state: RunState, round: number, signal: AbortSignal): Promise<Evaluation | null> {
     const model = await this.#modelOf(state, signal);
     const { log, onProgress } = this.#options;
-    const evaluation = await model.evaluate(await this.#pathOf(state.parameters!), round, {
+    const evaluation = await model.evaluate(await this.#options.blobs.verifiedFile(state.parameters!), round, {
       signal,
       onProgress: ({ step, totalSteps }) => {
         onProgress({ phase: round === 0 ? 'evaluating the initial model' : 'evaluating', step, totalSteps });
@@ -106,7 +105,7 @@ export class RunWork {
   /** Saves a checkpoint of the newest parameters; returns where it is. */
   async saveCheckpoint(state: RunState, round: number): Promise<string> {
     const model = await this.#modelOf(state);
-    const path = await model.saveCheckpoint(await this.#pathOf(state.parameters!), round, state, this.#options.createdAt);
+    const path = await model.saveCheckpoint(await this.#options.blobs.verifiedFile(state.parameters!), round, state, this.#options.createdAt);
     this.#options.log.info(`checkpoint saved: ${path}`, { round });
     return path;
   }
@@ -152,21 +151,12 @@ export class RunWork {
     return (this.#model ??= await this.#options.model.openRun({ runId, config, context: context as JsonObject | null, clients, signal }));
   }
 
-  /** Where a blob lies as a file; the address is checked by whoever opens it. */
-  async #pathOf(blob: BlobReference): Promise<string> {
-    const files = new OpenBlobs(this.#options.blobs);
-    await files.open(blob);
-    await files.close();
-    return this.#options.blobs.path(blob.hash);
-  }
-
   #strategyOf({ config }: RunState): Strategy {
     return (this.#strategy ??= createStrategy(config.strategy));
   }
 
   #aggregatorOf(state: RunState): RoundAggregator {
-    const { blobs, scratchDirectory } = this.#options;
     const strategy = this.#strategyOf(state);
-    return (this.#aggregator ??= new RoundAggregator({ strategy, blobs, scratchDirectory }));
+    return (this.#aggregator ??= new RoundAggregator({ ...this.#options, strategy }));
   }
 }
