@@ -11,6 +11,8 @@ const commands: Readonly<Record<string, (run: Run) => Promise<Command>>> = {
   simulate: async (run) => (await import('./commands/simulate.ts')).simulateCommand(run),
   status: async (run) => (await import('./commands/remote.ts')).statusCommand(run),
   stop: async (run) => (await import('./commands/remote.ts')).stopCommand(run),
+  token: async (run) => (await import('./commands/registry.ts')).tokenCommand(run),
+  node: async (run) => (await import('./commands/registry.ts')).nodeCommand(run),
   logs: async (run) => (await import('./commands/logs.ts')).logsCommand(run),
   evaluate: async (run) => (await import('./commands/evaluate.ts')).evaluateCommand(run),
   checkpoint: async (run) => (await import('./commands/checkpoint.ts')).policyCheckpointCommand(run),

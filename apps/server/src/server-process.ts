@@ -4,9 +4,19 @@ import { errorMessage, Zk0Error } from '@zk0/core';
 import { Coordinator, Ledger, openSqliteStores } from '@zk0/federation';
 import type { Logger, RootLogger } from '@zk0/logger';
 import { openBlobStore } from '@zk0/storage';
-import { createTransportServer, type TransportServerOptions } from '@zk0/transport';
+import { createTransportServer, isLoopback, openNodeRegistry, openOperatorToken, type TransportServerOptions } from '@zk0/transport';
 import { SmolVlaModel, type SmolVlaModelOptions } from './model/smolvla-model.ts';
 import { runFiles } from './outputs/index.ts';
+
+/** Where a server keeps its state, below the folder of its outputs. */
+export const STATE_FOLDER = '.server';
+
+/** Files of a state folder. */
+export const stateFiles = (stateDirectory: string): { readonly ledger: string; readonly nodes: string; readonly operatorToken: string } => ({
+  ledger: join(stateDirectory, 'journal.sqlite'),
+  nodes: join(stateDirectory, 'nodes.sqlite'),
+  operatorToken: join(stateDirectory, 'operator.token'),
+});
 
 /** What a server is started with. */
 export interface ServerOptions
@@ -14,6 +24,10 @@ export interface ServerOptions
     Pick<SmolVlaModelOptions, 'device' | 'precision' | 'threads' | 'cacheDirectory' | 'folders'> {
   /** Ledger, blobs and scratch files: what a restart goes on with. */
   readonly stateDirectory: string;
+  /** Let in enrolled nodes only (see `zk0-server token`). */
+  readonly enrolment?: boolean;
+  /** Bytes that blobs may take; the disk is the limit when absent. */
+  readonly maxDiskBytes?: number;
   /** Where a run's outputs go. */
   readonly runDirectory: (runId: string) => string;
   /** Opens the log of a run. */
@@ -24,6 +38,9 @@ export interface ServerOptions
 /** A server that listens and drives runs. */
 export interface RunningServer {
   readonly url: string;
+  readonly enrolment: boolean;
+  /** Where the operators' token is, if one is needed and none was given. */
+  readonly operatorTokenFile: string | undefined;
   readonly coordinator: Coordinator;
   /** Resolves when the server has stopped; rejects when driving runs failed in a way that no run can explain. */
   readonly done: Promise<void>;
@@ -39,7 +56,9 @@ export interface RunningServer {
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { stateDirectory, runDirectory, openRunLog, log } = options;
   makeWritable(stateDirectory);
-  const stores = openSqliteStores(join(stateDirectory, 'journal.sqlite'));
+  const files = stateFiles(stateDirectory);
+  const { enrolment = false, maxDiskBytes } = options;
+  const stores = openSqliteStores(files.ledger);
   const closers: (() => Promise<void> | void)[] = [() => { stores.close(); }];
   const closeAll = async (): Promise<void> => {
     for (const close of closers.reverse()) {
@@ -51,7 +70,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     }
   };
   try {
-    const blobs = await openBlobStore(join(stateDirectory, 'blobs'));
+    const blobs = await openBlobStore(join(stateDirectory, 'blobs'), maxDiskBytes === undefined ? {} : { maxTotalBytes: maxDiskBytes });
+    const registry = enrolment ? await openNodeRegistry(files.nodes) : undefined;
+    if (registry !== undefined) closers.push(() => registry.close());
+    const isOpen = registry === undefined && options.tls?.clientCa === undefined && (isLoopback(options.host) || options.allowInsecure === true);
+    const operatorTokenFile = isOpen || options.operatorToken !== undefined ? undefined : files.operatorToken;
+    const operatorToken = operatorTokenFile === undefined ? options.operatorToken : await openOperatorToken(operatorTokenFile);
     const coordinator = new Coordinator({
       ledger: await Ledger.open(stores.ledger),
       leases: stores.leases,
@@ -67,7 +91,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       },
     });
     closers.push(() => { coordinator.close(); });
-    const transport = await createTransportServer({ ...options, blobs, service: coordinator });
+    const transport = await createTransportServer({
+      ...options,
+      blobs,
+      service: coordinator,
+      ...(registry !== undefined && { registry }),
+      ...(operatorToken !== undefined && { operatorToken }),
+    });
     log.info(`listening on ${transport.url}`);
     const stop = new AbortController();
     const done = coordinator.run(stop.signal);
@@ -75,7 +105,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       log.error(`the server cannot go on: ${errorMessage(error)}`, { error });
     });
     closers.push(() => transport.close(), () => done.catch(() => undefined), () => { stop.abort(); });
-    return { url: transport.url, coordinator, done, close: closeAll };
+    return { url: transport.url, enrolment, operatorTokenFile, coordinator, done, close: closeAll };
   } catch (error) {
     await closeAll();
     throw error;

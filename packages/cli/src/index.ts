@@ -32,3 +32,6 @@ export { showPhases, type Phase } from './phase-progress.ts';
 export { runCli, type RunCliOptions } from './run-cli.ts';
 export { table, type TableColumn } from './table.ts';
 export { fitText, printable, textWidth, wrapText } from './text-width.ts';
+export { readTls, withTlsOptions, type TlsMaterial } from './tls-options.ts';
+export { parseBytes } from './parse-bytes.ts';
+export { parseDuration } from './parse-duration.ts';

@@ -4,6 +4,7 @@
  */
 export { RemoteError, TransportError, type TransportErrorCode } from './errors.ts';
 export type { TransportLog } from './log.ts';
+export { isLoopback } from './protocol/http.ts';
 export { MAX_MESSAGE_BYTES, PROTOCOL_VERSION, SUPPORTED_VERSIONS } from './protocol/messages.ts';
 export { adminClient, type AdminClient, type AdminClientOptions, type FollowOptions } from './client/admin.ts';
 export { connect } from './client/client.ts';

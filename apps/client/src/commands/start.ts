@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { createProgress, formatBytes, type Progress, showPhases, zk0Home } from '@zk0/cli';
+import { createProgress, formatBytes, parseBytes, readTls, showPhases, withTlsOptions, zk0Home, type Progress } from '@zk0/cli';
+import type { JoinMessage } from '@zk0/core';
 import { openDataset, requireCameras } from '@zk0/dataset-so100';
 import { ControlStore, Participant, type ParticipantStatus } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
@@ -7,13 +8,14 @@ import { describeDevice } from '@zk0/policy-smolvla';
 import { openBlobStore } from '@zk0/storage';
 import { connect } from '@zk0/transport';
 import { Command } from 'commander';
-import { clientIdentity } from '../identity.ts';
+import { clientIdentity } from '../identity/client-id.ts';
+import { enrolmentWith, nodeKey } from '../identity/enrolments.ts';
 import { SmolVlaClient } from '../node/smolvla-client.ts';
 import { openStateDirectory } from '../node/state-directory.ts';
-import { parseBytes, parseCacheMode, parseFrames, parseRenames, parseThreads } from '../options.ts';
+import { parseCacheMode, parseFrames, parseRenames, parseThreads } from '../options.ts';
 import { collect, type Run } from './run-action.ts';
 
-interface StartOptions {
+interface StartOptions extends Readonly<Record<string, unknown>> {
   readonly server: string;
   readonly dataset: string;
   readonly id?: string;
@@ -28,6 +30,8 @@ interface StartOptions {
   readonly logFile: string[];
   readonly state?: string;
   readonly insecure?: boolean;
+  readonly private?: boolean;
+  readonly dryRun?: boolean;
   readonly verbose?: boolean;
 }
 
@@ -48,9 +52,10 @@ export function startCommand(run: Run, version: string): Command {
     .option('--policy <path|name>', 'a copy of the policy, instead of the source that the server names')
     .option('--log-file <file>', 'append the log there (repeatable; default: in the state directory)', collect, [])
     .option('--state <dir>', 'where downloads and the log are kept')
-    .option('--insecure', 'allow plain HTTP to another machine')
+    .option('--private', 'say nothing of the recordings’ values: what private runs (dp-*) ask for')
+    .option('--dry-run', 'show what would be sent to the server, and send nothing')
     .option('--verbose', 'more output; error codes and stacks with errors');
-  command.action((options: StartOptions) => {
+  withTlsOptions(command).action((options: StartOptions) => {
     run(async (signal) => {
       await start(options, version, stopWithParent(signal));
       return undefined;
@@ -65,7 +70,9 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
   const rename = parseRenames(options.rename);
   const corruptFrames = parseFrames('--corrupt-frames', options.corruptFrames);
   const threads = parseThreads(options.threads);
-  const clientId = await clientIdentity(options.id);
+  const enrolment = await enrolmentWith(options.server);
+  const clientId = await clientIdentity(options.id ?? enrolment?.clientId);
+  const tls = readTls(options);
   const state = options.state ?? join(zk0Home(), 'clients', clientId);
   const held = await openStateDirectory(state);
   const progress = createProgress(process.stderr, { quiet: !process.stderr.isTTY });
@@ -86,6 +93,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         dataset,
         device: options.device,
         precision: options.precision,
+        private: options.private === true,
         onPolicy: (policy) => {
           log.info(describeDevice(policy));
         },
@@ -100,10 +108,18 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         ...(threads === undefined ? {} : { threads }),
         ...(options.policy === undefined ? {} : { policyOverride: options.policy }),
       });
+      const introduction = { name: clientId, agent: `zk0-client ${version}` };
+      if (options.dryRun === true) {
+        progress.finish();
+        process.stdout.write(`${describeMessages({ ...introduction, profile: model.profile() }, options.private === true)}\n`);
+        return;
+      }
       const connection = connect({
         url: options.server,
         clientId,
         instance: held.instance,
+        ...(enrolment === undefined ? {} : { enrolment: { key: await nodeKey(), serverId: enrolment.serverId } }),
+        ...(tls === undefined ? {} : { tls }),
         ...(options.insecure === undefined ? {} : { allowInsecure: options.insecure }),
         onConnectionState: (now) => {
           if (now.state === 'connected') log.info(`connected to ${options.server}`);
@@ -117,8 +133,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
           model,
           blobs,
           controls: new ControlStore(join(state, 'control'), clientId, blobs),
-          name: clientId,
-          agent: `zk0-client ${version}`,
+          ...introduction,
           log,
           onStatus: (status) => {
             show(progress, status);
@@ -182,4 +197,18 @@ function stopWithParent(signal: AbortSignal): AbortSignal {
   // The channel alone must not keep a finished client alive.
   process.channel.unref();
   return AbortSignal.any([signal, orphaned.signal]);
+}
+
+/** Everything that leaves this machine, for somebody who wants to know before it does. */
+function describeMessages(join: JoinMessage, isPrivate: boolean): string {
+  return [
+    'When it joins, this client sends:',
+    JSON.stringify(join, null, 2),
+    'Every second while it trains, and every ten seconds else: which task, which phase, step of how many, the loss of the last step.',
+    'After each round: the trained weights (with the strategy scaffold also their mean gradient), and',
+    isPrivate
+      ? '  in private runs nothing else; in others the number of examples, losses, norms, durations, bytes.'
+      : '  the number of examples, losses, norms, durations, bytes; in private runs (dp-*) only what follows from the instructions.',
+    'No image, no single state or action, no task text. Nothing has been sent now.',
+  ].join('\n');
 }

@@ -12,12 +12,15 @@ import {
   type WorkHooks,
 } from '@zk0/core';
 import type { LocalModel, LocalTask } from '@zk0/federation';
+import { publicMoments } from '@zk0/strategy';
 import { openPolicy, type CacheMode, type SmolVlaPolicy } from '@zk0/policy-smolvla';
 
 /** How a node runs its model. */
 export interface SmolVlaClientOptions {
   readonly dataset: RobotDataset;
   readonly device: string;
+  /** Say nothing of the recordings' values: what private runs (dp-*) ask for. */
+  readonly private?: boolean;
   /** Element type of matrix products, or `auto`. */
   readonly precision: string;
   /** CPU threads; the whole machine when absent. */
@@ -51,7 +54,10 @@ export class SmolVlaClient implements LocalModel {
 
   profile(): JsonObject {
     const { dataset, device } = this.#options;
-    return JSON.parse(JSON.stringify({ dataset: datasetProfile(dataset.info), device })) as JsonObject;
+    const profile = datasetProfile(dataset.info);
+    if (this.#options.private !== true) return JSON.parse(JSON.stringify({ dataset: profile, device })) as JsonObject;
+    const moments = { state: publicMoments(profile.stateNames.map(jointRange)), action: publicMoments(profile.actionNames.map(jointRange)) };
+    return JSON.parse(JSON.stringify({ dataset: { ...profile, moments }, device, private: true })) as JsonObject;
   }
 
   /** Trains as one task says. */
@@ -122,6 +128,11 @@ export class SmolVlaClient implements LocalModel {
       );
     }
   }
+}
+
+/** What a joint of these arms can have, in the units in which LeRobot records it: degrees, the gripper 0 … 100. */
+function jointRange(name: string): { readonly low: number; readonly high: number } {
+  return name.includes('gripper') ? { low: 0, high: 100 } : { low: -180, high: 180 };
 }
 
 function namedByServer(source: string): string {

@@ -1,10 +1,13 @@
-import { createProgress, loadConfig, table } from '@zk0/cli';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createProgress, loadConfig, readTls, table, withTlsOptions } from '@zk0/cli';
 import { Zk0Error, type JsonObject, type RunConfig } from '@zk0/core';
 import { federationEventSchema } from '@zk0/federation';
 import { adminClient, type AdminClient } from '@zk0/transport';
 import { Command } from 'commander';
 import { configSchema, runConfigOf, runFlags, withConfigOptions, withRunOptions } from '../config.ts';
 import { RunReporter } from '../reporting/run-reporter.ts';
+import { STATE_FOLDER, stateFiles } from '../server-process.ts';
 import type { Run } from './run-action.ts';
 
 const DEFAULT_SERVER = 'http://127.0.0.1:9092';
@@ -13,10 +16,9 @@ const DEFAULT_SERVER = 'http://127.0.0.1:9092';
 export function runCommand(run: Run): Command {
   const command = new Command('run')
     .description('Submit a run to a running server.')
-    .option('--server <url>', 'the server', DEFAULT_SERVER)
     .option('--min-clients <n>', 'clients that must be there to start, and results a round needs', Number)
     .option('--stream', 'follow the run to its end');
-  withConfigOptions(withRunOptions(command)).action((options: Record<string, unknown>) => {
+  withServerOptions(withConfigOptions(withRunOptions(command))).action((options: Record<string, unknown>) => {
     run(async (signal) => {
       const config = runConfigOf(
         await loadConfig(configSchema, {
@@ -85,10 +87,9 @@ export function statusCommand(run: Run): Command {
   const command = new Command('status')
     .alias('runs')
     .description('Show the clients and runs of a running server.')
-    .option('--server <url>', 'the server', DEFAULT_SERVER)
     .option('--json', 'for scripts')
     .option('--verbose', 'error codes and stacks with errors');
-  command.action((options: Record<string, unknown>) => {
+  withServerOptions(command).action((options: Record<string, unknown>) => {
     run(async () => {
       const admin = connectAdmin(options);
       try {
@@ -108,9 +109,8 @@ export function stopCommand(run: Run): Command {
   const command = new Command('stop')
     .description('Stop a run; what was finished stays.')
     .argument('[run]', 'run id; the current one when absent')
-    .option('--server <url>', 'the server', DEFAULT_SERVER)
     .option('--verbose', 'error codes and stacks with errors');
-  command.action((runId: string | undefined, options: Record<string, unknown>) => {
+  withServerOptions(command).action((runId: string | undefined, options: Record<string, unknown>) => {
     run(async () => {
       const admin = connectAdmin(options);
       try {
@@ -125,9 +125,33 @@ export function stopCommand(run: Run): Command {
   return command;
 }
 
+/** Adds what every command has that speaks to a running server. */
+function withServerOptions(command: Command): Command {
+  return withTlsOptions(
+    command
+      .option('--server <url>', 'the server', DEFAULT_SERVER)
+        .option('--out <dir>', 'outputs folder of a server on this machine, where its operators’ token is (else ZK0_ADMIN_TOKEN)', 'outputs'),
+  );
+}
+
 function connectAdmin(options: Readonly<Record<string, unknown>>): AdminClient {
-  const token = process.env['ZK0_ADMIN_TOKEN'];
-  return adminClient({ url: String(options['server']), ...(token === undefined ? {} : { token }) });
+  const token = process.env['ZK0_ADMIN_TOKEN'] ?? keptToken(join(String(options['out']), STATE_FOLDER));
+  const tls = readTls(options);
+  return adminClient({
+    url: String(options['server']),
+    ...(token === undefined ? {} : { token }),
+    ...(tls === undefined ? {} : { tls }),
+    ...(options['insecure'] === true && { allowInsecure: true }),
+  });
+}
+
+/** The token that a server on this machine made for its operators, if whoever asks may read it. */
+function keptToken(stateDirectory: string): string | undefined {
+  try {
+    return readFileSync(stateFiles(stateDirectory).operatorToken, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
 }
 
 function describeStatus(status: JsonObject): string {

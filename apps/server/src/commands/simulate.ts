@@ -7,7 +7,7 @@ import { assertNoOverlap, demoTasks, listEpisodes, openDataset, requireCameras, 
 import { checkStrategy } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
 import { openPolicy } from '@zk0/policy-smolvla';
-import { sampleSize } from '@zk0/strategy';
+import { createStrategy, sampleSize } from '@zk0/strategy';
 import { Command } from 'commander';
 import type * as z from 'zod';
 import { collect, configSchema, runConfigOf, runFlags, withConfigOptions, withRunOptions, type Config } from '../config.ts';
@@ -271,6 +271,7 @@ function clientArguments(
     ...['--state', join(paths.client(id), '.state')],
     // A policy of this machine's files: a server names none to its clients.
     ...(/[/\\.]/.test(simulation.config.policy) && !simulation.config.policy.startsWith('hf:') ? ['--policy', simulation.config.policy] : []),
+    ...(createStrategy(simulation.config.strategy).isPrivate ? ['--private'] : []),
     ...simulation.rename.flatMap((rename) => ['--rename', rename]),
     ...(simulation.verbose === true ? ['--verbose'] : []),
   ];

@@ -1,10 +1,12 @@
 import { join } from 'node:path';
-import { createProgress, loadConfig, zk0Home } from '@zk0/cli';
+import { createProgress, loadConfig, parseBytes, readTls, zk0Home, type TlsMaterial } from '@zk0/cli';
+import { InvalidArgumentError } from '@zk0/core';
 import { createLogger } from '@zk0/logger';
+import { isLoopback, type ServerTls } from '@zk0/transport';
 import { Command } from 'commander';
 import { collect, configSchema, withConfigOptions } from '../config.ts';
 import type { Run } from './run-action.ts';
-import { makeWritable, startServer } from '../server-process.ts';
+import { makeWritable, startServer, STATE_FOLDER, type RunningServer } from '../server-process.ts';
 
 /** `zk0-server start`: an always-on server; sessions start when a run is submitted and enough clients are there. */
 export function startCommand(run: Run): Command {
@@ -16,7 +18,12 @@ export function startCommand(run: Run): Command {
     .option('--device <name>', 'execution provider for evaluation (default: auto)')
     .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16 (default: auto)')
     .option('--threads <n>', 'CPU threads for evaluation', Number)
-    .option('--insecure', 'allow plain HTTP beyond this machine: anyone on the network can read and join');
+    .option('--tls-cert <file>', 'serve TLS with this certificate (PEM)')
+    .option('--tls-key <file>', 'its private key (PEM)')
+    .option('--tls-ca <file>', 'let in clients with a certificate of this authority (PEM), under the name that it says')
+    .option('--enrolment', 'let in enrolled nodes only; always so beyond this machine, unless certificates are asked for')
+    .option('--max-disk <size>', 'most disk that parameters and updates may take')
+    .option('--insecure', 'allow plain HTTP and unknown clients beyond this machine: anyone on the network can read and join');
   withConfigOptions(command.option('--allow-folder <dir>', 'folder under which submitted runs may name policies and datasets by path (repeatable)', collect, [])).action((options: Record<string, unknown>) => {
     run(async (signal) => {
       const { host, port, out, device, precision, threads, insecure } = options;
@@ -36,11 +43,12 @@ export function startCommand(run: Run): Command {
         files: [join(server.out, 'server.log')],
       });
       try {
-        const operatorToken = process.env['ZK0_ADMIN_TOKEN'];
+        const stateDirectory = join(server.out, STATE_FOLDER);
+        const tls = serverTls(readTls(options));
         const running = await startServer({
           host: server.host,
           port: server.port,
-          stateDirectory: join(server.out, '.server'),
+          stateDirectory,
           runDirectory: (runId) => join(server.out, runId),
           openRunLog: (runId) => {
             const files = [join(server.out, runId, 'server', 'server.log'), join(server.out, 'server.log')];
@@ -51,13 +59,15 @@ export function startCommand(run: Run): Command {
           device: server.device,
           precision: server.precision,
           ...(server.threads === undefined ? {} : { threads: server.threads }),
-          ...(operatorToken === undefined ? {} : { operatorToken }),
+          ...(tls === undefined ? {} : { tls }),
+          ...(options['maxDisk'] === undefined ? {} : { maxDiskBytes: parseBytes('--max-disk', String(options['maxDisk'])) }),
+          enrolment: options['enrolment'] === true || (!isLoopback(server.host) && !server.insecure && tls?.clientCa === undefined),
+          ...(process.env['ZK0_ADMIN_TOKEN'] === undefined ? {} : { operatorToken: process.env['ZK0_ADMIN_TOKEN'] }),
           allowInsecure: server.insecure,
           log,
         });
         process.stdout.write(`zk0-server is at ${running.url}\n`);
-        process.stdout.write(`clients join with: zk0-client start --server ${running.url} --dataset PATH\n`);
-        process.stdout.write(`start a run with:  zk0-server run --server ${running.url} --rounds 3 --stream\n`);
+        for (const line of whatNext(running, server.out)) process.stdout.write(`${line}\n`);
         const stopped = new Promise<void>((resolve) => {
           signal.addEventListener('abort', () => { resolve(); }, { once: true });
         });
@@ -73,4 +83,27 @@ export function startCommand(run: Run): Command {
     });
   });
   return command;
+}
+
+/** A certificate authority on the server's side is that of its clients. */
+function serverTls(material: TlsMaterial | undefined): ServerTls | undefined {
+  if (material === undefined) return undefined;
+  const { ca, cert, key } = material;
+  if (cert === undefined || key === undefined) {
+    throw new InvalidArgumentError('--tls-ca needs --tls-cert and --tls-key', { hint: 'Only a server with TLS can ask clients for certificates.' });
+  }
+  return { cert, key, ...(ca !== undefined && { clientCa: ca }) };
+}
+
+/** How somebody who reads the first lines goes on. */
+function whatNext({ url, enrolment, operatorTokenFile }: RunningServer, out: string): string[] {
+  const place = out === 'outputs' ? '' : ` --out ${out}`;
+  const operator = operatorTokenFile === undefined ? '' : place;
+  return [
+    ...(enrolment
+      ? [`let a node in with: zk0-server token create${place}`, `it then enrols:      zk0-client enroll --server ${url} --token TOKEN`]
+      : []),
+    `clients join with:   zk0-client start --server ${url} --dataset PATH`,
+    `start a run with:    zk0-server run --server ${url} --rounds 3 --stream${operator}`,
+  ];
 }

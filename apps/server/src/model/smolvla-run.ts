@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Evaluation, JsonObject, Parameters, RunConfig, RunState, WorkHooks } from '@zk0/core';
 import { fitTaskSchema, type RegisteredClient, type RunModel, type TrainingDefaults } from '@zk0/federation';
 import { writeDirectoryAtomic, writeFileAtomic } from '@zk0/storage';
+import { createStrategy } from '@zk0/strategy';
 import { modelCard, roundRecords, runInfo, RunPaths } from '../outputs/index.ts';
 import type { ServerModel } from './server-model.ts';
 import { profileOf } from './smolvla-model.ts';
@@ -12,12 +13,14 @@ export class SmolVlaRun implements RunModel {
   readonly #model: ServerModel;
   readonly #config: RunConfig;
   readonly #paths: RunPaths;
+  readonly #isPrivate: boolean;
 
   /** @param directory Where the run's outputs go. */
   constructor(model: ServerModel, config: RunConfig, directory: string) {
     this.#model = model;
     this.#config = config;
     this.#paths = new RunPaths(directory);
+    this.#isPrivate = createStrategy(config.strategy).isPrivate;
   }
 
   get trainingDefaults(): TrainingDefaults {
@@ -25,7 +28,8 @@ export class SmolVlaRun implements RunModel {
   }
 
   misfit(client: RegisteredClient): string | null {
-    const { dataset } = profileOf(client);
+    const { dataset, private: isPrivate } = profileOf(client);
+    if (this.#isPrivate && isPrivate !== true) return 'it joined with exact statistics of its recordings; private runs take clients that were started with --private';
     const { stateSize, actionSize } = this.#model.features;
     const [states, actions] = [dataset.stateNames.length, dataset.actionNames.length];
     if (states === stateSize && actions === actionSize) return null;

@@ -36,6 +36,8 @@ export const clientProfileSchema = z
       moments: z.strictObject({ state: momentsSchema, action: momentsSchema }),
     }),
     device: z.string().max(100),
+    /** The moments are those of ranges that everybody knows, not of the recordings: the client takes part in private runs. */
+    private: z.boolean().exactOptional(),
   })
   .refine(({ dataset }) => dataset.moments.state.mean.length === dataset.stateNames.length, {
     message: 'state moments and state names differ in length',
