@@ -16,6 +16,7 @@ export interface AccessOptions {
   readonly operatorToken: string | undefined;
   readonly allowInsecure: boolean;
   readonly maxClockSkewMs: number | undefined;
+  readonly now: (() => number) | undefined;
 }
 
 /** Who may talk to a server. */
@@ -33,7 +34,7 @@ export interface Access {
  * @throws TransportError `INSECURE` for a server that others reach and that does not know them, or that they could read along.
  */
 export function createAccess(options: AccessOptions): Access {
-  const { host, tls, registry, operatorToken, allowInsecure, maxClockSkewMs = DEFAULT_MAX_CLOCK_SKEW_MS } = options;
+  const { host, tls, registry, operatorToken, allowInsecure, now = Date.now, maxClockSkewMs = DEFAULT_MAX_CLOCK_SKEW_MS } = options;
   const certificates = tls?.clientCa !== undefined;
   const open = registry === undefined && !certificates;
   const loopback = isLoopback(host);
@@ -51,7 +52,7 @@ export function createAccess(options: AccessOptions): Access {
   if (operatorToken === undefined && (!open || reachable)) {
     throw new TransportError('INSECURE', `anybody who reaches ${host} would be an operator`, { hint: 'Give a token for the operators.' });
   }
-  const signed = registry === undefined ? undefined : new SignedClients({ registry, maxClockSkewMs });
+  const signed = registry === undefined ? undefined : new SignedClients({ registry, maxClockSkewMs, now });
   return {
     clients: chooseClients(signed, certificates),
     signed,

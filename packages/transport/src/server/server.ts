@@ -68,6 +68,8 @@ export interface TransportServerOptions {
   /** Allows plain HTTP, and clients and operators without a credential, beyond this machine: for networks that are trusted themselves. */
   readonly allowInsecure?: boolean;
   readonly log?: TransportLog;
+  /** The server's clock, which signatures are compared with, in ms since 1970. */
+  readonly now?: () => number;
 }
 
 /** A listening server. */
@@ -85,8 +87,8 @@ export interface TransportServer {
  * `ADDRESS_UNAVAILABLE`
  */
 export async function createTransportServer(options: TransportServerOptions): Promise<TransportServer> {
-  const { host, port, blobs, service, registry, operatorToken, tls, allowInsecure = false, limits = {}, log = silentLog } = options;
-  const access = createAccess({ host, tls, registry, operatorToken, allowInsecure, maxClockSkewMs: limits.maxClockSkewMs });
+  const { host, port, blobs, service, registry, operatorToken, tls, allowInsecure = false, limits = {}, log = silentLog, now } = options;
+  const access = createAccess({ host, tls, registry, operatorToken, allowInsecure, maxClockSkewMs: limits.maxClockSkewMs, now });
   const refusals = new RefusalLog(log);
   const { pollWaitMs = 25_000, noProgressMs = 60_000 } = limits;
   const app = createApp(tls, noProgressMs);
