@@ -193,6 +193,18 @@ class DirectoryBlobStore implements BlobStore {
     await this.#drop(upload);
   }
 
+  async discardUpload(blob: BlobReference): Promise<void> {
+    assertHash(blob.hash);
+    const name = partialName(blob);
+    // One that could not be opened has left nothing in memory.
+    const upload = await this.#uploads.get(name)?.catch(() => undefined);
+    if (upload !== undefined) {
+      await this.#drop(upload);
+    } else if (this.#announced.delete(name)) {
+      await rm(join(this.#uploadDirectory, name), { force: true });
+    }
+  }
+
   async collect(keep: ReadonlySet<string>, options: { readonly minimumAgeMs?: number } = {}): Promise<CollectReport> {
     const newest = Date.now() - (options.minimumAgeMs ?? 0);
     let removed = 0;

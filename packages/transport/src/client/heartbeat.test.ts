@@ -75,6 +75,18 @@ describe('a heartbeat', () => {
     heart.stop();
   });
 
+  it('stops with its signal', async () => {
+    const abort = new AbortController();
+    let beats = 0;
+    const send = (): Promise<{ continue: boolean }> => { beats++; return Promise.resolve({ continue: true }); };
+    new Heartbeat(send, { intervalMs: 100, random: () => 0.5, signal: abort.signal });
+    await vi.advanceTimersByTimeAsync(250);
+    abort.abort();
+    new Heartbeat(send, { intervalMs: 100, signal: abort.signal });
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(beats).toBe(2);
+  });
+
   it('calls nobody once it is stopped, also when an answer was on its way', async () => {
     const called: string[] = [];
     const heart = new Heartbeat(() => new Promise((resolve) => setTimeout(() => { resolve({ continue: false }); }, 500)), {

@@ -15,6 +15,8 @@ export interface HeartbeatOptions {
   readonly onUnwanted?: (taskId: string) => void;
   /** A heartbeat failed; the next one makes up for it. */
   readonly onFailure?: (error: unknown) => void;
+  /** Stops it. */
+  readonly signal?: AbortSignal;
   /** Uniform in [0, 1); a seeded one makes tests repeat. */
   readonly random?: () => number;
 }
@@ -26,6 +28,7 @@ export interface HeartbeatOptions {
 export class Heartbeat {
   readonly #send: (message: HeartbeatMessage) => Promise<HeartbeatReply>;
   readonly #options: HeartbeatOptions;
+  readonly #onAbort = (): void => { this.stop(); };
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   #unwanted: string | undefined;
@@ -34,12 +37,15 @@ export class Heartbeat {
   constructor(send: (message: HeartbeatMessage) => Promise<HeartbeatReply>, options: HeartbeatOptions = {}) {
     this.#send = send;
     this.#options = options;
+    options.signal?.addEventListener('abort', this.#onAbort, { once: true });
+    if (options.signal?.aborted === true) this.stop();
     this.#schedule();
   }
 
   /** No further heartbeat is sent, and nothing is called any more. */
   stop(): void {
     this.#stopped = true;
+    this.#options.signal?.removeEventListener('abort', this.#onAbort);
     clearTimeout(this.#timer);
   }
 

@@ -11,12 +11,12 @@ export interface ForwardProxy {
 
 /**
  * @param names - what names stand for: the proxy resolves them, as a company's does. Others are refused.
- * @param credentials - `user:password` that it asks for
+ * @param credentials - `user:password` that it asks for, as they stand in an address
  */
 export async function forwardProxy(names: Readonly<Record<string, string>>, credentials?: string): Promise<ForwardProxy> {
   const sockets = new Set<Socket>();
   const state = { tunnels: 0, forwarded: 0 };
-  const wanted = credentials === undefined ? undefined : `Basic ${Buffer.from(credentials).toString('base64')}`;
+  const wanted = credentials === undefined ? undefined : `Basic ${Buffer.from(decodeURIComponent(credentials)).toString('base64')}`;
   const resolve = (authority: string): { host: string; port: number } | undefined => {
     const target = names[authority];
     if (target === undefined) return undefined;
@@ -35,7 +35,8 @@ export async function forwardProxy(names: Readonly<Record<string, string>>, cred
       return;
     }
     state.forwarded++;
-    const { 'proxy-authorization': _secret, 'proxy-connection': _hop, ...headers } = incoming.headers;
+    const headers = { ...incoming.headers };
+    for (const name of ['proxy-authorization', 'proxy-connection']) Reflect.deleteProperty(headers, name);
     const onward = request({ ...target, method: incoming.method, path: url.pathname + url.search, headers }, (answer) => {
       reply.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(reply);
