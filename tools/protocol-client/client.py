@@ -168,8 +168,10 @@ class Client:
                     "answer": {"status": reply.status, "body": encoded(answer).decode()},
                 }
             )
+        if reply.getheader("zk0-protocol") is None:
+            raise Refused(f"{method} {target}: something else answered ({reply.status})")
         given = reply.getheader("content-digest")
-        if given is not None and given != content_digest(answer):
+        if reply.getheader("content-type") == "application/msgpack" and given != content_digest(answer):
             raise Refused(f"{method} {target}: the answer was damaged on its way")
         if reply.status >= 400:
             error = unpack(answer)["body"]
@@ -180,6 +182,11 @@ class Client:
         message = pack({"v": VERSION, "type": kind, "body": body})
         _, answer = self.request("POST", target, {"content-type": "application/msgpack"}, message, digest=True)
         envelope = unpack(answer)
+        while envelope["type"] == "pending":
+            # Not answered yet: the same message is sent again.
+            time.sleep(1)
+            _, answer = self.request("POST", target, {"content-type": "application/msgpack"}, message, digest=True)
+            envelope = unpack(answer)
         if envelope["type"] != kind:
             raise Refused(f"{kind} was answered with {envelope['type']}")
         return envelope["body"]
@@ -204,16 +211,27 @@ class Client:
             raise Refused("the parameters do not have their hash")
         return data
 
+    def upload_state(self, method, name, headers, body=b""):
+        _, answer = self.request(method, f"/uploads/{name}", headers, body)
+        envelope = unpack(answer)
+        if envelope["type"] != "upload":
+            raise Refused(f"an upload was answered with {envelope['type']}")
+        return envelope["body"]
+
     def upload(self, data):
         name = hashlib.sha256(data).hexdigest()
         length = {"upload-length": str(len(data))}
-        reply, _ = self.request("POST", f"/uploads/{name}", length)
-        if reply.getheader("upload-complete") != "?1":
-            offset = int(reply.getheader("upload-offset"))
+        upload = self.upload_state("POST", name, length)
+        while upload["state"] != "complete":
+            if upload["state"] == "checking":
+                time.sleep(1)
+                upload = self.upload_state("POST", name, length)
+                continue
+            # In two pieces, as through a proxy that bounds the size of a body.
+            offset = upload["offset"]
+            piece = data[offset : offset + (len(data) + 1) // 2]
             head = {**length, "upload-offset": str(offset), "content-type": "application/octet-stream"}
-            reply, _ = self.request("PATCH", f"/uploads/{name}", head, data[offset:])
-            if reply.getheader("upload-complete") != "?1":
-                raise Refused("the upload is not complete")
+            upload = self.upload_state("PATCH", name, head, piece)
         return {"hash": name, "byteLength": len(data)}
 
 
