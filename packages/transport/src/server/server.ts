@@ -104,7 +104,7 @@ export interface TransportServer {
  */
 export async function createTransportServer(options: TransportServerOptions): Promise<TransportServer> {
   const { host, port, blobs, service, registry, operatorToken, tls, allowInsecure = false, limits = {}, log = silentLog, now } = options;
-  const access = createAccess({ host, tls, registry, operatorToken, allowInsecure, maxClockSkewMs: limits.maxClockSkewMs, now });
+  const access = createAccess({ host, tls, registry, operatorToken, allowInsecure, maxClockSkewMs: limits.maxClockSkewMs, now, log });
   const refusals = new RefusalLog(log);
   const { pollWaitMs = 25_000, answerWithinMs = 20_000, noProgressMs = 60_000, minBytesPerSecond = 1024 } = limits;
   const app = createApp(tls, noProgressMs);

@@ -43,7 +43,7 @@ const SLOW_CONNECTIONS = 64;
 const SLOW_BYTE_MS = 500;
 /** New requests are delivered, to be replayed, so often: captured ones grow old. */
 const REFRESH_EVERY = 5000;
-const ANSWER_WITHIN_MS = 250;
+const ANSWER_WITHIN_MS = 150;
 const GIVE_UP_MS = 8000;
 
 /** Attacks a server of this package in a process of its own. */
