@@ -170,6 +170,24 @@ describe('uploads', () => {
     expect(await store.beginUpload(blob)).toBe(1000);
     await store.finish(blob);
   });
+
+  it('that are given up leave nothing, also what an earlier process left; blobs stay', async () => {
+    const directory = await scratch();
+    const [bytes, other] = [randomBytes(3000, 1), randomBytes(3000, 2)];
+    const store = await openBlobStore(directory, { maxTotalBytes: 6000 });
+    await store.append(reference(bytes), 0, pieces(bytes.subarray(0, 1000)));
+    await store.append(reference(other), 0, pieces(other.subarray(0, 1000)));
+    await store.discardUpload(reference(bytes));
+    expect(await readdir(join(directory, 'uploads'))).toHaveLength(1);
+    const restarted = await openBlobStore(directory, { maxTotalBytes: 6000 });
+    await restarted.discardUpload(reference(other));
+    await restarted.discardUpload(reference(other));
+    expect(await readdir(join(directory, 'uploads'))).toEqual([]);
+    const blob = await restarted.put(randomBytes(6000, 3));
+    await restarted.discardUpload(blob);
+    expect(await restarted.has(blob.hash)).toBe(true);
+    await expect(restarted.discardUpload({ hash: '../x', byteLength: 1 })).rejects.toMatchObject({ code: 'HASH_INVALID' });
+  });
 });
 
 describe('limits', () => {

@@ -94,6 +94,8 @@ export interface BlobStore {
    * @throws StorageError `UPLOAD_INCOMPLETE`; `HASH_MISMATCH`, after which the bytes are gone.
    */
   finish(blob: BlobReference, options?: UploadOptions): Promise<void>;
+  /** Gives an upload up: what has arrived is removed. Does nothing where there is none, and never touches a blob. */
+  discardUpload(blob: BlobReference, options?: UploadOptions): Promise<void>;
 
   /** Removes every blob not in `keep` and at least `minimumAgeMs` old (0 when absent), and uploads left alone for long. */
   collect(keep: ReadonlySet<string>, options?: { readonly minimumAgeMs?: number }): Promise<CollectReport>;

@@ -181,6 +181,11 @@ class DirectoryBlobStore implements BlobStore {
     }
   }
 
+  async discardUpload(blob: BlobReference, options: UploadOptions = {}): Promise<void> {
+    assertHash(blob.hash);
+    await this.#uploads.discard(blob, options);
+  }
+
   async collect(keep: ReadonlySet<string>, options: { readonly minimumAgeMs?: number } = {}): Promise<CollectReport> {
     const now = Date.now();
     let removed = 0;

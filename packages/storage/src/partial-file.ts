@@ -63,12 +63,16 @@ export class PartialFile {
 
   /** Writes the next bytes. The caller keeps the sum within `byteLength`. @throws StorageError */
   async put(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+    // Hashed while the disk is at work; a write that fails leaves the hash as it was.
+    const hash = this.#hash.copy();
+    const writing = writeFully(handle, bytes, this.#offset);
+    hash.update(bytes);
     try {
-      await writeFully(handle, bytes, this.#offset);
+      await writing;
     } catch (error) {
       throw fileError('write', this.path, error);
     }
-    this.#hash.update(bytes);
+    this.#hash = hash;
     this.#offset += bytes.byteLength;
   }
 
@@ -106,16 +110,21 @@ function sha256(): Hash {
 
 /**
  * Joins network-sized pieces to disk-sized ones: a write costs a hop to a thread, whatever its size. What had arrived
- * before the source failed is handed on before its error is. A piece is valid until the next is asked for.
+ * before the source failed is handed on before its error is. A piece is valid until the one after the next is asked for: while one is
+ * written, the next is filled.
  */
 export async function* gathered(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const buffer = new Uint8Array(GATHER_BYTES);
+  let buffer = new Uint8Array(GATHER_BYTES);
+  let other = new Uint8Array(GATHER_BYTES);
   let filled = 0;
   let failure: { readonly error: unknown } | undefined;
   try {
     for await (const chunk of chunks) {
       if (filled + chunk.byteLength > buffer.byteLength) {
-        if (filled > 0) yield buffer.subarray(0, filled);
+        if (filled > 0) {
+          yield buffer.subarray(0, filled);
+          [buffer, other] = [other, buffer];
+        }
         filled = 0;
         if (chunk.byteLength > buffer.byteLength) {
           yield chunk;

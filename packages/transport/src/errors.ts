@@ -6,6 +6,8 @@ export const TRANSPORT_ERROR_CODES = [
   'CONNECTION_REFUSED',
   /** The connection broke, or the name does not resolve, or TLS failed. */
   'CONNECTION_FAILED',
+  /** Something else than this server answered: a proxy, a portal, another program. */
+  'FOREIGN_ANSWER',
   /** No byte moved for as long as the limit allows. */
   'NO_PROGRESS',
   /** The request does not prove, or does not say, who sends it. */
@@ -78,6 +80,18 @@ export class TransportError extends Zk0Error {
 
   constructor(code: TransportErrorCode, message: string, options: Zk0ErrorOptions = {}) {
     super(code, message, options);
+  }
+}
+
+/** An answer that is not this protocol's; its status is the only thing in it that means anything. */
+export class ForeignAnswerError extends TransportError {
+  readonly status: number;
+
+  constructor(origin: string, status: number, contentType: string | undefined) {
+    super('FOREIGN_ANSWER', `${origin}: something else answered (status ${status}, ${contentType?.slice(0, 100) ?? 'no content type'})`, {
+      hint: 'Check the address, and the proxies on the way; the request is repeated meanwhile.',
+    });
+    this.status = status;
   }
 }
 

@@ -2,7 +2,8 @@
  * @module
  * The wire: small msgpack messages and content-addressed blobs over HTTP/1.1. Clients only dial out.
  */
-export { RemoteError, TransportError, type TransportErrorCode } from './errors.ts';
+export { ForeignAnswerError, RemoteError, TransportError, type TransportErrorCode } from './errors.ts';
+export type { ProxyEnvironment } from './client/dispatcher.ts';
 export type { TransportLog } from './log.ts';
 export { isLoopback } from './protocol/http.ts';
 export { MAX_MESSAGE_BYTES, PROTOCOL_VERSION, SUPPORTED_VERSIONS } from './protocol/messages.ts';
@@ -23,6 +24,7 @@ export {
   type TokenOptions,
 } from './identity/registry.ts';
 export { openNodeRegistry, type NodeRegistryOptions } from './identity/sqlite-registry.ts';
+export { Heartbeat, type HeartbeatOptions } from './client/heartbeat.ts';
 export {
   createTransportServer,
   type ServerTls,
@@ -35,6 +37,7 @@ export type {
   ClientTls,
   ConnectionState,
   ConnectOptions,
+  DownloadOptions,
   RetryOptions,
   TransferOptions,
   TransportClient,

@@ -60,7 +60,8 @@ describe('a round over the wire', () => {
     await client.upload(blob.hash, local);
     await client.download(blob.hash, blob.byteLength, local);
     expect(client.bytesUp).toBe(0);
-    expect(client.bytesDown).toBe(0);
+    // Where the upload stands, and nothing of the blob.
+    expect(client.bytesDown).toBeLessThan(100);
   });
 
   it('moves empty blobs', async () => {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -26,6 +27,8 @@ import {
   type TransportServer,
   type TransportServerOptions,
 } from '../src/index.ts';
+import { encodeMessage, MESSAGE_CONTENT_TYPE } from '../src/protocol/codec.ts';
+import { contentDigest } from '../src/protocol/digest.ts';
 
 /** A small real application behind the server: tasks by client, results counted once. */
 export class TestService implements FederationService {
@@ -202,6 +205,12 @@ export class Scope {
     this.defer(() => client.close());
     return client;
   }
+}
+
+/** Answers as this protocol does, for tests that are a server themselves. */
+export function answer(reply: ServerResponse, status: number, type: string, body: unknown): void {
+  const bytes = encodeMessage(type, body);
+  reply.writeHead(status, { 'zk0-protocol': '2', 'content-type': MESSAGE_CONTENT_TYPE, 'content-digest': contentDigest(bytes) }).end(bytes);
 }
 
 export function sha256(bytes: Uint8Array): string {

@@ -13,18 +13,21 @@ import {
 import { RemoteError, TransportError } from '../errors.ts';
 import { decodeEnvelope, encodeMessage, MESSAGE_CONTENT_TYPE, parse } from '../protocol/codec.ts';
 import { CLIENT_HEADER, INSTANCE_HEADER, PATHS, SERVER_HEADER } from '../protocol/http.ts';
-import { REPLY_SCHEMAS, REQUEST_SCHEMAS, type ReplyBodies, type RequestBodies, type RequestType } from '../protocol/messages.ts';
+import { PENDING, REPLY_SCHEMAS, REQUEST_SCHEMAS, type ReplyBodies, type RequestBodies, type RequestType } from '../protocol/messages.ts';
 import type { BlobStore } from '@zk0/storage';
 import { requestSigner } from '../signature/sign.ts';
+import { Heartbeat, type HeartbeatOptions } from './heartbeat.ts';
 import { Http } from './http.ts';
+import { Pieces } from './pieces.ts';
 import { Retrier } from './retry.ts';
-import { download, upload } from './transfer.ts';
-import type { ByteCounts, ConnectOptions, TransferOptions, TransportClient } from './types.ts';
+import { download } from './transfer.ts';
+import type { ByteCounts, ConnectOptions, DownloadOptions, TransferOptions, TransportClient } from './types.ts';
+import { upload } from './upload.ts';
 
 /** `leave` is a courtesy: it does not hold up the end of a process. */
 const LEAVE_TIMEOUT_MS = 2000;
-/** Polls come back after the server's own wait; a server that answers at once, again and again, is not asked faster. */
-const MIN_POLL_INTERVAL_MS = 1000;
+/** Answers that are none yet come after the server's own wait; a server that gives them at once is not asked faster, in ms. */
+const MIN_INTERVAL_MS = 1000;
 
 /**
  * Makes a client; nothing is sent yet.
@@ -38,8 +41,11 @@ export function connect(options: ConnectOptions): TransportClient {
 class HttpTransportClient implements TransportClient {
   readonly #http: Http;
   readonly #retrier: Retrier;
+  readonly #pieces = new Pieces();
   readonly #closed = new AbortController();
   #introduction: JoinMessage | undefined;
+  /** Calls of `poll` under way. */
+  #polls = 0;
   #taken: ByteCounts = { bytesUp: 0, bytesDown: 0 };
 
   constructor(options: ConnectOptions) {
@@ -77,17 +83,20 @@ class HttpTransportClient implements TransportClient {
 
   async poll(signal?: AbortSignal): Promise<Task | null> {
     const until = this.#until(signal);
+    this.#polls++;
     try {
       for (;;) {
         const begun = performance.now();
         const { task } = await this.#ask('poll', {}, until);
         if (task !== null) return task;
-        const early = MIN_POLL_INTERVAL_MS - (performance.now() - begun);
+        const early = MIN_INTERVAL_MS - (performance.now() - begun);
         if (early > 0) await this.#retrier.pause('poll', early, until);
       }
     } catch (error) {
       if (error instanceof CancelledError && signal?.aborted === true) return null;
       throw error;
+    } finally {
+      this.#polls--;
     }
   }
 
@@ -104,17 +113,26 @@ class HttpTransportClient implements TransportClient {
     return this.#ask('result', { ...result, outcome: told }, this.#until(signal));
   }
 
+  startHeartbeat(options: HeartbeatOptions = {}): Heartbeat {
+    const { message = () => ({}) } = options;
+    return new Heartbeat((said) => this.heartbeat(said), {
+      ...options,
+      message: () => (this.#polls > 0 ? null : message()),
+      signal: this.#until(options.signal),
+    });
+  }
+
   async leave(): Promise<void> {
     await this.#exchange('leave', {}, this.#until(AbortSignal.timeout(LEAVE_TIMEOUT_MS)));
   }
 
-  async download(hash: string, byteLength: number, blobs: BlobStore, options: TransferOptions = {}): Promise<void> {
+  async download(hash: string, byteLength: number, blobs: BlobStore, options: DownloadOptions = {}): Promise<void> {
     const signal = this.#until(options.signal);
     await download(this.#http, this.#retrier, { hash, byteLength }, blobs, { ...options, signal });
   }
 
   async upload(hash: string, blobs: BlobStore, options: TransferOptions = {}): Promise<void> {
-    await upload(this.#http, this.#retrier, hash, blobs, { ...options, signal: this.#until(options.signal) });
+    await upload(this.#http, this.#retrier, this.#pieces, hash, blobs, { ...options, signal: this.#until(options.signal) });
   }
 
   async close(): Promise<void> {
@@ -146,18 +164,25 @@ class HttpTransportClient implements TransportClient {
   }
 
   async #exchange<T extends RequestType>(type: T, body: RequestBodies[T], signal: AbortSignal): Promise<ReplyBodies[T]> {
-    const reply = await this.#http.send({
-      method: 'POST',
-      path: PATHS.messages,
-      headers: { 'content-type': MESSAGE_CONTENT_TYPE },
-      body: encodeMessage(type, parse(REQUEST_SCHEMAS[type], body, type)),
-      signal,
-    });
-    const envelope = decodeEnvelope(await reply.bytes());
-    if (envelope.type !== type) {
-      throw new TransportError('MESSAGE_INVALID', `the server answered ${type} with ${envelope.type}`);
+    const message = encodeMessage(type, parse(REQUEST_SCHEMAS[type], body, type));
+    for (;;) {
+      const begun = performance.now();
+      const reply = await this.#http.send({
+        method: 'POST',
+        path: PATHS.messages,
+        headers: { 'content-type': MESSAGE_CONTENT_TYPE },
+        body: message,
+        signal,
+      });
+      const envelope = decodeEnvelope(await reply.bytes());
+      if (envelope.type === type) return parse(REPLY_SCHEMAS[type], envelope.body, `reply to ${type}`);
+      if (envelope.type !== PENDING) {
+        throw new TransportError('MESSAGE_INVALID', `the server answered ${type} with ${envelope.type}`);
+      }
+      // The server is still at work on this very message.
+      const early = MIN_INTERVAL_MS - (performance.now() - begun);
+      if (early > 0) await this.#retrier.pause(type, early, signal);
     }
-    return parse(REPLY_SCHEMAS[type], envelope.body, `reply to ${type}`);
   }
 
   #until(signal?: AbortSignal): AbortSignal {

@@ -8,7 +8,7 @@ import { requestSigner } from '../signature/sign.ts';
 import { Http, type HttpOptions } from './http.ts';
 
 /** Options of {@link enroll}. */
-export interface EnrollOptions extends Pick<HttpOptions, 'url' | 'tls' | 'allowInsecure' | 'noProgressMs'> {
+export interface EnrollOptions extends Pick<HttpOptions, 'url' | 'tls' | 'allowInsecure' | 'noProgressMs' | 'proxyEnvironment'> {
   /** As the operator gave it. */
   readonly token: string;
   readonly key: NodeKey;

@@ -1,16 +1,16 @@
 import { Readable } from 'node:stream';
 import { CancelledError, errorMessage, Watchdog, Zk0Error } from '@zk0/core';
-import { Agent, type Dispatcher } from 'undici';
-import { isTransportErrorCode, RemoteError, TransportError } from '../errors.ts';
+import type { Dispatcher } from 'undici';
+import { ForeignAnswerError, isTransportErrorCode, RemoteError, TransportError } from '../errors.ts';
 import { decodeError } from '../protocol/codec.ts';
 import { CONTENT_DIGEST, contentDigest, matchesDigest } from '../protocol/digest.ts';
-import { isLoopback } from '../protocol/http.ts';
+import { isLoopback, PROTOCOL_HEADER } from '../protocol/http.ts';
 import { errorReplySchema, MAX_MESSAGE_BYTES, type ErrorReply } from '../protocol/messages.ts';
 import type { RequestSigner } from '../signature/sign.ts';
-import { withRetryAfter } from './retry.ts';
+import { createDispatcher, type ProxyEnvironment } from './dispatcher.ts';
+import { causeCode, withRetryAfter } from './retry.ts';
 import type { ClientTls } from './types.ts';
 
-const CONNECT_TIMEOUT_MS = 10_000;
 const DEFAULT_NO_PROGRESS_MS = 60_000;
 
 /** How to reach a server, for clients and operators alike. */
@@ -25,6 +25,8 @@ export interface HttpOptions {
   readonly tls?: ClientTls;
   readonly allowInsecure?: boolean;
   readonly noProgressMs?: number;
+  /** Names the proxies (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`); default: the environment of the process. */
+  readonly proxyEnvironment?: ProxyEnvironment;
 }
 
 export interface HttpRequest {
@@ -53,7 +55,7 @@ export interface HttpReply {
 export class Http {
   readonly #origin: string;
   readonly #prefix: string;
-  readonly #agent: Agent;
+  readonly #agent: Dispatcher;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #sign: RequestSigner | undefined;
   readonly #noProgressMs: number;
@@ -69,19 +71,12 @@ export class Http {
     this.#sign = options.sign;
     this.#noProgressMs = options.noProgressMs ?? DEFAULT_NO_PROGRESS_MS;
     this.#onContact = onContact;
-    // Silence is watched here, over request and reply together; undici's own limits are off.
-    this.#agent = new Agent({
-      allowH2: false,
-      pipelining: 1,
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      connect: { timeout: CONNECT_TIMEOUT_MS, ...options.tls },
-    });
+    this.#agent = createDispatcher(url, options.tls, options.proxyEnvironment ?? process.env);
   }
 
   /**
-   * @throws TransportError or RemoteError for a failed connection and for every status of 400 and above;
-   * CancelledError when the signal aborts.
+   * @throws TransportError or RemoteError for a failed connection and for every refusal of the server; ForeignAnswerError for an answer
+   * of somebody else; CancelledError when the signal aborts.
    */
   async send({ method, path, headers = {}, body, signal }: HttpRequest): Promise<HttpReply> {
     const stalled = new AbortController();
@@ -107,27 +102,17 @@ export class Http {
         method,
         headers: this.#head(method, path, headers, body),
         ...(body === undefined ? {} : { body: this.#counted(body, watchdog) }),
-        // "Still at work" (102): a sign of life, as good as a byte.
-        onInfo: () => {
-          watchdog.touch();
-        },
         signal: signal === undefined ? stalled.signal : AbortSignal.any([signal, stalled.signal]),
       });
     } catch (cause) {
       throw fail(cause);
     }
     watchdog.touch();
-    this.#onContact();
     const chunks = (): AsyncGenerator<Uint8Array> => this.#received(reply.body, watchdog, fail);
     const header = (name: string): string | undefined => {
       const value = reply.headers[name];
       return typeof value === 'string' ? value : value?.[0];
     };
-    if (reply.statusCode >= 400) {
-      const bytes = await readBounded(chunks(), MAX_MESSAGE_BYTES);
-      if (method !== 'HEAD') checkDigest(this.#origin, header(CONTENT_DIGEST), bytes);
-      throw withRetryAfter(replyError(reply.statusCode, bytes, method === 'HEAD'), header('retry-after'));
-    }
     const bytes = async (): Promise<Uint8Array> => {
       const body = await readBounded(chunks(), MAX_MESSAGE_BYTES);
       checkDigest(this.#origin, header(CONTENT_DIGEST), body);
@@ -138,6 +123,16 @@ export class Http {
       // What is destroyed before it was read reports an error that nobody waits for.
       reply.body.on('error', () => undefined).destroy();
     };
+    const marked = header(PROTOCOL_HEADER) !== undefined;
+    if (marked && reply.statusCode < 300) {
+      this.#onContact();
+    } else {
+      const body = await readUpTo(chunks(), MAX_MESSAGE_BYTES);
+      if (marked && method !== 'HEAD') checkDigest(this.#origin, header(CONTENT_DIGEST), body);
+      const error = refusal(marked, reply.statusCode, body);
+      if (error !== null) this.#onContact();
+      throw withRetryAfter(error ?? new ForeignAnswerError(this.#origin, reply.statusCode, header('content-type')), header('retry-after'));
+    }
     return { status: reply.statusCode, header, bytes, chunks, discard };
   }
 
@@ -188,12 +183,22 @@ export class Http {
   }
 }
 
-/** A reply without a digest is not this server's, and is judged by what it says. */
+/** Every message of a server comes with a digest: without one, the head of the answer was damaged. */
 function checkDigest(origin: string, digest: string | undefined, body: Uint8Array): void {
-  if (digest === undefined || matchesDigest(digest, body)) return;
-  throw new TransportError('MESSAGE_DAMAGED', `${origin}: the reply does not have the digest that came with it`, {
+  if (digest !== undefined && matchesDigest(digest, body)) return;
+  throw new TransportError('MESSAGE_DAMAGED', `${origin}: the reply does not have the digest that belongs to it`, {
     hint: 'It was damaged on its way; the request is repeated.',
   });
+}
+
+/** The body when it is as short as a message; a longer one is none, and nothing of it is wanted. */
+async function readUpTo(chunks: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> {
+  try {
+    return await readBounded(chunks, limit);
+  } catch (error) {
+    if (error instanceof TransportError && error.code === 'BODY_TOO_LARGE') return new Uint8Array(0);
+    throw error;
+  }
 }
 
 async function readBounded(chunks: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> {
@@ -223,7 +228,7 @@ function parseUrl({ url, allowInsecure = false }: HttpOptions): URL {
 }
 
 function connectionError(origin: string, cause: unknown): Zk0Error {
-  const code = errorCode(cause);
+  const code = causeCode(cause);
   if (code === 'ECONNREFUSED') {
     return new TransportError('CONNECTION_REFUSED', `${origin}: nobody listens there`, {
       cause,
@@ -238,25 +243,22 @@ function connectionError(origin: string, cause: unknown): Zk0Error {
   }
   return new TransportError('CONNECTION_FAILED', `${origin}: the connection failed (${errorMessage(cause)})`, {
     cause,
-    hint: 'Check the address and the network.',
+    hint: origin.startsWith('https:')
+      ? 'Check the address, the network and the certificates of both sides.'
+      : 'Check the address and the network.',
   });
 }
 
 /** What OpenSSL and Node find wrong with a server's certificate. */
 const CERTIFICATE_PROBLEMS = /^(CERT_\w+|\w*SELF_SIGNED\w*|UNABLE_TO_\w+|ERR_TLS_CERT_\w+|HOSTNAME_MISMATCH|INVALID_CA|PATH_LENGTH_EXCEEDED)$/;
 
-/** Node wraps what went wrong with several addresses into one error. */
-function errorCode(cause: unknown): string | undefined {
-  if (cause instanceof AggregateError) return errorCode(cause.errors[0]);
-  return (cause as { code?: string } | null)?.code;
-}
-
-function replyError(status: number, bytes: Uint8Array, hasNoBody: boolean): Zk0Error {
-  const reply = hasNoBody ? null : (decodeError(bytes) ?? jsonError(bytes));
-  if (reply === null) {
-    // Not this server's own words: a proxy, a load balancer, another program.
-    return new RemoteError(`HTTP_${status}`, `the server answered with status ${status}`, status);
-  }
+/**
+ * What the server said no with; null when it was not the server who said it. The layout of an error message holds across versions, also
+ * of those that marked no answers: it is believed by itself. JSON may be anybody's.
+ */
+function refusal(marked: boolean, status: number, bytes: Uint8Array): Zk0Error | null {
+  const reply = decodeError(bytes) ?? (marked ? jsonError(bytes) : null);
+  if (reply === null) return null;
   const hint = reply.hint === undefined ? {} : { hint: reply.hint };
   const range = reply.supported === undefined ? '' : ` (it reads versions ${reply.supported.min}…${reply.supported.max})`;
   if (isTransportErrorCode(reply.code)) return new TransportError(reply.code, reply.message + range, hint);

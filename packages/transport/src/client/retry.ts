@@ -4,8 +4,39 @@ import { CancelledError, parseRetryAfter, retry, Zk0Error, type PassingFailure }
 import { RemoteError, TransportError } from '../errors.ts';
 import type { ConnectionState, RetryOptions } from './types.ts';
 
-/** What may pass by itself. 4xx answers never do; the ones the other side calls busy or broken do. */
-const PASSING = new Set<string>(['CONNECTION_REFUSED', 'CONNECTION_FAILED', 'CERTIFICATE_REFUSED', 'NO_PROGRESS', 'MESSAGE_DAMAGED', 'SIGNATURE_REPLAYED', 'BUSY', 'CLOSING', 'INTERNAL']);
+/** What may pass by itself: a line that broke, an answer of somebody else, a server that is busy or failed. */
+const PASSING = new Set<string>([
+  'CONNECTION_REFUSED',
+  'CONNECTION_FAILED',
+  'CERTIFICATE_REFUSED',
+  'FOREIGN_ANSWER',
+  'MESSAGE_DAMAGED',
+  'SIGNATURE_REPLAYED',
+  'NO_PROGRESS',
+  'BUSY',
+  'CLOSING',
+  'INTERNAL',
+]);
+/** What a server also says when the request was damaged on its way: believed when it is said again and again. */
+const DOUBTFUL = new Set<string>([
+  'UNAUTHORIZED',
+  'SIGNATURE_INVALID',
+  'CLOCK_SKEW',
+  'WRONG_SERVER',
+  'NODE_UNKNOWN',
+  'BROWSER_REFUSED',
+  'HOST_REFUSED',
+  'PROTOCOL_VERSION',
+  'MESSAGE_INVALID',
+  'BODY_TOO_LARGE',
+  'NOT_FOUND',
+  'HASH_INVALID',
+]);
+/** So many times in a row. */
+const BELIEVED_AFTER = 3;
+/** Failures that no waiting cures while nobody has ever answered. */
+const WRONG_ADDRESS = new Set<string>(['CONNECTION_REFUSED', 'CERTIFICATE_REFUSED']);
+const UNKNOWN_NAME = /^(ENOTFOUND|EAI_\w+)$/;
 
 /** Tries again for as long as it takes; remembers whether the server has ever answered. */
 export class Retrier {
@@ -46,15 +77,26 @@ export class Retrier {
     progressed: () => boolean = () => false,
   ): Promise<T> {
     const begun = this.#now();
+    let doubts = 0;
+    const doubtful = (thrown: unknown): PassingFailure | null => {
+      if (!(thrown instanceof Zk0Error) || !DOUBTFUL.has(thrown.code) || ++doubts >= BELIEVED_AFTER) return null;
+      return { error: thrown, retryAfterMs: 0 };
+    };
     return retry(what, signal, attempt, {
       initialMs: this.#options.initialMs ?? 1000,
       maxMs: this.#options.maxMs ?? 20_000,
       ...(this.#options.random === undefined ? {} : { random: this.#options.random }),
       sleep: this.#sleep,
-      passing,
+      passing: (thrown) => {
+        const failure = passing(thrown);
+        if (failure === null) return doubtful(thrown);
+        doubts = 0;
+        return failure;
+      },
       progressed,
       onPause: (pause) => {
-        if (!this.#hadContact && this.#now() - begun + pause.delayMs > this.#firstContactMs) throw pause.error;
+        const givesUp = !this.#hadContact && isWrongAddress(pause.error);
+        if (givesUp && this.#now() - begun + pause.delayMs > this.#firstContactMs) throw pause.error;
         this.#connected = false;
         this.#onState({ state: 'retrying', ...pause });
       },
@@ -69,6 +111,18 @@ export class Retrier {
       throw new CancelledError(what, { cause });
     }
   }
+}
+
+/** Node wraps what went wrong with several addresses into one error. */
+export function causeCode(cause: unknown): string | undefined {
+  if (cause instanceof AggregateError) return causeCode(cause.errors[0]);
+  const { code, cause: inner } = (cause ?? {}) as { readonly code?: unknown; readonly cause?: unknown };
+  if (typeof code === 'string') return code;
+  return inner === undefined ? undefined : causeCode(inner);
+}
+
+function isWrongAddress(error: Zk0Error): boolean {
+  return WRONG_ADDRESS.has(error.code) || UNKNOWN_NAME.test(causeCode(error.cause) ?? '');
 }
 
 /** Remembers what a `Retry-After` header asked for, until the retrier looks. */

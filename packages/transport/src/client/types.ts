@@ -1,6 +1,8 @@
 import type { HeartbeatMessage, HeartbeatReply, JoinMessage, ResultReply, Task, TaskResult, Zk0Error } from '@zk0/core';
 import type { BlobStore } from '@zk0/storage';
 import type { NodeKey } from '../identity/key.ts';
+import type { ProxyEnvironment } from './dispatcher.ts';
+import type { Heartbeat, HeartbeatOptions } from './heartbeat.ts';
 
 /** TLS material of a client, PEM; `ca` replaces the system's roots, `key` and `cert` are for servers that ask for one. */
 export interface ClientTls {
@@ -16,8 +18,9 @@ export interface RetryOptions {
   /** Bound of every pause, in ms (20 000). */
   readonly maxMs?: number;
   /**
-   * Until the server has answered once, give up after so many ms (10 000): a wrong address is an error, not silence.
-   * Afterwards a client tries for ever.
+   * Until the server has answered once, a name that does not resolve, a port where nobody listens and a certificate that is not
+   * trusted are errors after so many ms (10 000); `Infinity` waits for the server however long it takes. Everything else, and
+   * everything after the first answer, is tried again for ever.
    */
   readonly firstContactMs?: number;
   /** Uniform in [0, 1); a seeded one makes tests repeat. */
@@ -50,6 +53,8 @@ export interface ConnectOptions {
   readonly retry?: RetryOptions;
   /** A transfer or a request fails when no byte has moved for so long, in ms (60 000). */
   readonly noProgressMs?: number;
+  /** Names the proxies (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`); default: the environment of the process. */
+  readonly proxyEnvironment?: ProxyEnvironment;
   readonly onConnectionState?: (state: ConnectionState) => void;
 }
 
@@ -58,6 +63,12 @@ export interface TransferOptions {
   readonly signal?: AbortSignal;
   /** Bytes that are there (downloads) or on the other side (uploads), out of the blob's size. */
   readonly onProgress?: (bytes: number) => void;
+}
+
+/** Hooks and bounds of a download. */
+export interface DownloadOptions extends TransferOptions {
+  /** A blob that is said to be larger is refused before anything is asked for. The store has a bound of its own. */
+  readonly maxBytes?: number;
 }
 
 /** Body bytes since the last call, or since the client was made. */
@@ -87,11 +98,19 @@ export interface TransportClient {
   /** One attempt, no repetition: the next heartbeat makes up for a lost one. A loss that is not finite is left out. */
   heartbeat(message?: HeartbeatMessage): Promise<HeartbeatReply>;
   result(result: TaskResult, signal?: AbortSignal): Promise<ResultReply>;
+  /**
+   * Sends heartbeats from now on, until {@link Heartbeat.stop} or {@link close}: also while this client downloads, works and uploads. A
+   * poll that is held open says as much: meanwhile none is sent.
+   */
+  startHeartbeat(options?: HeartbeatOptions): Heartbeat;
   /** Says goodbye, once, briefly. */
   leave(): Promise<void>;
 
-  /** Brings a blob into the store; resumes what an earlier call left, receives nothing when it is there. */
-  download(hash: string, byteLength: number, blobs: BlobStore, options?: TransferOptions): Promise<void>;
+  /**
+   * Brings a blob into the store; resumes what an earlier call left, receives nothing when it is there. A download that is refused for
+   * good leaves nothing in the store; one whose signal aborts leaves what has arrived, to go on from there.
+   */
+  download(hash: string, byteLength: number, blobs: BlobStore, options?: DownloadOptions): Promise<void>;
   /** Sends a blob from the store; resumes where the server stands, sends nothing when it has it. */
   upload(hash: string, blobs: BlobStore, options?: TransferOptions): Promise<void>;
 

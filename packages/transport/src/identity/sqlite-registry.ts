@@ -179,8 +179,8 @@ class SqliteRegistry implements NodeRegistry {
     return this.#call(() => {
       const now = this.#now();
       if (now - (this.#seen.get(fingerprint) ?? -Infinity) < SEEN_EVERY_MS) return;
-      this.#database.prepare('UPDATE nodes SET last_seen_at = ? WHERE fingerprint = ?').run(now, fingerprint);
       this.#seen.set(fingerprint, now);
+      this.#database.prepare('UPDATE nodes SET last_seen_at = ? WHERE fingerprint = ?').run(now, fingerprint);
     });
   }
 

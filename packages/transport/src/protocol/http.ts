@@ -16,12 +16,11 @@ export const INSTANCE_HEADER = 'zk0-instance';
 /** The server that a signed request is for. */
 export const SERVER_HEADER = 'zk0-server';
 
+/** Marks every answer of a server with the version that it speaks: one without it comes from somebody else. */
+export const PROTOCOL_HEADER = 'zk0-protocol';
+
 export const UPLOAD_LENGTH = 'upload-length';
 export const UPLOAD_OFFSET = 'upload-offset';
-export const UPLOAD_COMPLETE = 'upload-complete';
-/** Structured-field booleans (RFC 8941). */
-export const TRUE = '?1';
-export const FALSE = '?0';
 
 export const BLOB_CONTENT_TYPE = 'application/octet-stream';
 

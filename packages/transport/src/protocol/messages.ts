@@ -60,6 +60,20 @@ export const REPLY_SCHEMAS: { readonly [T in RequestType]: z.ZodType<ReplyBodies
   leave: empty,
 };
 
+/** The type of the message that says that the answer is not there yet; its body is empty. The same request is sent again to get it. */
+export const PENDING = 'pending';
+
+/** Where an upload stands. */
+export const uploadStateSchema = z.strictObject({
+  /** `receiving`: bytes from `offset` on are expected. `checking`: ask again. `complete`: the server has the blob. */
+  state: z.enum(['receiving', 'checking', 'complete']),
+  /** Bytes that are there; of no meaning while the server is checking. */
+  offset: z.int().min(0),
+});
+export type UploadState = z.infer<typeof uploadStateSchema>;
+/** The type of the message that carries an {@link UploadState}. */
+export const UPLOAD = 'upload';
+
 /** An error reply. Its layout holds across versions, so that a client of any version can show it. */
 export const errorReplySchema = z.object({
   code: z.string().min(1).max(100),

@@ -1,5 +1,6 @@
 import { TransportError } from '../errors.ts';
 import type { NodeRegistry } from '../identity/registry.ts';
+import type { TransportLog } from '../log.ts';
 import { isLoopback } from '../protocol/http.ts';
 import type { BrowserRules } from './browser-guard.ts';
 import { certificateClients } from './certificate-clients.ts';
@@ -16,6 +17,8 @@ export interface AccessOptions {
   readonly operatorToken: string | undefined;
   readonly allowInsecure: boolean;
   readonly maxClockSkewMs: number | undefined;
+  readonly now: (() => number) | undefined;
+  readonly log: TransportLog;
 }
 
 /** Who may talk to a server. */
@@ -33,7 +36,7 @@ export interface Access {
  * @throws TransportError `INSECURE` for a server that others reach and that does not know them, or that they could read along.
  */
 export function createAccess(options: AccessOptions): Access {
-  const { host, tls, registry, operatorToken, allowInsecure, maxClockSkewMs = DEFAULT_MAX_CLOCK_SKEW_MS } = options;
+  const { host, tls, registry, operatorToken, allowInsecure, log, now = Date.now, maxClockSkewMs = DEFAULT_MAX_CLOCK_SKEW_MS } = options;
   const certificates = tls?.clientCa !== undefined;
   const open = registry === undefined && !certificates;
   const loopback = isLoopback(host);
@@ -51,7 +54,7 @@ export function createAccess(options: AccessOptions): Access {
   if (operatorToken === undefined && (!open || reachable)) {
     throw new TransportError('INSECURE', `anybody who reaches ${host} would be an operator`, { hint: 'Give a token for the operators.' });
   }
-  const signed = registry === undefined ? undefined : new SignedClients({ registry, maxClockSkewMs });
+  const signed = registry === undefined ? undefined : new SignedClients({ registry, maxClockSkewMs, now, log });
   return {
     clients: chooseClients(signed, certificates),
     signed,

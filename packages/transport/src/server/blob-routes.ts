@@ -4,19 +4,22 @@ import { assertHash, StorageError, type BlobStore, type ByteRange } from '@zk0/s
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { TransportError } from '../errors.ts';
 import type { TransportLog } from '../log.ts';
-import { BLOB_CONTENT_TYPE, FALSE, PATHS, TRUE, UPLOAD_COMPLETE, UPLOAD_LENGTH, UPLOAD_OFFSET } from '../protocol/http.ts';
+import { encodeMessage, MESSAGE_CONTENT_TYPE } from '../protocol/codec.ts';
+import { BLOB_CONTENT_TYPE, PATHS, UPLOAD_LENGTH, UPLOAD_OFFSET } from '../protocol/http.ts';
+import { UPLOAD, type UploadState } from '../protocol/messages.ts';
 import { sendError } from './error-reply.ts';
-import { whileAlive } from './sign-of-life.ts';
+import { watchPace, type Pace } from './pace.ts';
+import type { PendingWork } from './pending-work.ts';
+import { UploadAccounts, type UploadLimits } from './upload-accounts.ts';
 
 /** What the blob routes need of the server. */
 export interface BlobRoutesOptions {
   readonly service: Pick<FederationService, 'authorizeUpload' | 'authorizeDownload'>;
   readonly blobs: BlobStore;
   readonly log: TransportLog;
-  /** Uploads received at once. */
-  readonly maxUploads: number;
-  /** A peer that waits for an answer hears so often that it is being worked on, in ms. */
-  readonly signOfLifeMs: number;
+  readonly uploads: UploadLimits;
+  readonly pace: Pace;
+  readonly pending: PendingWork;
   readonly closing: AbortSignal;
 }
 
@@ -26,8 +29,8 @@ interface HashParams {
 
 /** Blobs down by plain ranged GETs (any HTTP cache can serve them), up by resumable uploads. */
 export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions): void {
-  const { service, blobs, log, maxUploads, signOfLifeMs, closing } = options;
-  let uploads = 0;
+  const { service, blobs, log, pace, pending, closing } = options;
+  const accounts = new UploadAccounts(options.uploads);
 
   const guarded =
     (route: (hash: string, request: FastifyRequest, reply: FastifyReply, client: ClientPrincipal) => Promise<FastifyReply>) =>
@@ -68,6 +71,8 @@ export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions):
       reply.header('content-length', String(end - start));
       if (range !== null) reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${size}`);
       if (request.method === 'HEAD') return reply.send();
+      const stopWatch = watchPace(request.raw.socket, 'bytesWritten', pace);
+      reply.raw.once('close', stopWatch);
       return reply.send(await blobs.openRead(hash, { start, end }));
     }),
   });
@@ -77,13 +82,17 @@ export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions):
     guarded(async (hash, request, reply, client) => {
       const blob = announced(hash, request);
       await service.authorizeUpload(client, blob);
-      // After a restart this reads what is there, to hash it.
-      let offset = await whileAlive(reply.raw, signOfLifeMs, blobs.beginUpload(blob));
-      // The last byte had arrived when the connection broke, or the process ended, before the upload was finished.
-      if (offset === blob.byteLength && !(await blobs.has(hash))) {
-        offset = await whileAlive(reply.raw, signOfLifeMs, finish(blob));
-      }
-      return sendOffset(reply, blob, offset);
+      accounts.announce(client.clientId, blob);
+      return sendState(
+        reply,
+        await stateAfter(client, blob, async () => {
+          // After a restart this reads what is there, to hash it.
+          const offset = await blobs.beginUpload(blob);
+          // The last byte had arrived when the connection broke, or the process ended, before the upload was finished.
+          if (offset === blob.byteLength && !(await blobs.has(hash))) await finish(blob);
+          return offset;
+        }),
+      );
     }),
   );
 
@@ -98,22 +107,44 @@ export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions):
         throw new TransportError('BODY_TOO_LARGE', `upload ${hash}: bytes up to ${offset + length} of ${blob.byteLength}`);
       }
       if (closing.aborted) throw new TransportError('CLOSING', 'the server is shutting down');
-      if (uploads >= maxUploads) throw new TransportError('BUSY', `${maxUploads} uploads are under way already`);
-      uploads++;
+      accounts.announce(client.clientId, blob);
+      const end = accounts.receive(client.clientId);
+      const stopWatch = watchPace(request.raw.socket, 'bytesRead', pace);
+      let now: number;
       try {
-        let now = await blobs.append(blob, offset, chunksOf(request.raw));
-        if (now === blob.byteLength) now = await whileAlive(reply.raw, signOfLifeMs, finish(blob));
-        return await sendOffset(reply, blob, now);
+        now = await blobs.append(blob, offset, chunksOf(request.raw));
       } finally {
-        uploads--;
+        stopWatch();
+        end();
       }
+      if (now < blob.byteLength) return sendState(reply, { state: 'receiving', offset: now });
+      return sendState(
+        reply,
+        await stateAfter(client, blob, async () => {
+          await finish(blob);
+          return blob.byteLength;
+        }),
+      );
     }),
   );
 
-  async function finish(blob: BlobReference): Promise<number> {
+  /** Does work on an upload that may take long; a request that comes while it is done waits for the same work. */
+  async function stateAfter({ clientId }: ClientPrincipal, blob: BlobReference, work: () => Promise<number>): Promise<UploadState> {
+    try {
+      const answer = await pending.answer(clientId, `upload ${blob.hash} ${blob.byteLength}`, work);
+      if (!answer.done) return { state: 'checking', offset: 0 };
+      if (answer.value < blob.byteLength) return { state: 'receiving', offset: answer.value };
+    } catch (error) {
+      accounts.settle(clientId, blob);
+      throw error;
+    }
+    accounts.settle(clientId, blob);
+    return { state: 'complete', offset: blob.byteLength };
+  }
+
+  async function finish(blob: BlobReference): Promise<void> {
     await blobs.finish(blob);
     log.debug(`blob ${blob.hash} received`, { bytes: blob.byteLength });
-    return blob.byteLength;
   }
 }
 
@@ -152,9 +183,6 @@ function chunksOf(request: IncomingMessage): AsyncIterable<Uint8Array> {
   return request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
 }
 
-function sendOffset(reply: FastifyReply, blob: BlobReference, offset: number): FastifyReply {
-  return reply
-    .code(204)
-    .headers({ [UPLOAD_OFFSET]: String(offset), [UPLOAD_COMPLETE]: offset === blob.byteLength ? TRUE : FALSE })
-    .send();
+function sendState(reply: FastifyReply, state: UploadState): FastifyReply {
+  return reply.type(MESSAGE_CONTENT_TYPE).send(Buffer.from(encodeMessage(UPLOAD, state)));
 }

@@ -41,7 +41,6 @@ const STATUS: Readonly<Record<string, number>> = {
   STORE_FULL: 507,
   FILE_UNWRITABLE: 500,
   FILE_UNREADABLE: 500,
-  REGISTRY_UNUSABLE: 500,
   INTERNAL: 500,
 };
 /** Seconds after which a client may try again what failed for lack of room. */
@@ -49,7 +48,8 @@ const RETRY_AFTER: Readonly<Record<number, number>> = { 503: 1, 507: 30 };
 
 /** Status and body of the answer to an error; what nobody foresaw is logged and told without details. */
 export function describeError(error: unknown, log: TransportLog): { readonly status: number; readonly body: ErrorReply } {
-  if (!(error instanceof Zk0Error)) {
+  // What is wrong with the server's own files is not for its clients.
+  if (!(error instanceof Zk0Error) || error.code === 'REGISTRY_UNUSABLE') {
     log.error('request failed', { error });
     return { status: 500, body: { code: 'INTERNAL', message: 'the server failed; its log says why' } };
   }
@@ -77,9 +77,17 @@ export function notFound(request: FastifyRequest): TransportError {
   return new TransportError('NOT_FOUND', `${request.method} ${request.url.slice(0, 200)} is nothing here`);
 }
 
+/** Node's own errors for a peer that is gone. */
+function isDisconnect(error: unknown): boolean {
+  return /^(ECONNRESET|EPIPE|ERR_STREAM_PREMATURE_CLOSE)$/.test((error as { code?: string } | null)?.code ?? '');
+}
+
 /** Sends an error: as JSON to operators' tools, as a message to clients. */
 export function sendError(reply: FastifyReply, error: unknown, log: TransportLog, format: 'json' | 'message'): FastifyReply {
-  const { status, body } = describeError(error, log);
+  // A peer that goes away in the middle of its request is no error of this server, and nobody is there to read an answer.
+  const gone = reply.request.raw.destroyed && isDisconnect(error);
+  const cut = new TransportError('CONNECTION_FAILED', 'the connection ended in the middle of the request', { cause: error });
+  const { status, body } = describeError(gone ? cut : error, log);
   const retryAfter = RETRY_AFTER[status];
   if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter));
   if (status === 401) reply.header('www-authenticate', 'Bearer');

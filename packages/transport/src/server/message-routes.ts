@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { errorMessage, type ClientPrincipal, type FederationService, type Task } from '@zk0/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -8,6 +9,7 @@ import { decodeEnvelope, encodeMessage, MESSAGE_CONTENT_TYPE, parse } from '../p
 import { PATHS } from '../protocol/http.ts';
 import {
   MAX_MESSAGE_BYTES,
+  PENDING,
   REPLY_SCHEMAS,
   REQUEST_SCHEMAS,
   type ReplyBodies,
@@ -15,8 +17,8 @@ import {
   type RequestType,
 } from '../protocol/messages.ts';
 import { sendError } from './error-reply.ts';
+import type { PendingWork } from './pending-work.ts';
 import { readMessage } from './read-body.ts';
-import { whileAlive } from './sign-of-life.ts';
 
 /** What the message routes need of the server. */
 export interface MessageRoutesOptions {
@@ -26,15 +28,15 @@ export interface MessageRoutesOptions {
   readonly pollWaitMs: number;
   /** Polls held open at once. */
   readonly maxPolls: number;
-  /** A peer that waits for an answer hears so often that it is being worked on, in ms. */
-  readonly signOfLifeMs: number;
+  /** Answers in time what takes long. */
+  readonly pending: PendingWork;
   /** Aborts when the server closes: polls are answered at once. */
   readonly closing: AbortSignal;
 }
 
 /** The one route that clients send messages to. */
 export function addMessageRoutes(app: FastifyInstance, options: MessageRoutesOptions): void {
-  const { service, log, signOfLifeMs } = options;
+  const { service, log, pending } = options;
   const polls = new Polls(options);
   /** Checked both ways: a reply that the client would refuse is this server's bug, found here. */
   const route =
@@ -63,12 +65,20 @@ export function addMessageRoutes(app: FastifyInstance, options: MessageRoutesOpt
       gone.abort();
     });
     try {
-      const { type, body } = decodeEnvelope(await readMessage(request.raw, MAX_MESSAGE_BYTES));
+      const message = await readMessage(request.raw, MAX_MESSAGE_BYTES);
+      const { type, body } = decodeEnvelope(message);
       if (!Object.hasOwn(routes, type)) {
         throw new TransportError('MESSAGE_INVALID', `no message of type ${JSON.stringify(type)}`);
       }
-      const bytes = await whileAlive(reply.raw, signOfLifeMs, routes[type as RequestType](request.getDecorator<ClientPrincipal>('client'), body, gone.signal));
-      return await reply.type(MESSAGE_CONTENT_TYPE).send(Buffer.from(bytes));
+      const client = request.getDecorator<ClientPrincipal>('client');
+      const work = (): Promise<Uint8Array> => routes[type as RequestType](client, body, gone.signal);
+      reply.type(MESSAGE_CONTENT_TYPE);
+      // A poll ends in time by itself, and with its connection.
+      if (type === 'poll') return await reply.send(Buffer.from(await work()));
+      const key = `${type} ${client.instance} ${createHash('sha256').update(message).digest('hex')}`;
+      const answer = await pending.answer(client.clientId, key, work);
+      if (answer.done) return await reply.send(Buffer.from(answer.value));
+      return await reply.code(202).send(Buffer.from(encodeMessage(PENDING, {})));
     } catch (error) {
       if (!request.raw.complete) reply.header('connection', 'close');
       return sendError(reply, error, log, 'message');

@@ -7,7 +7,8 @@ import { TransportError } from '../errors.ts';
 import type { NodeRegistry } from '../identity/registry.ts';
 import { silentLog, type TransportLog } from '../log.ts';
 import { CONTENT_DIGEST, contentDigest } from '../protocol/digest.ts';
-import { isLoopback } from '../protocol/http.ts';
+import { isLoopback, PROTOCOL_HEADER } from '../protocol/http.ts';
+import { PROTOCOL_VERSION } from '../protocol/messages.ts';
 import { createAccess } from './access.ts';
 import { addAdminRoutes } from './admin-routes.ts';
 import { addBlobRoutes } from './blob-routes.ts';
@@ -15,23 +16,38 @@ import { refuseBrowsers } from './browser-guard.ts';
 import { addEnrolmentRoute } from './enrolment-route.ts';
 import { frameworkError, notFound, sendError } from './error-reply.ts';
 import { addMessageRoutes } from './message-routes.ts';
+import { PendingWork } from './pending-work.ts';
 import { RefusalLog } from './refusal-log.ts';
 
 /** How long `close` waits for requests in flight before it cuts them. Transfers resume elsewhere or later. */
 const CLOSE_GRACE_MS = 2000;
 const SWEEP_MS = 20;
-const MAX_SIGN_OF_LIFE_MS = 10_000;
+/** Requests of one client that are worked on at the same time. */
+const MAX_CLIENT_WORK = 16;
 
 /** Bounds of one server; blob sizes are the {@link BlobStore}'s own. */
 export interface TransportLimits {
   /** How long a poll without a task is held open, in ms (25 000). */
   readonly pollWaitMs?: number;
+  /**
+   * A request that takes longer is answered with "not yet", and the client asks again, in ms (20 000): less than the proxies on the way
+   * wait for an answer.
+   */
+  readonly answerWithinMs?: number;
   /** A connection on which no byte moves for so long is closed, in ms (60 000). */
   readonly noProgressMs?: number;
   /** Polls held open at once (10 000). */
   readonly maxPolls?: number;
-  /** Uploads received at once (256). */
+  /** Bodies of uploads received at once (256). */
   readonly maxUploads?: number;
+  /** Of them, one client's (4). */
+  readonly maxClientUploads?: number;
+  /** Uploads that one client has announced and not finished (8). */
+  readonly maxClientAnnouncements?: number;
+  /** Bytes of these together (32 GiB). */
+  readonly maxClientBytes?: number;
+  /** A peer that sends or reads a blob slower than this, in bytes a second over a minute, is cut off (1024). */
+  readonly minBytesPerSecond?: number;
   /** Event streams open at once (64). */
   readonly maxFollowers?: number;
   /** Open connections (20 000). */
@@ -68,6 +84,8 @@ export interface TransportServerOptions {
   /** Allows plain HTTP, and clients and operators without a credential, beyond this machine: for networks that are trusted themselves. */
   readonly allowInsecure?: boolean;
   readonly log?: TransportLog;
+  /** The server's clock, which signatures are compared with, in ms since 1970. */
+  readonly now?: () => number;
 }
 
 /** A listening server. */
@@ -85,17 +103,23 @@ export interface TransportServer {
  * `ADDRESS_UNAVAILABLE`
  */
 export async function createTransportServer(options: TransportServerOptions): Promise<TransportServer> {
-  const { host, port, blobs, service, registry, operatorToken, tls, allowInsecure = false, limits = {}, log = silentLog } = options;
-  const access = createAccess({ host, tls, registry, operatorToken, allowInsecure, maxClockSkewMs: limits.maxClockSkewMs });
+  const { host, port, blobs, service, registry, operatorToken, tls, allowInsecure = false, limits = {}, log = silentLog, now } = options;
+  const access = createAccess({ host, tls, registry, operatorToken, allowInsecure, maxClockSkewMs: limits.maxClockSkewMs, now, log });
   const refusals = new RefusalLog(log);
-  const { pollWaitMs = 25_000, noProgressMs = 60_000 } = limits;
+  const { pollWaitMs = 25_000, answerWithinMs = 20_000, noProgressMs = 60_000, minBytesPerSecond = 1024 } = limits;
   const app = createApp(tls, noProgressMs);
   app.server.maxConnections = limits.maxConnections ?? 20_000;
   const closing = new AbortController();
   // Every follower and every poll listens to it.
   EventEmitter.setMaxListeners(0, closing.signal);
-  const signOfLifeMs = Math.min(MAX_SIGN_OF_LIFE_MS, noProgressMs / 3);
-  const shared = { log, signOfLifeMs, closing: closing.signal };
+  const pending = new PendingWork(answerWithinMs, MAX_CLIENT_WORK);
+  const shared = { log, pending, closing: closing.signal };
+  const uploads = {
+    maxUploads: limits.maxUploads ?? 256,
+    maxClientUploads: limits.maxClientUploads ?? 4,
+    maxClientAnnouncements: limits.maxClientAnnouncements ?? 8,
+    maxClientBytes: limits.maxClientBytes ?? 32 * 2 ** 30,
+  };
 
   app.addHook('onRequest', (request, reply, done) => {
     try {
@@ -110,6 +134,7 @@ export async function createTransportServer(options: TransportServerOptions): Pr
   app.addHook('onSend', (_request, reply, payload, done) => {
     if (closing.signal.aborted) reply.header('connection', 'close');
     if (typeof payload === 'string' || Buffer.isBuffer(payload)) reply.header(CONTENT_DIGEST, contentDigest(payload));
+    reply.header(PROTOCOL_HEADER, String(PROTOCOL_VERSION));
     done();
   });
   app.setNotFoundHandler((request, reply) => sendError(reply, notFound(request), log, 'json'));
@@ -134,7 +159,7 @@ export async function createTransportServer(options: TransportServerOptions): Pr
       return undefined;
     });
     addMessageRoutes(clients, { ...shared, service, pollWaitMs, maxPolls: limits.maxPolls ?? 10_000 });
-    addBlobRoutes(clients, { ...shared, service, blobs, maxUploads: limits.maxUploads ?? 256 });
+    addBlobRoutes(clients, { ...shared, service, blobs, uploads, pace: { minBytesPerSecond, windowMs: noProgressMs } });
     done();
   });
   void app.register(

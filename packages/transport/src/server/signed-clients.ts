@@ -4,6 +4,7 @@ import type { ClientPrincipal } from '@zk0/core';
 import { TransportError } from '../errors.ts';
 import { importPublicKey } from '../identity/key.ts';
 import type { NodeInfo, NodeRegistry } from '../identity/registry.ts';
+import { silentLog, type TransportLog } from '../log.ts';
 import { SERVER_HEADER } from '../protocol/http.ts';
 import { NonceMemory, type NonceLimits } from '../signature/nonces.ts';
 import { checkSignature, readSignature, type ClaimedSignature } from '../signature/verify.ts';
@@ -15,6 +16,7 @@ const MAX_CACHED_KEYS = 20_000;
 /** Options of {@link SignedClients}. */
 export interface SignedClientsOptions extends NonceLimits {
   readonly registry: NodeRegistry;
+  readonly log?: TransportLog;
   /** A sender's clock may differ from this one's by so much, in ms. */
   readonly maxClockSkewMs: number;
   /** Milliseconds since 1970. */
@@ -24,14 +26,16 @@ export interface SignedClientsOptions extends NonceLimits {
 /** Clients that have enrolled: each request is signed with the node's key, and is taken once. */
 export class SignedClients implements ClientAuthenticator {
   readonly #registry: NodeRegistry;
+  readonly #log: TransportLog;
   readonly #maxClockSkewMs: number;
   readonly #now: () => number;
   readonly #startedAt: number;
   readonly #nonces: NonceMemory;
   readonly #keys = new Map<string, KeyObject>();
 
-  constructor({ registry, maxClockSkewMs, now = Date.now, ...limits }: SignedClientsOptions) {
+  constructor({ registry, log = silentLog, maxClockSkewMs, now = Date.now, ...limits }: SignedClientsOptions) {
     this.#registry = registry;
+    this.#log = log;
     this.#maxClockSkewMs = maxClockSkewMs;
     this.#now = now;
     this.#startedAt = now();
@@ -66,7 +70,10 @@ export class SignedClients implements ClientAuthenticator {
     }
     checkState(node);
     this.takeOnce(signature);
-    await this.#registry.seen(node.fingerprint);
+    // A disk that is full must not keep clients out.
+    await this.#registry.seen(node.fingerprint).catch((error: unknown) => {
+      this.#log.warn(`when ${node.clientId} was last seen is not written down`, { error });
+    });
     return principal;
   }
 
