@@ -1,4 +1,4 @@
-import { open, readdir, rm, writeFile, type FileHandle } from 'node:fs/promises';
+import { open, readdir, readFile, rm, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hashParameters, type FitInstructions, type Parameters, type StepProgress } from '@zk0/core';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -68,6 +68,19 @@ describe.each<CacheMode>(['vision', 'prefix'])('the %s cache', (cache) => {
     await fit(cache);
     const other = await fit(cache, { seed: 2 });
     expect(other.decoded).toBe(24);
+    expect(await readdir(frames)).toHaveLength(2);
+  });
+
+  it('belongs to one precision: no run reads what was computed with fewer bits', async () => {
+    const dataset = syntheticDataset({ seed: 1 });
+    const half = await openPolicy(workspace.checkpoint, { device: 'cpu', threads: 1, precision: 'float16', training: 'stepwise', features, cacheDirectory: workspace.root });
+    const learner = half.learner(dataset, { normalizer: normalizerOf(dataset), cache });
+    await learner.fit(initial, { ...instructions, localSteps: 1 });
+    await learner.close();
+    await half.close();
+    const [name] = await readdir(frames);
+    expect(await readFile(join(frames, name!), 'latin1')).toMatch(/"precision": "float16",\s+"device": "cpu"/);
+    expect((await fit(cache)).decoded).toBe(24);
     expect(await readdir(frames)).toHaveLength(2);
   });
 

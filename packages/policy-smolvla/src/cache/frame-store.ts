@@ -11,7 +11,7 @@ import { recordFileBytes, RecordFile, type RecordLayout } from './record-file.ts
 export type CacheTier = 'vision' | 'prefix';
 
 /** Raised whenever the same key would give other bytes: another graph, preprocessing or record layout. */
-const FORMAT = 1;
+const FORMAT = 2;
 /** Frames encoded in one run while the cache is filled. */
 const FILL_BATCH = 4;
 
@@ -46,6 +46,9 @@ export class FrameStore {
       tier,
       base: options.baseHash,
       dataset: info.contentHash,
+      // Products of 16 bits give other numbers than those of 32, and one device other last bits than another.
+      precision: runtime.precision,
+      device: runtime.device,
       cameras: datasetKeys,
       // Image tokens do not depend on what stands behind them.
       ...(tier === 'prefix' ? { emptySlots, languageTokens: binding.languageTokens } : {}),

@@ -91,6 +91,21 @@ describe('training', () => {
     await expect(learnerOf().fit(initial, one, { correction: misfit })).rejects.toThrow(/missing model\./);
   });
 
+  it('takes a round with a learning rate of 0, where a schedule may end: the weights stay, all else is as ever', async () => {
+    const still = { ...instructions, learningRate: 0 };
+    const plain = await learnerOf().fit(initial, still);
+    expect(hashParameters(plain.parameters)).toBe(hashParameters(initial));
+    expect(plain.metrics).toMatchObject({ lr: 0, param_update_norm: 0, num_steps: 4 });
+    expect(plain.metrics['grad_norm']).toBeGreaterThan(0);
+    for (const value of Object.values(plain.metrics)) expect(Number.isFinite(value)).toBe(true);
+    const zero = MemoryTensorSource.fromParameters(new Map([...initial].map(([name, { shape, data }]) => [name, { shape, data: data.map(() => 0) }])));
+    const one = { ...still, localSteps: 1, proximalMu: 0 };
+    const corrected = await learnerOf().fit(initial, one, { correction: zero });
+    expect(hashParameters(corrected.parameters)).toBe(hashParameters(initial));
+    const gradient = [...corrected.meanGradient!.values()].flatMap(({ data }) => [...data]);
+    expect(Math.hypot(...gradient)).toBeCloseTo(corrected.metrics['grad_norm']!, 3);
+  });
+
   it('reports every step and stops between steps when asked to', async () => {
     const controller = new AbortController();
     const steps: number[] = [];
@@ -124,7 +139,7 @@ describe('training', () => {
     await expect(learner.fit(initial, instructions)).rejects.toThrow(/synthetic: observation\.state joint_2 is NaN at or after frame \d+/);
   });
 
-  it.each([{ localSteps: 0 }, { batchSize: 1.5 }, { learningRate: 0 }, { proximalMu: -1 }])('refuses %o', async (wrong) => {
+  it.each([{ localSteps: 0 }, { batchSize: 1.5 }, { learningRate: -1e-9 }, { learningRate: NaN }, { proximalMu: -1 }])('refuses %o', async (wrong) => {
     await expect(learnerOf().fit(initial, { ...instructions, ...wrong })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
 

@@ -26,6 +26,9 @@ import { throwIfAborted } from './round.ts';
 import { cosineScale, drawFlowNoise, planBatches, planEvaluation } from './sampling.ts';
 import { trainerFor } from './trainers.ts';
 
+/** So small that no gradient changes by what it moves, and large enough for sums of gradients by rate in float32. */
+const NEGLIGIBLE_RATE = 1e-12;
+
 /** What a learner is made of. */
 export interface LearnerParts {
   readonly config: SmolVlaConfig;
@@ -46,7 +49,8 @@ export class SmolVlaLearner implements Learner {
   }
 
   /**
-   * K steps of AdamW from `global`, restarted each round, with a cosine learning rate, FedProx's term, and SCAFFOLD's correction.
+   * K steps of AdamW from `global`, restarted each round, with a cosine learning rate, FedProx's term, and SCAFFOLD's correction. At a
+   * learning rate of 0, where a schedule may end, the weights stay as they are and all else is as in other rounds.
    *
    * @throws NotFiniteError naming step and tensor, with the last good weights; PolicyError for a correction that does not fit;
    *   CancelledError between steps.
@@ -63,11 +67,15 @@ export class SmolVlaLearner implements Learner {
     const plan = new BatchPlan(binding.unreadable, (isReadable) => planBatches(frameCount, localSteps, batchSize, seed, isReadable));
     await this.#prepare(inputs, plan, options);
     const correction = options.correction === undefined ? undefined : await readCorrection(config, options.correction);
-    const learningRates = Array.from({ length: localSteps }, (_, step) => instructions.learningRate * cosineScale(step, localSteps));
+    const { learningRate } = instructions;
+    // Gradients are summed by rate: where they are asked for, there must be one.
+    const peak = learningRate === 0 && correction !== undefined ? NEGLIGIBLE_RATE : learningRate;
+    const learningRates = Array.from({ length: localSteps }, (_, step) => peak * cosineScale(step, localSteps));
     let rateSum = 0;
-    let last = { loss: NaN, policyLoss: NaN, proximalLoss: 0, gradNorm: NaN };
+    let last = { loss: NaN, policyLoss: NaN, proximalLoss: 0 };
+    let gradientNormOfLast: number | undefined;
     let skipped = 0;
-    const { parameters, gradientSums } = await trainerFor(runtime)({
+    const { parameters: trained, gradientSums } = await trainerFor(runtime)({
       config,
       runtime,
       shape,
@@ -81,12 +89,15 @@ export class SmolVlaLearner implements Learner {
       feeds: async (step) => (await this.#feeds(inputs, plan, step, shape, deriveSeed(seed, 'step', step)))!,
       signal: options.signal,
       onStep: (step, { policyLoss, proximalLoss, gradientNorm, applied }) => {
-        if (applied) rateSum += learningRates[step]!;
-        else skipped++;
-        last = { loss: policyLoss + proximalLoss, policyLoss, proximalLoss, gradNorm: applied ? gradientNorm : last.gradNorm };
+        if (applied) {
+          rateSum += learningRates[step]!;
+          gradientNormOfLast = gradientNorm;
+        } else skipped++;
+        last = { loss: policyLoss + proximalLoss, policyLoss, proximalLoss };
         options.onProgress?.({ phase: 'training', step: step + 1, totalSteps: localSteps, loss: last.loss });
       },
     });
+    const parameters = peak === learningRate ? trained : copyOf(global);
     const numExamples = frameCount;
     const corrupt = plan.current.skipped.size;
     if (gradientSums !== undefined && rateSum === 0) {
@@ -102,13 +113,14 @@ export class SmolVlaLearner implements Learner {
         loss: last.loss,
         policy_loss: last.policyLoss,
         fedprox_loss: last.proximalLoss,
-        grad_norm: last.gradNorm,
+        // In float16 every step may have overflowed; a round without one applied step has no gradient to speak of.
+        ...(gradientNormOfLast !== undefined && { grad_norm: gradientNormOfLast }),
         num_steps: localSteps,
         ...(runtime.precision === 'float16' && { num_skipped_steps: skipped }),
         ...(corrupt > 0 && { num_corrupt_frames: corrupt }),
         num_examples: numExamples,
         param_update_norm: updateNorm(parameters, global),
-        lr: instructions.learningRate,
+        lr: learningRate,
         mu: proximalMu,
         duration_s: (performance.now() - started) / 1000,
       },
@@ -225,8 +237,12 @@ export class SmolVlaLearner implements Learner {
 
 function checkInstructions({ localSteps, batchSize, learningRate, proximalMu }: FitInstructions): void {
   checkCounts({ localSteps, batchSize }, 1);
-  if (!(learningRate > 0) || !Number.isFinite(learningRate)) throw new InvalidArgumentError(`learningRate ${learningRate} is not positive`);
+  if (!(learningRate >= 0) || !Number.isFinite(learningRate)) throw new InvalidArgumentError(`learningRate ${learningRate} is negative or not finite`);
   if (!(proximalMu >= 0) || !Number.isFinite(proximalMu)) throw new InvalidArgumentError(`proximalMu ${proximalMu} is negative or not finite`);
+}
+
+function copyOf(parameters: Parameters): Parameters {
+  return new Map([...parameters].map(([name, { shape, data }]) => [name, { shape, data: new Float32Array(data) }]));
 }
 
 function checkCounts(counts: Readonly<Record<string, number>>, least: number): void {

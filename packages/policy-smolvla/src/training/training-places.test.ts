@@ -153,6 +153,27 @@ describe.each(PLACES)('training with $training', { timeout: 120_000 }, (place) =
     expect(half.metrics['num_skipped_steps']).toBe(0);
   });
 
+  it('keeps the weights in a round with a learning rate of 0, and finds the mean gradient all the same', async () => {
+    const still = { localSteps: 4, learningRate: 0, proximalMu: 0 };
+    const { parameters, metrics } = await fit(place, still);
+    expect(hashParameters(parameters)).toBe(hashParameters(initial));
+    expect(metrics).toMatchObject({ lr: 0, param_update_norm: 0 });
+    const correction = MemoryTensorSource.fromParameters(scaled(0, 'none'));
+    const corrected = await fit(place, still, undefined, initial, { correction });
+    expect(hashParameters(corrected.parameters)).toBe(hashParameters(initial));
+    const host = await fit({ training: 'host' }, still, undefined, initial, { correction: MemoryTensorSource.fromParameters(scaled(0, 'none')) });
+    expect(relativeError(flat(corrected.meanGradient!), flat(host.meanGradient!))).toBeLessThan(1e-4);
+  });
+
+  it('reports a float16 round without one applied step in finite figures', async () => {
+    // The gradients of this seed's first batch overflow.
+    const { parameters, metrics } = await fit({ ...place, precision: 'float16' }, { localSteps: 1, seed: 'b', learningRate: 1e-3 }, violent());
+    expect(metrics).toMatchObject({ num_steps: 1, num_skipped_steps: 1, param_update_norm: 0 });
+    expect(metrics).not.toHaveProperty('grad_norm');
+    for (const value of Object.values(metrics)) expect(Number.isFinite(value)).toBe(true);
+    expect(hashParameters(parameters)).toBe(hashParameters(initial));
+  });
+
   it('leaves out steps whose float16 gradients overflow, and finds the scale that they fit', async () => {
     const { parameters, metrics } = await fit({ ...place, precision: 'float16' }, { localSteps: 24, learningRate: 1e-3 }, violent());
     expect(metrics['num_skipped_steps']).toBeGreaterThan(0);
