@@ -82,6 +82,11 @@ describe('krum', () => {
     expect(await scalar({ name: 'krum', malicious: 2 }, ...clients)).toBe(chosen);
   });
 
+  it('looks at one neighbour at least: of the nearest pair, the first by client id', async () => {
+    // By two neighbours 1 would be chosen, which lies in the middle.
+    expect(await scalar({ name: 'krum', malicious: 1 }, 2, 1, -1)).toBe(2);
+  });
+
   it('takes the first by client id of equal scores', async () => {
     const { excluded } = await aggregate({ name: 'multikrum', malicious: 1, keep: 2 }, 5, 1, 5, 1);
     expect(excluded.map(({ clientId }) => clientId)).toEqual(['client-02', 'client-03']);
