@@ -122,3 +122,4 @@ export type {
   OperatorPrincipal,
   Principal,
 } from './contracts/federation-service.ts';
+export { Heartbeat, type HeartbeatOptions } from './federation/heartbeat.ts';

@@ -24,6 +24,5 @@ export { Coordinator, type ClientStatus, type CoordinatorOptions, type Federatio
 export type { FederationConnection, TransferHooks } from './participant/connection.ts';
 export { connectLocally, type LocalServer } from './participant/local-connection.ts';
 export { ControlStore } from './participant/control-store.ts';
-export { Heartbeat, type HeartbeatOptions } from './participant/heartbeat.ts';
 export { Participant, type ParticipantLimits, type ParticipantOptions, type ParticipantStatus } from './participant/participant.ts';
 export { publicMessage } from './participant/public-message.ts';

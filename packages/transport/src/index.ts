@@ -24,7 +24,6 @@ export {
   type TokenOptions,
 } from './identity/registry.ts';
 export { openNodeRegistry, type NodeRegistryOptions } from './identity/sqlite-registry.ts';
-export { Heartbeat, type HeartbeatOptions } from './client/heartbeat.ts';
 export {
   createTransportServer,
   type ServerTls,

@@ -2,6 +2,7 @@ import {
   CancelledError,
   encodeParameters,
   errorMessage,
+  Heartbeat,
   Zk0Error,
   type HeartbeatMessage,
   type StepProgress,
@@ -18,7 +19,6 @@ import { fitTaskSchema, type FitTask } from '../run/instructions.ts';
 import type { FederationConnection } from './connection.ts';
 import { ControlRound } from './control-round.ts';
 import type { ControlStore } from './control-store.ts';
-import { Heartbeat } from './heartbeat.ts';
 import { publicMessage } from './public-message.ts';
 
 /** Between two progress reports while training, in ms; in other phases the heartbeat's own interval holds. */

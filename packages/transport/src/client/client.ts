@@ -2,7 +2,9 @@ import {
   CancelledError,
   clientIdSchema,
   MAX_TEXT,
+  Heartbeat,
   type HeartbeatMessage,
+  type HeartbeatOptions,
   type HeartbeatReply,
   type JoinMessage,
   type ResultReply,
@@ -16,7 +18,6 @@ import { CLIENT_HEADER, INSTANCE_HEADER, PATHS, SERVER_HEADER } from '../protoco
 import { PENDING, REPLY_SCHEMAS, REQUEST_SCHEMAS, type ReplyBodies, type RequestBodies, type RequestType } from '../protocol/messages.ts';
 import type { BlobStore } from '@zk0/storage';
 import { requestSigner } from '../signature/sign.ts';
-import { Heartbeat, type HeartbeatOptions } from './heartbeat.ts';
 import { Http } from './http.ts';
 import { Pieces } from './pieces.ts';
 import { Retrier } from './retry.ts';

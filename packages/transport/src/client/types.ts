@@ -1,8 +1,7 @@
-import type { HeartbeatMessage, HeartbeatReply, JoinMessage, ResultReply, Task, TaskResult, Zk0Error } from '@zk0/core';
+import type { Heartbeat, HeartbeatMessage, HeartbeatOptions, HeartbeatReply, JoinMessage, ResultReply, Task, TaskResult, Zk0Error } from '@zk0/core';
 import type { BlobStore } from '@zk0/storage';
 import type { NodeKey } from '../identity/key.ts';
 import type { ProxyEnvironment } from './dispatcher.ts';
-import type { Heartbeat, HeartbeatOptions } from './heartbeat.ts';
 
 /** TLS material of a client, PEM; `ca` replaces the system's roots, `key` and `cert` are for servers that ask for one. */
 export interface ClientTls {

@@ -1,6 +1,6 @@
-import type { HeartbeatMessage } from '@zk0/core';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Heartbeat } from './heartbeat.ts';
+import type { HeartbeatMessage } from './messages.ts';
 
 beforeEach(() => { vi.useFakeTimers(); });
 afterEach(() => { vi.useRealTimers(); });
@@ -21,6 +21,23 @@ describe('a heartbeat', () => {
     heart.stop();
     await vi.advanceTimersByTimeAsync(10_000);
     expect(times).toHaveLength(3);
+  });
+
+  it('beats at another interval as soon as it is told so', async () => {
+    let beats = 0;
+    let intervalMs: number | undefined;
+    const heart = new Heartbeat(() => Promise.resolve({ continue: ++beats > 0 }), { intervalMs: () => intervalMs, random: () => 0.5 });
+    await vi.advanceTimersByTimeAsync(9000);
+    intervalMs = 100;
+    await vi.advanceTimersByTimeAsync(900);
+    expect(beats).toBe(0);
+    heart.reschedule();
+    await vi.advanceTimersByTimeAsync(950);
+    expect(beats).toBe(9);
+    heart.stop();
+    heart.reschedule();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(beats).toBe(9);
   });
 
   it('never has two on their way, and goes on after a failure', async () => {
