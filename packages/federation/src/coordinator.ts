@@ -260,7 +260,7 @@ export class Coordinator implements FederationService {
    */
   async submit(config: RunConfig): Promise<string> {
     checkStrategy(config);
-    await this.#options.model.checkConfig(config);
+    await this.#options.model.checkConfig?.(config);
     const time = new Date(this.#clock.now()).toISOString().slice(0, 19).replaceAll(':', '-').replace('T', '_');
     const runId = `${time}_${randomUUID().slice(0, 8)}`;
     await this.#options.ledger.record(runId, { type: 'run-created', runId, config });

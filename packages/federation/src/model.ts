@@ -9,7 +9,7 @@ export interface FederatedModel {
   /** Understands what a client says of itself. @throws Zk0Error to refuse the client, which is told why. */
   describeClient(profile: JsonObject): ClientDescription;
   /** Looks a submitted configuration over. @throws Zk0Error for one that could only fail later. */
-  checkConfig(config: RunConfig): void | Promise<void>;
+  checkConfig?(config: RunConfig): void | Promise<void>;
   /**
    * Opens the model for a run: of one that has started, with the context that it started with; of a new one, with the clients that are
    * there.
@@ -39,8 +39,8 @@ export interface TrainingDefaults {
 /** A model that is open for one run. Every call can be repeated after a crash. */
 export interface RunModel {
   readonly trainingDefaults: TrainingDefaults;
-  /** Why a client cannot take part in this run; `null` when it can. */
-  misfit(client: RegisteredClient): string | null;
+  /** Why a client cannot take part in this run; `null` when it can. Absent: every client can. */
+  misfit?(client: RegisteredClient): string | null;
   /**
    * Fixes what holds for the whole run.
    *
@@ -50,11 +50,11 @@ export interface RunModel {
   /** What one client is told beside the context and its training instructions; absent where there is nothing. */
   clientInstructions?(client: RegisteredClient): JsonObject | undefined;
   /**
-   * Evaluates parameters; `null` where there is nothing to evaluate on. With the same seed the same samples and noise every time.
+   * Evaluates parameters; `null` (or no such method) where there is nothing to evaluate on. With the same seed the same samples and noise every time.
    *
    * @param path A safetensors file.
    */
-  evaluate(path: string, round: number, hooks: WorkHooks, state: RunState): Promise<Evaluation | null>;
+  evaluate?(path: string, round: number, hooks: WorkHooks, state: RunState): Promise<Evaluation | null>;
   /**
    * Saves a checkpoint, whole or not at all; saving the same one again replaces it.
    *
@@ -63,7 +63,7 @@ export interface RunModel {
    * @returns where it is.
    */
   saveCheckpoint(path: string, round: number, state: RunState, createdAt: Date): Promise<string>;
-  close(): Promise<void>;
+  close?(): Promise<void>;
 }
 
 /** The client's side of a model. */

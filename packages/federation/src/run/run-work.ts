@@ -92,6 +92,7 @@ export class RunWork {
   async evaluate(state: RunState, round: number, signal: AbortSignal): Promise<Evaluation | null> {
     const model = await this.#modelOf(state, signal);
     const { log, onProgress } = this.#options;
+    if (model.evaluate === undefined) return null;
     const evaluation = await model.evaluate(await this.#options.blobs.verifiedFile(state.parameters!), round, {
       signal,
       onProgress: ({ step, totalSteps }) => {
@@ -121,7 +122,7 @@ export class RunWork {
 
   async close(): Promise<void> {
     await this.#aggregator?.close();
-    await this.#model?.close();
+    await this.#model?.close?.();
     this.#aggregator = undefined;
     this.#model = undefined;
   }
@@ -129,7 +130,7 @@ export class RunWork {
   /** The clients that the model can take; of each other one, the log says once why not. */
   #fitting(model: RunModel): RegisteredClient[] {
     return this.#options.clients.online().filter((client) => {
-      const why = model.misfit(client);
+      const why = model.misfit?.(client) ?? null;
       if (why === null) {
         this.#misfits.delete(client.clientId);
         return true;
