@@ -7,7 +7,7 @@ import { clock, type Ask, type Usage } from './shared.ts';
 
 const waiting = new Map<string, (task: Task) => void>();
 let results = 0;
-let given = 0;
+let tasks = 0;
 const refuse = (): Promise<never> => Promise.reject(new Error('the bench does not ask this'));
 const service: FederationService = {
   join: () => Promise.resolve({ accepted: true }),
@@ -43,7 +43,7 @@ const service: FederationService = {
 /** Gives a task to a client that waits. It says when. */
 function give(clientId: string): void {
   waiting.get(clientId)?.({
-    taskId: `task-${given++}`, runId: 'bench', round: 1, kind: 'fit', attempt: 1, parameters: { hash: '0'.repeat(64), byteLength: 0 },
+    taskId: `task-${tasks++}`, runId: 'bench', round: 1, kind: 'fit', attempt: 1, parameters: { hash: '0'.repeat(64), byteLength: 0 },
     instructions: { at: clock() },
   });
 }
@@ -66,15 +66,14 @@ const registry = signed ? openNodeRegistry(join(directory, 'nodes.sqlite')) : un
 const server = await createTransportServer({
   host: '127.0.0.1', port: 0, blobs, service, ...(registry === undefined ? {} : { registry, operatorToken: 'bench' }),
 });
+async function answer(ask: Ask['ask'], value: string | undefined): Promise<Usage | string | null> {
+  if (ask === 'usage') return usage();
+  if (ask === 'token') return (await registry!.createToken({ uses: 1000 })).token;
+  for (const clientId of ask === 'all' ? [...waiting.keys()] : [value!]) give(clientId);
+  return null;
+}
 process.on('message', ({ id, ask, value }: Ask) => {
-  void (async () => {
-    const answer =
-      ask === 'token' ? (await registry!.createToken({ uses: 1000 })).token
-      : ask === 'give' ? give(value!)
-      : ask === 'all' ? [...waiting.keys()].forEach(give)
-      : usage();
-    process.send?.({ id, answer: answer ?? null });
-  })();
+  void answer(ask, value).then((given) => process.send?.({ id, answer: given }));
 });
 process.once('disconnect', () => void server.close().then(() => registry?.close()));
 process.send?.(server.url);

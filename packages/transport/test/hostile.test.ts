@@ -61,6 +61,19 @@ describe('hostile messages', () => {
     await client.join({ name: '', agent: '', profile: {} });
   });
 
+  it('need the digest of their body, and have it', async () => {
+    const { server, service } = await scope.server();
+    const body = pack({ v: 2, type: 'join', body: join });
+    const raw = await ask(server.url, { method: 'POST', path: '/messages', headers: { ...identity, 'content-type': 'application/msgpack' }, body });
+    expect([raw.status, codeOf(raw)]).toEqual([400, 'MESSAGE_INVALID']);
+    for (const digest of [contentDigest(randomBytes(9)), 'sha-256=:AAAA:', 'sha-512=:AAAA:', 'nonsense', '']) {
+      const answer = await message(server.url, body, { 'content-digest': digest });
+      expect([digest, answer.status, codeOf(answer)]).toEqual([digest, 400, 'MESSAGE_DAMAGED']);
+    }
+    expect(service.joined.size).toBe(0);
+    expect((await message(server.url, body, { 'content-digest': `sha-512=:AAAA:, ${contentDigest(body)}` })).status).toBe(200);
+  });
+
   it('say which versions the server reads', async () => {
     const { server } = await scope.server();
     const answer = await message(server.url, pack({ v: 9, type: 'poll', body: {} }));
@@ -425,7 +438,8 @@ describe('closing', () => {
     const { port } = new URL(server.url);
     const ended = new Promise<void>((resolve) => {
       const socket = tcpConnect(Number(port), '127.0.0.1');
-      socket.on('close', () => { resolve(); }).on('error', () => undefined);
+      // What a server that is closing already answers has to be read: a socket does not end before.
+      socket.resume().on('close', () => { resolve(); }).on('error', () => undefined);
       socket.write(`PATCH /uploads/${'0'.repeat(64)} HTTP/1.1\r\nhost: 127.0.0.1\r\n${HEAD}upload-length: 9\r\nupload-offset: 0\r\ncontent-length: 9\r\n\r\nx`);
     });
     await new Promise((resolve) => setTimeout(resolve, 50));

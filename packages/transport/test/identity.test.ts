@@ -97,6 +97,24 @@ describe('enrolment', () => {
     expect(await registry.listNodes()).toEqual([]);
   });
 
+  it('is refused with a clock that is off, or with a message that is none', async () => {
+    const { server, registry } = await guarded();
+    const { token } = await registry.createToken();
+    const key = generateNodeKey();
+    const send = async (type: string, skewMs: number, contentType = 'application/msgpack'): Promise<string | undefined> => {
+      const body = pack({ v: 2, type, body: { token, publicKey: key.publicKey, dataset: '' } });
+      const headers = { 'zk0-client': 'kitchen', 'zk0-instance': 'i', 'content-type': contentType, 'content-digest': contentDigest(body) };
+      const signature = requestSigner(key, { now: () => Date.now() + skewMs })({ method: 'POST', target: '/enroll', headers });
+      return decodeError((await ask(server.url, { method: 'POST', path: '/enroll', headers: { ...headers, ...signature }, body })).body)?.code;
+    };
+    expect(await send('enroll', 400_000)).toBe('CLOCK_SKEW');
+    expect(await send('enroll', -400_000)).toBe('CLOCK_SKEW');
+    expect(await send('join', 0)).toBe('MESSAGE_INVALID');
+    expect(await send('enroll', 0, 'text/plain')).toBe('MESSAGE_INVALID');
+    expect(await registry.listNodes()).toEqual([]);
+    expect(await send('enroll', 0)).toBeUndefined();
+  });
+
   it('that needs approval lets nobody in before it is given', async () => {
     const federation = await guarded();
     const { server, registry } = federation;

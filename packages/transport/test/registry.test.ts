@@ -50,6 +50,19 @@ function registryContract(name: string, open: (clock: { now: number }) => Promis
       expect(await registry.listTokens()).toMatchObject([{ used: 1 }]);
     });
 
+    it('takes a new token for a node that is enrolled, and lets it change its id with it', async () => {
+      const registry = await make();
+      const key = generateNodeKey();
+      const first = await registry.createToken();
+      await registry.enroll(enrolment(first.token, 'kitchen', key));
+      const second = await registry.createToken();
+      expect(await registry.enroll(enrolment(second.token, 'garage', key))).toMatchObject({ clientId: 'garage', tokenId: second.info.id });
+      const third = await registry.createToken();
+      expect(await registry.enroll(enrolment(third.token, 'garage', key))).toMatchObject({ tokenId: third.info.id });
+      expect((await registry.listTokens()).map(({ used }) => used)).toEqual([1, 1, 1]);
+      expect(await registry.listNodes()).toHaveLength(1);
+    });
+
     it('enrols as many as the token says', async () => {
       const registry = await make();
       const { token } = await registry.createToken({ uses: 3 });

@@ -50,6 +50,15 @@ describe('the test vector of RFC 9421, B.2.6', () => {
   });
 });
 
+it.each([
+  ['too short', 'AAAA'],
+  ['too long', 'A'.repeat(44)],
+  ['written in another way than the one that there is', `${'A'.repeat(42)}B`],
+  ['in another alphabet', `${'A'.repeat(40)}+/A`],
+])('a public key that is %s is refused', (_what, text) => {
+  expect(() => importPublicKey(text)).toThrow(expect.objectContaining({ code: 'MESSAGE_INVALID' }) as Error);
+});
+
 const key = generateNodeKey();
 const publicKey = importPublicKey(key.publicKey);
 const headers = {

@@ -70,7 +70,7 @@ export async function attack(count: number, seed: number, onProgress: (sent: num
       const requests = drafts('victim', nodes.serverId, blob).map((draft) => signed(draft, nodes.victim));
       for (const request of requests) {
         honest.sent++;
-        if (/^2/.test(await send(port, raw(request)))) honest.answered++;
+        if (/^2/.test(await send(port, raw(request), GIVE_UP_MS))) honest.answered++;
       }
       attacker.delivered = requests;
     };
@@ -160,12 +160,12 @@ function slowPeers(port: number, requests: readonly Buffer[]): { open: () => num
 }
 
 /** Sends bytes on a connection of their own. @returns the status of the answer, `0` without one. */
-function send(port: number, bytes: Buffer): Promise<string> {
+function send(port: number, bytes: Buffer, answerWithinMs = ANSWER_WITHIN_MS): Promise<string> {
   return new Promise((resolve) => {
     let answer = '';
     const socket = connect(port, '127.0.0.1');
     // Whoever waits for more bytes than there are is told that no more will come.
-    const end = setTimeout(() => socket.end(), ANSWER_WITHIN_MS);
+    const end = setTimeout(() => socket.end(), answerWithinMs);
     const giveUp = setTimeout(() => socket.destroy(), GIVE_UP_MS);
     socket.setEncoding('latin1');
     socket.on('data', (chunk: string) => {
