@@ -93,6 +93,24 @@ describe('one client', () => {
     for (let seed = 4; seed < 8; seed++) expect(await attempt(server.url, 'c', randomBytes(1000, seed))).toBeUndefined();
   });
 
+  it('is counted too when it sends without asking first, and not for what the store refuses', async () => {
+    const { server } = await scope.server({ blobs: await scope.store({ maxBlobBytes: 1000 }), limits: { maxClientAnnouncements: 2 } });
+    const send = async (clientId: string, seed: number, byteLength: number): Promise<number> => {
+      const reply = await fetch(`${server.url}/uploads/${sha256(randomBytes(8, seed))}`, {
+        method: 'PATCH',
+        headers: { 'zk0-client': clientId, 'zk0-instance': 'i', 'upload-length': String(byteLength), 'upload-offset': '0' },
+        body: randomBytes(10),
+      });
+      return reply.status;
+    };
+    expect([await send('a', 1, 100), await send('a', 2, 100), await send('a', 3, 100)]).toEqual([200, 200, 503]);
+    const ask = async (seed: number, byteLength: number): Promise<number> => {
+      const headers = { 'zk0-client': 'b', 'zk0-instance': 'i', 'upload-length': String(byteLength) };
+      return (await fetch(`${server.url}/uploads/${sha256(randomBytes(8, seed))}`, { method: 'POST', headers })).status;
+    };
+    expect([await ask(4, 1001), await ask(5, 1001), await ask(6, 100), await ask(7, 100)]).toEqual([413, 413, 200, 200]);
+  });
+
   it('that sends a byte now and then is cut off', async () => {
     const { server } = await scope.server({ limits: { noProgressMs: 200, minBytesPerSecond: 1000 } });
     const socket = halfUpload(server.port, 'a', randomBytes(100_000));

@@ -3,6 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { CancelledError, Random } from '@zk0/core';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createTransportServer } from '../src/index.ts';
+import { encodeMessage } from '../src/protocol/codec.ts';
+import { contentDigest } from '../src/protocol/digest.ts';
 import { choppingProxy } from './chopping-proxy.ts';
 import { answer, makeTask, randomBytes, Scope, TestService, until } from './harness.ts';
 
@@ -53,6 +55,23 @@ describe('retries', () => {
     const { url, requests } = await scripted(refuse(status, code));
     await expect(scope.client(url).join(introduction)).rejects.toMatchObject({ code, message: 'no' });
     expect(requests()).toBe(times);
+  });
+
+  it.each([
+    ['another digest', { 'content-digest': contentDigest(new Uint8Array(1)) }],
+    ['no digest', {}],
+  ])('come after a refusal and an answer with %s: they were damaged on the way', async (_what, digest) => {
+    const send = (status: number, type: string, body: unknown) => (reply: ServerResponse): void => {
+      reply.writeHead(status, { 'zk0-protocol': '2', 'content-type': 'application/msgpack', ...digest }).end(encodeMessage(type, body));
+    };
+    const { url, requests } = await scripted(
+      send(403, 'error', { code: 'FORBIDDEN', message: 'no' }), send(200, 'upload', { state: 'complete', offset: 3 }), complete,
+    );
+    const codes: string[] = [];
+    const client = scope.client(url, { onConnectionState: (state) => { if (state.state === 'retrying') codes.push(state.error.code); } });
+    const local = await scope.store();
+    await client.upload((await local.put(Uint8Array.of(1, 2, 3))).hash, local);
+    expect([requests(), codes]).toEqual([3, ['MESSAGE_DAMAGED', 'MESSAGE_DAMAGED']]);
   });
 
   it('come after doubtful refusals that are not said in a row', async () => {

@@ -93,12 +93,15 @@ export async function upload(
           state = await send(state.offset);
           if (state.state === 'checking') state = await ask();
         } catch (error) {
-          if (error instanceof ForeignAnswerError && error.status === 413 && pieces.refused()) {
+          if (error instanceof ForeignAnswerError && error.status === 413 && pieces.failed()) {
             state = await ask();
             continue;
           }
           const again = (isMismatch(error) && mismatches++ < MAX_MISMATCHES) || (isConflict(error) && conflicts++ < MAX_CONFLICTS);
-          if (!again) throw error;
+          if (!again) {
+            if (isLineFailure(error)) pieces.failed();
+            throw error;
+          }
           // The server stands elsewhere than it said: another request of ours is still being received there, or bytes were damaged.
           await retrier.pause(what, CONFLICT_PAUSE_MS, signal);
           state = await ask();
@@ -121,4 +124,9 @@ async function uploadState(reply: HttpReply, byteLength: number, what: string): 
 
 function isConflict(error: unknown): boolean {
   return error instanceof RemoteError && (error.code === 'UPLOAD_OFFSET' || error.code === 'UPLOAD_TAKEN_OVER');
+}
+
+/** The line broke or fell silent: a smaller piece may get through where this one did not. */
+function isLineFailure(error: unknown): boolean {
+  return error instanceof TransportError && ['CONNECTION_FAILED', 'NO_PROGRESS', 'FOREIGN_ANSWER'].includes(error.code);
 }
