@@ -87,9 +87,9 @@ export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions):
         reply,
         await stateAfter(client, blob, async () => {
           // After a restart this reads what is there, to hash it.
-          const offset = await blobs.beginUpload(blob);
+          const offset = await blobs.beginUpload(blob, { owner: client.clientId });
           // The last byte had arrived when the connection broke, or the process ended, before the upload was finished.
-          if (offset === blob.byteLength && !(await blobs.has(hash))) await finish(blob);
+          if (offset === blob.byteLength && !(await blobs.has(hash))) await finish(client, blob);
           return offset;
         }),
       );
@@ -112,7 +112,7 @@ export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions):
       const stopWatch = watchPace(request.raw.socket, 'bytesRead', pace);
       let now: number;
       try {
-        now = await blobs.append(blob, offset, chunksOf(request.raw));
+        now = await blobs.append(blob, offset, chunksOf(request.raw), { owner: client.clientId });
       } finally {
         stopWatch();
         end();
@@ -121,7 +121,7 @@ export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions):
       return sendState(
         reply,
         await stateAfter(client, blob, async () => {
-          await finish(blob);
+          await finish(client, blob);
           return blob.byteLength;
         }),
       );
@@ -142,8 +142,8 @@ export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions):
     return { state: 'complete', offset: blob.byteLength };
   }
 
-  async function finish(blob: BlobReference): Promise<void> {
-    await blobs.finish(blob);
+  async function finish({ clientId }: ClientPrincipal, blob: BlobReference): Promise<void> {
+    await blobs.finish(blob, { owner: clientId });
     log.debug(`blob ${blob.hash} received`, { bytes: blob.byteLength });
   }
 }

@@ -39,12 +39,18 @@ const STATUS: Readonly<Record<string, number>> = {
   CANCELLED: 503,
   DISK_FULL: 507,
   STORE_FULL: 507,
+  DISK_READ_ONLY: 507,
+  UPLOAD_QUOTA: 429,
+  DISK_FAULT: 500,
+  FILES_EXHAUSTED: 503,
+  BLOB_DAMAGED: 500,
+  LEDGER_UNUSABLE: 500,
   FILE_UNWRITABLE: 500,
   FILE_UNREADABLE: 500,
   INTERNAL: 500,
 };
 /** Seconds after which a client may try again what failed for lack of room. */
-const RETRY_AFTER: Readonly<Record<number, number>> = { 503: 1, 507: 30 };
+const RETRY_AFTER: Readonly<Record<number, number>> = { 429: 5, 503: 1, 507: 30 };
 
 /** Status and body of the answer to an error; what nobody foresaw is logged and told without details. */
 export function describeError(error: unknown, log: TransportLog): { readonly status: number; readonly body: ErrorReply } {
