@@ -20,7 +20,7 @@ async function controlOf(state: string): Promise<Parameters> {
 }
 
 describe('scaffold', () => {
-  it('keeps its control variates through crashes of the server and of a client, and does by hand what a simulation does', { timeout: 240_000 }, async () => {
+  it('keeps its control variates through crashes of the server and of a client, and does by hand what a simulation does', { timeout: 600_000 }, async () => {
     const simulated = join(home.path, 'simulated');
     const simulation = runProgram(
       'server',
