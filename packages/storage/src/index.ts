@@ -14,6 +14,7 @@ export {
 export { fileError, StorageError, type StorageErrorCode } from './errors.ts';
 export { hashFile } from './hash.ts';
 export { MAX_JSON_BYTES, readJsonFile, type Schema } from './json.ts';
+export { describePointer, parsePointer, pointerAt, type PointerFile } from './pointer-file.ts';
 export { gathered, PartialFile } from './partial-file.ts';
 export { readParameters, writeParameters, type ReadParametersOptions } from './parameters-file.ts';
 export { openSafetensors, type SafetensorsFile } from './safetensors-file.ts';

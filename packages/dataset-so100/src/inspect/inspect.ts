@@ -2,6 +2,7 @@ import { DatasetError } from '../errors.ts';
 import type { FormatVersion } from '../format/info.ts';
 import { TableThread } from '../format/table-thread.ts';
 import { chooseEpisodes, readRecording } from '../read/recording.ts';
+import { EpisodeTables } from '../read/episode-tables.ts';
 import { readRows, type DatasetRows } from '../read/rows.ts';
 import { locateDataset, type SourceOptions } from '../read/source.ts';
 import { checkVideo, neededVideos } from '../read/videos.ts';
@@ -68,7 +69,7 @@ export async function inspectDataset(uri: string, options: SourceOptions = {}): 
     const found = await readRecording(root, tables);
     const chosen = chooseEpisodes(found, source.episodes);
     await source.fetch(chosen, found.info);
-    return { recording: found, episodes: chosen, rows: await readRows(found, chosen, tables, options.signal) };
+    return { recording: found, episodes: chosen, rows: await readRows(found, chosen, new EpisodeTables(found, tables, source.fetchData), options.signal) };
   });
   const { info } = recording;
   const problems = [...source.warnings, ...info.warnings, ...rows.warnings];

@@ -40,6 +40,12 @@ export async function openHubSource(address: DatasetUri & { readonly scheme: 'hf
         if (cameras.some(({ kind }) => kind === 'image')) await fetchPictures(found, chosen, hooks);
       });
     },
+    fetchData: async () => {
+      await withHub(hubOptions, async (hub) => {
+        const found = await hub.snapshot(repository, snapshot.commit, signal);
+        await found.fetchFolder('data', (path) => path.endsWith('.parquet'), hooks);
+      });
+    },
   };
 }
 

@@ -5,6 +5,7 @@ import { episodeMoments } from '../stats/moments.ts';
 import { chooseBackend, type VideoOptions } from '../video/choose-decoder.ts';
 import { DecoderPool } from '../video/decoder-pool.ts';
 import { contentHash, fileFingerprint } from './content-hash.ts';
+import { EpisodeTables } from './episode-tables.ts';
 import { ImageStore } from './image-store.ts';
 import { LeRobotDataset, type FrameLookup } from './lerobot-dataset.ts';
 import { chooseEpisodes, readRecording } from './recording.ts';
@@ -55,7 +56,7 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
       recording: found,
       episodes: chosen,
       videos: await checkVideos(found, chosen, options.signal),
-      rows: await readRows(found, chosen, tables, options.signal),
+      rows: await readRows(found, chosen, new EpisodeTables(found, tables, source.fetchData), options.signal),
     };
   });
   const codecs = new Set([...videos.files.values()].map(({ summary }) => summary.codec));

@@ -1,8 +1,8 @@
 import { DatasetError } from '../errors.ts';
 import { MAX_FRAMES, MAX_ROW_BYTES } from '../limits.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
-import type { TableReader } from '../format/table-reader.ts';
 import { findEpisodeRows } from './episode-rows.ts';
+import type { EpisodeTables } from './episode-tables.ts';
 import type { FrameTable } from './frame-table.ts';
 import type { Recording } from './recording.ts';
 
@@ -34,7 +34,7 @@ export interface DatasetRows {
 export async function readRows(
   recording: Recording,
   episodes: readonly EpisodeRecord[],
-  tables: TableReader,
+  tables: EpisodeTables,
   signal?: AbortSignal,
 ): Promise<DatasetRows> {
   const { info } = recording;
@@ -58,10 +58,11 @@ export async function readRows(
   const warnings: string[] = [];
   const files = new Array<string>(episodes.length);
   let into: Omit<DatasetRows, 'offsets' | 'warnings' | 'taskTexts' | 'files'> | null = null;
-  for (const [file, members] of groupByFile(episodes)) {
+  for (const member of inFileOrder(episodes)) {
     signal?.throwIfAborted();
-    const path = await recording.folder.resolve(file);
-    const table = await tables.frames(path, info.state, info.action);
+    const episode = episodes[member]!;
+    const { table, note } = await tables.of(episode);
+    if (note !== null) warnings.push(note);
     // Allocated only now: a dataset whose metadata claims far too much fails at its first file.
     into ??= {
       frameCount,
@@ -71,34 +72,31 @@ export async function readRows(
       task: new Uint32Array(frameCount),
       row: new Uint32Array(frameCount),
     };
-    for (const member of members) {
-      const episode = episodes[member]!;
-      files[member] = path;
-      const { rows, warning } = findEpisodeRows(table, episode);
-      if (warning !== null) warnings.push(warning);
-      for (let k = 0; k < rows.length; k++) {
-        const row = rows[k]!;
-        const frame = offsets[member]! + k;
-        into.state.set(table.state.subarray(row * stateSize, (row + 1) * stateSize), frame * stateSize);
-        into.action.set(table.action.subarray(row * actionSize, (row + 1) * actionSize), frame * actionSize);
-        into.timestamp[frame] = table.timestamp?.[row] ?? k / info.fps;
-        into.row[frame] = row;
-        into.task[frame] = texts.idOf(table, row, episode);
-      }
+    files[member] = table.path;
+    const { rows, warning } = findEpisodeRows(table, episode);
+    if (warning !== null) warnings.push(warning);
+    for (let k = 0; k < rows.length; k++) {
+      const row = rows[k]!;
+      const frame = offsets[member]! + k;
+      into.state.set(table.state.subarray(row * stateSize, (row + 1) * stateSize), frame * stateSize);
+      into.action.set(table.action.subarray(row * actionSize, (row + 1) * actionSize), frame * actionSize);
+      into.timestamp[frame] = table.timestamp?.[row] ?? k / info.fps;
+      into.row[frame] = row;
+      into.task[frame] = texts.idOf(table, row, episode);
     }
   }
   return { ...into!, files, taskTexts: texts.list, offsets, warnings };
 }
 
-/** Positions in `episodes`, by the data file that holds their rows. */
-export function groupByFile(episodes: readonly EpisodeRecord[]): Map<string, number[]> {
+/** Positions in `episodes`, those of one data file after the other: every file is read once. */
+export function inFileOrder(episodes: readonly EpisodeRecord[]): readonly number[] {
   const groups = new Map<string, number[]>();
   episodes.forEach(({ dataFile }, member) => {
     const group = groups.get(dataFile);
     if (group === undefined) groups.set(dataFile, [member]);
     else group.push(member);
   });
-  return groups;
+  return [...groups.values()].flat();
 }
 
 /** The task text of a row: by its `task_index`, else by the episode's own list. */

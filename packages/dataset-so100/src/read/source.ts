@@ -27,6 +27,8 @@ export interface DatasetSource {
   readonly warnings: readonly string[];
   /** Has the rows and videos of episodes there; nothing where they are on disk anyway. */
   readonly fetch: (episodes: readonly EpisodeRecord[], info: DatasetInfo) => Promise<void>;
+  /** Has every data file there, whatever episodes name. */
+  readonly fetchData: () => Promise<void>;
 }
 
 /** How far getting a dataset has come. */
@@ -64,7 +66,7 @@ export async function locateDataset(uri: string, options: SourceOptions = {}): P
 }
 
 function onDisk(source: Pick<DatasetSource, 'root' | 'name' | 'episodes'>): DatasetSource {
-  return { ...source, warnings: [], fetch: () => Promise.resolve() };
+  return { ...source, warnings: [], fetch: () => Promise.resolve(), fetchData: () => Promise.resolve() };
 }
 
 async function ensureDemo(demo: DatasetUri & { scheme: 'demo' }, options: SourceOptions): Promise<string> {

@@ -2,7 +2,7 @@ import type { CameraInfo } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
 import type { CameraFeature } from '../format/info.ts';
-import type { TableReader } from '../format/table-reader.ts';
+import type { EpisodeTables } from '../read/episode-tables.ts';
 import type { FrameTable } from '../read/frame-table.ts';
 import type { ImagePosition } from '../read/image-store.ts';
 import type { Recording } from '../read/recording.ts';
@@ -52,15 +52,13 @@ export class EpisodeReader {
   readonly recording: Recording;
   /** The frame rate that the videos have. */
   readonly fps: number;
-  readonly #tables: TableReader;
+  readonly #tables: EpisodeTables;
   readonly #sources: VideoSources;
   readonly #copies: PictureCopies;
-  /** The data file read last: of v3.0, many episodes in a row are in one. */
-  #table: { readonly file: string; readonly content: FrameTable } | null = null;
   /** Fixed by the first episode that can be read. */
   #cameras: readonly CameraInfo[] | null = null;
 
-  constructor(parts: { recording: Recording; tables: TableReader; sources: VideoSources; copies: PictureCopies; fps: number }) {
+  constructor(parts: { recording: Recording; tables: EpisodeTables; sources: VideoSources; copies: PictureCopies; fps: number }) {
     this.recording = parts.recording;
     this.fps = parts.fps;
     this.#tables = parts.tables;
@@ -75,9 +73,9 @@ export class EpisodeReader {
    */
   async read(episode: EpisodeRecord, decoder: VideoDecoder | null, fallbackTask?: string): Promise<ReadEpisode> {
     const { episodeIndex } = episode;
-    const table = await this.#tableOf(episode);
+    const { table, note } = await this.#tables.of(episode);
     const plan = planRows(table, episode);
-    const changes = [...plan.changes];
+    const changes = [...(note === null ? [] : ['rows taken from where they are, and metadata that says so']), ...plan.changes];
     const sources = new Map<string, VideoSource>();
     for (const key of episode.videos.keys()) sources.set(key, await this.#sources.of(episode, key, this.fps));
     const positions = this.#picturePositions(table.path, plan.rows, episodeIndex);
@@ -121,14 +119,6 @@ export class EpisodeReader {
       frozenCameras: frozen,
       changes,
     };
-  }
-
-  async #tableOf({ dataFile }: EpisodeRecord): Promise<FrameTable> {
-    if (this.#table?.file === dataFile) return this.#table.content;
-    const { folder, info } = this.recording;
-    const content = await this.#tables.frames(await folder.resolve(dataFile), info.state, info.action);
-    this.#table = { file: dataFile, content };
-    return content;
   }
 
   /** Where the pictures of each camera that keeps them in rows are. */

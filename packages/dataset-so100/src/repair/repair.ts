@@ -4,6 +4,7 @@ import { withoutDoubledEpisodes, type EpisodeRecord } from '../format/episodes.t
 import { TableThread } from '../format/table-thread.ts';
 import type { TableReader } from '../format/table-reader.ts';
 import { chooseEpisodes, readListedRecording } from '../read/recording.ts';
+import { EpisodeTables } from '../read/episode-tables.ts';
 import { locateDataset, type DatasetSource, type SourceOptions } from '../read/source.ts';
 import { createVideoDecoder, type VideoOptions } from '../video/choose-decoder.ts';
 import type { VideoDecoder } from '../video/decoder.ts';
@@ -120,7 +121,7 @@ class Repair {
     const sources = new VideoSources(recording, episodes);
     const { fps, codecs } = await sources.survey();
     const pictures = new PictureCopies(recording.folder);
-    const reader = new EpisodeReader({ recording, tables, sources, copies: pictures, fps });
+    const reader = new EpisodeReader({ recording, tables: new EpisodeTables(recording, tables, source.fetchData), sources, copies: pictures, fps });
     const repair = new Repair({ reader, episodes, codecs, pictures, target }, options);
     repair.#changes.push(...wholeSetChanges(listed, recording.episodes, fps));
     return repair;

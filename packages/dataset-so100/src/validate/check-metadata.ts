@@ -40,9 +40,11 @@ const MAX_FILES = 200_000;
 export async function checkUnusedFiles(
   { folder }: Recording,
   episodes: readonly EpisodeRecord[],
+  /** Data files in which rows were found, whatever the metadata says. */
+  read: readonly string[],
   findings: Findings,
 ): Promise<void> {
-  const used = new Set(episodes.flatMap((episode) => [episode.dataFile, ...[...episode.videos.values()].map(({ file }) => file)]));
+  const used = new Set(read.concat(episodes.flatMap((episode) => [episode.dataFile, ...[...episode.videos.values()].map(({ file }) => file)])));
   for (const root of ['data', 'videos']) {
     // A folder that is not there, or leads out of the dataset, is reported where its files are looked for.
     const inside = await folder.resolve(root, { kind: 'folder' }).catch(() => null);

@@ -1,9 +1,9 @@
 import type { EpisodeRecord } from '../format/episodes.ts';
 import { findEpisodeRows } from '../read/episode-rows.ts';
-import type { TableReader } from '../format/table-reader.ts';
+import type { EpisodeTable, EpisodeTables } from '../read/episode-tables.ts';
 import type { FrameTable } from '../read/frame-table.ts';
 import type { Recording } from '../read/recording.ts';
-import { groupByFile } from '../read/rows.ts';
+import { inFileOrder } from '../read/rows.ts';
 import { momentsOf } from '../stats/moments.ts';
 import type { FeatureMoments } from '@zk0/core';
 import { contentHash, contentOf } from './episode-content.ts';
@@ -19,6 +19,8 @@ export interface EpisodeFacts {
   readonly hash: string;
   /** Its data file, and which of the file's rows are its frames. */
   readonly file: string;
+  /** The file's path inside the dataset. */
+  readonly dataFile: string;
   readonly rows: Int32Array;
 }
 
@@ -32,37 +34,34 @@ const RATE_TOLERANCE = 0.2;
 export async function checkRows(
   recording: Recording,
   episodes: readonly EpisodeRecord[],
-  tables: TableReader,
+  tables: EpisodeTables,
   findings: Findings,
   { signal, onCheck }: Pick<ValidateOptions, 'signal' | 'onCheck'> = {},
 ): Promise<readonly EpisodeFacts[]> {
-  const { info, folder } = recording;
+  const { info } = recording;
   const sound: EpisodeFacts[] = [];
   const absent = new Set<string>();
-  for (const [file, members] of groupByFile(episodes)) {
+  // A file that cannot be read fails for each of its episodes, and is reported once.
+  const reported = new Set<unknown>();
+  for (const [done, member] of inFileOrder(episodes).entries()) {
     signal?.throwIfAborted();
-    let table: FrameTable;
+    onCheck?.({ phase: 'rows', done, total: episodes.length });
+    const episode = episodes[member]!;
     try {
-      table = await tables.frames(await folder.resolve(file), info.state, info.action);
+      const found = await tables.of(episode);
+      const { table, note } = found;
+      const where = { file: table.path, episode: episode.episodeIndex };
+      if (note !== null) findings.add('warning', 'MOVED_ROWS', note, where);
+      for (const column of absentColumns(table)) if (column !== 'episode_index' || note === null) absent.add(column);
+      const { rows, warning } = findEpisodeRows(table, episode);
+      if (warning !== null) findings.add('warning', 'DOUBLED_FRAMES', warning, where);
+      checkTasks(recording, table, rows, episode, findings);
+      checkTimestamps(table, rows, episode, info.fps, findings);
+      sound.push(factsOf(recording, found, rows, episode));
     } catch (error) {
+      if (reported.has(error)) continue;
+      reported.add(error);
       findings.addError(error);
-      continue;
-    }
-    onCheck?.({ phase: 'rows', done: members[0]!, total: episodes.length });
-    for (const column of absentColumns(table)) absent.add(column);
-    for (const member of members) {
-      const episode = episodes[member]!;
-      try {
-        const { rows, warning } = findEpisodeRows(table, episode);
-        if (warning !== null) {
-          findings.add('warning', 'DOUBLED_FRAMES', warning, { file: table.path, episode: episode.episodeIndex });
-        }
-        checkTasks(recording, table, rows, episode, findings);
-        checkTimestamps(table, rows, episode, info.fps, findings);
-        sound.push(factsOf(recording, table, rows, episode));
-      } catch (error) {
-        findings.addError(error);
-      }
     }
   }
   for (const column of absent) {
@@ -98,7 +97,7 @@ export function checkDuplicates(facts: readonly EpisodeFacts[], findings: Findin
   }
 }
 
-function factsOf({ info }: Recording, table: FrameTable, rows: Int32Array, episode: EpisodeRecord): EpisodeFacts {
+function factsOf({ info }: Recording, { table, file }: EpisodeTable, rows: Int32Array, episode: EpisodeRecord): EpisodeFacts {
   const content = contentOf(table, rows);
   return {
     episode,
@@ -106,6 +105,7 @@ function factsOf({ info }: Recording, table: FrameTable, rows: Int32Array, episo
     action: momentsOf(content.action, info.action.names.length),
     hash: contentHash(content),
     file: table.path,
+    dataFile: file,
     rows,
   };
 }

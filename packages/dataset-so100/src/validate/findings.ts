@@ -6,6 +6,7 @@ import { DatasetError, type DatasetErrorCode } from '../errors.ts';
  * - `COUNTS`: totals of `info.json` and what is there disagree.
  * - `EPISODE_GAPS`: episode numbers are missing between the first and the last.
  * - `DOUBLED_FRAMES`: rows are listed twice or out of order, and are read once, in order.
+ * - `MOVED_ROWS`: rows are in another data file than `meta/` names, or carry another number than their file.
  * - `DUPLICATE_EPISODE`: two episodes hold the same states and actions.
  * - `OVERLAP`: an episode is in another of the datasets too.
  * - `TIMESTAMPS`: recorded times run backwards, or stray from the frame rate.
@@ -23,6 +24,7 @@ export type FindingCode =
   | 'COUNTS'
   | 'EPISODE_GAPS'
   | 'DOUBLED_FRAMES'
+  | 'MOVED_ROWS'
   | 'DUPLICATE_EPISODE'
   | 'OVERLAP'
   | 'TIMESTAMPS'

@@ -1,4 +1,5 @@
 import { chooseEpisodes, readListedRecording, type Recording } from '../read/recording.ts';
+import { EpisodeTables } from '../read/episode-tables.ts';
 import { locateDataset, type SourceOptions } from '../read/source.ts';
 import { withoutDoubledEpisodes, type EpisodeRecord } from '../format/episodes.ts';
 import type { TableReader } from '../format/table-reader.ts';
@@ -76,7 +77,7 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
   }
   await source.fetch(episodes, recording.info);
   const { signal, samples = DEFAULT_SAMPLES } = options;
-  const facts = await checkRows(recording, episodes, tables, findings, options);
+  const facts = await checkRows(recording, episodes, new EpisodeTables(recording, tables, source.fetchData), findings, options);
   checked.episodes = facts.length;
   checked.frames = facts.reduce((sum, { episode }) => sum + episode.length, 0);
   checkDuplicates(facts, findings);
@@ -84,7 +85,7 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
   options.onCheck?.({ phase: 'videos', done: 0, total: episodes.length });
   const videos = await checkVideoFiles(recording, episodes, findings, signal);
   checked.videoFiles = videos.size;
-  await checkUnusedFiles(recording, recording.episodes, findings);
+  await checkUnusedFiles(recording, recording.episodes, facts.map(({ dataFile }) => dataFile), findings);
   if (videos.size > 0 && samples > 0) {
     const decoder = await createVideoDecoder(
       options.video,
