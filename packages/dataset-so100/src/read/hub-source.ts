@@ -13,7 +13,7 @@ const METADATA = /^meta\/(?:(?:info|stats)\.json|(?:episodes|episodes_stats|task
  * @throws HubError, StorageError, CancelledError
  */
 export async function openHubSource(address: DatasetUri & { readonly scheme: 'hf' }, options: SourceOptions): Promise<DatasetSource> {
-  const { repository: name, revision, episodes } = address;
+  const { repository: name, revision, episodes, lookup = 'evidence' } = address;
   const repository = { type: 'dataset', name } as const;
   const { signal, hub: hubOptions = {} } = options;
   const hooks = {
@@ -31,6 +31,7 @@ export async function openHubSource(address: DatasetUri & { readonly scheme: 'hf
     root: snapshot.directory,
     name,
     episodes,
+    lookup,
     commit: snapshot.commit,
     warnings: offlineWarning(snapshot, name),
     fetch: async (chosen, { cameras }) => {

@@ -7,6 +7,7 @@ import { makeDemoDataset } from '../demo/index.ts';
 import type { DatasetInfo } from '../format/info.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
 import { openHubSource } from './hub-source.ts';
+import type { FrameLookup } from './lerobot-dataset.ts';
 import { parseDatasetUri, type DatasetUri } from './uri.ts';
 
 /**
@@ -22,6 +23,8 @@ export interface DatasetSource {
   readonly name: string;
   /** Recorded episode numbers that the address selects; null for all. */
   readonly episodes: readonly number[] | null;
+  /** How a row's frame is found in its video. */
+  readonly lookup: FrameLookup;
   /** Commit of the hub repository that it is; undefined for others. */
   readonly commit?: string;
   readonly warnings: readonly string[];
@@ -55,17 +58,18 @@ export interface SourceOptions {
  */
 export async function locateDataset(uri: string, options: SourceOptions = {}): Promise<DatasetSource> {
   const parsed = parseDatasetUri(uri);
+  const { lookup = 'evidence' } = parsed;
   switch (parsed.scheme) {
     case 'local':
-      return onDisk({ root: parsed.path, name: path.basename(path.resolve(parsed.path)), episodes: parsed.episodes });
+      return onDisk({ root: parsed.path, name: path.basename(path.resolve(parsed.path)), episodes: parsed.episodes, lookup });
     case 'demo':
-      return onDisk({ root: await ensureDemo(parsed, options), name: `demo-${parsed.task}`, episodes: parsed.episodes });
+      return onDisk({ root: await ensureDemo(parsed, options), name: `demo-${parsed.task}`, episodes: parsed.episodes, lookup });
     case 'hf':
       return openHubSource(parsed, options);
   }
 }
 
-function onDisk(source: Pick<DatasetSource, 'root' | 'name' | 'episodes'>): DatasetSource {
+function onDisk(source: Pick<DatasetSource, 'root' | 'name' | 'episodes' | 'lookup'>): DatasetSource {
   return { ...source, warnings: [], fetch: () => Promise.resolve(), fetchData: () => Promise.resolve() };
 }
 

@@ -3,8 +3,16 @@ import { parseHubAddress } from '@zk0/hub';
 import { DatasetError } from '../errors.ts';
 import { parseEpisodeList } from './episode-list.ts';
 
-/** A dataset's address, taken apart. `episodes` is null where all are meant. */
-export type DatasetUri = { readonly episodes: readonly number[] | null } & (
+/** What an address chooses of a dataset, and how it is read. */
+export interface Selection {
+  /** Recorded numbers; null where all are meant. */
+  readonly episodes: readonly number[] | null;
+  /** How a row's frame is found in its video, where the address says it. */
+  readonly lookup?: 'position' | 'timestamp';
+}
+
+/** A dataset's address, taken apart. */
+export type DatasetUri = Selection & (
   | { readonly scheme: 'local'; readonly path: string }
   | { readonly scheme: 'demo'; readonly task: string; readonly count: number; readonly seed: string }
   | { readonly scheme: 'hf'; readonly repository: string; readonly revision: string }
@@ -20,7 +28,7 @@ const MAX_DEMO_EPISODES = 10_000;
  * Parses a dataset's address: a path, `local:/path`, `file:///path`, `demo:<task>`, `hf:owner/name[@revision]`.
  *
  * `?episodes=0-3,7` selects recorded episodes of any of them. For `demo:`, `episodes=20` (a plain number) says instead
- * how many to make, and `select=0-3,7` selects; `seed=1` fixes them.
+ * how many to make, and `select=0-3,7` selects; `seed=1` fixes them. `lookup=position` or `lookup=timestamp` says how frames are found.
  *
  * @throws DatasetError `DATASET_URI`, HubError `HUB_ADDRESS`
  */
@@ -28,17 +36,17 @@ export function parseDatasetUri(uri: string): DatasetUri {
   if (uri === '' || uri.includes('\0')) throw new DatasetError('DATASET_URI', 'The dataset address is empty', { hint: HINT });
   const { base, query } = splitQuery(uri);
   const match = /^([a-z][a-z0-9+.-]+):(.*)$/s.exec(base);
-  if (match === null) return { scheme: 'local', path: base, episodes: selection(query, 'episodes', uri) };
+  if (match === null) return { scheme: 'local', path: base, ...selection(query, 'episodes', uri) };
   const [, scheme, rest] = match as unknown as [string, string, string];
   switch (scheme) {
     case 'local':
-      return { scheme: 'local', path: rest.replace(/^\/\/(?=\/)/, ''), episodes: selection(query, 'episodes', uri) };
+      return { scheme: 'local', path: rest.replace(/^\/\/(?=\/)/, ''), ...selection(query, 'episodes', uri) };
     case 'file':
-      return { scheme: 'local', path: fileURLToPath(base), episodes: selection(query, 'episodes', uri) };
+      return { scheme: 'local', path: fileURLToPath(base), ...selection(query, 'episodes', uri) };
     case 'demo':
       return demoUri(rest, query, uri);
     case 'hf':
-      return { scheme: 'hf', ...parseHubAddress(base), episodes: selection(query, 'episodes', uri) };
+      return { scheme: 'hf', ...parseHubAddress(base), ...selection(query, 'episodes', uri) };
     default:
       throw new DatasetError('DATASET_URI', `"${uri}" has the unknown scheme "${scheme}:"`, { hint: HINT });
   }
@@ -60,14 +68,20 @@ function refuseUnknown(query: URLSearchParams, known: readonly string[], uri: st
   }
 }
 
-function selection(query: URLSearchParams, key: 'episodes' | 'select', uri: string): readonly number[] | null {
-  if (key === 'episodes') refuseUnknown(query, ['episodes'], uri);
+function selection(query: URLSearchParams, key: 'episodes' | 'select', uri: string): Selection {
+  if (key === 'episodes') refuseUnknown(query, ['episodes', 'lookup'], uri);
   const text = query.get(key);
-  return text === null ? null : parseEpisodeList(text);
+  const lookup = query.get('lookup');
+  if (lookup !== null && lookup !== 'position' && lookup !== 'timestamp') {
+    throw new DatasetError('DATASET_URI', `"${uri}": lookup is position or timestamp, not "${lookup.slice(0, 40)}"`, {
+      hint: 'Leave it out: it is decided for each episode by what its videos show.',
+    });
+  }
+  return { episodes: text === null ? null : parseEpisodeList(text), ...(lookup === null ? {} : { lookup }) };
 }
 
 function demoUri(task: string, query: URLSearchParams, uri: string): DatasetUri {
-  refuseUnknown(query, ['episodes', 'seed', 'select'], uri);
+  refuseUnknown(query, ['episodes', 'seed', 'select', 'lookup'], uri);
   if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(task)) {
     throw new DatasetError('DATASET_URI', `"${uri}" names no demo task`, { hint: HINT });
   }
@@ -80,5 +94,5 @@ function demoUri(task: string, query: URLSearchParams, uri: string): DatasetUri 
   }
   const seed = query.get('seed') ?? '0';
   if (!/^[\w.-]{1,64}$/.test(seed)) throw new DatasetError('DATASET_URI', `"${uri}": seed must be a short word or number`);
-  return { scheme: 'demo', task, count, seed, episodes: selection(query, 'select', uri) };
+  return { scheme: 'demo', task, count, seed, ...selection(query, 'select', uri) };
 }

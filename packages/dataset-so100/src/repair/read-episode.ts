@@ -2,6 +2,7 @@ import type { CameraInfo } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
 import type { CameraFeature } from '../format/info.ts';
+import { spansOf } from '../read/episode-pairing.ts';
 import type { EpisodeTables } from '../read/episode-tables.ts';
 import type { FrameTable } from '../read/frame-table.ts';
 import type { ImagePosition } from '../read/image-store.ts';
@@ -15,6 +16,7 @@ import type { FeatureStatistics } from '../write/episode-stats.ts';
 import { countLevels, episodeImageStatistics } from '../write/image-levels.ts';
 import type { PictureCopies } from '../write/picture-copies.ts';
 import { lookAt, pictureImages, videoImages, type EpisodeImages } from './episode-images.ts';
+import { pairRepaired, type EpisodePairing } from './pair-repaired.ts';
 import { planRows } from './plan-rows.ts';
 import type { VideoSource, VideoSources } from './video-sources.ts';
 
@@ -79,7 +81,8 @@ export class EpisodeReader {
     const sources = new Map<string, VideoSource>();
     for (const key of episode.videos.keys()) sources.set(key, await this.#sources.of(episode, key, this.fps));
     const positions = this.#picturePositions(table.path, plan.rows, episodeIndex);
-    const images = [...sources].map(([key, source]) => videoImages(key, source, decoder!, this.fps));
+    const pairing = this.#pair(episode, table, plan.rows, sources);
+    const images = [...sources].map(([key, source]) => videoImages(key, source, decoder!, this.fps, pairing.timeOf(key)));
     for (const [camera, where] of positions) images.push(await this.#picturesOf(camera, where));
     const length = Math.min(plan.rows.length, ...images.map(({ frames }) => frames));
     if (length === 0) throw new DatasetError('DATASET_VIDEO', `Episode ${episodeIndex} has no images`, { episode: episodeIndex });
@@ -99,7 +102,7 @@ export class EpisodeReader {
       else if (seen.isFrozen) frozen.push(key);
       statistics.set(key, await episodeImageStatistics(length, async (frame) => countLevels(await one.at(frame))));
     }
-    const videos = [...sources].map(([key, { path, from }]) => ({ key, source: path, fromTimestamp: from, statistics: statistics.get(key)! }));
+    const videos = [...sources].map(([key, { path }]) => ({ key, source: path, fromTimestamp: pairing.from(key), statistics: statistics.get(key)! }));
     const pictures = new Map<string, EpisodePictures>();
     for (const [{ key }, where] of positions) {
       pictures.set(key, { ...(await this.#copies.of(where.slice(0, length))), statistics: statistics.get(key)! });
@@ -107,8 +110,8 @@ export class EpisodeReader {
     this.#cameras = cameras;
     const content = contentOf(table, rows);
     const tasks = this.#tasksOf(table, rows, episode, fallbackTask, changes);
-    changes.push(...timestampChange(table, rows, this.fps), ...columnChange(table));
-    const timestamps = Float32Array.from({ length }, (_, frame) => frame / this.fps);
+    changes.push(...pairing.changes, ...(pairing.recorded === null ? timestampChange(table, rows, this.fps) : []), ...columnChange(table));
+    const timestamps = pairing.recorded?.slice(0, length) ?? Float32Array.from({ length }, (_, frame) => frame / this.fps);
     return {
       rows: { ...content, timestamps, tasks },
       videos,
@@ -119,6 +122,13 @@ export class EpisodeReader {
       frozenCameras: frozen,
       changes,
     };
+  }
+
+  /** @throws DatasetError `DATASET_VIDEO` where it cannot be told which frame belongs to which row */
+  #pair(episode: EpisodeRecord, table: FrameTable, rows: Int32Array, sources: ReadonlyMap<string, VideoSource>): EpisodePairing {
+    const summaries = new Map([...sources.values()].map(({ file, summary }) => [file, summary]));
+    const spans = spansOf(this.recording, episode, (file) => summaries.get(file), this.fps);
+    return pairRepaired(this.recording, episode, Float64Array.from(rows, (row, k) => table.timestamp?.[row] ?? k / this.fps), spans, this.fps);
   }
 
   /** Where the pictures of each camera that keeps them in rows are. */

@@ -7,7 +7,7 @@ const VIDEO_AGAIN = 'Get the video again, or leave its episodes out: --fix DIR -
 const ADVICE: Readonly<Partial<Record<FindingCode, string>>> = {
   DATASET_NOT_FOUND: 'Check the path.',
   DATASET_NOT_LEROBOT: 'Point at the folder with meta/, data/ and videos/ in it.',
-  DATASET_VERSION: 'Convert it with the script that LeRobot ships for old formats.',
+  DATASET_VERSION: 'Correct codebase_version in meta/info.json of a copy where the layout is another; convert formats before v2.0 with the script that LeRobot ships.',
   DATASET_METADATA: 'If --fix DIR does not mend it, correct the file under meta/ or get it again; a missing task: --task "…".',
   DATASET_PATH: 'Use only datasets from people you trust: this one names files outside itself.',
   DATASET_LIMIT: 'Correct the size that is claimed, or choose fewer episodes with ?episodes=….',

@@ -22,6 +22,10 @@ export interface EpisodeFacts {
   /** The file's path inside the dataset. */
   readonly dataFile: string;
   readonly rows: Int32Array;
+  /** Seconds since the episode's beginning, of each frame. */
+  readonly timestamps: Float64Array;
+  /** How far they stray from the frame rate, in words; null where they do not. */
+  readonly drift: string | null;
 }
 
 /** Fewer frames than this tell no rate. */
@@ -56,8 +60,8 @@ export async function checkRows(
       const { rows, warning } = findEpisodeRows(table, episode);
       if (warning !== null) findings.add('warning', 'DOUBLED_FRAMES', warning, where);
       checkTasks(recording, table, rows, episode, findings);
-      checkTimestamps(table, rows, episode, info.fps, findings);
-      sound.push(factsOf(recording, found, rows, episode));
+      const drift = checkTimestamps(table, rows, episode, info.fps, findings);
+      sound.push({ ...factsOf(recording, found, rows, episode), drift });
     } catch (error) {
       if (reported.has(error)) continue;
       reported.add(error);
@@ -97,7 +101,7 @@ export function checkDuplicates(facts: readonly EpisodeFacts[], findings: Findin
   }
 }
 
-function factsOf({ info }: Recording, { table, file }: EpisodeTable, rows: Int32Array, episode: EpisodeRecord): EpisodeFacts {
+function factsOf({ info }: Recording, { table, file }: EpisodeTable, rows: Int32Array, episode: EpisodeRecord): Omit<EpisodeFacts, 'drift'> {
   const content = contentOf(table, rows);
   return {
     episode,
@@ -107,6 +111,7 @@ function factsOf({ info }: Recording, { table, file }: EpisodeTable, rows: Int32
     file: table.path,
     dataFile: file,
     rows,
+    timestamps: Float64Array.from(rows, (row, k) => table.timestamp?.[row] ?? k / info.fps),
   };
 }
 
@@ -135,8 +140,8 @@ function checkTimestamps(
   { episodeIndex }: EpisodeRecord,
   fps: number,
   findings: Findings,
-): void {
-  if (timestamp === null) return;
+): string | null {
+  if (timestamp === null) return null;
   let drift = 0;
   let step = 0;
   let backwards: number | null = null;
@@ -160,10 +165,6 @@ function checkTimestamps(
     const message = `${path} row ${backwards}: time does not advance in episode ${episodeIndex}.`;
     findings.add('warning', 'TIMESTAMPS', message, { ...where, row: backwards });
   }
-  if (drift > 1e-3) {
-    const message =
-      `Episode ${episodeIndex}: timestamps stray from ${fps} fps by up to ${(step * 1000).toFixed(0)} ms a step, ` +
-      `${drift.toFixed(3)} s (${(drift * fps).toFixed(1)} frames) in all; frames are read by position.`;
-    findings.add('info', 'TIMESTAMPS', message, where);
-  }
+  if (drift <= 1e-3) return null;
+  return `timestamps stray from ${fps} fps by up to ${(step * 1000).toFixed(0)} ms a step, ${drift.toFixed(3)} s (${(drift * fps).toFixed(1)} frames) in all`;
 }

@@ -7,6 +7,7 @@ import { TableThread } from '../format/table-thread.ts';
 import { createVideoDecoder, type VideoOptions } from '../video/choose-decoder.ts';
 import { checkImages, checkPictures } from './check-images.ts';
 import { checkCounts, checkListing, checkUnusedFiles } from './check-metadata.ts';
+import { checkPairing } from './check-pairing.ts';
 import { checkDuplicates, checkRows } from './check-rows.ts';
 import { checkStatistics } from './check-statistics.ts';
 import { checkVideoFiles } from './check-videos.ts';
@@ -85,6 +86,7 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
   options.onCheck?.({ phase: 'videos', done: 0, total: episodes.length });
   const videos = await checkVideoFiles(recording, episodes, findings, signal);
   checked.videoFiles = videos.size;
+  const times = checkPairing(recording, facts, videos, source.lookup, findings);
   await checkUnusedFiles(recording, recording.episodes, facts.map(({ dataFile }) => dataFile), findings);
   if (videos.size > 0 && samples > 0) {
     const decoder = await createVideoDecoder(
@@ -92,7 +94,7 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
       [...new Set([...videos.values()].map(({ summary }) => summary.codec))],
     );
     try {
-      checked.imagesDecoded = await checkImages(recording, episodes, videos, decoder, samples, findings, options);
+      checked.imagesDecoded = await checkImages({ episodes, videos, times, fps: recording.info.fps }, decoder, samples, findings, options);
     } finally {
       await decoder.close();
     }
