@@ -52,6 +52,8 @@ export type {
   CameraInfo,
   EpisodeSpan,
   FeatureMoments,
+  JointConvention,
+  JointUnit,
   RgbImage,
   RobotDataset,
   RobotDatasetInfo,

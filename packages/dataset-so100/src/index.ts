@@ -32,6 +32,18 @@ export {
   type RepairOptions,
   type RepairResult,
 } from './repair/repair.ts';
+export {
+  alignRecording,
+  alignRecordings,
+  type Alignment,
+  type AlignmentDecision,
+  type AlignmentTarget,
+  type Refusal,
+  type VectorAlignment,
+} from './units/align-recordings.ts';
+export { alignedDataset } from './units/aligned-dataset.ts';
+export { inferUnits, UNIT_CONVENTIONS, type UnitConvention, type UnitHints, type UnitInference } from './units/infer-units.ts';
+export { LEADER_OFFSET_DEGREES, leaderOffsets, type LeaderOffset } from './units/leader-offset.ts';
 export { adviceFor } from './validate/advice.ts';
 export type { Finding, FindingCode, FindingCounts, Severity } from './validate/findings.ts';
 export { assertNoOverlap, findOverlap, readContents, type EpisodeContents, type NamedContents } from './validate/overlap.ts';

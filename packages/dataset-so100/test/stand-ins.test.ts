@@ -1,5 +1,6 @@
 import { rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { SchemaElement } from 'hyparquet';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, it } from 'vitest';
 import { inspectDataset, openDataset, repairDataset, validateDataset } from '../src/index.ts';
@@ -77,9 +78,9 @@ async function recompress(codec: 'LZ4_RAW' | 'LZ4' | 'LZO', compress: (bytes: Ui
   const rows = await before.objects([...before.columns]);
   await before.close();
   const lists = ['observation.state', 'action'];
-  const schema = [
+  const schema: SchemaElement[] = [
     { name: 'schema', num_children: before.columns.size },
-    ...[...before.columns].flatMap((name) =>
+    ...[...before.columns].flatMap((name): SchemaElement[] =>
       lists.includes(name)
         ? [
             { name, repetition_type: 'OPTIONAL' as const, num_children: 1, converted_type: 'LIST' as const },

@@ -17,6 +17,8 @@ import { chooseEpisodes, readRecording, type Recording } from './recording.ts';
 import { readRows, type DatasetRows } from './rows.ts';
 import { locateDataset, type SourceOptions } from './source.ts';
 import { timestampDrift, type TimestampDrift } from './timestamp-drift.ts';
+import type { UnitConvention } from '../units/infer-units.ts';
+import { unitsOf } from '../units/units-of.ts';
 import { checkVideos, type DatasetVideos } from './videos.ts';
 
 /** How to open a dataset. */
@@ -34,6 +36,8 @@ export interface OpenOptions extends SourceOptions {
   /** How far a frame may be from where it is looked for, in seconds; default half a frame. LeRobot's default is 1e-4. */
   readonly tolerance?: number;
   readonly video?: VideoOptions;
+  /** Units of all joints, where they cannot be inferred or are inferred wrongly; default by inference, see `inferUnits`. */
+  readonly units?: UnitConvention;
 }
 
 /** One recorded episode as {@link listEpisodes} tells it. */
@@ -73,6 +77,7 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
   const pictures = hasPictures ? await Promise.all([...new Set(rows.files)].map(fileFingerprint)) : [];
   const drift = timestampDrift(rows, info.fps);
   const { pairings, notes } = pairAll(recording, episodes, rows, videos, options.lookup ?? source.lookup);
+  const units = unitsOf(info, rows, options.units);
   const described: RobotDatasetInfo = {
     name,
     uri,
@@ -90,6 +95,8 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
       state: episodeMoments(rows.state, info.state.names.length, rows.offsets),
       action: episodeMoments(rows.action, info.action.names.length, rows.offsets),
     },
+    joints: units.joints,
+    recording: info.fingerprint,
   };
   return new LeRobotDataset({
     info: described,
