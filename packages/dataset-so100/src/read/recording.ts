@@ -6,7 +6,7 @@ import { assertLayout, refuseOldLayout } from '../format/layout-found.ts';
 import { DatasetFolder } from '../format/path-template.ts';
 import type { TableReader } from '../format/table-reader.ts';
 import { TableThread } from '../format/table-thread.ts';
-import { readTasks } from '../format/tasks.ts';
+import { readTasks, type TaskTable } from '../format/tasks.ts';
 import { parsePythonJson, readText } from '../format/text-files.ts';
 
 /** A dataset's metadata: everything but rows and frames. */
@@ -15,8 +15,7 @@ export interface Recording {
   readonly info: DatasetInfo;
   /** Every episode recorded, by number. */
   readonly episodes: readonly EpisodeRecord[];
-  /** Task index → text. */
-  readonly tasks: ReadonlyMap<number, string>;
+  readonly tasks: TaskTable;
 }
 
 /**

@@ -5,6 +5,7 @@ import { findEpisodeRows } from './episode-rows.ts';
 import type { EpisodeTables } from './episode-tables.ts';
 import type { FrameTable } from './frame-table.ts';
 import type { Recording } from './recording.ts';
+import { taskOfRow } from './task-of-row.ts';
 
 /** Rows of the chosen episodes, one after the other. */
 export interface DatasetRows {
@@ -85,7 +86,7 @@ export async function readRows(
       into.task[frame] = texts.idOf(table, row, episode);
     }
   }
-  return { ...into!, files, taskTexts: texts.list, offsets, warnings };
+  return { ...into!, files, taskTexts: texts.list, offsets, warnings: [...warnings, ...new Set(texts.problems)] };
 }
 
 /** Positions in `episodes`, those of one data file after the other: every file is read once. */
@@ -99,15 +100,12 @@ export function inFileOrder(episodes: readonly EpisodeRecord[]): readonly number
   return [...groups.values()].flat();
 }
 
-/** The task text of a row: by its `task_index`, else by the episode's own list. */
-export function taskText({ tasks }: Recording, table: FrameTable, row: number, episode: EpisodeRecord): string | undefined {
-  const index = table.taskIndex?.[row];
-  return index === undefined || tasks.size === 0 ? episode.tasks[0] : tasks.get(index);
-}
-
 /** Numbers the task texts of rows in the order of their first use. */
 class TaskTexts {
   readonly list: string[] = [];
+  /** What is wrong with what was said, once for each run of rows. */
+  readonly problems: string[] = [];
+  #last = { key: '', id: 0 };
   readonly #ids = new Map<string, number>();
   readonly #recording: Recording;
 
@@ -117,16 +115,24 @@ class TaskTexts {
 
   idOf(table: FrameTable, row: number, episode: EpisodeRecord): number {
     const index = table.taskIndex?.[row];
-    const text = taskText(this.#recording, table, row, episode);
+    const key = `${episode.episodeIndex} ${index}`;
+    if (key === this.#last.key) return this.#last.id;
+    const { text, problem } = taskOfRow(this.#recording.tasks, index, episode);
     if (text === undefined) {
-      const what = index === undefined ? 'has no task' : `has task_index ${index}, which meta/tasks does not list`;
-      throw new DatasetError('DATASET_METADATA', `${table.path} row ${row} of episode ${episode.episodeIndex} ${what}`, {
+      throw new DatasetError('DATASET_METADATA', `${table.path} row ${row} of episode ${episode.episodeIndex}: ${problem!}`, {
         file: table.path,
         row,
         episode: episode.episodeIndex,
-        hint: 'A policy is told the task in words: add it to meta/.',
+        hint: 'A policy is told the task in words: correct meta/tasks, or write a copy with `zk0-client dataset validate URI --fix DIR --task "…"`.',
       });
     }
+    if (problem !== null) this.problems.push(`Episode ${episode.episodeIndex}: ${problem}; its task is ${JSON.stringify(text.slice(0, 80))}.`);
+    const id = this.#idOf(text);
+    this.#last = { key, id };
+    return id;
+  }
+
+  #idOf(text: string): number {
     const known = this.#ids.get(text);
     if (known !== undefined) return known;
     this.list.push(text);

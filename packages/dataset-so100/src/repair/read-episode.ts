@@ -7,7 +7,7 @@ import type { EpisodeTables } from '../read/episode-tables.ts';
 import type { FrameTable } from '../read/frame-table.ts';
 import type { ImagePosition } from '../read/image-store.ts';
 import type { Recording } from '../read/recording.ts';
-import { taskText } from '../read/rows.ts';
+import { taskOfRow } from '../read/task-of-row.ts';
 import { assertFrameRate } from '../read/videos.ts';
 import { contentHash, contentOf } from '../validate/episode-content.ts';
 import type { VideoDecoder } from '../video/decoder.ts';
@@ -159,7 +159,11 @@ export class EpisodeReader {
   }
 
   #tasksOf(table: FrameTable, rows: Int32Array, episode: EpisodeRecord, fallback: string | undefined, changes: string[]): string[] {
-    const texts = Array.from(rows, (row) => taskText(this.recording, table, row, episode) ?? episode.tasks[0]);
+    const found = Array.from(rows, (row) => taskOfRow(this.recording.tasks, table.taskIndex?.[row], episode));
+    // Recorders differ in blanks around a text, which make two tasks of one.
+    const texts = found.map(({ text }) => text?.trim());
+    if (found.some(({ text, problem }) => problem !== null && text !== undefined)) changes.push('tasks corrected where the episode leaves one answer');
+    if (found.some(({ text }, i) => text !== texts[i])) changes.push('blanks around tasks left out');
     const without = texts.indexOf(undefined);
     if (without === -1) return texts as string[];
     if (fallback === undefined) {

@@ -4,6 +4,7 @@ import type { EpisodeTable, EpisodeTables } from '../read/episode-tables.ts';
 import type { FrameTable } from '../read/frame-table.ts';
 import type { Recording } from '../read/recording.ts';
 import { inFileOrder } from '../read/rows.ts';
+import { taskOfRow } from '../read/task-of-row.ts';
 import { momentsOf } from '../stats/moments.ts';
 import type { FeatureMoments } from '@zk0/core';
 import { contentHash, contentOf } from './episode-content.ts';
@@ -115,23 +116,19 @@ function factsOf({ info }: Recording, { table, file }: EpisodeTable, rows: Int32
   };
 }
 
-function checkTasks(
-  { tasks }: Recording,
-  table: FrameTable,
-  rows: Int32Array,
-  { episodeIndex, tasks: listed }: EpisodeRecord,
-  findings: Findings,
-): void {
-  const where = { file: table.path, episode: episodeIndex };
-  const column = table.taskIndex;
-  if (column === null || tasks.size === 0) {
-    if (listed.length === 0) findings.add('error', 'DATASET_METADATA', `Episode ${episodeIndex} has no task.`, where);
-    return;
+function checkTasks({ tasks }: Recording, table: FrameTable, rows: Int32Array, episode: EpisodeRecord, findings: Findings): void {
+  const { episodeIndex } = episode;
+  const seen = new Set<number | undefined>();
+  for (const row of rows) {
+    const index = table.taskIndex?.[row];
+    if (seen.has(index)) continue;
+    seen.add(index);
+    const { text, problem } = taskOfRow(tasks, index, episode);
+    if (problem === null) continue;
+    const where = { file: table.path, row, episode: episodeIndex };
+    if (text === undefined) findings.add('error', 'DATASET_METADATA', `${table.path} row ${row}, episode ${episodeIndex}: ${problem}.`, where);
+    else findings.add('warning', 'TASK', `Episode ${episodeIndex}: ${problem}; its task is ${JSON.stringify(text.slice(0, 80))}.`, where);
   }
-  const bad = rows.find((row) => !tasks.has(column[row]!));
-  if (bad === undefined) return;
-  const message = `${table.path} row ${bad} has task_index ${column[bad]!}, which meta/tasks does not list.`;
-  findings.add('error', 'DATASET_METADATA', message, { ...where, row: bad });
 }
 
 function checkTimestamps(

@@ -14,6 +14,9 @@ import { DatasetError, type DatasetErrorCode } from '../errors.ts';
  * - `STATISTICS`: the statistics under `meta/` are not those of the rows, or are missing.
  * - `SPREAD`: a spread under `meta/` is zero, infinite or NaN, though the values differ.
  * - `CONSTANT_FEATURE`: a joint never moves.
+ * - `UNITS`: what the joints' values mean cannot be inferred.
+ * - `LEADER_OFFSET`: leader and follower of a joint are calibrated apart.
+ * - `TASK`: a task's text or number is empty, doubled, unused or not that of its episode.
  * - `CAMERA_SIZE`: `info.json` and the videos disagree on the size of the images.
  * - `BLACK_CAMERA`, `FROZEN_CAMERA`: a camera saw nothing, or always the same, in an episode.
  * - `UNUSED_FILE`: a data or video file belongs to no episode.
@@ -32,6 +35,9 @@ export type FindingCode =
   | 'STATISTICS'
   | 'SPREAD'
   | 'CONSTANT_FEATURE'
+  | 'UNITS'
+  | 'LEADER_OFFSET'
+  | 'TASK'
   | 'CAMERA_SIZE'
   | 'BLACK_CAMERA'
   | 'FROZEN_CAMERA'

@@ -6,7 +6,7 @@ import type { TableReader } from '../format/table-reader.ts';
 import { TableThread } from '../format/table-thread.ts';
 import { createVideoDecoder, type VideoOptions } from '../video/choose-decoder.ts';
 import { checkImages, checkPictures } from './check-images.ts';
-import { checkCounts, checkListing, checkUnusedFiles } from './check-metadata.ts';
+import { checkCounts, checkListing, checkTaskTable, checkUnusedFiles } from './check-metadata.ts';
 import { checkPairing } from './check-pairing.ts';
 import { checkDuplicates, checkRows } from './check-rows.ts';
 import { checkStatistics } from './check-statistics.ts';
@@ -71,6 +71,7 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
     recording = { ...listed, episodes: withoutDoubledEpisodes(listed.episodes) };
     checkListing(listed, recording, findings);
     checkCounts(recording, findings);
+    checkTaskTable(recording, findings);
     episodes = chooseEpisodes(recording, source.episodes);
   } catch (error) {
     findings.addError(error);
