@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { errorMessage } from '@zk0/core';
 import { parseHubAddress } from '@zk0/hub';
 import { DatasetError } from '../errors.ts';
 import { parseEpisodeList } from './episode-list.ts';
@@ -42,14 +43,29 @@ export function parseDatasetUri(uri: string): DatasetUri {
     case 'local':
       return { scheme: 'local', path: rest.replace(/^\/\/(?=\/)/, ''), ...selection(query, 'episodes', uri) };
     case 'file':
-      return { scheme: 'local', path: fileURLToPath(base), ...selection(query, 'episodes', uri) };
+      return { scheme: 'local', path: filePath(base), ...selection(query, 'episodes', uri) };
     case 'demo':
       return demoUri(rest, query, uri);
     case 'hf':
       return { scheme: 'hf', ...parseHubAddress(base), ...selection(query, 'episodes', uri) };
     default:
-      throw new DatasetError('DATASET_URI', `"${uri}" has the unknown scheme "${scheme}:"`, { hint: HINT });
+      throw new DatasetError('DATASET_URI', `"${uri}" has the unknown scheme "${scheme}:"`, {
+        hint: `${HINT} Where it is a path with a colon in it, write ./${base} or local:${base}.`,
+      });
   }
+}
+
+/** @throws DatasetError where it is no address of a file, or parts of it are left unescaped */
+function filePath(url: string): string {
+  try {
+    const { hash, search } = new URL(url);
+    if (hash === '' && search === '') return fileURLToPath(url);
+  } catch (cause) {
+    throw new DatasetError('DATASET_URI', `"${url}" is no address of a file: ${errorMessage(cause)}`, { hint: HINT, cause });
+  }
+  throw new DatasetError('DATASET_URI', `"${url}" has a ? or # that belongs to no path in a file address`, {
+    hint: 'Write %3F for ? and %23 for #, or give the path itself.',
+  });
 }
 
 /** A path may hold a `?`; only a tail of known parameters is a query. */
@@ -64,7 +80,9 @@ function splitQuery(uri: string): { base: string; query: URLSearchParams } {
 function refuseUnknown(query: URLSearchParams, known: readonly string[], uri: string): void {
   const unknown = [...query.keys()].find((key) => !known.includes(key));
   if (unknown !== undefined) {
-    throw new DatasetError('DATASET_URI', `"${uri}" has the unknown parameter "${unknown}"; known: ${known.join(', ')}`);
+    throw new DatasetError('DATASET_URI', `"${uri}" has the unknown parameter "${unknown}"; known: ${known.join(', ')}`, {
+      hint: 'Where the ? belongs to the path, write it as file:///… with %3F in its place.',
+    });
   }
 }
 
