@@ -44,6 +44,8 @@ export {
 export { alignedDataset } from './units/aligned-dataset.ts';
 export { inferUnits, UNIT_CONVENTIONS, type UnitConvention, type UnitHints, type UnitInference } from './units/infer-units.ts';
 export { LEADER_OFFSET_DEGREES, leaderOffsets, type LeaderOffset } from './units/leader-offset.ts';
+export type { EpisodeScore } from './motion/score-episodes.ts';
+export { MOTION, type MotionCode } from './motion/thresholds.ts';
 export { adviceFor } from './validate/advice.ts';
 export type { Finding, FindingCode, FindingCounts, Severity } from './validate/findings.ts';
 export { assertNoOverlap, findOverlap, readContents, type EpisodeContents, type NamedContents } from './validate/overlap.ts';

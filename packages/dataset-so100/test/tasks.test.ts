@@ -40,6 +40,7 @@ async function repaired(task?: string): Promise<string[]> {
   }
 }
 
+const always = (index: number) => (): number => index;
 const TABLE = [[0, 'push'], [1, 'pull']] as const;
 const same = (text: string): string[] => [text, text, text, text];
 
@@ -51,9 +52,9 @@ describe('the task of a row', () => {
   });
 
   it.each([
-    ['a number that is not listed', () => 7, TABLE, 'task_index 7, which meta/tasks does not list'],
-    ['a text that is empty', () => 1, [[0, 'push'], [1, '  ']], 'whose text is empty'],
-    ['two texts of one number', () => 1, [[0, 'push'], [1, 'lift'], [1, 'pull']], 'is listed in meta/tasks as "lift" and "pull"'],
+    ['a number that is not listed', always(7), TABLE, 'task_index 7, which meta/tasks does not list'],
+    ['a text that is empty', always(1), [[0, 'push'], [1, '  ']], 'whose text is empty'],
+    ['two texts of one number', always(1), [[0, 'push'], [1, 'lift'], [1, 'pull']], 'is listed in meta/tasks as "lift" and "pull"'],
   ] as const)('is that of its episode, which is said and corrected: %s', async (_, task, table, words) => {
     await tasked(task, table);
     const { tasks, warnings } = await read();
@@ -66,10 +67,10 @@ describe('the task of a row', () => {
   });
 
   it.each([
-    ['a number that is not listed', () => 7, TABLE, ['push', 'pull'], 'task_index 7, which meta/tasks does not list'],
-    ['no text at all', () => 7, TABLE, [], 'task_index 7'],
-    ['two texts of one number, both of the episode', () => 1, [[0, 'push'], [1, 'lift'], [1, 'pull']], ['lift', 'pull'], 'is listed in meta/tasks as'],
-    ['empty texts', () => 1, [[0, 'push'], [1, '']], [' '], 'whose text is empty'],
+    ['a number that is not listed', always(7), TABLE, ['push', 'pull'], 'task_index 7, which meta/tasks does not list'],
+    ['no text at all', always(7), TABLE, [], 'task_index 7'],
+    ['two texts of one number, both of the episode', always(1), [[0, 'push'], [1, 'lift'], [1, 'pull']], ['lift', 'pull'], 'is listed in meta/tasks as'],
+    ['empty texts', always(1), [[0, 'push'], [1, '']], [' '], 'whose text is empty'],
   ] as const)('is an error where there is not one answer, which only a person gives: %s', async (_, task, table, listed, words) => {
     await tasked(task, table, listed);
     await expectFailure('DATASET_METADATA', words);
@@ -93,18 +94,18 @@ describe('the task of a row', () => {
   });
 
   it('that is too long for 48 tokens is named', async () => {
-    await tasked(() => 1, [[0, 'push'], [1, new Array(60).fill('far').join(' ')]], []);
+    await tasked(always(1), [[0, 'push'], [1, new Array(60).fill('far').join(' ')]], []);
     expect((await found()).map(({ message }) => message)).toEqual([expect.stringContaining('60 words')]);
   });
 
   it('is part of what the content hash says', async () => {
-    await tasked(() => 1, TABLE);
+    await tasked(always(1), TABLE);
     const before = (await read()).hash;
-    await tasked(() => 1, [[0, 'push'], [1, 'pull!']], ['pull!']);
+    await tasked(always(1), [[0, 'push'], [1, 'pull!']], ['pull!']);
     expect((await read()).hash).not.toBe(before);
     await tasked((position) => (position === 3 ? 0 : 1), TABLE, ['push', 'pull']);
     expect((await read()).hash).not.toBe(before);
-    await tasked(() => 1, TABLE);
+    await tasked(always(1), TABLE);
     expect((await read()).hash).toBe(before);
   });
 });

@@ -2,7 +2,8 @@ import type { JointConvention } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import type { FormatVersion } from '../format/info.ts';
 import { TableThread } from '../format/table-thread.ts';
-import { chooseEpisodes, readRecording } from '../read/recording.ts';
+import { chooseSound } from '../read/choose-sound.ts';
+import { readRecording } from '../read/recording.ts';
 import { EpisodeTables } from '../read/episode-tables.ts';
 import { readRows, type DatasetRows } from '../read/rows.ts';
 import { locateDataset, type SourceOptions } from '../read/source.ts';
@@ -77,7 +78,7 @@ export async function inspectDataset(uri: string, options: SourceOptions & { rea
   const { root, name } = source;
   const { recording, episodes, rows } = await TableThread.use(async (tables) => {
     const found = await readRecording(root, tables);
-    const chosen = chooseEpisodes(found, source.episodes);
+    const chosen = await chooseSound(found, source, tables);
     await source.fetch(chosen, found.info);
     return { recording: found, episodes: chosen, rows: await readRows(found, chosen, new EpisodeTables(found, tables, source.fetchData), options.signal) };
   });

@@ -13,7 +13,8 @@ import { EpisodeTables } from './episode-tables.ts';
 import type { Pairing } from './frame-pairing.ts';
 import { ImageStore } from './image-store.ts';
 import { LeRobotDataset, type FrameLookup } from './lerobot-dataset.ts';
-import { chooseEpisodes, readRecording, type Recording } from './recording.ts';
+import { chooseSound } from './choose-sound.ts';
+import { readRecording, type Recording } from './recording.ts';
 import { readRows, type DatasetRows } from './rows.ts';
 import { locateDataset, type SourceOptions } from './source.ts';
 import { timestampDrift, type TimestampDrift } from './timestamp-drift.ts';
@@ -59,7 +60,7 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
   const { root, name, commit } = source;
   const { recording, episodes, videos, rows } = await TableThread.use(async (tables) => {
     const found = await readRecording(root, tables);
-    const chosen = chooseEpisodes(found, options.episodes ?? source.episodes);
+    const chosen = await chooseSound(found, source, tables, options.episodes ?? source.episodes);
     await source.fetch(chosen, found.info);
     return {
       recording: found,
@@ -117,14 +118,15 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
 }
 
 /**
- * Lists the episodes of a dataset from its metadata alone: what is needed to split it before opening parts of it.
+ * Lists the episodes of a dataset from its metadata alone (and its rows, where the address asks for a score): what is needed to split
+ * it before opening parts of it.
  *
  * @throws DatasetError when anything is wrong with the address or the metadata
  */
 export async function listEpisodes(uri: string, options: SourceOptions = {}): Promise<readonly EpisodeSummary[]> {
-  const { root, episodes } = await locateDataset(uri, options);
-  const recording = await TableThread.use((tables) => readRecording(root, tables));
-  return chooseEpisodes(recording, episodes).map(({ episodeIndex, length, tasks }) => ({ episodeIndex, length, tasks }));
+  const source = await locateDataset(uri, options);
+  const chosen = await TableThread.use(async (tables) => chooseSound(await readRecording(source.root, tables), source, tables));
+  return chosen.map(({ episodeIndex, length, tasks }) => ({ episodeIndex, length, tasks }));
 }
 
 /**

@@ -25,6 +25,8 @@ export interface DatasetSource {
   readonly episodes: readonly number[] | null;
   /** How a row's frame is found in its video. */
   readonly lookup: FrameLookup;
+  /** Least score of an episode that is chosen; 0 for all. */
+  readonly minScore: number;
   /** Commit of the hub repository that it is; undefined for others. */
   readonly commit?: string;
   readonly warnings: readonly string[];
@@ -58,18 +60,18 @@ export interface SourceOptions {
  */
 export async function locateDataset(uri: string, options: SourceOptions = {}): Promise<DatasetSource> {
   const parsed = parseDatasetUri(uri);
-  const { lookup = 'evidence' } = parsed;
+  const { lookup = 'evidence', minScore = 0 } = parsed;
   switch (parsed.scheme) {
     case 'local':
-      return onDisk({ root: parsed.path, name: path.basename(path.resolve(parsed.path)), episodes: parsed.episodes, lookup });
+      return onDisk({ root: parsed.path, name: path.basename(path.resolve(parsed.path)), episodes: parsed.episodes, lookup, minScore });
     case 'demo':
-      return onDisk({ root: await ensureDemo(parsed, options), name: `demo-${parsed.task}`, episodes: parsed.episodes, lookup });
+      return onDisk({ root: await ensureDemo(parsed, options), name: `demo-${parsed.task}`, episodes: parsed.episodes, lookup, minScore });
     case 'hf':
       return openHubSource(parsed, options);
   }
 }
 
-function onDisk(source: Pick<DatasetSource, 'root' | 'name' | 'episodes' | 'lookup'>): DatasetSource {
+function onDisk(source: Pick<DatasetSource, 'root' | 'name' | 'episodes' | 'lookup' | 'minScore'>): DatasetSource {
   return { ...source, warnings: [], fetch: () => Promise.resolve(), fetchData: () => Promise.resolve() };
 }
 

@@ -10,6 +10,8 @@ export interface Selection {
   readonly episodes: readonly number[] | null;
   /** How a row's frame is found in its video, where the address says it. */
   readonly lookup?: 'position' | 'timestamp';
+  /** Least score of an episode that is chosen, 0 … 1, where the address says it. */
+  readonly minScore?: number;
 }
 
 /** A dataset's address, taken apart. */
@@ -29,7 +31,8 @@ const MAX_DEMO_EPISODES = 10_000;
  * Parses a dataset's address: a path, `local:/path`, `file:///path`, `demo:<task>`, `hf:owner/name[@revision]`.
  *
  * `?episodes=0-3,7` selects recorded episodes of any of them. For `demo:`, `episodes=20` (a plain number) says instead
- * how many to make, and `select=0-3,7` selects; `seed=1` fixes them. `lookup=position` or `lookup=timestamp` says how frames are found.
+ * how many to make, and `select=0-3,7` selects; `seed=1` fixes them. `lookup=position` or `lookup=timestamp` says
+ * how frames are found, and `score>=0.6` chooses episodes that move soundly (quote it from the shell).
  *
  * @throws DatasetError `DATASET_URI`, HubError `HUB_ADDRESS`
  */
@@ -71,7 +74,7 @@ function filePath(url: string): string {
 /** A path may hold a `?`; only a tail of known parameters is a query. */
 function splitQuery(uri: string): { base: string; query: URLSearchParams } {
   const at = uri.lastIndexOf('?');
-  const isQuery = at > 0 && /^[a-z]+=[^/]*$/.test(uri.slice(at + 1));
+  const isQuery = at > 0 && /^[a-z]+>?=[^/]*$/.test(uri.slice(at + 1));
   return isQuery
     ? { base: uri.slice(0, at), query: new URLSearchParams(uri.slice(at + 1)) }
     : { base: uri, query: new URLSearchParams() };
@@ -87,7 +90,7 @@ function refuseUnknown(query: URLSearchParams, known: readonly string[], uri: st
 }
 
 function selection(query: URLSearchParams, key: 'episodes' | 'select', uri: string): Selection {
-  if (key === 'episodes') refuseUnknown(query, ['episodes', 'lookup'], uri);
+  if (key === 'episodes') refuseUnknown(query, ['episodes', 'lookup', 'score>'], uri);
   const text = query.get(key);
   const lookup = query.get('lookup');
   if (lookup !== null && lookup !== 'position' && lookup !== 'timestamp') {
@@ -95,11 +98,19 @@ function selection(query: URLSearchParams, key: 'episodes' | 'select', uri: stri
       hint: 'Leave it out: it is decided for each episode by what its videos show.',
     });
   }
-  return { episodes: text === null ? null : parseEpisodeList(text), ...(lookup === null ? {} : { lookup }) };
+  const least = query.get('score>');
+  if (least !== null && !(/^(?:0|1|0?\.\d{1,6}|1\.0+)$/.test(least))) {
+    throw new DatasetError('DATASET_URI', `"${uri}": score>= takes a number from 0 to 1, not "${least.slice(0, 40)}"`, { hint: 'For example ?score>=0.6.' });
+  }
+  return {
+    episodes: text === null ? null : parseEpisodeList(text),
+    ...(lookup === null ? {} : { lookup }),
+    ...(least === null ? {} : { minScore: Number(least) }),
+  };
 }
 
 function demoUri(task: string, query: URLSearchParams, uri: string): DatasetUri {
-  refuseUnknown(query, ['episodes', 'seed', 'select', 'lookup'], uri);
+  refuseUnknown(query, ['episodes', 'seed', 'select', 'lookup', 'score>'], uri);
   if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(task)) {
     throw new DatasetError('DATASET_URI', `"${uri}" names no demo task`, { hint: HINT });
   }

@@ -3,6 +3,7 @@ import { DatasetError } from '../errors.ts';
 import { withoutDoubledEpisodes, type EpisodeRecord } from '../format/episodes.ts';
 import { TableThread } from '../format/table-thread.ts';
 import type { TableReader } from '../format/table-reader.ts';
+import { chooseSound } from '../read/choose-sound.ts';
 import { chooseEpisodes, readListedRecording } from '../read/recording.ts';
 import { EpisodeTables } from '../read/episode-tables.ts';
 import { locateDataset, type DatasetSource, type SourceOptions } from '../read/source.ts';
@@ -117,12 +118,12 @@ class Repair {
   static async begin(source: DatasetSource, target: string, tables: TableReader, options: RepairOptions): Promise<Repair> {
     const listed = await readListedRecording(source.root, tables);
     const claimed = { ...listed, episodes: withoutDoubledEpisodes(listed.episodes) };
-    const chosen = chooseEpisodes(claimed, source.episodes);
+    const chosen = await chooseSound(claimed, source, tables);
     await source.fetch(chosen, claimed.info);
     const surveyed = new VideoSources(claimed, chosen);
     const { fps, codecs } = await surveyed.survey();
     const { recording, changes } = await reassignVideos(claimed, fps);
-    const episodes = chooseEpisodes(recording, source.episodes);
+    const episodes = chooseEpisodes(recording, chosen.map(({ episodeIndex }) => episodeIndex));
     const sources = changes.length === 0 ? surveyed : new VideoSources(recording, episodes);
     const pictures = new PictureCopies(recording.folder);
     const reader = new EpisodeReader({ recording, tables: new EpisodeTables(recording, tables, source.fetchData), sources, copies: pictures, fps });

@@ -1,5 +1,6 @@
 import type { RgbImage } from '@zk0/core';
 import type { EpisodeRecord } from '../format/episodes.ts';
+import type { Sharpness } from '../motion/sharpness.ts';
 import { ImageStore } from '../read/image-store.ts';
 import type { Recording } from '../read/recording.ts';
 import type { VideoFile } from '../read/videos.ts';
@@ -32,6 +33,7 @@ export async function checkImages(
   samples: number,
   findings: Findings,
   { signal, onCheck }: Pick<ValidateOptions, 'signal' | 'onCheck'> = {},
+  sharpness: Sharpness | null = null,
 ): Promise<number> {
   let decoded = 0;
   for (const [number, { episodeIndex, length, videos: spans }] of episodes.entries()) {
@@ -42,7 +44,7 @@ export async function checkImages(
       if (video === undefined) continue;
       const frame = (position: number): Promise<RgbImage> =>
         decoder.frame({ file: video.path, timestamp: timeOf?.(camera, position) ?? fromTimestamp + position / fps, tolerance: 0.5 / fps });
-      decoded += await lookAt(frame, sampledPositions(length, samples), { file: video.path, camera, episode: episodeIndex }, findings, signal);
+      decoded += await lookAt(frame, sampledPositions(length, samples), { file: video.path, camera, episode: episodeIndex }, findings, signal, sharpness);
     }
   }
   return decoded;
@@ -55,6 +57,7 @@ export async function checkPictures(
   samples: number,
   findings: Findings,
   { signal, onCheck }: Pick<ValidateOptions, 'signal' | 'onCheck'> = {},
+  sharpness: Sharpness | null = null,
 ): Promise<number> {
   const cameras = recording.info.cameras.filter(({ kind }) => kind === 'image');
   if (cameras.length === 0) return 0;
@@ -67,7 +70,7 @@ export async function checkPictures(
       for (const { key: camera, width, height } of cameras) {
         const frame = (position: number): Promise<RgbImage> =>
           pictures.picture({ file, row: rows[position]!, camera, episodeIndex, frameIndex: position }, { width, height });
-        decoded += await lookAt(frame, sampledPositions(length, samples), { file, camera, episode: episodeIndex }, findings, signal);
+        decoded += await lookAt(frame, sampledPositions(length, samples), { file, camera, episode: episodeIndex }, findings, signal, sharpness);
       }
     }
   } finally {
@@ -83,13 +86,16 @@ async function lookAt(
   where: { readonly file: string; readonly camera: string; readonly episode: number },
   findings: Findings,
   signal: AbortSignal | undefined,
+  sharpness: Sharpness | null,
 ): Promise<number> {
   const seen = new ImageSequence();
   let decoded = 0;
   for (const position of positions) {
     signal?.throwIfAborted();
     try {
-      seen.add(await frame(position));
+      const image = await frame(position);
+      seen.add(image);
+      sharpness?.add(where, image);
       decoded++;
     } catch (error) {
       findings.addError(error);

@@ -7,7 +7,7 @@ import { inFileOrder } from '../read/rows.ts';
 import { taskOfRow } from '../read/task-of-row.ts';
 import { momentsOf } from '../stats/moments.ts';
 import type { FeatureMoments } from '@zk0/core';
-import { contentHash, contentOf } from './episode-content.ts';
+import { contentHash, contentOf, type EpisodeContent } from './episode-content.ts';
 import type { Findings } from './findings.ts';
 import type { ValidateOptions } from './validate.ts';
 
@@ -23,6 +23,7 @@ export interface EpisodeFacts {
   /** The file's path inside the dataset. */
   readonly dataFile: string;
   readonly rows: Int32Array;
+  readonly content: EpisodeContent;
   /** Seconds since the episode's beginning, of each frame. */
   readonly timestamps: Float64Array;
   /** How far they stray from the frame rate, in words; null where they do not. */
@@ -109,6 +110,7 @@ function factsOf({ info }: Recording, { table, file }: EpisodeTable, rows: Int32
     state: momentsOf(content.state, info.state.names.length),
     action: momentsOf(content.action, info.action.names.length),
     hash: contentHash(content),
+    content,
     file: table.path,
     dataFile: file,
     rows,

@@ -1,4 +1,5 @@
 import { DatasetError, type DatasetErrorCode } from '../errors.ts';
+import type { MotionCode } from '../motion/thresholds.ts';
 
 /**
  * What a check can find besides what stops a dataset from being opened.
@@ -19,11 +20,13 @@ import { DatasetError, type DatasetErrorCode } from '../errors.ts';
  * - `TASK`: a task's text or number is empty, doubled, unused or not that of its episode.
  * - `CAMERA_SIZE`: `info.json` and the videos disagree on the size of the images.
  * - `BLACK_CAMERA`, `FROZEN_CAMERA`: a camera saw nothing, or always the same, in an episode.
+ * - those of {@link MotionCode}: how an episode moves and what its cameras see of it.
  * - `UNUSED_FILE`: a data or video file belongs to no episode.
  * - `QUIRK`: something unusual that is read all the same.
  */
 export type FindingCode =
   | DatasetErrorCode
+  | MotionCode
   | 'COUNTS'
   | 'EPISODE_GAPS'
   | 'DOUBLED_FRAMES'
@@ -55,6 +58,8 @@ export interface Finding {
   /** Recorded episode number. */
   readonly episode?: number;
   readonly camera?: string;
+  /** Frame of the episode, from 0. */
+  readonly frame?: number;
   /** Address of the dataset that has the episode too, for `OVERLAP`. */
   readonly other?: string;
 }

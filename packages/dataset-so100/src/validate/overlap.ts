@@ -1,7 +1,8 @@
 import { DatasetError } from '../errors.ts';
 import { TableThread } from '../format/table-thread.ts';
 import { findEpisodeRows } from '../read/episode-rows.ts';
-import { chooseEpisodes, readRecording } from '../read/recording.ts';
+import { chooseSound } from '../read/choose-sound.ts';
+import { readRecording } from '../read/recording.ts';
 import { EpisodeTables } from '../read/episode-tables.ts';
 import { inFileOrder } from '../read/rows.ts';
 import { locateDataset, type SourceOptions } from '../read/source.ts';
@@ -26,7 +27,7 @@ export async function readContents(uri: string, options: SourceOptions = {}): Pr
   const source = await locateDataset(uri, options);
   return await TableThread.use(async (tables) => {
     const recording = await readRecording(source.root, tables);
-    const episodes = chooseEpisodes(recording, source.episodes);
+    const episodes = await chooseSound(recording, source, tables);
     await source.fetch(episodes, recording.info);
     const contents: Record<number, string> = {};
     const files = new EpisodeTables(recording, tables, source.fetchData);
