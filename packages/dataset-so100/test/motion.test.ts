@@ -113,7 +113,7 @@ describe('how an episode moves', () => {
 describe('blur', () => {
   const image = (sharp: boolean): RgbImage => {
     const [width, height] = [64, 48];
-    const value = (x: number, y: number): number => (sharp ? ((x >> 2) + (y >> 2)) % 2 * 200 : 100 + 40 * Math.sin(x / 20));
+    const value = (x: number, y: number): number => (sharp ? ((x >> 2) + (y >> 2)) % 2 * 200 : 100 + 60 * Math.sin(x / 5));
     return { width, height, data: Uint8Array.from({ length: width * height * 3 }, (_, i) => value(Math.floor(i / 3) % width, Math.floor(i / 3 / width))) };
   };
 
