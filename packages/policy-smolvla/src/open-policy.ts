@@ -191,6 +191,14 @@ class LoadedPolicy implements SmolVlaPolicy {
     return new SmolVlaLearner({ config, runtime, binding, inputs, actionSize: features.actionSize });
   }
 
+  cutTasks(tasks: readonly string[]): readonly { readonly task: string; readonly tokens: number; readonly kept: number }[] {
+    const { tokenizer } = this.#parts.checkpoint;
+    return tasks.flatMap((task) => {
+      const cut = tokenizer.cutOf(task);
+      return cut === null ? [] : [{ task, ...cut }];
+    });
+  }
+
   async actor({ parameters, normalizer = this.normalizer }: ActorOptions = {}): Promise<Actor> {
     const { checkpoint, runtime } = this.#parts;
     return createActor({

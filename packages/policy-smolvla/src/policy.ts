@@ -175,6 +175,8 @@ export interface SmolVlaPolicy {
    * @throws PolicyError CAMERAS_MISMATCH, FEATURES_MISMATCH
    */
   learner(dataset: RobotDataset, options: LearnerOptions): Learner;
+  /** Which of the task texts are longer than the model reads, in tokens, and how many of them it sees. */
+  cutTasks(tasks: readonly string[]): readonly { readonly task: string; readonly tokens: number; readonly kept: number }[];
   /** An actor over these weights; the policy itself acts with the checkpoint's. */
   actor(options?: ActorOptions): Promise<Actor>;
   act(observation: Observation, options: ActOptions): Promise<PredictedChunk>;

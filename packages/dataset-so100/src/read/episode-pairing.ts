@@ -4,7 +4,7 @@ import { regularClock, type FrameClock } from '../video/frame-clock.ts';
 import type { Mp4Summary } from '../video/mp4.ts';
 import { decidePairing, positionTime, type FrameSpan, type Pairing, type PairingDecision } from './frame-pairing.ts';
 import type { Recording } from './recording.ts';
-import { claimsOf } from './video-claims.ts';
+import { claimsOf, nextBeginning } from './video-claims.ts';
 
 /** The clock of a video; the regular one of the dataset where its tables do not say. */
 export function clockOf({ clock, frameCount }: Pick<Mp4Summary, 'clock' | 'frameCount'>, fps: number): FrameClock {
@@ -28,7 +28,7 @@ export function spansOf(
     const video = videoOf(file);
     if (video === undefined) continue;
     const clock = clockOf(video, fps);
-    const next = (claimsOf(recording).get(file) ?? []).find((claim) => claim.from > from)?.from ?? Infinity;
+    const next = nextBeginning(claimsOf(recording).get(file) ?? [], from);
     const end = Math.min(next, toTimestamp ?? Infinity);
     const first = clock.nearest(from);
     const last = end === Infinity ? clock.count : Math.min(clock.count, indexAt(clock, end));

@@ -32,6 +32,17 @@ export function claimsOf(recording: Recording): ReadonlyMap<string, readonly Vid
   return claims;
 }
 
+/** When the next episode of a file begins after a time; infinity where none does. */
+export function nextBeginning(claims: readonly VideoClaim[], from: number): number {
+  let [low, high] = [0, claims.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (claims[middle]!.from > from) high = middle;
+    else low = middle + 1;
+  }
+  return claims[low]?.from ?? Infinity;
+}
+
 /** Rounding of the times at which episodes begin puts them off by less than this many frames. */
 const ROUNDING_FRAMES = 0.75;
 
@@ -46,12 +57,12 @@ const MAX_NAMED = 12;
  */
 export function contradiction(claims: readonly VideoClaim[], frameCount: number, fps: number): string | null {
   const doubled = new Set<number>();
-  for (const [i, claim] of claims.entries()) {
-    for (let j = i + 1; j < claims.length; j++) {
-      const next = claims[j]!;
-      if ((claim.from - next.from) * fps + claim.length <= ROUNDING_FRAMES) break;
-      doubled.add(claim.episode).add(next.episode);
-    }
+  // The claim that reaches furthest so far: whatever begins before its end shares frames with it.
+  let furthest: VideoClaim | null = null;
+  for (const claim of claims) {
+    const shared: number = furthest === null ? 0 : (furthest.from - claim.from) * fps + furthest.length;
+    if (furthest !== null && shared > ROUNDING_FRAMES && claim.length > 0) doubled.add(claim.episode).add(furthest.episode);
+    if (furthest === null || claim.from * fps + claim.length > furthest.from * fps + furthest.length) furthest = claim;
   }
   if (doubled.size > 0) return `the episodes ${namesOf(doubled)} claim the same stretch of it`;
   const beyond = frameCount === 0 ? [] : claims.filter(({ from, length }) => length > 0 && Math.round(from * fps) >= frameCount);

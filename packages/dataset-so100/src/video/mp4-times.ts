@@ -1,4 +1,4 @@
-import { MAX_FRAMES } from '../limits.ts';
+import { MAX_TIMED_FRAMES } from '../limits.ts';
 import { child, children, type Box } from './mp4-boxes.ts';
 
 /** Presentation times of a track's samples. */
@@ -18,7 +18,7 @@ export interface SampleTimes {
  */
 export function listedTimes(moov: Buffer, track: Box, samples: Box, frameCount: number): SampleTimes | null {
   const durations = child(moov, samples, 'stts');
-  if (durations === undefined || frameCount > MAX_FRAMES) return null;
+  if (durations === undefined || frameCount > MAX_TIMED_FRAMES) return null;
   const ticks = new Float64Array(frameCount);
   let filled = 0;
   let decode = 0;
@@ -117,7 +117,7 @@ export function fragmentTimes(moof: Buffer, { track, duration: fallback }: Fragm
       at = run.start + 8 + (runFlags & 1 ? 4 : 0) + (runFlags & 4 ? 4 : 0);
       const count = moof.readUInt32BE(run.start + 4);
       // A run without any field of its own has no bytes that bound its count.
-      if (count > MAX_FRAMES - ticks.length || (fields.length > 0 && at + count * 4 * fields.length > run.end)) return NaN;
+      if (count > MAX_TIMED_FRAMES - ticks.length || (fields.length > 0 && at + count * 4 * fields.length > run.end)) return NaN;
       for (let sample = 0; sample < count; sample++, at += 4 * fields.length) {
         const own = (bit: number): number | null => (fields.includes(bit) ? at + 4 * fields.indexOf(bit) : null);
         const [length, offset] = [own(0x100), own(0x800)];

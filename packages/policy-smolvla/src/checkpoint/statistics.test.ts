@@ -179,6 +179,17 @@ describe('what a checkpoint takes', () => {
   });
 });
 
+describe('tasks', () => {
+  it('that are longer than the model reads are named, with how much of them it sees', async () => {
+    const policy = await openPolicy(saved, { device: 'cpu' });
+    const long = 'put the red cube into the bowl '.repeat(20);
+    const cut = policy.cutTasks(['push', long]);
+    await policy.close();
+    expect(cut).toEqual([{ task: long, tokens: expect.any(Number) as number, kept: policy.config.tokenizerMaxLength }]);
+    expect(cut[0]!.tokens).toBeGreaterThan(policy.config.tokenizerMaxLength);
+  });
+});
+
 describe('what is no policy', () => {
   it('is named: an adapter, and what to do', async () => {
     const directory = await mkdtemp(join(workspace.root, 'adapter-'));
