@@ -23,6 +23,7 @@ import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core/errors';
  * - `DATASET_NO_DECODER`: no way to decode video on this machine.
  * - `DATASET_CLOSED`: the dataset was closed.
  * - `DATASET_CORRUPT_BUDGET`: more frames could not be decoded than were allowed for.
+ * - `DATASET_UNLIKE`: several datasets cannot be read as one.
  * - `DATASET_OVERLAP`: an episode would be in two places.
  */
 export type DatasetErrorCode =
@@ -46,6 +47,7 @@ export type DatasetErrorCode =
   | 'DATASET_NO_DECODER'
   | 'DATASET_CLOSED'
   | 'DATASET_CORRUPT_BUDGET'
+  | 'DATASET_UNLIKE'
   | 'DATASET_OVERLAP';
 
 /** Where in a dataset an error happened. */

@@ -8,6 +8,7 @@ export { formatEpisodeList, parseEpisodeList } from './read/episode-list.ts';
 export { inspectDataset, type DatasetInspection, type JointSummary } from './inspect/inspect.ts';
 export { FrameOrder } from './load/frame-order.ts';
 export { loadSamples, type LoadOptions, type Sample } from './load/load-samples.ts';
+export { joinDatasets, type DatasetPart, type JoinedDatasets } from './read/joined-dataset.ts';
 export { LeRobotDataset, type FrameLookup, type LeRobotDatasetParts } from './read/lerobot-dataset.ts';
 export { listEpisodes, openDataset, requireCameras, type EpisodeSummary, type OpenOptions } from './read/open.ts';
 export { deltaFrames, readDeltaSample, type DeltaSample } from './read/delta-sample.ts';
