@@ -89,15 +89,18 @@ class JoinedDataset implements RobotDataset {
     const [{ dataset: first }] = parts as [Required<DatasetPart>];
     const infos = parts.map(({ dataset }) => dataset.info);
     const identity = parts.map(({ dataset, weight }) => [dataset.info.contentHash, weight]);
-    const { recording: ofFirst, commit, ...shared } = first.info;
-    void [ofFirst, commit];
+    const { robotType, fps, stateNames, actionNames, cameras, joints } = first.info;
     this.info = {
-      ...shared,
+      robotType,
+      fps,
+      stateNames,
+      actionNames,
+      ...(joints === undefined ? {} : { joints }),
       name: infos.map(({ name }) => name).join('+').slice(0, 200),
       uri: infos.map(({ uri }) => uri).join(' '),
       contentHash: createHash('sha256').update(`zk0-joined-1\0${JSON.stringify([identity, cameraKeys])}`).digest('hex'),
       frameCount,
-      cameras: first.info.cameras.filter(({ key }) => cameraKeys.includes(key)),
+      cameras: cameras.filter(({ key }) => cameraKeys.includes(key)),
       episodes,
       tasks: [...new Set(infos.flatMap(({ tasks }) => tasks))],
       moments: { state: mergeMoments(infos.map(({ moments }) => moments.state)), action: mergeMoments(infos.map(({ moments }) => moments.action)) },
