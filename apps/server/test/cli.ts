@@ -84,8 +84,9 @@ export async function runProgram(
   app: 'server' | 'client',
   args: readonly string[],
   home: string,
+  cwd = home,
 ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
-  const program = startProgram(app, args, home);
+  const program = startProgram(app, args, home, cwd);
   const code = await program.exited;
   return { code, stdout: program.stdout(), stderr: program.stderr() };
 }

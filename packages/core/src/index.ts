@@ -54,6 +54,8 @@ export type {
   CameraInfo,
   EpisodeSpan,
   FeatureMoments,
+  JointConvention,
+  JointUnit,
   RgbImage,
   RobotDataset,
   RobotDatasetInfo,

@@ -12,6 +12,8 @@ import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core/errors';
  * - `DATASET_PATH`: a path that a dataset claims leaves the dataset's folder.
  * - `DATASET_LIMIT`: a claimed size is beyond what is read (the limits are in `limits.ts`).
  * - `DATASET_FILE_MISSING`, `DATASET_FILE_DAMAGED`: a data or video file is absent, or cannot be read.
+ * - `DATASET_FILE_POINTER`: a pointer of git-lfs or git-annex stands in place of a file.
+ * - `DATASET_COMPRESSION`: a data file is compressed in a way that is not read.
  * - `DATASET_ROWS`: rows are missing, doubled, out of order, of the wrong shape, or not finite.
  * - `DATASET_VIDEO`: a video does not hold the frames that its rows claim.
  * - `DATASET_FRAME`: a frame could not be found or decoded.
@@ -21,6 +23,7 @@ import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core/errors';
  * - `DATASET_NO_DECODER`: no way to decode video on this machine.
  * - `DATASET_CLOSED`: the dataset was closed.
  * - `DATASET_CORRUPT_BUDGET`: more frames could not be decoded than were allowed for.
+ * - `DATASET_UNLIKE`: several datasets cannot be read as one.
  * - `DATASET_OVERLAP`: an episode would be in two places.
  */
 export type DatasetErrorCode =
@@ -33,6 +36,8 @@ export type DatasetErrorCode =
   | 'DATASET_LIMIT'
   | 'DATASET_FILE_MISSING'
   | 'DATASET_FILE_DAMAGED'
+  | 'DATASET_FILE_POINTER'
+  | 'DATASET_COMPRESSION'
   | 'DATASET_ROWS'
   | 'DATASET_VIDEO'
   | 'DATASET_FRAME'
@@ -42,6 +47,7 @@ export type DatasetErrorCode =
   | 'DATASET_NO_DECODER'
   | 'DATASET_CLOSED'
   | 'DATASET_CORRUPT_BUDGET'
+  | 'DATASET_UNLIKE'
   | 'DATASET_OVERLAP';
 
 /** Where in a dataset an error happened. */

@@ -8,6 +8,7 @@ export { formatEpisodeList, parseEpisodeList } from './read/episode-list.ts';
 export { inspectDataset, type DatasetInspection, type JointSummary } from './inspect/inspect.ts';
 export { FrameOrder } from './load/frame-order.ts';
 export { loadSamples, type LoadOptions, type Sample } from './load/load-samples.ts';
+export { joinDatasets, type DatasetPart, type JoinedDatasets } from './read/joined-dataset.ts';
 export { LeRobotDataset, type FrameLookup, type LeRobotDatasetParts } from './read/lerobot-dataset.ts';
 export { listEpisodes, openDataset, requireCameras, type EpisodeSummary, type OpenOptions } from './read/open.ts';
 export { deltaFrames, readDeltaSample, type DeltaSample } from './read/delta-sample.ts';
@@ -32,6 +33,20 @@ export {
   type RepairOptions,
   type RepairResult,
 } from './repair/repair.ts';
+export {
+  alignRecording,
+  alignRecordings,
+  type Alignment,
+  type AlignmentDecision,
+  type AlignmentTarget,
+  type Refusal,
+  type VectorAlignment,
+} from './units/align-recordings.ts';
+export { alignedDataset } from './units/aligned-dataset.ts';
+export { inferUnits, UNIT_CONVENTIONS, type UnitConvention, type UnitHints, type UnitInference } from './units/infer-units.ts';
+export { LEADER_OFFSET_DEGREES, leaderOffsets, type LeaderOffset } from './units/leader-offset.ts';
+export type { EpisodeScore } from './motion/score-episodes.ts';
+export { MOTION, type MotionCode } from './motion/thresholds.ts';
 export { adviceFor } from './validate/advice.ts';
 export type { Finding, FindingCode, FindingCounts, Severity } from './validate/findings.ts';
 export { assertNoOverlap, findOverlap, readContents, type EpisodeContents, type NamedContents } from './validate/overlap.ts';

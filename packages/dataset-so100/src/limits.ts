@@ -40,5 +40,8 @@ export const MAX_PARQUET_CHUNK_BYTES = 2 ** 30;
 /** Largest `moov` box of an MP4: about 16 bytes a frame, so over 4 million frames. */
 export const MAX_MOOV_BYTES = 64 * 2 ** 20;
 
+/** Most frames of one video whose times are looked at: 18 hours at 30 frames a second. */
+export const MAX_TIMED_FRAMES = 2_000_000;
+
 /** Most top-level boxes looked at in an MP4 (a fragmented file has two per fragment). */
 export const MAX_MP4_BOXES = 100_000;

@@ -25,12 +25,6 @@ describe('rows', () => {
     await expectFailure('DATASET_ROWS', 'row 4: frame_index 4 of episode 1, which has 4 frames');
   });
 
-  it('refuses a task that has no words', async () => {
-    await v2();
-    await put(root, V2_ROWS, frameParquet(rows(4, () => ({ task: 7 }))));
-    await expectFailure('DATASET_METADATA', 'task_index 7, which meta/tasks does not list');
-  });
-
   it('reads doubled frames once, in order, and says so (lerobot #1875)', async () => {
     await v2();
     const once = rows(4);

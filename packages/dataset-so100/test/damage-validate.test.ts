@@ -19,9 +19,9 @@ describe('validateDataset', () => {
     expect(report.findings.map(({ severity, code, episode }) => [severity, code, episode])).toEqual([
       ['error', 'DATASET_FILE_MISSING', undefined],
       ['warning', 'TIMESTAMPS', 1],
-      ['info', 'TIMESTAMPS', 1],
       ['info', 'STATISTICS', undefined],
       ['error', 'DATASET_FILE_MISSING', undefined],
+      ['info', 'TIMESTAMPS', 1],
       ['info', 'UNUSED_FILE', undefined],
     ]);
   });

@@ -1,4 +1,4 @@
-import { Codec, CodecContext, FormatContext, Frame, Log, Packet, Rational } from 'node-av/lib';
+import { Codec, CodecContext, Dictionary, FormatContext, Frame, Log, Packet, Rational } from 'node-av/lib';
 import {
   AV_OPT_SEARCH_CHILDREN,
   AV_OPT_TYPE_STRING,
@@ -78,10 +78,16 @@ export function encodeNumbered(
     readonly color?: 'full range' | 'BT.709';
     /** Every frame the same. */
     readonly isFrozen?: boolean;
+    /** Number of the first frame; default 0. */
+    readonly first?: number;
+    /** Written in fragments, without an edit list: where there are B-frames, the first picture comes after time 0. */
+    readonly isFragmented?: boolean;
+    /** When each frame is shown, in frames; default one after the other. */
+    readonly times?: readonly number[];
   },
 ): void {
   if (coding.encoder === FF_ENCODER_LIBSVTAV1) process.env['SVT_LOG'] ??= '1';
-  const { frames, fps, width = NUMBERED.width, height = NUMBERED.height, noise = 0, color, isFrozen = false } = video;
+  const { frames, fps, width = NUMBERED.width, height = NUMBERED.height, noise = 0, color, isFrozen = false, first = 0, isFragmented = false, times } = video;
   const codec = Codec.findEncoderByName(coding.encoder)!;
   const encoder = new CodecContext();
   encoder.allocContext3(codec);
@@ -110,7 +116,8 @@ export function encodeNumbered(
   stream.avgFrameRate = encoder.framerate;
   check(stream.codecpar.fromContext(encoder));
   check(container.openOutputSync());
-  check(container.writeHeaderSync());
+  const options = isFragmented ? Dictionary.fromObject({ movflags: 'frag_keyframe+empty_moov+default_base_moof' }) : null;
+  check(container.writeHeaderSync(options));
   const packet = new Packet();
   packet.alloc();
   const drain = (): void => {
@@ -127,14 +134,14 @@ export function encodeNumbered(
     frame.alloc();
     Object.assign(frame, { width, height, format: AV_PIX_FMT_YUV420P });
     check(frame.getBuffer());
-    const yuv = numberedFrame(isFrozen ? 5 : number, width, height);
+    const yuv = numberedFrame(isFrozen ? 5 : first + number, width, height);
     // Cheap deterministic noise: real cameras make some, and it is what costs decoders their time.
     for (let i = 0, state = number + 1; noise > 0 && i < yuv.length; i++) {
       state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
       yuv[i] = yuv[i]! + ((state >>> 24) % noise);
     }
     check(frame.fromBuffer(yuv));
-    frame.pts = BigInt(number);
+    frame.pts = BigInt(times?.[number] ?? number);
     check(encoder.sendFrameSync(frame));
     frame.free();
     drain();

@@ -49,7 +49,7 @@ async function readAll(root: string): Promise<string> {
 }
 
 async function validate(root: string): Promise<string> {
-  const { ok } = await validateDataset(root, { samples: 2, video: { threads: 1 } });
+  const { ok } = await validateDataset(root, { samples: 2, motion: true, video: { threads: 1 } });
   return ok ? 'valid' : 'invalid';
 }
 

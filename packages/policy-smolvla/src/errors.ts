@@ -11,6 +11,7 @@ import { Zk0Error, type Parameters, type Zk0ErrorOptions } from '@zk0/core';
  * - `POLICY_BASE_MISMATCH`: trained weights that belong to another frozen base
  * - `TOKENIZER_INVALID`: tokenizer files that are missing, damaged, or lack the special tokens
  * - `CAMERAS_MISMATCH`: the dataset's cameras are not those the policy takes; both sides are listed
+ * - `STATISTICS_AMBIGUOUS`: normalisation statistics of several data sets, or under names that are not understood; all listed
  * - `FEATURES_MISMATCH`: state, action or normaliser sizes that do not fit the policy
  * - `NOT_FINITE`: NaN or infinity in data, weights, loss or gradients; step and tensor are named
  * - `CORRUPT_FRAMES`: more frames of a dataset cannot be decoded than may be
@@ -26,6 +27,7 @@ export type PolicyErrorCode =
   | 'POLICY_BASE_MISMATCH'
   | 'TOKENIZER_INVALID'
   | 'CAMERAS_MISMATCH'
+  | 'STATISTICS_AMBIGUOUS'
   | 'FEATURES_MISMATCH'
   | 'NOT_FINITE'
   | 'CORRUPT_FRAMES'

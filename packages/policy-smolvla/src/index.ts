@@ -5,6 +5,8 @@
 export { NotFiniteError, PolicyError, type PolicyErrorCode } from './errors.ts';
 export { convertCheckpoint, type ConvertCheckpointOptions } from './convert-checkpoint.ts';
 export { openPolicy } from './open-policy.ts';
+export { matchCameras, type CameraBinding, type CameraNeeds } from './processing/cameras.ts';
+export { proposeRenames } from './processing/propose-cameras.ts';
 export { deviceChecks, type DeviceCheck } from './runtime/device-checks.ts';
 export { describeDevice } from './runtime/describe-device.ts';
 export { isVerified, verificationRows } from './verify/describe-verification.ts';

@@ -75,7 +75,7 @@ export async function openPolicy(source: string, options: OpenPolicyOptions = {}
     checkpoint,
     runtime,
     rejectedDevices: rejected,
-    features: options.features ?? configFeatures(checkpoint.config),
+    features: configFeatures(checkpoint.config) ?? options.features,
     trainingDefaults: preset?.training ?? { learningRate: checkpoint.config.optimizer.learningRate, ...CHECKPOINT_DEFAULTS },
   });
 }
@@ -126,7 +126,8 @@ class LoadedPolicy implements SmolVlaPolicy {
   readonly rejectedDevices: SmolVlaPolicy['rejectedDevices'];
   readonly baseHash: string;
   readonly features: PolicyFeatures | undefined;
-  readonly normalizer: Normalizer | undefined;
+  readonly featuresFrom: SmolVlaPolicy['featuresFrom'];
+  readonly renameMap: Readonly<Record<string, string>>;
   readonly trainingDefaults: TrainingDefaults;
   readonly parameterSpecs: readonly TensorSpec[];
   readonly parameterCount: ParameterCount;
@@ -144,7 +145,9 @@ class LoadedPolicy implements SmolVlaPolicy {
     this.rejectedDevices = parts.rejectedDevices;
     this.baseHash = checkpoint.baseHash;
     this.features = parts.features;
-    this.normalizer = checkpoint.normalizer;
+    const declared = configFeatures(checkpoint.config) === undefined ? 'options' : 'config';
+    this.featuresFrom = parts.features === undefined ? 'nobody' : declared;
+    this.renameMap = checkpoint.renameMap;
     this.trainingDefaults = parts.trainingDefaults;
     this.parameterSpecs = trainedWeightSpecs(checkpoint.config.model)
       .map(({ name, dtype, shape }) => ({ name, dtype, shape }))
@@ -153,6 +156,12 @@ class LoadedPolicy implements SmolVlaPolicy {
       total: countElements(checkpoint.weights.specs.filter(({ name }) => !isStatistic(name))),
       trained: countElements(this.parameterSpecs),
     };
+  }
+
+  get normalizer(): Normalizer | undefined {
+    const { normalizer, statisticsProblem } = this.#parts.checkpoint;
+    if (statisticsProblem !== undefined) throw statisticsProblem;
+    return normalizer;
   }
 
   async initialParameters(): Promise<Parameters> {
@@ -175,11 +184,19 @@ class LoadedPolicy implements SmolVlaPolicy {
     const { checkpoint, runtime, cacheDirectory } = this.#parts;
     const features = this.#needFeatures();
     const { config, tokenizer } = checkpoint;
-    const binding = new DatasetBinding(dataset, { config, features, tokenizer }, options.normalizer, options);
+    const binding = new DatasetBinding(dataset, { config, features, tokenizer, renameMap: this.renameMap }, options.normalizer, options);
     const { cache = 'auto', cacheBudgetBytes = DEFAULT_CACHE_BUDGET_BYTES } = options;
     const inputs = (): Promise<ModelInputs> =>
       createInputs(binding, runtime, { cache, cacheBudgetBytes, cacheDirectory, baseHash: checkpoint.baseHash });
     return new SmolVlaLearner({ config, runtime, binding, inputs, actionSize: features.actionSize });
+  }
+
+  cutTasks(tasks: readonly string[]): readonly { readonly task: string; readonly tokens: number; readonly kept: number }[] {
+    const { tokenizer } = this.#parts.checkpoint;
+    return tasks.flatMap((task) => {
+      const cut = tokenizer.cutOf(task);
+      return cut === null ? [] : [{ task, ...cut }];
+    });
   }
 
   async actor({ parameters, normalizer = this.normalizer }: ActorOptions = {}): Promise<Actor> {

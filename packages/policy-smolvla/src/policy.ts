@@ -37,8 +37,10 @@ export interface OpenPolicyOptions extends WorkHooks {
    * whose frozen weights must be the same, it is what `saveCheckpoint` names as the base.
    */
   readonly base?: string;
-  /** Sizes and cameras, overriding those of config.json (a preset has none of its own). */
+  /** Sizes and cameras of a policy whose config.json declares none, such as a preset. Others decide themselves. */
   readonly features?: PolicyFeatures;
+  /** Where a checkpoint holds the normalisation statistics of several data sets, the one to take. */
+  readonly statistics?: string;
 }
 
 /** Training hyper-parameters that suit the policy; what a run uses where its configuration says nothing. */
@@ -145,9 +147,17 @@ export interface SmolVlaPolicy {
   readonly precision: string;
   /** Hex SHA-256 over architecture, frozen weights and tokenizer; features and trained weights do not enter it. */
   readonly baseHash: string;
-  /** Where sizes and cameras come from config.json or the options; `undefined` for a preset opened without them. */
+  /** From config.json; of a policy that declares none from the options; `undefined` for a preset opened without them. */
   readonly features: PolicyFeatures | undefined;
-  /** Statistics found in the checkpoint. */
+  /** Who said what the policy takes: its own `config.json`, the `options`, or nobody yet. */
+  readonly featuresFrom: 'config' | 'options' | 'nobody';
+  /** Name of an observation as recorded → name that the policy takes, from its own processor; used where `rename` says nothing. */
+  readonly renameMap: Readonly<Record<string, string>>;
+  /**
+   * Statistics found in the checkpoint; `undefined` where there are none.
+   *
+   * @throws PolicyError STATISTICS_AMBIGUOUS where there are some that are not understood
+   */
   readonly normalizer: Normalizer | undefined;
   readonly trainingDefaults: TrainingDefaults;
   /** Trained tensors, all `F32`, in LeRobot's names, sorted by name. */
@@ -165,6 +175,8 @@ export interface SmolVlaPolicy {
    * @throws PolicyError CAMERAS_MISMATCH, FEATURES_MISMATCH
    */
   learner(dataset: RobotDataset, options: LearnerOptions): Learner;
+  /** Which of the task texts are longer than the model reads, in tokens, and how many of them it sees. */
+  cutTasks(tasks: readonly string[]): readonly { readonly task: string; readonly tokens: number; readonly kept: number }[];
   /** An actor over these weights; the policy itself acts with the checkpoint's. */
   actor(options?: ActorOptions): Promise<Actor>;
   act(observation: Observation, options: ActOptions): Promise<PredictedChunk>;

@@ -6,6 +6,8 @@ export type StorageErrorCode =
   | 'FILE_NOT_FOUND'
   /** A file is there but cannot be read: permissions, a folder, a device. */
   | 'FILE_UNREADABLE'
+  /** A pointer of git-lfs or git-annex stands in place of a file. */
+  | 'FILE_POINTER'
   /** A file or folder cannot be written: permissions, a read-only file system. */
   | 'FILE_UNWRITABLE'
   /** The disk has no room left. */

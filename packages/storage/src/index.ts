@@ -15,6 +15,7 @@ export { openBlobStore } from './directory-blob-store.ts';
 export { fileError, isPassingStorageError, StorageError, type StorageErrorCode } from './errors.ts';
 export { hashFile } from './hash.ts';
 export { MAX_JSON_BYTES, readJsonFile, type Schema } from './json.ts';
+export { describePointer, parsePointer, pointerAt, type PointerFile } from './pointer-file.ts';
 export { gathered, PartialFile } from './partial-file.ts';
 export { readParameters, writeParameters, type ReadParametersOptions } from './parameters-file.ts';
 export { openSafetensors, type SafetensorsFile } from './safetensors-file.ts';

@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises';
 import { errorMessage } from '@zk0/core';
 import { fileError, StorageError } from './errors.ts';
 import { readFully } from './io.ts';
+import { refusePointer } from './pointer-file.ts';
 
 /** JSON files are configurations, statistics and indices; more than this is not one of them. */
 export const MAX_JSON_BYTES = 64 << 20;
@@ -14,7 +15,7 @@ export interface Schema<T> {
 /**
  * Reads and checks a JSON file.
  *
- * @throws StorageError `FILE_NOT_FOUND`, `FILE_UNREADABLE`, or `JSON_INVALID` naming the file and what the schema said.
+ * @throws StorageError `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `FILE_POINTER`, or `JSON_INVALID` naming the file and what the schema said.
  */
 export async function readJsonFile(path: string): Promise<unknown>;
 export async function readJsonFile<T>(path: string, schema: Schema<T>): Promise<T>;
@@ -39,6 +40,7 @@ async function readText(path: string): Promise<string> {
       if (size > MAX_JSON_BYTES) {
         throw new StorageError('JSON_INVALID', `${path}: ${size} bytes, JSON files may have ${MAX_JSON_BYTES}`);
       }
+      await refusePointer(path, handle, size);
       const bytes = new Uint8Array(size);
       if (!(await readFully(handle, bytes, 0))) throw new Error('the file shrank while it was read');
       return new TextDecoder().decode(bytes);

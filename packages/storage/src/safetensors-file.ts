@@ -13,6 +13,7 @@ import {
 } from '@zk0/core';
 import { fileError, StorageError } from './errors.ts';
 import { readFully } from './io.ts';
+import { refusePointer } from './pointer-file.ts';
 
 /** A safetensors file on disk; tensors are read by ranges, so that the file is never in memory whole. */
 export class SafetensorsFile implements TensorSource {
@@ -83,7 +84,7 @@ export class SafetensorsFile implements TensorSource {
  * Opens a safetensors file and checks its header; no tensor is read.
  *
  * @param limits - how much of a header is read; core's `headerLimits` has those for files of strangers.
- * @throws StorageError `FILE_NOT_FOUND` or `FILE_UNREADABLE`
+ * @throws StorageError `FILE_NOT_FOUND`, `FILE_UNREADABLE` or `FILE_POINTER`
  * @throws SafetensorsError naming the file, when it is not well formed.
  */
 export async function openSafetensors(path: string, limits: HeaderLimits = {}): Promise<SafetensorsFile> {
@@ -95,6 +96,7 @@ export async function openSafetensors(path: string, limits: HeaderLimits = {}): 
   }
   try {
     const { size } = await handle.stat();
+    await refusePointer(path, handle, size);
     const prefix = new Uint8Array(8);
     await readFully(handle, prefix, 0);
     const json = new Uint8Array(headerLength(prefix, size, limits));

@@ -16,6 +16,7 @@ const report: ValidationReport = {
   ],
   counts: { error: { DATASET_FILE_MISSING: 1 }, warning: { BLACK_CAMERA: 80 }, info: { QUIRK: 1 } },
   contents: {},
+  scores: [],
   checked: { episodes: 1, frames: 5, videoFiles: 0, imagesDecoded: 0 },
 };
 

@@ -33,11 +33,26 @@ export function inspectionText(found: DatasetInspection, width: number): string 
     ...(found.tasks.length > SHOWN_TASKS ? [`  and ${found.tasks.length - SHOWN_TASKS} more`] : []),
     ...jointTable('STATE', found.state, width),
     ...jointTable('ACTION', found.action, width),
+    '',
+    'UNITS',
+    ...paragraph(`state: ${unitsText(found.state)}: ${found.unitsWhy.state}`, width, 2, '· '),
+    ...paragraph(`action: ${unitsText(found.action)}: ${found.unitsWhy.action}`, width, 2, '· '),
+    ...found.leaderOffsets.flatMap(({ joint, degrees }) => {
+      return paragraph(`${joint}: the action stands ${degrees.toFixed(1)}° from the state that follows; leader and follower are calibrated apart`, width, 2, '· ');
+    }),
   ];
   if (found.problems.length > 0) {
     lines.push('', 'UNUSUAL', ...found.problems.flatMap((problem) => paragraph(problem, width, 2, '· ')));
   }
   return lines.join('\n');
+}
+
+/** The units of the joints, and how sure the least sure of them is. */
+function unitsText(joints: readonly JointSummary[]): string {
+  const units = [...new Set(joints.map(({ convention }) => convention.unit))];
+  const sure = Math.min(...joints.map(({ convention }) => convention.confidence));
+  const state = sure < 0.9 ? '; state them with --units' : '';
+  return `${units.join(' and ')}, ${Math.round(sure * 100)} % sure${state}`;
 }
 
 function facts(pairs: readonly (readonly [string, string])[], width: number): string[] {

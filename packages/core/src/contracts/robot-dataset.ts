@@ -35,6 +35,27 @@ export interface FeatureMoments {
   readonly max: readonly number[];
 }
 
+/**
+ * Units of a joint's values.
+ *
+ * - `degrees`: from the middle of the joint's range
+ * - `degrees-2024`: as SO-100 arms were recorded until mid 2025 (before lerobot #777): from the arm fully extended
+ * - `normalized`: −100 … 100 over the joint's calibrated range
+ * - `percent`: 0 … 100 over it; grippers
+ * - `radians`, `ticks` of the servo's encoder
+ * - `unknown`
+ */
+export type JointUnit = 'degrees' | 'degrees-2024' | 'normalized' | 'percent' | 'radians' | 'ticks' | 'unknown';
+
+/** What the values of a joint mean. */
+export interface JointConvention {
+  readonly unit: JointUnit;
+  /** How sure that is, 0 … 1; 1 where somebody stated it. */
+  readonly confidence: number;
+  /** Degrees that one unit is on this arm, where its calibration is known; of `normalized` only. */
+  readonly degreesPerUnit?: number;
+}
+
 /** The actions that follow a frame. */
 export interface ActionChunk {
   /** `length × actionSize` values, row-major; past the episode's end the last action repeats. */
@@ -64,6 +85,10 @@ export interface RobotDatasetInfo {
   readonly tasks: readonly string[];
   /** Moments of `observation.state` and `action` over the chosen episodes. */
   readonly moments: { readonly state: FeatureMoments; readonly action: FeatureMoments };
+  /** What the values mean, by joint; absent where nobody looked. */
+  readonly joints?: { readonly state: readonly JointConvention[]; readonly action: readonly JointConvention[] };
+  /** Hex SHA-256 of what all parts of one recording have in common: parts of one have one kind of units. */
+  readonly recording?: string;
 }
 
 /** Random access to a recorded robot dataset. Frames are numbered 0 … frameCount − 1 over the chosen episodes. */

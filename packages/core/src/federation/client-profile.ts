@@ -14,6 +14,17 @@ const momentsSchema = z
   })
   .refine(({ m2 }) => m2.every((value) => value >= 0), { message: 'm2 is negative' });
 
+const conventions = z
+  .array(
+    z.strictObject({
+      unit: z.enum(['degrees', 'degrees-2024', 'normalized', 'percent', 'radians', 'ticks', 'unknown']),
+      confidence: z.number().min(0).max(1),
+      degreesPerUnit: z.number().gt(0).max(100).exactOptional(),
+    }),
+  )
+  .min(1)
+  .max(MAX_AXES);
+
 /**
  * What a client tells the server about itself when it joins. No frames, no task texts, no paths: sizes, joint names
  * and the moments that a common normaliser needs.
@@ -34,6 +45,10 @@ export const clientProfileSchema = z
         .array(z.strictObject({ key: z.string().min(1).max(200), height: z.int().min(1), width: z.int().min(1) }))
         .max(MAX_CAMERAS),
       moments: z.strictObject({ state: momentsSchema, action: momentsSchema }),
+      /** Units of every joint, as inferred or stated. */
+      joints: z.strictObject({ state: conventions, action: conventions }).exactOptional(),
+      /** Hex SHA-256 that parts of one recording have in common. */
+      recording: z.string().regex(/^[0-9a-f]{64}$/).exactOptional(),
     }),
     device: z.string().max(100),
     /** The moments are those of ranges that everybody knows, not of the recordings: the client takes part in private runs. */
@@ -44,7 +59,10 @@ export const clientProfileSchema = z
   })
   .refine(({ dataset }) => dataset.moments.action.mean.length === dataset.actionNames.length, {
     message: 'action moments and action names differ in length',
-  });
+  })
+  .refine(({ dataset: { joints, stateNames, actionNames } }) => {
+    return joints === undefined || (joints.state.length === stateNames.length && joints.action.length === actionNames.length);
+  }, { message: 'units and names differ in length' });
 
 export type ClientProfile = z.infer<typeof clientProfileSchema>;
 
@@ -69,5 +87,7 @@ export function datasetProfile(info: RobotDatasetInfo): ClientProfile['dataset']
     actionNames: [...info.actionNames],
     cameras: info.cameras.map(({ key, height, width }) => ({ key, height, width })),
     moments: { state: copy(info.moments.state), action: copy(info.moments.action) },
+    ...(info.joints === undefined ? {} : { joints: { state: info.joints.state.map((one) => ({ ...one })), action: info.joints.action.map((one) => ({ ...one })) } }),
+    ...(info.recording === undefined ? {} : { recording: info.recording }),
   };
 }

@@ -13,6 +13,8 @@ export interface VideoSpan {
   readonly file: string;
   /** Seconds into the file at which the episode begins; 0 where a file holds one episode. */
   readonly fromTimestamp: number;
+  /** Where it ends; null where the metadata does not say. */
+  readonly toTimestamp: number | null;
 }
 
 /** One recorded episode, as the metadata describes it. */
@@ -84,6 +86,7 @@ async function readV2(folder: DatasetFolder, info: DatasetInfo): Promise<Episode
       videos: videoSpans(info, (key) => ({
         file: expandTemplate(videoTemplate(info), { ...values, video_key: key }, infoFile),
         fromTimestamp: 0,
+        toTimestamp: null,
       })),
     };
   });
@@ -94,7 +97,7 @@ async function readV3(folder: DatasetFolder, info: DatasetInfo, tables: TableRea
   const infoFile = folder.join('meta/info.json');
   for (const relative of await listEpisodeFiles(folder)) {
     const file = await folder.resolve(relative);
-    const rows = await tables.rows(file, { required: v3Columns(info), optional: ['tasks'] }, MAX_EPISODES);
+    const rows = await tables.rows(file, { required: v3Columns(info), optional: ['tasks', ...endColumns(info)] }, MAX_EPISODES);
     rows.forEach((row, line) => episodes.push(parseV3(row, info, file, line, infoFile)));
     if (episodes.length > MAX_EPISODES) {
       throw new DatasetError('DATASET_LIMIT', `${folder.root} lists more than ${MAX_EPISODES} episodes`, { file });
@@ -118,6 +121,7 @@ function parseV3(row: TableRow, info: DatasetInfo, file: string, line: number, i
     videos: videoSpans(info, (key) => {
       const column = `videos/${key}/from_timestamp`;
       const from = parseRow(z.looseObject({ [column]: z.number().min(0).max(1e9) }), row, file, line)[column]!;
+      const to = row[`videos/${key}/to_timestamp`];
       return {
         file: expandTemplate(
           videoTemplate(info),
@@ -125,6 +129,7 @@ function parseV3(row: TableRow, info: DatasetInfo, file: string, line: number, i
           infoFile,
         ),
         fromTimestamp: from,
+        toTimestamp: typeof to === 'number' && to > from ? to : null,
       };
     }),
   };
@@ -136,6 +141,10 @@ function v3Columns(info: DatasetInfo): string[] {
     ...['episode_index', 'length', 'data/chunk_index', 'data/file_index'],
     ...videos.flatMap(({ key }) => ['chunk_index', 'file_index', 'from_timestamp'].map((name) => `videos/${key}/${name}`)),
   ];
+}
+
+function endColumns(info: DatasetInfo): string[] {
+  return info.cameras.flatMap(({ key, kind }) => (kind === 'video' ? [`videos/${key}/to_timestamp`] : []));
 }
 
 /** `meta/episodes/chunk-CCC/file-FFF.parquet`, in order. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { DatasetError } from '../errors.ts';
 import { MAX_EPISODES, MAX_FEATURES, MAX_FRAMES, MAX_IMAGE_SIDE, MAX_VECTOR_SIZE } from '../limits.ts';
@@ -24,6 +25,8 @@ export interface CameraFeature {
 /** `meta/info.json`, checked and with its variants brought to one form. */
 export interface DatasetInfo {
   readonly version: FormatVersion;
+  /** Hex SHA-256 of its content. */
+  readonly fingerprint: string;
   readonly robotType: string;
   /** Frames per second. */
   readonly fps: number;
@@ -91,6 +94,7 @@ export function parseInfo(json: unknown, file: string): DatasetInfo {
   const warnings: string[] = [];
   return {
     version,
+    fingerprint: createHash('sha256').update(JSON.stringify(json)).digest('hex'),
     robotType: info.robot_type ?? 'unknown',
     fps: info.fps,
     totalEpisodes: info.total_episodes,

@@ -11,6 +11,7 @@ import {
 } from 'hyparquet';
 import { DatasetError } from '../errors.ts';
 import { MAX_PARQUET_CHUNK_BYTES, MAX_PARQUET_FOOTER_BYTES } from '../limits.ts';
+import { decompressLz4Block, decompressLz4Hadoop } from './lz4.ts';
 
 /** A run of consecutive rows of one column, as hyparquet hands them over. */
 export interface ColumnChunk {
@@ -19,19 +20,27 @@ export interface ColumnChunk {
   readonly values: ArrayLike<unknown>;
 }
 
+type Decompress = (input: Uint8Array, outputLength: number) => Uint8Array;
+
 const bounded =
-  (decompress: (input: Uint8Array, options: { maxOutputLength: number }) => Uint8Array) =>
-  (input: Uint8Array, outputLength: number): Uint8Array => {
+  (decompress: Decompress): Decompress =>
+  (input, outputLength) => {
     if (outputLength > MAX_PARQUET_CHUNK_BYTES) throw new Error(`a page claims ${outputLength} bytes`);
-    return decompress(input, { maxOutputLength: Math.max(1, outputLength) });
+    return decompress(input, outputLength);
   };
 
-/** Snappy is built into hyparquet; the others come from Node. */
+const fromNode = (decompress: (input: Uint8Array, options: { maxOutputLength: number }) => Uint8Array): Decompress =>
+  bounded((input, outputLength) => decompress(input, { maxOutputLength: Math.max(1, outputLength) }));
+
+/** Snappy is built into hyparquet; LZ4 is here, the others come from Node. */
 const COMPRESSORS: Compressors = {
-  ZSTD: bounded(zstdDecompressSync),
-  GZIP: bounded(gunzipSync),
-  BROTLI: bounded(brotliDecompressSync),
+  ZSTD: fromNode(zstdDecompressSync),
+  GZIP: fromNode(gunzipSync),
+  BROTLI: fromNode(brotliDecompressSync),
+  LZ4_RAW: bounded(decompressLz4Block),
+  LZ4: bounded(decompressLz4Hadoop),
 };
+const READ_CODECS: readonly string[] = ['UNCOMPRESSED', 'SNAPPY', ...Object.keys(COMPRESSORS)];
 
 /** One parquet file, opened: its size and columns are known and within bounds; nothing else is read yet. */
 export class ParquetFile {
@@ -129,6 +138,12 @@ export class ParquetFile {
           const column = chunk.path_in_schema.join('.');
           throw new DatasetError('DATASET_LIMIT', `${this.path}: column ${column} claims too many bytes`, {
             file: this.path,
+          });
+        }
+        if (!READ_CODECS.includes(chunk.codec)) {
+          throw new DatasetError('DATASET_COMPRESSION', `${this.path}: column ${chunk.path_in_schema.join('.')} is compressed with ${chunk.codec}`, {
+            file: this.path,
+            hint: `Write the file again with another compression (read are ${READ_CODECS.join(', ')}), for example in Python: pq.write_table(pq.read_table(file), file, compression="zstd").`,
           });
         }
       }

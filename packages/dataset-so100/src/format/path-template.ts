@@ -1,5 +1,6 @@
 import { access, constants, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { describePointer, pointerAt } from '@zk0/storage';
 import { DatasetError } from '../errors.ts';
 
 /** What a path template of `info.json` may be filled with. */
@@ -97,7 +98,8 @@ export class DatasetFolder {
    * Where a file of the dataset really is, every link followed.
    *
    * @throws DatasetError `DATASET_FILE_MISSING`; `DATASET_PATH` when a link leads out of the dataset;
-   *   `DATASET_FILE_DAMAGED` when something else than a readable file (or folder, where one is asked for) is there
+   *   `DATASET_FILE_POINTER` when git-lfs or git-annex left a pointer there; `DATASET_FILE_DAMAGED` when something else than
+   *   a readable file (or folder, where one is asked for) is there
    */
   async resolve(
     relative: string,
@@ -129,6 +131,11 @@ export class DatasetFolder {
         cause,
       });
     });
+    const pointer = kind === 'file' ? await pointerAt(real, found.size) : null;
+    if (pointer !== null) {
+      const { message, hint } = describePointer(file, pointer);
+      throw new DatasetError('DATASET_FILE_POINTER', message, { file, hint });
+    }
     return real;
   }
 }

@@ -14,8 +14,16 @@ const taskText = z.string().max(MAX_TASK_LENGTH);
 /** Columns that hold the text in `meta/tasks.parquet`: a pandas index, named or not, or a plain column. */
 const TEXT_COLUMNS = ['task', '__index_level_0__'];
 
+/** The table of tasks, as recorded; empty where a dataset has none. */
+export interface TaskTable {
+  /** Task index → text; of an index that is listed again with another text, the first. */
+  readonly texts: ReadonlyMap<number, string>;
+  /** Indices that are listed with several texts → those. */
+  readonly doubled: ReadonlyMap<number, readonly string[]>;
+}
+
 /**
- * Reads the table of tasks: task index → text as recorded. Empty where a dataset has none.
+ * Reads the table of tasks.
  *
  * @throws DatasetError naming file and row
  */
@@ -23,19 +31,22 @@ export async function readTasks(
   folder: DatasetFolder,
   info: DatasetInfo,
   tables: TableReader,
-): Promise<ReadonlyMap<number, string>> {
+): Promise<TaskTable> {
   const relative = info.version === 'v3.0' ? 'meta/tasks.parquet' : 'meta/tasks.jsonl';
   const isThere = await access(folder.join(relative)).then(() => true, () => false);
-  if (!isThere) return new Map();
+  if (!isThere) return { texts: new Map(), doubled: new Map() };
   const file = await folder.resolve(relative);
   const rows = info.version === 'v3.0' ? await readTable(file, tables) : await readJsonLines(file, MAX_TASKS);
   const schema = z.looseObject({ task_index: taskIndex, task: taskText });
-  const tasks = new Map<number, string>();
+  const texts = new Map<number, string>();
+  const doubled = new Map<number, string[]>();
   rows.forEach((row, line) => {
     const { task_index: key, task } = parseRow(schema, row, file, line);
-    tasks.set(key, task);
+    const known = texts.get(key);
+    if (known === undefined) texts.set(key, task);
+    else if (known !== task) doubled.set(key, [...new Set([...(doubled.get(key) ?? [known]), task])]);
   });
-  return tasks;
+  return { texts, doubled };
 }
 
 async function readTable(file: string, tables: TableReader): Promise<unknown[]> {

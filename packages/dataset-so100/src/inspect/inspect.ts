@@ -1,13 +1,19 @@
+import type { JointConvention } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import type { FormatVersion } from '../format/info.ts';
 import { TableThread } from '../format/table-thread.ts';
-import { chooseEpisodes, readRecording } from '../read/recording.ts';
+import { chooseSound } from '../read/choose-sound.ts';
+import { readRecording } from '../read/recording.ts';
+import { EpisodeTables } from '../read/episode-tables.ts';
 import { readRows, type DatasetRows } from '../read/rows.ts';
 import { locateDataset, type SourceOptions } from '../read/source.ts';
 import { checkVideo, neededVideos } from '../read/videos.ts';
 import { timestampDrift, type TimestampDrift } from '../read/timestamp-drift.ts';
 import { chooseBackend } from '../video/choose-decoder.ts';
 import type { VideoBackend } from '../video/decoder.ts';
+import type { UnitConvention } from '../units/infer-units.ts';
+import { leaderOffsets, type LeaderOffset } from '../units/leader-offset.ts';
+import { unitsOf } from '../units/units-of.ts';
 import { mapQuantiles } from '../stats/quantiles.ts';
 import { RunningStatistics } from '../stats/running-statistics.ts';
 
@@ -23,6 +29,8 @@ export interface JointSummary {
   readonly q50: number;
   readonly q90: number;
   readonly q99: number;
+  /** What the values mean, and how sure that is. */
+  readonly convention: JointConvention;
 }
 
 /** What is in a dataset, for people. */
@@ -51,6 +59,10 @@ export interface DatasetInspection {
   readonly decoding: { readonly backend: VideoBackend; readonly where: string; readonly why: string } | null;
   readonly state: readonly JointSummary[];
   readonly action: readonly JointSummary[];
+  /** Why the units are taken to be what they are. */
+  readonly unitsWhy: { readonly state: string; readonly action: string };
+  /** Joints whose leader and follower are calibrated apart. */
+  readonly leaderOffsets: readonly LeaderOffset[];
   readonly drift: TimestampDrift;
   /** What is wrong with it or was unusual; `validateDataset` finds more. */
   readonly problems: readonly string[];
@@ -61,14 +73,14 @@ export interface DatasetInspection {
  *
  * @throws DatasetError
  */
-export async function inspectDataset(uri: string, options: SourceOptions = {}): Promise<DatasetInspection> {
+export async function inspectDataset(uri: string, options: SourceOptions & { readonly units?: UnitConvention } = {}): Promise<DatasetInspection> {
   const source = await locateDataset(uri, options);
   const { root, name } = source;
   const { recording, episodes, rows } = await TableThread.use(async (tables) => {
     const found = await readRecording(root, tables);
-    const chosen = chooseEpisodes(found, source.episodes);
+    const chosen = await chooseSound(found, source, tables);
     await source.fetch(chosen, found.info);
-    return { recording: found, episodes: chosen, rows: await readRows(found, chosen, tables, options.signal) };
+    return { recording: found, episodes: chosen, rows: await readRows(found, chosen, new EpisodeTables(found, tables, source.fetchData), options.signal) };
   });
   const { info } = recording;
   const problems = [...source.warnings, ...info.warnings, ...rows.warnings];
@@ -82,6 +94,7 @@ export async function inspectDataset(uri: string, options: SourceOptions = {}): 
     }
   }
   const decoding = await decodingOf([...new Set(codecs.values())], problems);
+  const units = unitsOf(info, rows, options.units);
   const lengths = episodes.map((episode) => episode.length).sort((a, b) => a - b);
   return {
     name,
@@ -99,8 +112,10 @@ export async function inspectDataset(uri: string, options: SourceOptions = {}): 
       return { key, height, width, codec: kind === 'image' ? 'picture' : (codecs.get(key) ?? null) };
     }),
     decoding,
-    state: summarise(info.state.names, rows.state, rows.offsets),
-    action: summarise(info.action.names, rows.action, rows.offsets),
+    state: summarise(info.state.names, rows.state, rows.offsets, units.joints.state),
+    action: summarise(info.action.names, rows.action, rows.offsets, units.joints.action),
+    unitsWhy: units.why,
+    leaderOffsets: leaderOffsets(rows, { robotType: info.robotType, stateNames: info.state.names, actionNames: info.action.names, joints: units.joints }),
     drift: timestampDrift(rows, info.fps),
     problems,
   };
@@ -128,7 +143,7 @@ function taskCounts(rows: DatasetRows): DatasetInspection['tasks'] {
   return counts;
 }
 
-function summarise(names: readonly string[], values: Float32Array, offsets: readonly number[]): JointSummary[] {
+function summarise(names: readonly string[], values: Float32Array, offsets: readonly number[], conventions: readonly JointConvention[]): JointSummary[] {
   const running = new RunningStatistics(names.length);
   for (let episode = 0; episode + 1 < offsets.length; episode++) {
     running.update(values.subarray(offsets[episode]! * names.length, offsets[episode + 1]! * names.length));
@@ -140,6 +155,7 @@ function summarise(names: readonly string[], values: Float32Array, offsets: read
     max: moments.max[i]!,
     mean: moments.mean[i]!,
     std: Math.sqrt(moments.m2[i]! / moments.count),
+    convention: conventions[i]!,
     ...mapQuantiles((quantile) => quantiles[quantile][i]!),
   }));
 }

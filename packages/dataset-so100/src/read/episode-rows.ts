@@ -25,6 +25,11 @@ export function findEpisodeRows(table: FrameTable, episode: EpisodeRecord): Epis
   for (let k = 0; k < length && isInOrder; k++) isInOrder = frame(k) === k;
   if (isInOrder) return { rows: found, warning: null };
 
+  const trimmed = found.length === length ? byGappedIndex(table, found) : null;
+  if (trimmed !== null) {
+    const warning = `Episode ${episodeIndex}: frame_index has gaps, as where rows were cut out; its ${length} rows are read in that order.`;
+    return { rows: trimmed, warning };
+  }
   const first = new Int32Array(length).fill(-1);
   let kept = 0;
   for (let k = 0; k < found.length && table.frameIndex !== null; k++) {
@@ -53,6 +58,20 @@ export function findEpisodeRows(table: FrameTable, episode: EpisodeRecord): Epis
     rows: first,
     warning: `Episode ${episodeIndex} has ${what}: ${found.length} rows for ${length} frames; the first of each is read.`,
   };
+}
+
+/**
+ * Rows in the order of frame numbers that are all different and have gaps, or begin after 0: rows were cut out of the recording.
+ * Null where the numbers are no such.
+ */
+export function byGappedIndex({ frameIndex }: FrameTable, found: Int32Array): Int32Array | null {
+  if (frameIndex === null) return null;
+  const rows = found.toSorted((a, b) => frameIndex[a]! - frameIndex[b]!);
+  const isIncreasing = rows.every((row, k) => {
+    const index = frameIndex[row]!;
+    return Number.isInteger(index) && index >= 0 && (k === 0 || index > frameIndex[rows[k - 1]!]!);
+  });
+  return isIncreasing && rows.length > 0 && frameIndex[rows.at(-1)!]! >= rows.length ? rows : null;
 }
 
 /** @throws DatasetError `DATASET_ROWS` naming the first row that cannot be used */

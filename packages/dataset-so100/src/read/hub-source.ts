@@ -13,7 +13,7 @@ const METADATA = /^meta\/(?:(?:info|stats)\.json|(?:episodes|episodes_stats|task
  * @throws HubError, StorageError, CancelledError
  */
 export async function openHubSource(address: DatasetUri & { readonly scheme: 'hf' }, options: SourceOptions): Promise<DatasetSource> {
-  const { repository: name, revision, episodes } = address;
+  const { repository: name, revision, episodes, lookup = 'evidence', minScore = 0 } = address;
   const repository = { type: 'dataset', name } as const;
   const { signal, hub: hubOptions = {} } = options;
   const hooks = {
@@ -31,6 +31,8 @@ export async function openHubSource(address: DatasetUri & { readonly scheme: 'hf
     root: snapshot.directory,
     name,
     episodes,
+    lookup,
+    minScore,
     commit: snapshot.commit,
     warnings: offlineWarning(snapshot, name),
     fetch: async (chosen, { cameras }) => {
@@ -38,6 +40,12 @@ export async function openHubSource(address: DatasetUri & { readonly scheme: 'hf
         const found = await hub.snapshot(repository, snapshot.commit, signal);
         await found.fetchPaths(filesOf(chosen), hooks);
         if (cameras.some(({ kind }) => kind === 'image')) await fetchPictures(found, chosen, hooks);
+      });
+    },
+    fetchData: async () => {
+      await withHub(hubOptions, async (hub) => {
+        const found = await hub.snapshot(repository, snapshot.commit, signal);
+        await found.fetchFolder('data', (path) => path.endsWith('.parquet'), hooks);
       });
     },
   };

@@ -3,12 +3,14 @@ import { DatasetError } from '../errors.ts';
 import type { FormatVersion } from '../format/info.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
 import type { VideoDecoder } from '../video/decoder.ts';
+import type { FrameClock } from '../video/frame-clock.ts';
+import { positionTime, type Pairing } from './frame-pairing.ts';
 import type { ImagePosition, ImageStore } from './image-store.ts';
 import type { DatasetRows } from './rows.ts';
 import type { TimestampDrift } from './timestamp-drift.ts';
 
-/** How a row's frame is found in its video. */
-export type FrameLookup = 'position' | 'timestamp';
+/** How a row's frame is found in its video: `evidence` decides for each episode. */
+export type FrameLookup = 'evidence' | Pairing;
 
 /** What a {@link LeRobotDataset} is made of. */
 export interface LeRobotDatasetParts {
@@ -27,7 +29,10 @@ export interface LeRobotDatasetParts {
   readonly createDecoder: () => VideoDecoder;
   /** Reads the cameras that are not in videos. */
   readonly pictures: ImageStore;
-  readonly lookup: FrameLookup;
+  /** For each episode, by what the frames of its rows are found. */
+  readonly pairings: readonly Pairing[];
+  /** Video file inside the dataset → when its frames are shown, of those whose frames do not follow at equal distances. */
+  readonly clocks: ReadonlyMap<string, FrameClock>;
   /** Seconds. */
   readonly tolerance: number;
 }
@@ -114,8 +119,18 @@ export class LeRobotDataset implements RobotDataset {
     const recorded = this.#parts.recordedKeys.get(cameraKey);
     const span = recorded === undefined ? undefined : this.#parts.episodes[episode]!.videos.get(recorded);
     if (span === undefined) throw unknownCamera(cameraKey, this.info);
-    const offset = this.#parts.lookup === 'position' ? position / this.info.fps : this.timestamp(frame);
+    const clock = this.#parts.clocks.get(span.file);
+    const { fps } = this.info;
+    const inEpisode = (): number => (clock === undefined ? position / fps : positionTime({ clock, from: span.fromTimestamp }, position, fps));
+    const offset = this.#parts.pairings[episode] === 'position' ? inEpisode() : this.timestamp(frame);
     return { file: this.#parts.videoPaths.get(span.file)!, timestamp: span.fromTimestamp + offset };
+  }
+
+  /** By what the frames of an episode's rows are found; `episode` is an index into `info.episodes`. */
+  pairing(episode: number): Pairing {
+    const pairing = this.#parts.pairings[episode];
+    if (pairing === undefined) throw new RangeError(`${this.info.name} has ${this.info.episodes.length} episodes, no episode at ${episode}`);
+    return pairing;
   }
 
   /** Cameras whose pictures are kept in rows, or in files beside them, by the name that they have here. */

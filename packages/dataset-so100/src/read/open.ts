@@ -4,14 +4,23 @@ import { TableThread } from '../format/table-thread.ts';
 import { episodeMoments } from '../stats/moments.ts';
 import { chooseBackend, type VideoOptions } from '../video/choose-decoder.ts';
 import { DecoderPool } from '../video/decoder-pool.ts';
+import type { FrameClock } from '../video/frame-clock.ts';
+import type { EpisodeRecord } from '../format/episodes.ts';
 import { contentHash, fileFingerprint } from './content-hash.ts';
+import { formatEpisodeList } from './episode-list.ts';
+import { pairEpisode, spansOf } from './episode-pairing.ts';
+import { EpisodeTables } from './episode-tables.ts';
+import type { Pairing } from './frame-pairing.ts';
 import { ImageStore } from './image-store.ts';
 import { LeRobotDataset, type FrameLookup } from './lerobot-dataset.ts';
-import { chooseEpisodes, readRecording } from './recording.ts';
-import { readRows } from './rows.ts';
+import { chooseSound } from './choose-sound.ts';
+import { readRecording, type Recording } from './recording.ts';
+import { readRows, type DatasetRows } from './rows.ts';
 import { locateDataset, type SourceOptions } from './source.ts';
 import { timestampDrift, type TimestampDrift } from './timestamp-drift.ts';
-import { checkVideos } from './videos.ts';
+import type { UnitConvention } from '../units/infer-units.ts';
+import { unitsOf } from '../units/units-of.ts';
+import { checkVideos, type DatasetVideos } from './videos.ts';
 
 /** How to open a dataset. */
 export interface OpenOptions extends SourceOptions {
@@ -20,14 +29,16 @@ export interface OpenOptions extends SourceOptions {
   /** Camera name as recorded → name to give it, e.g. `observation.images.front` → `observation.images.camera1`. */
   readonly rename?: Readonly<Record<string, string>>;
   /**
-   * How a row's frame is found in its video. `position` (default): the k-th frame of an episode is at `k / fps`, which
-   * is where LeRobot's own recorder puts it. `timestamp`: at the row's recorded timestamp, as LeRobot's reader does; on
-   * a dataset recorded with the wall clock this finds wrong frames or none.
+   * How a row's frame is found in its video. `evidence` (default): decided for each episode, see `decidePairing`. `position`: the
+   * k-th frame of an episode is at `k / fps`, which is where LeRobot's own recorder puts it. `timestamp`: at the row's recorded
+   * timestamp, as LeRobot's reader does; on a dataset recorded with the wall clock this finds wrong frames or none.
    */
   readonly lookup?: FrameLookup;
   /** How far a frame may be from where it is looked for, in seconds; default half a frame. LeRobot's default is 1e-4. */
   readonly tolerance?: number;
   readonly video?: VideoOptions;
+  /** Units of all joints, where they cannot be inferred or are inferred wrongly; default by inference, see `inferUnits`. */
+  readonly units?: UnitConvention;
 }
 
 /** One recorded episode as {@link listEpisodes} tells it. */
@@ -49,13 +60,13 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
   const { root, name, commit } = source;
   const { recording, episodes, videos, rows } = await TableThread.use(async (tables) => {
     const found = await readRecording(root, tables);
-    const chosen = chooseEpisodes(found, options.episodes ?? source.episodes);
+    const chosen = await chooseSound(found, source, tables, options.episodes ?? source.episodes);
     await source.fetch(chosen, found.info);
     return {
       recording: found,
       episodes: chosen,
       videos: await checkVideos(found, chosen, options.signal),
-      rows: await readRows(found, chosen, tables, options.signal),
+      rows: await readRows(found, chosen, new EpisodeTables(found, tables, source.fetchData), options.signal),
     };
   });
   const codecs = new Set([...videos.files.values()].map(({ summary }) => summary.codec));
@@ -66,6 +77,8 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
   const hasPictures = info.cameras.some(({ kind }) => kind === 'image');
   const pictures = hasPictures ? await Promise.all([...new Set(rows.files)].map(fileFingerprint)) : [];
   const drift = timestampDrift(rows, info.fps);
+  const { pairings, notes } = pairAll(recording, episodes, rows, videos, options.lookup ?? source.lookup);
+  const units = unitsOf(info, rows, options.units);
   const described: RobotDatasetInfo = {
     name,
     uri,
@@ -83,12 +96,14 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
       state: episodeMoments(rows.state, info.state.names.length, rows.offsets),
       action: episodeMoments(rows.action, info.action.names.length, rows.offsets),
     },
+    joints: units.joints,
+    recording: info.fingerprint,
   };
   return new LeRobotDataset({
     info: described,
     version: info.version,
     root,
-    warnings: [...source.warnings, ...info.warnings, ...rows.warnings, ...videos.warnings, ...driftWarning(drift, info.fps)],
+    warnings: [...source.warnings, ...info.warnings, ...rows.warnings, ...videos.warnings, ...driftWarning(drift, info.fps, notes)],
     drift,
     episodes,
     rows,
@@ -96,20 +111,22 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
     videoPaths: new Map([...videos.files].map(([file, { path }]) => [file, path])),
     createDecoder: () => new DecoderPool(decoding!.backend, decoding!.report.ffmpeg, options.video),
     pictures: new ImageStore(recording.folder),
-    lookup: options.lookup ?? 'position',
+    pairings,
+    clocks: irregularClocks(videos),
     tolerance: options.tolerance ?? 0.5 / info.fps,
   });
 }
 
 /**
- * Lists the episodes of a dataset from its metadata alone: what is needed to split it before opening parts of it.
+ * Lists the episodes of a dataset from its metadata alone (and its rows, where the address asks for a score): what is needed to split
+ * it before opening parts of it.
  *
  * @throws DatasetError when anything is wrong with the address or the metadata
  */
 export async function listEpisodes(uri: string, options: SourceOptions = {}): Promise<readonly EpisodeSummary[]> {
-  const { root, episodes } = await locateDataset(uri, options);
-  const recording = await TableThread.use((tables) => readRecording(root, tables));
-  return chooseEpisodes(recording, episodes).map(({ episodeIndex, length, tasks }) => ({ episodeIndex, length, tasks }));
+  const source = await locateDataset(uri, options);
+  const chosen = await TableThread.use(async (tables) => chooseSound(await readRecording(source.root, tables), source, tables));
+  return chosen.map(({ episodeIndex, length, tasks }) => ({ episodeIndex, length, tasks }));
 }
 
 /**
@@ -147,12 +164,39 @@ function renameCameras(
   return { cameras: renamed, recordedKeys };
 }
 
-function driftWarning({ fromGrid, step }: TimestampDrift, fps: number): string[] {
+/** Decides about every episode; says what was decided where position and timestamp do not name the same frames. */
+function pairAll(
+  recording: Recording,
+  episodes: readonly EpisodeRecord[],
+  rows: DatasetRows,
+  videos: DatasetVideos,
+  lookup: FrameLookup,
+): { readonly pairings: readonly Pairing[]; readonly notes: ReadonlyMap<Pairing, readonly number[]> } {
+  const notes = new Map<Pairing, number[]>();
+  const pairings = episodes.map((episode, i): Pairing => {
+    if (lookup !== 'evidence') return lookup;
+    const timestamps = rows.timestamp.subarray(rows.offsets[i], rows.offsets[i + 1]);
+    const spans = spansOf(recording, episode, (file) => videos.files.get(file)?.summary);
+    const { pairing, why } = pairEpisode(recording, episode, timestamps, spans);
+    if (why !== null) notes.set(pairing, [...(notes.get(pairing) ?? []), episode.episodeIndex]);
+    return pairing;
+  });
+  return { pairings, notes };
+}
+
+/** Videos whose frames do not follow each other at equal distances. */
+function irregularClocks({ files }: DatasetVideos): ReadonlyMap<string, FrameClock> {
+  return new Map([...files].flatMap(([file, { summary: { clock } }]) => (clock === null || clock.step !== null ? [] : [[file, clock] as const])));
+}
+
+function driftWarning({ fromGrid, step }: TimestampDrift, fps: number, notes: ReadonlyMap<Pairing, readonly number[]>): string[] {
   if (fromGrid <= 1e-3) return [];
   const frames = (fromGrid * fps).toFixed(1);
+  const byTime = notes.get('timestamp') ?? [];
+  const how = byTime.length === 0 ? 'by their position' : `by timestamp in the episodes ${formatEpisodeList(byTime)}, by position in the others`;
   return [
     `Timestamps stray from ${fps} fps: by up to ${(step * 1000).toFixed(0)} ms a step and ${fromGrid.toFixed(3)} s ` +
-      `(${frames} frames) within an episode; frames are taken by their position.`,
+      `(${frames} frames) within an episode; frames are taken ${how}.`,
   ];
 }
 

@@ -2,10 +2,11 @@ import { stat } from 'node:fs/promises';
 import { DatasetError } from '../errors.ts';
 import { assertNumberedOnce, readEpisodes, type EpisodeRecord } from '../format/episodes.ts';
 import { parseInfo, type DatasetInfo } from '../format/info.ts';
+import { assertLayout, refuseOldLayout } from '../format/layout-found.ts';
 import { DatasetFolder } from '../format/path-template.ts';
 import type { TableReader } from '../format/table-reader.ts';
 import { TableThread } from '../format/table-thread.ts';
-import { readTasks } from '../format/tasks.ts';
+import { readTasks, type TaskTable } from '../format/tasks.ts';
 import { parsePythonJson, readText } from '../format/text-files.ts';
 
 /** A dataset's metadata: everything but rows and frames. */
@@ -14,8 +15,7 @@ export interface Recording {
   readonly info: DatasetInfo;
   /** Every episode recorded, by number. */
   readonly episodes: readonly EpisodeRecord[];
-  /** Task index → text. */
-  readonly tasks: ReadonlyMap<number, string>;
+  readonly tasks: TaskTable;
 }
 
 /**
@@ -40,6 +40,7 @@ export async function readListedRecording(root: string, tables: TableReader): Pr
   const folder = found.isDirectory() ? await DatasetFolder.open(root) : null;
   const isDataset = folder !== null && (await stat(folder.join('meta/info.json')).catch(() => null)) !== null;
   if (!isDataset) {
+    if (folder !== null) await refuseOldLayout(folder);
     const why = folder === null ? 'it is no folder' : 'it has no meta/info.json';
     throw new DatasetError('DATASET_NOT_LEROBOT', `${root} is no LeRobot dataset: ${why}`, {
       file: root,
@@ -48,6 +49,7 @@ export async function readListedRecording(root: string, tables: TableReader): Pr
   }
   const infoFile = await folder.resolve('meta/info.json');
   const info = parseInfo(parsePythonJson(await readText(infoFile), infoFile), infoFile);
+  await assertLayout(folder, info.version);
   const episodes = await readEpisodes(folder, info, tables);
   const tasks = await readTasks(folder, info, tables);
   return { folder, info, episodes, tasks };

@@ -1,10 +1,11 @@
 import { DatasetError } from '../errors.ts';
 import { MAX_FRAMES, MAX_ROW_BYTES } from '../limits.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
-import type { TableReader } from '../format/table-reader.ts';
 import { findEpisodeRows } from './episode-rows.ts';
+import type { EpisodeTables } from './episode-tables.ts';
 import type { FrameTable } from './frame-table.ts';
 import type { Recording } from './recording.ts';
+import { taskOfRow } from './task-of-row.ts';
 
 /** Rows of the chosen episodes, one after the other. */
 export interface DatasetRows {
@@ -34,7 +35,7 @@ export interface DatasetRows {
 export async function readRows(
   recording: Recording,
   episodes: readonly EpisodeRecord[],
-  tables: TableReader,
+  tables: EpisodeTables,
   signal?: AbortSignal,
 ): Promise<DatasetRows> {
   const { info } = recording;
@@ -58,10 +59,11 @@ export async function readRows(
   const warnings: string[] = [];
   const files = new Array<string>(episodes.length);
   let into: Omit<DatasetRows, 'offsets' | 'warnings' | 'taskTexts' | 'files'> | null = null;
-  for (const [file, members] of groupByFile(episodes)) {
+  for (const member of inFileOrder(episodes)) {
     signal?.throwIfAborted();
-    const path = await recording.folder.resolve(file);
-    const table = await tables.frames(path, info.state, info.action);
+    const episode = episodes[member]!;
+    const { table, note } = await tables.of(episode);
+    if (note !== null) warnings.push(note);
     // Allocated only now: a dataset whose metadata claims far too much fails at its first file.
     into ??= {
       frameCount,
@@ -71,45 +73,39 @@ export async function readRows(
       task: new Uint32Array(frameCount),
       row: new Uint32Array(frameCount),
     };
-    for (const member of members) {
-      const episode = episodes[member]!;
-      files[member] = path;
-      const { rows, warning } = findEpisodeRows(table, episode);
-      if (warning !== null) warnings.push(warning);
-      for (let k = 0; k < rows.length; k++) {
-        const row = rows[k]!;
-        const frame = offsets[member]! + k;
-        into.state.set(table.state.subarray(row * stateSize, (row + 1) * stateSize), frame * stateSize);
-        into.action.set(table.action.subarray(row * actionSize, (row + 1) * actionSize), frame * actionSize);
-        into.timestamp[frame] = table.timestamp?.[row] ?? k / info.fps;
-        into.row[frame] = row;
-        into.task[frame] = texts.idOf(table, row, episode);
-      }
+    files[member] = table.path;
+    const { rows, warning } = findEpisodeRows(table, episode);
+    if (warning !== null) warnings.push(warning);
+    for (let k = 0; k < rows.length; k++) {
+      const row = rows[k]!;
+      const frame = offsets[member]! + k;
+      into.state.set(table.state.subarray(row * stateSize, (row + 1) * stateSize), frame * stateSize);
+      into.action.set(table.action.subarray(row * actionSize, (row + 1) * actionSize), frame * actionSize);
+      into.timestamp[frame] = table.timestamp?.[row] ?? k / info.fps;
+      into.row[frame] = row;
+      into.task[frame] = texts.idOf(table, row, episode);
     }
   }
-  return { ...into!, files, taskTexts: texts.list, offsets, warnings };
+  return { ...into!, files, taskTexts: texts.list, offsets, warnings: [...warnings, ...new Set(texts.problems)] };
 }
 
-/** Positions in `episodes`, by the data file that holds their rows. */
-export function groupByFile(episodes: readonly EpisodeRecord[]): Map<string, number[]> {
+/** Positions in `episodes`, those of one data file after the other: every file is read once. */
+export function inFileOrder(episodes: readonly EpisodeRecord[]): readonly number[] {
   const groups = new Map<string, number[]>();
   episodes.forEach(({ dataFile }, member) => {
     const group = groups.get(dataFile);
     if (group === undefined) groups.set(dataFile, [member]);
     else group.push(member);
   });
-  return groups;
-}
-
-/** The task text of a row: by its `task_index`, else by the episode's own list. */
-export function taskText({ tasks }: Recording, table: FrameTable, row: number, episode: EpisodeRecord): string | undefined {
-  const index = table.taskIndex?.[row];
-  return index === undefined || tasks.size === 0 ? episode.tasks[0] : tasks.get(index);
+  return [...groups.values()].flat();
 }
 
 /** Numbers the task texts of rows in the order of their first use. */
 class TaskTexts {
   readonly list: string[] = [];
+  /** What is wrong with what was said, once for each run of rows. */
+  readonly problems: string[] = [];
+  #last = { key: '', id: 0 };
   readonly #ids = new Map<string, number>();
   readonly #recording: Recording;
 
@@ -119,16 +115,24 @@ class TaskTexts {
 
   idOf(table: FrameTable, row: number, episode: EpisodeRecord): number {
     const index = table.taskIndex?.[row];
-    const text = taskText(this.#recording, table, row, episode);
+    const key = `${episode.episodeIndex} ${index}`;
+    if (key === this.#last.key) return this.#last.id;
+    const { text, problem } = taskOfRow(this.#recording.tasks, index, episode);
     if (text === undefined) {
-      const what = index === undefined ? 'has no task' : `has task_index ${index}, which meta/tasks does not list`;
-      throw new DatasetError('DATASET_METADATA', `${table.path} row ${row} of episode ${episode.episodeIndex} ${what}`, {
+      throw new DatasetError('DATASET_METADATA', `${table.path} row ${row} of episode ${episode.episodeIndex}: ${problem!}`, {
         file: table.path,
         row,
         episode: episode.episodeIndex,
-        hint: 'A policy is told the task in words: add it to meta/.',
+        hint: 'A policy is told the task in words: correct meta/tasks, or write a copy with `zk0-client dataset validate URI --fix DIR --task "…"`.',
       });
     }
+    if (problem !== null) this.problems.push(`Episode ${episode.episodeIndex}: ${problem}; its task is ${JSON.stringify(text.slice(0, 80))}.`);
+    const id = this.#idOf(text);
+    this.#last = { key, id };
+    return id;
+  }
+
+  #idOf(text: string): number {
     const known = this.#ids.get(text);
     if (known !== undefined) return known;
     this.list.push(text);

@@ -7,6 +7,7 @@ import { makeDemoDataset } from '../demo/index.ts';
 import type { DatasetInfo } from '../format/info.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
 import { openHubSource } from './hub-source.ts';
+import type { FrameLookup } from './lerobot-dataset.ts';
 import { parseDatasetUri, type DatasetUri } from './uri.ts';
 
 /**
@@ -22,11 +23,17 @@ export interface DatasetSource {
   readonly name: string;
   /** Recorded episode numbers that the address selects; null for all. */
   readonly episodes: readonly number[] | null;
+  /** How a row's frame is found in its video. */
+  readonly lookup: FrameLookup;
+  /** Least score of an episode that is chosen; 0 for all. */
+  readonly minScore: number;
   /** Commit of the hub repository that it is; undefined for others. */
   readonly commit?: string;
   readonly warnings: readonly string[];
   /** Has the rows and videos of episodes there; nothing where they are on disk anyway. */
   readonly fetch: (episodes: readonly EpisodeRecord[], info: DatasetInfo) => Promise<void>;
+  /** Has every data file there, whatever episodes name. */
+  readonly fetchData: () => Promise<void>;
 }
 
 /** How far getting a dataset has come. */
@@ -53,18 +60,19 @@ export interface SourceOptions {
  */
 export async function locateDataset(uri: string, options: SourceOptions = {}): Promise<DatasetSource> {
   const parsed = parseDatasetUri(uri);
+  const { lookup = 'evidence', minScore = 0 } = parsed;
   switch (parsed.scheme) {
     case 'local':
-      return onDisk({ root: parsed.path, name: path.basename(path.resolve(parsed.path)), episodes: parsed.episodes });
+      return onDisk({ root: parsed.path, name: path.basename(path.resolve(parsed.path)), episodes: parsed.episodes, lookup, minScore });
     case 'demo':
-      return onDisk({ root: await ensureDemo(parsed, options), name: `demo-${parsed.task}`, episodes: parsed.episodes });
+      return onDisk({ root: await ensureDemo(parsed, options), name: `demo-${parsed.task}`, episodes: parsed.episodes, lookup, minScore });
     case 'hf':
       return openHubSource(parsed, options);
   }
 }
 
-function onDisk(source: Pick<DatasetSource, 'root' | 'name' | 'episodes'>): DatasetSource {
-  return { ...source, warnings: [], fetch: () => Promise.resolve() };
+function onDisk(source: Pick<DatasetSource, 'root' | 'name' | 'episodes' | 'lookup' | 'minScore'>): DatasetSource {
+  return { ...source, warnings: [], fetch: () => Promise.resolve(), fetchData: () => Promise.resolve() };
 }
 
 async function ensureDemo(demo: DatasetUri & { scheme: 'demo' }, options: SourceOptions): Promise<string> {

@@ -5,6 +5,7 @@ import { MAX_IMAGE_SIDE } from '../limits.ts';
 import { KNOWN_CODECS } from '../video/backends.ts';
 import { readMp4Summary, type Mp4Summary } from '../video/mp4.ts';
 import type { Recording } from './recording.ts';
+import { assertClaims } from './video-claims.ts';
 
 /** A video file that was found complete. */
 export interface VideoFile {
@@ -104,6 +105,7 @@ export async function checkVideo(recording: Recording, file: string, need: Video
     hint: `The video of camera ${need.camera} was not copied or downloaded: get it, or leave its episodes out.`,
   });
   const summary = await readMp4Summary(path);
+  await assertClaims(recording, file, path, summary.frameCount);
   assertPlayable(path, summary, need.frames, need.episode);
   assertFrameRate(path, summary, need.frames, recording.info.fps);
   return { path, summary };

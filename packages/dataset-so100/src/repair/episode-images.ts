@@ -19,16 +19,26 @@ export interface EpisodeImages {
   at(frame: number): Promise<RgbImage>;
 }
 
-/** Those of a camera recorded as video. */
-export function videoImages(key: string, source: VideoSource, decoder: VideoDecoder, fps: number): EpisodeImages {
-  const { path: file, from, frames } = source;
+/**
+ * Those of a camera recorded as video.
+ *
+ * @param timeOf seconds into the video at which the frame of a row is shown
+ */
+export function videoImages(
+  key: string,
+  source: VideoSource,
+  decoder: VideoDecoder,
+  fps: number,
+  timeOf: (position: number) => number,
+): EpisodeImages {
+  const { path: file, frames } = source;
   const { height, width } = source.summary;
   return {
     camera: { key, height, width },
     file,
     frames,
     at: async (frame) => {
-      const image = await decoder.frame({ file, timestamp: from + frame / fps, tolerance: 0.5 / fps });
+      const image = await decoder.frame({ file, timestamp: timeOf(frame), tolerance: 0.5 / fps });
       if (image.height === height && image.width === width) return image;
       throw new DatasetError('DATASET_VIDEO', `${file} holds images of ${image.height}×${image.width} pixels and claims ${height}×${width}`, {
         file,

@@ -1,6 +1,6 @@
 import { DatasetError } from '../errors.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
-import { assertUsable, rowsOf } from '../read/episode-rows.ts';
+import { assertUsable, byGappedIndex, rowsOf } from '../read/episode-rows.ts';
 import type { FrameTable } from '../read/frame-table.ts';
 
 /** Which rows of a data file make an episode. */
@@ -20,8 +20,10 @@ export function planRows(table: FrameTable, episode: EpisodeRecord): RowPlan {
   const { episodeIndex, length } = episode;
   const found = rowsOf(table, episodeIndex);
   assertUsable(table, found, episodeIndex);
-  const rows = table.frameIndex === null ? withoutDoubled(table, found, length) : byFrameIndex(table, found, episodeIndex);
+  const trimmed = found.length === length ? byGappedIndex(table, found) : null;
+  const rows = trimmed ?? (table.frameIndex === null ? withoutDoubled(table, found, length) : byFrameIndex(table, found, episodeIndex));
   const changes: string[] = [];
+  if (trimmed !== null) changes.push('frame_index numbered anew, without the gaps that it had');
   if (rows.length === 0) {
     throw new DatasetError('DATASET_ROWS', `${table.path} has no rows of episode ${episodeIndex}`, {
       file: table.path,

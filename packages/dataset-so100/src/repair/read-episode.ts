@@ -2,11 +2,12 @@ import type { CameraInfo } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
 import type { CameraFeature } from '../format/info.ts';
-import type { TableReader } from '../format/table-reader.ts';
+import { spansOf } from '../read/episode-pairing.ts';
+import type { EpisodeTables } from '../read/episode-tables.ts';
 import type { FrameTable } from '../read/frame-table.ts';
 import type { ImagePosition } from '../read/image-store.ts';
 import type { Recording } from '../read/recording.ts';
-import { taskText } from '../read/rows.ts';
+import { taskOfRow } from '../read/task-of-row.ts';
 import { assertFrameRate } from '../read/videos.ts';
 import { contentHash, contentOf } from '../validate/episode-content.ts';
 import type { VideoDecoder } from '../video/decoder.ts';
@@ -15,6 +16,7 @@ import type { FeatureStatistics } from '../write/episode-stats.ts';
 import { countLevels, episodeImageStatistics } from '../write/image-levels.ts';
 import type { PictureCopies } from '../write/picture-copies.ts';
 import { lookAt, pictureImages, videoImages, type EpisodeImages } from './episode-images.ts';
+import { pairRepaired, type EpisodePairing } from './pair-repaired.ts';
 import { planRows } from './plan-rows.ts';
 import type { VideoSource, VideoSources } from './video-sources.ts';
 
@@ -52,15 +54,13 @@ export class EpisodeReader {
   readonly recording: Recording;
   /** The frame rate that the videos have. */
   readonly fps: number;
-  readonly #tables: TableReader;
+  readonly #tables: EpisodeTables;
   readonly #sources: VideoSources;
   readonly #copies: PictureCopies;
-  /** The data file read last: of v3.0, many episodes in a row are in one. */
-  #table: { readonly file: string; readonly content: FrameTable } | null = null;
   /** Fixed by the first episode that can be read. */
   #cameras: readonly CameraInfo[] | null = null;
 
-  constructor(parts: { recording: Recording; tables: TableReader; sources: VideoSources; copies: PictureCopies; fps: number }) {
+  constructor(parts: { recording: Recording; tables: EpisodeTables; sources: VideoSources; copies: PictureCopies; fps: number }) {
     this.recording = parts.recording;
     this.fps = parts.fps;
     this.#tables = parts.tables;
@@ -75,13 +75,14 @@ export class EpisodeReader {
    */
   async read(episode: EpisodeRecord, decoder: VideoDecoder | null, fallbackTask?: string): Promise<ReadEpisode> {
     const { episodeIndex } = episode;
-    const table = await this.#tableOf(episode);
+    const { table, note } = await this.#tables.of(episode);
     const plan = planRows(table, episode);
-    const changes = [...plan.changes];
+    const changes = [...(note === null ? [] : ['rows taken from where they are, and metadata that says so']), ...plan.changes];
     const sources = new Map<string, VideoSource>();
     for (const key of episode.videos.keys()) sources.set(key, await this.#sources.of(episode, key, this.fps));
     const positions = this.#picturePositions(table.path, plan.rows, episodeIndex);
-    const images = [...sources].map(([key, source]) => videoImages(key, source, decoder!, this.fps));
+    const pairing = this.#pair(episode, table, plan.rows, sources);
+    const images = [...sources].map(([key, source]) => videoImages(key, source, decoder!, this.fps, pairing.timeOf(key)));
     for (const [camera, where] of positions) images.push(await this.#picturesOf(camera, where));
     const length = Math.min(plan.rows.length, ...images.map(({ frames }) => frames));
     if (length === 0) throw new DatasetError('DATASET_VIDEO', `Episode ${episodeIndex} has no images`, { episode: episodeIndex });
@@ -101,7 +102,7 @@ export class EpisodeReader {
       else if (seen.isFrozen) frozen.push(key);
       statistics.set(key, await episodeImageStatistics(length, async (frame) => countLevels(await one.at(frame))));
     }
-    const videos = [...sources].map(([key, { path, from }]) => ({ key, source: path, fromTimestamp: from, statistics: statistics.get(key)! }));
+    const videos = [...sources].map(([key, { path }]) => ({ key, source: path, fromTimestamp: pairing.from(key), statistics: statistics.get(key)! }));
     const pictures = new Map<string, EpisodePictures>();
     for (const [{ key }, where] of positions) {
       pictures.set(key, { ...(await this.#copies.of(where.slice(0, length))), statistics: statistics.get(key)! });
@@ -109,8 +110,8 @@ export class EpisodeReader {
     this.#cameras = cameras;
     const content = contentOf(table, rows);
     const tasks = this.#tasksOf(table, rows, episode, fallbackTask, changes);
-    changes.push(...timestampChange(table, rows, this.fps), ...columnChange(table));
-    const timestamps = Float32Array.from({ length }, (_, frame) => frame / this.fps);
+    changes.push(...pairing.changes, ...(pairing.recorded === null ? timestampChange(table, rows, this.fps) : []), ...columnChange(table));
+    const timestamps = pairing.recorded?.slice(0, length) ?? Float32Array.from({ length }, (_, frame) => frame / this.fps);
     return {
       rows: { ...content, timestamps, tasks },
       videos,
@@ -123,12 +124,11 @@ export class EpisodeReader {
     };
   }
 
-  async #tableOf({ dataFile }: EpisodeRecord): Promise<FrameTable> {
-    if (this.#table?.file === dataFile) return this.#table.content;
-    const { folder, info } = this.recording;
-    const content = await this.#tables.frames(await folder.resolve(dataFile), info.state, info.action);
-    this.#table = { file: dataFile, content };
-    return content;
+  /** @throws DatasetError `DATASET_VIDEO` where it cannot be told which frame belongs to which row */
+  #pair(episode: EpisodeRecord, table: FrameTable, rows: Int32Array, sources: ReadonlyMap<string, VideoSource>): EpisodePairing {
+    const summaries = new Map([...sources.values()].map(({ file, summary }) => [file, summary]));
+    const spans = spansOf(this.recording, episode, (file) => summaries.get(file), this.fps);
+    return pairRepaired(this.recording, episode, Float64Array.from(rows, (row, k) => table.timestamp?.[row] ?? k / this.fps), spans, this.fps);
   }
 
   /** Where the pictures of each camera that keeps them in rows are. */
@@ -159,7 +159,11 @@ export class EpisodeReader {
   }
 
   #tasksOf(table: FrameTable, rows: Int32Array, episode: EpisodeRecord, fallback: string | undefined, changes: string[]): string[] {
-    const texts = Array.from(rows, (row) => taskText(this.recording, table, row, episode) ?? episode.tasks[0]);
+    const found = Array.from(rows, (row) => taskOfRow(this.recording.tasks, table.taskIndex?.[row], episode));
+    // Recorders differ in blanks around a text, which make two tasks of one.
+    const texts = found.map(({ text }) => text?.trim());
+    if (found.some(({ text, problem }) => problem !== null && text !== undefined)) changes.push('tasks corrected where the episode leaves one answer');
+    if (found.some(({ text }, i) => text !== texts[i])) changes.push('blanks around tasks left out');
     const without = texts.indexOf(undefined);
     if (without === -1) return texts as string[];
     if (fallback === undefined) {

@@ -3,7 +3,9 @@ import { DatasetError } from '../errors.ts';
 import { withoutDoubledEpisodes, type EpisodeRecord } from '../format/episodes.ts';
 import { TableThread } from '../format/table-thread.ts';
 import type { TableReader } from '../format/table-reader.ts';
+import { chooseSound } from '../read/choose-sound.ts';
 import { chooseEpisodes, readListedRecording } from '../read/recording.ts';
+import { EpisodeTables } from '../read/episode-tables.ts';
 import { locateDataset, type DatasetSource, type SourceOptions } from '../read/source.ts';
 import { createVideoDecoder, type VideoOptions } from '../video/choose-decoder.ts';
 import type { VideoDecoder } from '../video/decoder.ts';
@@ -15,6 +17,7 @@ import { stageDirectory } from '../write/staging.ts';
 import { PictureCopies } from '../write/picture-copies.ts';
 import { VideoCopies } from '../write/video-copies.ts';
 import { wholeSetChanges } from './changes.ts';
+import { reassignVideos } from './reassign-videos.ts';
 import { EpisodeReader, type ReadEpisode } from './read-episode.ts';
 import { VideoSources } from './video-sources.ts';
 
@@ -114,15 +117,18 @@ class Repair {
 
   static async begin(source: DatasetSource, target: string, tables: TableReader, options: RepairOptions): Promise<Repair> {
     const listed = await readListedRecording(source.root, tables);
-    const recording = { ...listed, episodes: withoutDoubledEpisodes(listed.episodes) };
-    const episodes = chooseEpisodes(recording, source.episodes);
-    await source.fetch(episodes, recording.info);
-    const sources = new VideoSources(recording, episodes);
-    const { fps, codecs } = await sources.survey();
+    const claimed = { ...listed, episodes: withoutDoubledEpisodes(listed.episodes) };
+    const chosen = await chooseSound(claimed, source, tables);
+    await source.fetch(chosen, claimed.info);
+    const surveyed = new VideoSources(claimed, chosen);
+    const { fps, codecs } = await surveyed.survey();
+    const { recording, changes } = await reassignVideos(claimed, fps);
+    const episodes = chooseEpisodes(recording, chosen.map(({ episodeIndex }) => episodeIndex));
+    const sources = changes.length === 0 ? surveyed : new VideoSources(recording, episodes);
     const pictures = new PictureCopies(recording.folder);
-    const reader = new EpisodeReader({ recording, tables, sources, copies: pictures, fps });
+    const reader = new EpisodeReader({ recording, tables: new EpisodeTables(recording, tables, source.fetchData), sources, copies: pictures, fps });
     const repair = new Repair({ reader, episodes, codecs, pictures, target }, options);
-    repair.#changes.push(...wholeSetChanges(listed, recording.episodes, fps));
+    repair.#changes.push(...wholeSetChanges(listed, recording.episodes, fps), ...changes.map((message) => ({ message })));
     return repair;
   }
 
@@ -150,7 +156,7 @@ class Repair {
           const videos = new Map<string, EpisodeVideo>();
           for (const { key, source, fromTimestamp, statistics } of read.videos) {
             const position = await copies.add(key, source);
-            videos.set(key, { position, fromTimestamp, toTimestamp: fromTimestamp + read.rows.timestamps.length / fps, statistics });
+            videos.set(key, { position, fromTimestamp, toTimestamp: fromTimestamp + read.rows.timestamps.at(-1)! + 1 / fps, statistics });
           }
           await tables.append(read.rows, videos, read.pictures);
           for (const message of read.changes) this.#changes.push({ message, episode: episode.episodeIndex });

@@ -6,6 +6,8 @@ import type { Mp4Summary } from '../video/mp4.ts';
 
 /** A camera's frames of one episode in a file that is there. */
 export interface VideoSource {
+  /** Inside the dataset. */
+  readonly file: string;
   readonly path: string;
   /** Seconds into the file at which the episode begins. */
   readonly from: number;
@@ -59,7 +61,7 @@ export class VideoSources {
     const next = this.#starts.get(span.file)!.find((start) => start > span.fromTimestamp);
     const end = summary.frameCount === 0 ? Infinity : summary.frameCount;
     const frames = Math.min(end, next === undefined ? Infinity : Math.round(next * fps)) - Math.round(span.fromTimestamp * fps);
-    return { path, from: span.fromTimestamp, frames: Math.max(0, frames), summary };
+    return { file: span.file, path, from: span.fromTimestamp, frames: Math.max(0, frames), summary };
   }
 
   #file(file: string): Promise<VideoFile> {

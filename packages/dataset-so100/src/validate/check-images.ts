@@ -1,13 +1,25 @@
 import type { RgbImage } from '@zk0/core';
 import type { EpisodeRecord } from '../format/episodes.ts';
+import type { Sharpness } from '../motion/sharpness.ts';
 import { ImageStore } from '../read/image-store.ts';
 import type { Recording } from '../read/recording.ts';
 import type { VideoFile } from '../read/videos.ts';
 import type { VideoDecoder } from '../video/decoder.ts';
+import type { FrameTimes } from './check-pairing.ts';
 import type { EpisodeFacts } from './check-rows.ts';
 import type { Findings } from './findings.ts';
 import type { ValidateOptions } from './validate.ts';
 import { ImageSequence, sampledPositions } from './image-sequence.ts';
+
+/** What is decoded. */
+export interface CheckedEpisodes {
+  readonly episodes: readonly EpisodeRecord[];
+  /** Those that are sound, by path inside the dataset. */
+  readonly videos: ReadonlyMap<string, VideoFile>;
+  /** When frames are shown, by episode number; of others, whose rows cannot be read, they are taken by position. */
+  readonly times: ReadonlyMap<number, FrameTimes>;
+  readonly fps: number;
+}
 
 /**
  * Decodes frames of every episode and camera; reports what cannot be decoded, black cameras and frozen ones.
@@ -16,24 +28,23 @@ import { ImageSequence, sampledPositions } from './image-sequence.ts';
  * @returns how many images were decoded
  */
 export async function checkImages(
-  recording: Recording,
-  episodes: readonly EpisodeRecord[],
-  videos: ReadonlyMap<string, VideoFile>,
+  { episodes, videos, times, fps }: CheckedEpisodes,
   decoder: VideoDecoder,
   samples: number,
   findings: Findings,
   { signal, onCheck }: Pick<ValidateOptions, 'signal' | 'onCheck'> = {},
+  sharpness: Sharpness | null = null,
 ): Promise<number> {
-  const { fps } = recording.info;
   let decoded = 0;
   for (const [number, { episodeIndex, length, videos: spans }] of episodes.entries()) {
     onCheck?.({ phase: 'images', done: number, total: episodes.length });
+    const timeOf = times.get(episodeIndex);
     for (const [camera, { file, fromTimestamp }] of spans) {
       const video = videos.get(file);
       if (video === undefined) continue;
       const frame = (position: number): Promise<RgbImage> =>
-        decoder.frame({ file: video.path, timestamp: fromTimestamp + position / fps, tolerance: 0.5 / fps });
-      decoded += await lookAt(frame, sampledPositions(length, samples), { file: video.path, camera, episode: episodeIndex }, findings, signal);
+        decoder.frame({ file: video.path, timestamp: timeOf?.(camera, position) ?? fromTimestamp + position / fps, tolerance: 0.5 / fps });
+      decoded += await lookAt(frame, sampledPositions(length, samples), { file: video.path, camera, episode: episodeIndex }, findings, signal, sharpness);
     }
   }
   return decoded;
@@ -46,6 +57,7 @@ export async function checkPictures(
   samples: number,
   findings: Findings,
   { signal, onCheck }: Pick<ValidateOptions, 'signal' | 'onCheck'> = {},
+  sharpness: Sharpness | null = null,
 ): Promise<number> {
   const cameras = recording.info.cameras.filter(({ kind }) => kind === 'image');
   if (cameras.length === 0) return 0;
@@ -58,7 +70,7 @@ export async function checkPictures(
       for (const { key: camera, width, height } of cameras) {
         const frame = (position: number): Promise<RgbImage> =>
           pictures.picture({ file, row: rows[position]!, camera, episodeIndex, frameIndex: position }, { width, height });
-        decoded += await lookAt(frame, sampledPositions(length, samples), { file, camera, episode: episodeIndex }, findings, signal);
+        decoded += await lookAt(frame, sampledPositions(length, samples), { file, camera, episode: episodeIndex }, findings, signal, sharpness);
       }
     }
   } finally {
@@ -74,13 +86,16 @@ async function lookAt(
   where: { readonly file: string; readonly camera: string; readonly episode: number },
   findings: Findings,
   signal: AbortSignal | undefined,
+  sharpness: Sharpness | null,
 ): Promise<number> {
   const seen = new ImageSequence();
   let decoded = 0;
   for (const position of positions) {
     signal?.throwIfAborted();
     try {
-      seen.add(await frame(position));
+      const image = await frame(position);
+      seen.add(image);
+      sharpness?.add(where, image);
       decoded++;
     } catch (error) {
       findings.addError(error);

@@ -33,6 +33,28 @@ export function checkCounts({ info, episodes }: Recording, findings: Findings): 
   }
 }
 
+/** Tasks with more words than this are cut by SmolVLA's tokenizer, which keeps 48 tokens. */
+const MAX_WORDS = 40;
+
+/** Reports what is unusual about the table of tasks. */
+export function checkTaskTable({ folder, tasks, info }: Recording, findings: Findings): void {
+  const file = folder.join(info.version === 'v3.0' ? 'meta/tasks.parquet' : 'meta/tasks.jsonl');
+  const byText = new Map<string, number>();
+  for (const [index, text] of tasks.texts) {
+    const shown = JSON.stringify(text.slice(0, 80));
+    const other = byText.get(text.trim());
+    if (text.trim() === '') findings.add('warning', 'TASK', `${file}: the text of task ${index} is empty.`, { file });
+    else if (other !== undefined) findings.add('info', 'TASK', `${file}: ${shown} is listed as task ${other} and as task ${index}.`, { file });
+    else byText.set(text.trim(), index);
+    if (text !== text.trim() && text.trim() !== '') findings.add('info', 'TASK', `${file}: task ${index} has blanks around its text: ${shown}.`, { file });
+    const words = text.split(/\s+/).length;
+    if (words > MAX_WORDS) findings.add('info', 'TASK', `${file}: task ${index} has ${words} words; a policy that reads 48 tokens does not see its end.`, { file });
+  }
+  for (const [index, texts] of tasks.doubled) {
+    findings.add('warning', 'TASK', `${file}: task_index ${index} is listed with ${texts.length} texts.`, { file });
+  }
+}
+
 /** Most files looked at in one folder tree. */
 const MAX_FILES = 200_000;
 
@@ -40,9 +62,11 @@ const MAX_FILES = 200_000;
 export async function checkUnusedFiles(
   { folder }: Recording,
   episodes: readonly EpisodeRecord[],
+  /** Data files in which rows were found, whatever the metadata says. */
+  read: readonly string[],
   findings: Findings,
 ): Promise<void> {
-  const used = new Set(episodes.flatMap((episode) => [episode.dataFile, ...[...episode.videos.values()].map(({ file }) => file)]));
+  const used = new Set(read.concat(episodes.flatMap((episode) => [episode.dataFile, ...[...episode.videos.values()].map(({ file }) => file)])));
   for (const root of ['data', 'videos']) {
     // A folder that is not there, or leads out of the dataset, is reported where its files are looked for.
     const inside = await folder.resolve(root, { kind: 'folder' }).catch(() => null);

@@ -1,12 +1,13 @@
 import type { EpisodeRecord } from '../format/episodes.ts';
 import { findEpisodeRows } from '../read/episode-rows.ts';
-import type { TableReader } from '../format/table-reader.ts';
+import type { EpisodeTable, EpisodeTables } from '../read/episode-tables.ts';
 import type { FrameTable } from '../read/frame-table.ts';
 import type { Recording } from '../read/recording.ts';
-import { groupByFile } from '../read/rows.ts';
+import { inFileOrder } from '../read/rows.ts';
+import { taskOfRow } from '../read/task-of-row.ts';
 import { momentsOf } from '../stats/moments.ts';
 import type { FeatureMoments } from '@zk0/core';
-import { contentHash, contentOf } from './episode-content.ts';
+import { contentHash, contentOf, type EpisodeContent } from './episode-content.ts';
 import type { Findings } from './findings.ts';
 import type { ValidateOptions } from './validate.ts';
 
@@ -19,7 +20,14 @@ export interface EpisodeFacts {
   readonly hash: string;
   /** Its data file, and which of the file's rows are its frames. */
   readonly file: string;
+  /** The file's path inside the dataset. */
+  readonly dataFile: string;
   readonly rows: Int32Array;
+  readonly content: EpisodeContent;
+  /** Seconds since the episode's beginning, of each frame. */
+  readonly timestamps: Float64Array;
+  /** How far they stray from the frame rate, in words; null where they do not. */
+  readonly drift: string | null;
 }
 
 /** Fewer frames than this tell no rate. */
@@ -32,37 +40,34 @@ const RATE_TOLERANCE = 0.2;
 export async function checkRows(
   recording: Recording,
   episodes: readonly EpisodeRecord[],
-  tables: TableReader,
+  tables: EpisodeTables,
   findings: Findings,
   { signal, onCheck }: Pick<ValidateOptions, 'signal' | 'onCheck'> = {},
 ): Promise<readonly EpisodeFacts[]> {
-  const { info, folder } = recording;
+  const { info } = recording;
   const sound: EpisodeFacts[] = [];
   const absent = new Set<string>();
-  for (const [file, members] of groupByFile(episodes)) {
+  // A file that cannot be read fails for each of its episodes, and is reported once.
+  const reported = new Set<unknown>();
+  for (const [done, member] of inFileOrder(episodes).entries()) {
     signal?.throwIfAborted();
-    let table: FrameTable;
+    onCheck?.({ phase: 'rows', done, total: episodes.length });
+    const episode = episodes[member]!;
     try {
-      table = await tables.frames(await folder.resolve(file), info.state, info.action);
+      const found = await tables.of(episode);
+      const { table, note } = found;
+      const where = { file: table.path, episode: episode.episodeIndex };
+      if (note !== null) findings.add('warning', 'MOVED_ROWS', note, where);
+      for (const column of absentColumns(table)) if (column !== 'episode_index' || note === null) absent.add(column);
+      const { rows, warning } = findEpisodeRows(table, episode);
+      if (warning !== null) findings.add('warning', 'DOUBLED_FRAMES', warning, where);
+      checkTasks(recording, table, rows, episode, findings);
+      const drift = checkTimestamps(table, rows, episode, info.fps, findings);
+      sound.push({ ...factsOf(recording, found, rows, episode), drift });
     } catch (error) {
+      if (reported.has(error)) continue;
+      reported.add(error);
       findings.addError(error);
-      continue;
-    }
-    onCheck?.({ phase: 'rows', done: members[0]!, total: episodes.length });
-    for (const column of absentColumns(table)) absent.add(column);
-    for (const member of members) {
-      const episode = episodes[member]!;
-      try {
-        const { rows, warning } = findEpisodeRows(table, episode);
-        if (warning !== null) {
-          findings.add('warning', 'DOUBLED_FRAMES', warning, { file: table.path, episode: episode.episodeIndex });
-        }
-        checkTasks(recording, table, rows, episode, findings);
-        checkTimestamps(table, rows, episode, info.fps, findings);
-        sound.push(factsOf(recording, table, rows, episode));
-      } catch (error) {
-        findings.addError(error);
-      }
     }
   }
   for (const column of absent) {
@@ -98,35 +103,34 @@ export function checkDuplicates(facts: readonly EpisodeFacts[], findings: Findin
   }
 }
 
-function factsOf({ info }: Recording, table: FrameTable, rows: Int32Array, episode: EpisodeRecord): EpisodeFacts {
+function factsOf({ info }: Recording, { table, file }: EpisodeTable, rows: Int32Array, episode: EpisodeRecord): Omit<EpisodeFacts, 'drift'> {
   const content = contentOf(table, rows);
   return {
     episode,
     state: momentsOf(content.state, info.state.names.length),
     action: momentsOf(content.action, info.action.names.length),
     hash: contentHash(content),
+    content,
     file: table.path,
+    dataFile: file,
     rows,
+    timestamps: Float64Array.from(rows, (row, k) => table.timestamp?.[row] ?? k / info.fps),
   };
 }
 
-function checkTasks(
-  { tasks }: Recording,
-  table: FrameTable,
-  rows: Int32Array,
-  { episodeIndex, tasks: listed }: EpisodeRecord,
-  findings: Findings,
-): void {
-  const where = { file: table.path, episode: episodeIndex };
-  const column = table.taskIndex;
-  if (column === null || tasks.size === 0) {
-    if (listed.length === 0) findings.add('error', 'DATASET_METADATA', `Episode ${episodeIndex} has no task.`, where);
-    return;
+function checkTasks({ tasks }: Recording, table: FrameTable, rows: Int32Array, episode: EpisodeRecord, findings: Findings): void {
+  const { episodeIndex } = episode;
+  const seen = new Set<number | undefined>();
+  for (const row of rows) {
+    const index = table.taskIndex?.[row];
+    if (seen.has(index)) continue;
+    seen.add(index);
+    const { text, problem } = taskOfRow(tasks, index, episode);
+    if (problem === null) continue;
+    const where = { file: table.path, row, episode: episodeIndex };
+    if (text === undefined) findings.add('error', 'DATASET_METADATA', `${table.path} row ${row}, episode ${episodeIndex}: ${problem}.`, where);
+    else findings.add('warning', 'TASK', `Episode ${episodeIndex}: ${problem}; its task is ${JSON.stringify(text.slice(0, 80))}.`, where);
   }
-  const bad = rows.find((row) => !tasks.has(column[row]!));
-  if (bad === undefined) return;
-  const message = `${table.path} row ${bad} has task_index ${column[bad]!}, which meta/tasks does not list.`;
-  findings.add('error', 'DATASET_METADATA', message, { ...where, row: bad });
 }
 
 function checkTimestamps(
@@ -135,8 +139,8 @@ function checkTimestamps(
   { episodeIndex }: EpisodeRecord,
   fps: number,
   findings: Findings,
-): void {
-  if (timestamp === null) return;
+): string | null {
+  if (timestamp === null) return null;
   let drift = 0;
   let step = 0;
   let backwards: number | null = null;
@@ -160,10 +164,6 @@ function checkTimestamps(
     const message = `${path} row ${backwards}: time does not advance in episode ${episodeIndex}.`;
     findings.add('warning', 'TIMESTAMPS', message, { ...where, row: backwards });
   }
-  if (drift > 1e-3) {
-    const message =
-      `Episode ${episodeIndex}: timestamps stray from ${fps} fps by up to ${(step * 1000).toFixed(0)} ms a step, ` +
-      `${drift.toFixed(3)} s (${(drift * fps).toFixed(1)} frames) in all; frames are read by position.`;
-    findings.add('info', 'TIMESTAMPS', message, where);
-  }
+  if (drift <= 1e-3) return null;
+  return `timestamps stray from ${fps} fps by up to ${(step * 1000).toFixed(0)} ms a step, ${drift.toFixed(3)} s (${(drift * fps).toFixed(1)} frames) in all`;
 }

@@ -1,4 +1,5 @@
 import { DatasetError, type DatasetErrorCode } from '../errors.ts';
+import type { MotionCode } from '../motion/thresholds.ts';
 
 /**
  * What a check can find besides what stops a dataset from being opened.
@@ -6,6 +7,7 @@ import { DatasetError, type DatasetErrorCode } from '../errors.ts';
  * - `COUNTS`: totals of `info.json` and what is there disagree.
  * - `EPISODE_GAPS`: episode numbers are missing between the first and the last.
  * - `DOUBLED_FRAMES`: rows are listed twice or out of order, and are read once, in order.
+ * - `MOVED_ROWS`: rows are in another data file than `meta/` names, or carry another number than their file.
  * - `DUPLICATE_EPISODE`: two episodes hold the same states and actions.
  * - `OVERLAP`: an episode is in another of the datasets too.
  * - `TIMESTAMPS`: recorded times run backwards, or stray from the frame rate.
@@ -13,16 +15,22 @@ import { DatasetError, type DatasetErrorCode } from '../errors.ts';
  * - `STATISTICS`: the statistics under `meta/` are not those of the rows, or are missing.
  * - `SPREAD`: a spread under `meta/` is zero, infinite or NaN, though the values differ.
  * - `CONSTANT_FEATURE`: a joint never moves.
+ * - `UNITS`: what the joints' values mean cannot be inferred.
+ * - `LEADER_OFFSET`: leader and follower of a joint are calibrated apart.
+ * - `TASK`: a task's text or number is empty, doubled, unused or not that of its episode.
  * - `CAMERA_SIZE`: `info.json` and the videos disagree on the size of the images.
  * - `BLACK_CAMERA`, `FROZEN_CAMERA`: a camera saw nothing, or always the same, in an episode.
+ * - those of {@link MotionCode}: how an episode moves and what its cameras see of it.
  * - `UNUSED_FILE`: a data or video file belongs to no episode.
  * - `QUIRK`: something unusual that is read all the same.
  */
 export type FindingCode =
   | DatasetErrorCode
+  | MotionCode
   | 'COUNTS'
   | 'EPISODE_GAPS'
   | 'DOUBLED_FRAMES'
+  | 'MOVED_ROWS'
   | 'DUPLICATE_EPISODE'
   | 'OVERLAP'
   | 'TIMESTAMPS'
@@ -30,6 +38,9 @@ export type FindingCode =
   | 'STATISTICS'
   | 'SPREAD'
   | 'CONSTANT_FEATURE'
+  | 'UNITS'
+  | 'LEADER_OFFSET'
+  | 'TASK'
   | 'CAMERA_SIZE'
   | 'BLACK_CAMERA'
   | 'FROZEN_CAMERA'
@@ -47,6 +58,8 @@ export interface Finding {
   /** Recorded episode number. */
   readonly episode?: number;
   readonly camera?: string;
+  /** Frame of the episode, from 0. */
+  readonly frame?: number;
   /** Address of the dataset that has the episode too, for `OVERLAP`. */
   readonly other?: string;
 }

@@ -1,8 +1,10 @@
 import { DatasetError } from '../errors.ts';
 import { TableThread } from '../format/table-thread.ts';
 import { findEpisodeRows } from '../read/episode-rows.ts';
-import { chooseEpisodes, readRecording } from '../read/recording.ts';
-import { groupByFile } from '../read/rows.ts';
+import { chooseSound } from '../read/choose-sound.ts';
+import { readRecording } from '../read/recording.ts';
+import { EpisodeTables } from '../read/episode-tables.ts';
+import { inFileOrder } from '../read/rows.ts';
 import { locateDataset, type SourceOptions } from '../read/source.ts';
 import { contentHash, contentOf } from './episode-content.ts';
 import type { Finding } from './findings.ts';
@@ -25,16 +27,15 @@ export async function readContents(uri: string, options: SourceOptions = {}): Pr
   const source = await locateDataset(uri, options);
   return await TableThread.use(async (tables) => {
     const recording = await readRecording(source.root, tables);
-    const episodes = chooseEpisodes(recording, source.episodes);
+    const episodes = await chooseSound(recording, source, tables);
     await source.fetch(episodes, recording.info);
     const contents: Record<number, string> = {};
-    for (const [file, members] of groupByFile(episodes)) {
+    const files = new EpisodeTables(recording, tables, source.fetchData);
+    for (const member of inFileOrder(episodes)) {
       options.signal?.throwIfAborted();
-      const table = await tables.frames(await recording.folder.resolve(file), recording.info.state, recording.info.action);
-      for (const member of members) {
-        const episode = episodes[member]!;
-        contents[episode.episodeIndex] = contentHash(contentOf(table, findEpisodeRows(table, episode).rows));
-      }
+      const episode = episodes[member]!;
+      const { table } = await files.of(episode);
+      contents[episode.episodeIndex] = contentHash(contentOf(table, findEpisodeRows(table, episode).rows));
     }
     return contents;
   });

@@ -1,15 +1,21 @@
 import { chooseEpisodes, readListedRecording, type Recording } from '../read/recording.ts';
+import { EpisodeTables } from '../read/episode-tables.ts';
 import { locateDataset, type SourceOptions } from '../read/source.ts';
 import { withoutDoubledEpisodes, type EpisodeRecord } from '../format/episodes.ts';
 import type { TableReader } from '../format/table-reader.ts';
 import { TableThread } from '../format/table-thread.ts';
 import { createVideoDecoder, type VideoOptions } from '../video/choose-decoder.ts';
 import { checkImages, checkPictures } from './check-images.ts';
-import { checkCounts, checkListing, checkUnusedFiles } from './check-metadata.ts';
+import { checkCounts, checkListing, checkTaskTable, checkUnusedFiles } from './check-metadata.ts';
+import { checkPairing } from './check-pairing.ts';
 import { checkDuplicates, checkRows } from './check-rows.ts';
 import { checkStatistics } from './check-statistics.ts';
 import { checkVideoFiles } from './check-videos.ts';
+import { checkMovement, withBlur } from './check-movement.ts';
 import { Findings, type Finding, type FindingCounts } from './findings.ts';
+import { Sharpness } from '../motion/sharpness.ts';
+import type { EpisodeScore } from '../motion/score-episodes.ts';
+import type { UnitConvention } from '../units/infer-units.ts';
 import { DEFAULT_SAMPLES } from './image-sequence.ts';
 
 /** How thoroughly to check. */
@@ -17,6 +23,10 @@ export interface ValidateOptions extends SourceOptions {
   /** Frames decoded of every episode and camera, evenly spread; default 5, `Infinity` for all, 0 for none. */
   readonly samples?: number;
   readonly video?: VideoOptions;
+  /** Whether to check how episodes move, beside whether they can be read; default false. */
+  readonly motion?: boolean;
+  /** Units of all joints, where they cannot be inferred. */
+  readonly units?: UnitConvention;
   /** Called now and then while the check goes on. */
   readonly onCheck?: (progress: CheckProgress) => void;
 }
@@ -39,6 +49,8 @@ export interface ValidationReport {
   readonly counts: FindingCounts;
   /** Recorded episode number → hex hash of its states and actions, of the episodes that can be read. */
   readonly contents: Readonly<Record<number, string>>;
+  /** How every episode that can be read moves; empty where that was not asked for. */
+  readonly scores: readonly EpisodeScore[];
   /** How much was looked at. */
   readonly checked: {
     readonly episodes: number;
@@ -69,34 +81,39 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
     recording = { ...listed, episodes: withoutDoubledEpisodes(listed.episodes) };
     checkListing(listed, recording, findings);
     checkCounts(recording, findings);
+    checkTaskTable(recording, findings);
     episodes = chooseEpisodes(recording, source.episodes);
   } catch (error) {
     findings.addError(error);
-    return { uri, ok: false, findings: findings.list, counts: findings.counts, contents: {}, checked };
+    return { uri, ok: false, findings: findings.list, counts: findings.counts, contents: {}, scores: [], checked };
   }
   await source.fetch(episodes, recording.info);
   const { signal, samples = DEFAULT_SAMPLES } = options;
-  const facts = await checkRows(recording, episodes, tables, findings, options);
+  const facts = await checkRows(recording, episodes, new EpisodeTables(recording, tables, source.fetchData), findings, options);
   checked.episodes = facts.length;
   checked.frames = facts.reduce((sum, { episode }) => sum + episode.length, 0);
   checkDuplicates(facts, findings);
   await checkStatistics(recording, facts, tables, findings);
+  const motion = options.motion === true ? checkMovement(recording, facts, options.units, findings) : [];
   options.onCheck?.({ phase: 'videos', done: 0, total: episodes.length });
   const videos = await checkVideoFiles(recording, episodes, findings, signal);
   checked.videoFiles = videos.size;
-  await checkUnusedFiles(recording, recording.episodes, findings);
+  const times = checkPairing(recording, facts, videos, source.lookup, findings);
+  await checkUnusedFiles(recording, recording.episodes, facts.map(({ dataFile }) => dataFile), findings);
+  const sharpness = options.motion === true ? new Sharpness() : null;
   if (videos.size > 0 && samples > 0) {
     const decoder = await createVideoDecoder(
       options.video,
       [...new Set([...videos.values()].map(({ summary }) => summary.codec))],
     );
     try {
-      checked.imagesDecoded = await checkImages(recording, episodes, videos, decoder, samples, findings, options);
+      checked.imagesDecoded = await checkImages({ episodes, videos, times, fps: recording.info.fps }, decoder, samples, findings, options, sharpness);
     } finally {
       await decoder.close();
     }
   }
-  if (samples > 0) checked.imagesDecoded += await checkPictures(recording, facts, samples, findings, options);
+  if (samples > 0) checked.imagesDecoded += await checkPictures(recording, facts, samples, findings, options, sharpness);
+  const scores = sharpness === null ? motion : withBlur(motion, sharpness, findings);
   const contents = Object.fromEntries(facts.map(({ episode, hash }) => [episode.episodeIndex, hash]));
-  return { uri, ok: !findings.hasErrors, findings: findings.list, counts: findings.counts, contents, checked };
+  return { uri, ok: !findings.hasErrors, findings: findings.list, counts: findings.counts, contents, scores, checked };
 }

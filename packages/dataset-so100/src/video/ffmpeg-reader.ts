@@ -21,6 +21,8 @@ export class FfmpegReader implements FrameReader {
   readonly #ffmpeg: FfmpegCommand;
   readonly #file: string;
   readonly #summary: Mp4Summary;
+  /** When the first picture is shown, in seconds: taken off every time. */
+  #startTime = 0;
   #run: FfmpegRun | null = null;
   /** The last two frames that the run gave; the next goes into the memory of the older one. */
   #frames: { readonly newer: VideoFrame | null; readonly older: VideoFrame | null } = { newer: null, older: null };
@@ -35,7 +37,9 @@ export class FfmpegReader implements FrameReader {
     const summary = await readMp4Summary(file);
     const { width, height } = summary;
     if (width > MAX_IMAGE_SIDE || height > MAX_IMAGE_SIDE) throw new Error(`it claims frames of ${width}×${height} pixels`);
-    return new FfmpegReader(ffmpeg, file, summary);
+    const reader = new FfmpegReader(ffmpeg, file, summary);
+    if (summary.startsLate) await reader.#findStart();
+    return reader;
   }
 
   async frameAt(timestamp: number, tolerance: number, into?: ArrayBuffer): Promise<VideoFrame> {
@@ -67,10 +71,18 @@ export class FfmpegReader implements FrameReader {
     this.#frames = { newer: null, older: null };
   }
 
+  /** Decodes the first picture: what tables say of edits is not always what FFmpeg makes of them. */
+  async #findStart(): Promise<void> {
+    this.#start(0);
+    const first = await this.#run!.next();
+    this.close();
+    this.#startTime = first?.timestamp ?? 0;
+  }
+
   #start(from: number): void {
     this.close();
     const { codec, width, height } = this.#summary;
-    this.#run = new FfmpegRun({ ffmpeg: this.#ffmpeg, file: this.#file, codec, from, width, height });
+    this.#run = new FfmpegRun({ ffmpeg: this.#ffmpeg, file: this.#file, codec, from: from + this.#startTime, width, height });
   }
 
   /** Reads on until the nearest frame to a time is known; null when the run gives none. */
@@ -80,7 +92,7 @@ export class FfmpegReader implements FrameReader {
       if (newer !== null && newer.timestamp >= timestamp - EXACT) return nearest(newer, older, timestamp);
       const next = await this.#run!.next(older?.data.buffer);
       if (next === null) return newer;
-      this.#frames = { newer: next, older: newer };
+      this.#frames = { newer: { ...next, timestamp: next.timestamp - this.#startTime }, older: newer };
     }
   }
 }

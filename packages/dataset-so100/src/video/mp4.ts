@@ -2,6 +2,9 @@ import { createHash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 import { DatasetError } from '../errors.ts';
 import { MAX_MOOV_BYTES, MAX_MP4_BOXES } from '../limits.ts';
+import { clockOfTicks, type FrameClock } from './frame-clock.ts';
+import { boxAt, child, children, type Box } from './mp4-boxes.ts';
+import { earliest, fragmentDefaults, fragmentTimes, listedTimes, type FragmentDefaults } from './mp4-times.ts';
 
 /** What an MP4 file's own tables say of its video track. */
 export interface Mp4Summary {
@@ -9,10 +12,14 @@ export interface Mp4Summary {
   readonly codec: string;
   readonly width: number;
   readonly height: number;
-  /** Frames; 0 where the file is fragmented and does not say. */
+  /** Frames; 0 where the file does not say. */
   readonly frameCount: number;
   /** Frames per second, on average; null where the file does not say. */
   readonly fps: number | null;
+  /** When its frames are shown; null where its tables do not say, or use edits that are not understood. */
+  readonly clock: FrameClock | null;
+  /** Whether the first picture may come later than at the file's time 0. */
+  readonly startsLate: boolean;
   /** Hex SHA-256 over the file's size, its tables and its first bytes of video; identifies the recording. */
   readonly fingerprint: string;
 }
@@ -39,17 +46,12 @@ export async function readMp4Summary(path: string): Promise<Mp4Summary> {
     const head = media && (await read(handle, media.start, Math.min(FINGERPRINT_BYTES, media.end - media.start), path));
     const hash = createHash('sha256').update(`${size}:`).update(tables);
     if (head !== undefined) hash.update(head);
-    return { ...videoTrack(tables, path), fingerprint: hash.digest('hex') };
+    const { fragments, ...track } = videoTrack(tables, path);
+    const times = fragments === null ? null : await readFragments(handle, boxes, fragments, path);
+    return { ...track, ...times, fingerprint: hash.digest('hex') };
   } finally {
     await handle.close();
   }
-}
-
-interface Box {
-  readonly type: string;
-  /** First byte of the content. */
-  readonly start: number;
-  readonly end: number;
 }
 
 async function topLevelBoxes(handle: FileHandle, size: number, path: string): Promise<Box[]> {
@@ -71,46 +73,65 @@ async function topLevelBoxes(handle: FileHandle, size: number, path: string): Pr
   return boxes;
 }
 
-/** Decodes a box header at `offset`; `limit` is where the enclosing space ends (for boxes that reach to its end). */
-function boxAt(bytes: Buffer, offset: number, limit: number): Box | null {
-  if (offset + 8 > bytes.length) return null;
-  const type = bytes.toString('latin1', offset + 4, offset + 8);
-  let length = bytes.readUInt32BE(offset);
-  let header = 8;
-  if (length === 0) length = limit - offset;
-  if (length === 1) {
-    if (offset + 16 > bytes.length) return null;
-    length = Number(bytes.readBigUInt64BE(offset + 8));
-    header = 16;
-  }
-  if (length < header || !Number.isSafeInteger(length) || !/^[\x20-\x7e\xa9]{4}$/.test(type)) return null;
-  return { type, start: offset + header, end: offset + length };
+interface VideoTrack extends Omit<Mp4Summary, 'fingerprint'> {
+  /** Of a file whose samples are listed in fragments. */
+  readonly fragments: (FragmentDefaults & { readonly timescale: number }) | null;
 }
 
-function videoTrack(moov: Buffer, path: string): Omit<Mp4Summary, 'fingerprint'> {
+function videoTrack(moov: Buffer, path: string): VideoTrack {
   for (const track of children(moov, { type: 'moov', start: 0, end: moov.length }, 'trak')) {
-    const media = children(moov, track, 'mdia')[0];
-    const handler = media && children(moov, media, 'hdlr')[0];
+    const media = child(moov, track, 'mdia');
+    const handler = child(moov, media, 'hdlr');
     if (media === undefined || handler === undefined || handler.start + 12 > handler.end) continue;
     if (moov.toString('latin1', handler.start + 8, handler.start + 12) !== 'vide') continue;
-    const information = children(moov, media, 'minf')[0];
-    const samples = information && children(moov, information, 'stbl')[0];
-    const description = samples && children(moov, samples, 'stsd')[0];
-    const sizes = samples && (children(moov, samples, 'stsz')[0] ?? children(moov, samples, 'stz2')[0]);
+    const samples = child(moov, child(moov, media, 'minf'), 'stbl');
+    const description = child(moov, samples, 'stsd');
+    const sizes = child(moov, samples, 'stsz') ?? child(moov, samples, 'stz2');
     // stsd: version and flags, entry count, then a sample entry whose width and height are 32 bytes into it.
     if (samples === undefined || description === undefined || sizes === undefined || description.start + 44 > description.end) break;
     const entry = description.start + 8;
     const frameCount = sizes.start + 12 <= sizes.end ? moov.readUInt32BE(sizes.start + 8) : 0;
-    const seconds = ticksOf(moov, children(moov, samples, 'stts')[0]) / timescaleOf(moov, children(moov, media, 'mdhd')[0]);
+    const timescale = timescaleOf(moov, child(moov, media, 'mdhd'));
+    const seconds = ticksOf(moov, child(moov, samples, 'stts')) / timescale;
+    const times = frameCount > 0 && Number.isFinite(timescale) ? listedTimes(moov, track, samples, frameCount) : null;
+    const defaults = frameCount === 0 && Number.isFinite(timescale) ? fragmentDefaults(moov, track) : null;
+    const hasEdits = child(moov, track, 'edts') !== undefined;
+    const shown = times === null || times.ticks.length === 0 ? null : times;
     return {
       codec: moov.toString('latin1', entry + 4, entry + 8),
       width: moov.readUInt16BE(entry + 32),
       height: moov.readUInt16BE(entry + 34),
-      frameCount,
+      frameCount: shown?.ticks.length ?? frameCount,
       fps: frameCount > 0 && seconds > 0 ? frameCount / seconds : null,
+      clock: shown === null ? null : clockOfTicks(shown.ticks, timescale),
+      startsLate: shown?.startsLate ?? hasEdits,
+      fragments: defaults === null ? null : { ...defaults, timescale },
     };
   }
   throw damaged(path, 'it has no readable video track');
+}
+
+/** Counts and times the samples of a fragmented file. */
+async function readFragments(
+  handle: FileHandle,
+  boxes: readonly Box[],
+  { timescale, ...defaults }: NonNullable<VideoTrack['fragments']>,
+  path: string,
+): Promise<Pick<Mp4Summary, 'frameCount' | 'fps' | 'clock' | 'startsLate'> | null> {
+  const ticks: number[] = [];
+  let next = 0;
+  let bytes = 0;
+  for (const { type, start, end } of boxes) {
+    if (type !== 'moof') continue;
+    bytes += end - start;
+    if (bytes > MAX_MOOV_BYTES) throw damaged(path, `its moof boxes claim ${bytes} bytes and more`);
+    next = fragmentTimes(await read(handle, start, end - start, path), defaults, next, ticks);
+    if (Number.isNaN(next)) return null;
+  }
+  if (ticks.length === 0) return null;
+  const clock = clockOfTicks(Float64Array.from(ticks), timescale);
+  const startsLate = earliest(ticks) > 0;
+  return { frameCount: ticks.length, startsLate, fps: clock.step === null || ticks.length < 2 ? null : 1 / clock.step, clock };
 }
 
 /** Ticks a second that a media header states; infinity where it is absent or makes no sense. */
@@ -133,17 +154,6 @@ function ticksOf(moov: Buffer, durations: Box | undefined): number {
     ticks += moov.readUInt32BE(at) * moov.readUInt32BE(at + 4);
   }
   return ticks;
-}
-
-function children(bytes: Buffer, parent: Box, type: string): Box[] {
-  const found: Box[] = [];
-  for (let offset = parent.start; offset < parent.end; ) {
-    const box = boxAt(bytes, offset, parent.end);
-    if (box === null || box.end > parent.end) break;
-    if (box.type === type) found.push(box);
-    offset = box.end;
-  }
-  return found;
 }
 
 async function read(handle: FileHandle, position: number, length: number, path: string): Promise<Buffer> {

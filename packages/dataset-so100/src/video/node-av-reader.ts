@@ -5,6 +5,7 @@ import {
   AVERROR_EAGAIN,
   AVERROR_EOF,
   AVMEDIA_TYPE_VIDEO,
+  AV_NOPTS_VALUE,
   AVSEEK_FLAG_BACKWARD,
   SWS_BILINEAR,
   type AVPixelFormat,
@@ -52,6 +53,8 @@ export class NodeAvReader implements FrameReader {
   readonly #stream: number;
   /** Seconds per tick of the stream's clock. */
   readonly #tick: number;
+  /** When the stream's first picture is shown, in seconds: taken off every time. */
+  readonly #start: number;
   /** Seconds a frame lasts; 0 where the file does not say. */
   readonly #frameSeconds: number;
   /** A frame this close to the time asked for is taken without looking at the next: a quarter of a frame, in seconds. */
@@ -73,6 +76,7 @@ export class NodeAvReader implements FrameReader {
     if (codec === null) throw new Error(`there is no decoder for codec ${stream.codecpar.codecId}`);
     this.#stream = stream.index;
     this.#tick = stream.timeBase.num / stream.timeBase.den;
+    this.#start = stream.startTime === AV_NOPTS_VALUE ? 0 : Number(stream.startTime) * this.#tick;
     const { num: frames, den: seconds } = stream.avgFrameRate;
     this.#frameSeconds = frames > 0 && seconds > 0 ? seconds / frames : 0;
     this.#near = this.#frameSeconds / 4;
@@ -111,15 +115,16 @@ export class NodeAvReader implements FrameReader {
     }
     // A seek lands on a key frame at or before the target. With an open GOP the frames that follow it in decoding
     // order but precede it in time are lost, so the first frame out can be later than the target: start further back.
+    const floor = Math.min(0, -this.#start);
     let back = 0;
     for (let seek = 0; seek < MAX_SEEKS; seek++) {
-      const from = Math.max(0, timestamp - back);
+      const from = Math.max(floor, timestamp - back);
       this.#seek(from);
       const found = this.#decodeUntil(timestamp, tolerance);
       if (found.first !== null) this.#seekCost = Math.max(this.#seekCost, timestamp - found.first);
       if (found.frame !== null) return found.frame;
       const isLate = found.first === null || found.first > timestamp;
-      if (!isLate || from === 0) {
+      if (!isLate || from === floor) {
         const nearest = found.nearest === null ? 'there are none' : `the nearest is at ${found.nearest.toFixed(6)} s`;
         throw new Error(`no frame within ${tolerance} s of ${timestamp.toFixed(6)} s; ${nearest}`);
       }
@@ -138,7 +143,7 @@ export class NodeAvReader implements FrameReader {
   }
 
   #seek(timestamp: number): void {
-    const target = BigInt(Math.round(timestamp / this.#tick));
+    const target = BigInt(Math.round((timestamp + this.#start) / this.#tick));
     check(this.#format.seekFrameSync(this.#stream, target, AVSEEK_FLAG_BACKWARD), 'seek in');
     this.#decoder.flushBuffers();
     this.#isFlushing = false;
@@ -179,7 +184,7 @@ export class NodeAvReader implements FrameReader {
           this.#position = null;
           throw new Error('the coded data is damaged');
         }
-        this.#position = Number(frame.bestEffortTimestamp) * this.#tick;
+        this.#position = Number(frame.bestEffortTimestamp) * this.#tick - this.#start;
         return this.#position;
       }
       this.#feed();
@@ -220,7 +225,7 @@ export class NodeAvReader implements FrameReader {
     check(this.#converter.scaleFrameSync(this.#rgb, frame), 'convert a frame of');
     const data = frameBuffer(width, height, into);
     data.set(this.#rgb.toBuffer());
-    return { timestamp: Number(frame.bestEffortTimestamp) * this.#tick, width, height, data };
+    return { timestamp: Number(frame.bestEffortTimestamp) * this.#tick - this.#start, width, height, data };
   }
 }
 

@@ -28,15 +28,18 @@ export class WasmReader implements FrameReader {
   readonly #sink: EncodedPacketSink;
   readonly #width: number;
   readonly #height: number;
+  /** When the first picture is shown, in seconds: taken off every time. */
+  readonly #start: number;
   #decoder: Dav1d | null = null;
   /** The last packet decoded; the next one may follow. */
   #last: EncodedPacket | null = null;
 
-  private constructor(input: Input, sink: EncodedPacketSink, width: number, height: number) {
+  private constructor(input: Input, sink: EncodedPacketSink, size: { readonly width: number; readonly height: number }, start: number) {
     this.#input = input;
     this.#sink = sink;
-    this.#width = width;
-    this.#height = height;
+    this.#width = size.width;
+    this.#height = size.height;
+    this.#start = start;
   }
 
   static async open(file: string): Promise<WasmReader> {
@@ -48,7 +51,7 @@ export class WasmReader implements FrameReader {
       if (codec !== 'av1') throw new Error(`only AV1 is decoded without native code, not ${codec ?? 'an unknown codec'}`);
       const [width, height] = await Promise.all([track.getCodedWidth(), track.getCodedHeight()]);
       if (width > MAX_IMAGE_SIDE || height > MAX_IMAGE_SIDE) throw new Error(`it claims frames of ${width}×${height} pixels`);
-      return new WasmReader(input, new EncodedPacketSink(track), width, height);
+      return new WasmReader(input, new EncodedPacketSink(track), { width, height }, await track.getFirstTimestamp());
     } catch (error) {
       input.dispose();
       throw error;
@@ -56,9 +59,10 @@ export class WasmReader implements FrameReader {
   }
 
   async frameAt(timestamp: number, tolerance: number, into?: ArrayBuffer): Promise<VideoFrame> {
-    const target = await this.#nearest(timestamp);
-    if (target === null || Math.abs(target.timestamp - timestamp) > tolerance) {
-      const nearest = target === null ? 'there are none' : `the nearest is at ${target.timestamp.toFixed(6)} s`;
+    const target = await this.#nearest(timestamp + this.#start);
+    const found = target === null ? NaN : target.timestamp - this.#start;
+    if (target === null || Math.abs(found - timestamp) > tolerance) {
+      const nearest = target === null ? 'there are none' : `the nearest is at ${found.toFixed(6)} s`;
       throw new Error(`no frame within ${tolerance} s of ${timestamp.toFixed(6)} s; ${nearest}`);
     }
     await this.#decodeTo(target);
@@ -67,7 +71,7 @@ export class WasmReader implements FrameReader {
     const size = { width: this.#width, height: this.#height };
     const data = frameBuffer(size.width, size.height, into);
     yuvToRgb(planes, size, data);
-    return { timestamp: target.timestamp, ...size, data };
+    return { timestamp: found, ...size, data };
   }
 
   close(): void {

@@ -9,7 +9,6 @@ import { DatasetTables, type EpisodePictures, type EpisodeRows, type EpisodeVide
 import { DatasetWriteError } from './errors.ts';
 import type { FeatureStatistics } from './episode-stats.ts';
 import { countLevels, episodeImageStatistics } from './image-levels.ts';
-import type { FilePosition } from './layout.ts';
 import { PictureCopies } from './picture-copies.ts';
 import { sourceFeatures } from './source-features.ts';
 import { stageDirectory } from './staging.ts';
@@ -90,15 +89,17 @@ async function convertInto(
   const pictures = new PictureCopies(await DatasetFolder.open(dataset.root));
   try {
     for (const [number, { from, to }] of info.episodes.entries()) {
+      const place = placeOf(dataset, number, options.timestamps ?? 'recorded');
       const videos = new Map<string, EpisodeVideo>();
       for (const { key } of cameras) {
         const position = await copies.add(key, dataset.videoPosition(from, key).file);
-        videos.set(key, await episodeVideo(dataset, from, to, key, position, options.signal));
+        const statistics = await imageStatisticsOf((frame) => dataset.images(from + frame, [key]).then(([image]) => image!), to - from, options.signal);
+        videos.set(key, { position, fromTimestamp: place.begins, toTimestamp: place.begins + place.lasts, statistics });
       }
       const stored = new Map<string, EpisodePictures>();
       for (const key of inRows) stored.set(key, await episodePictures(dataset, from, to, key, pictures, options.signal));
       const rows = episodeRows(dataset, from, to);
-      if (options.timestamps === 'regular') rows.timestamps.forEach((_, frame, all) => (all[frame] = frame / info.fps));
+      if (place.isRegular) rows.timestamps.forEach((_, frame, all) => (all[frame] = frame / info.fps));
       await tables.append(rows, videos, stored);
       options.onEpisode?.({ episodes: number + 1, total: info.episodes.length });
     }
@@ -127,16 +128,17 @@ function episodeRows(dataset: LeRobotDataset, from: number, to: number): Episode
   return { state, action, timestamps, tasks };
 }
 
-async function episodeVideo(
-  dataset: LeRobotDataset,
-  from: number,
-  to: number,
-  camera: string,
-  position: FilePosition,
-  signal: AbortSignal | undefined,
-): Promise<EpisodeVideo> {
-  const statistics = await imageStatisticsOf((frame) => dataset.images(from + frame, [camera]).then(([image]) => image!), to - from, signal);
-  return { position, fromTimestamp: 0, toTimestamp: (to - from) / dataset.info.fps, statistics };
+/** Where an episode lies in its videos, so that a reader that looks frames up by timestamp finds those that belong to the rows. */
+function placeOf(dataset: LeRobotDataset, number: number, wanted: 'recorded' | 'regular'): { begins: number; lasts: number; isRegular: boolean } {
+  const { fps, episodes } = dataset.info;
+  const { from, to } = episodes[number]!;
+  const first = dataset.timestamp(from);
+  if (dataset.pairing(number) === 'position') return { begins: 0, lasts: (to - from) / fps, isRegular: wanted === 'regular' };
+  // Rows that were cut out in between leave no regular timestamps that lie on their frames: those recorded are kept.
+  let isWhole = true;
+  for (let frame = from; frame < to && isWhole; frame++) isWhole = Math.abs(dataset.timestamp(frame) - first - (frame - from) / fps) < 1e-3;
+  if (wanted === 'regular' && isWhole) return { begins: Math.round(first * fps) / fps, lasts: (to - from) / fps, isRegular: true };
+  return { begins: 0, lasts: dataset.timestamp(to - 1) + 1 / fps, isRegular: false };
 }
 
 async function episodePictures(

@@ -6,11 +6,12 @@ import { resolveConfig } from '../config/resolve-config.ts';
 import { KNOWN_VLMS, vlmConfigSchema, type VlmConfig } from '../config/vlm-config.ts';
 import { PolicyError } from '../errors.ts';
 import { loadTaskTokenizer, TOKENIZER_FILES, type TaskTokenizer } from '../tokenizer/tokenizer.ts';
+import { refuseAdapter } from './adapter.ts';
 import { computeBaseHash } from './base-hash.ts';
 import { checkTensors } from './check-tensors.ts';
 import { fetchVlm, type HubAccess } from './hub-files.ts';
 import { exists, readPolicyJson } from './json-file.ts';
-import { readStatistics } from './statistics.ts';
+import { readProcessors } from './statistics.ts';
 import { checkBase, openTrained } from './trained-weights.ts';
 import { completeFromVlm } from './vlm-weights.ts';
 import { CheckpointWeights, openWeightFiles } from './weights.ts';
@@ -31,17 +32,27 @@ export interface Checkpoint {
   readonly tokenizer: TaskTokenizer;
   readonly weights: CheckpointWeights;
   readonly normalizer: Normalizer | undefined;
+  /** Why the statistics that are there cannot be taken. */
+  readonly statisticsProblem: PolicyError | undefined;
+  /** Name of an observation as recorded → name that the policy takes, from its own processor. */
+  readonly renameMap: Readonly<Record<string, string>>;
   readonly baseHash: string;
+}
+
+/** How a checkpoint is opened. */
+export interface CheckpointAccess extends HubAccess {
+  /** Of the normalisation statistics of several data sets, the one to take. */
+  readonly statistics?: string | undefined;
 }
 
 /**
  * Opens a policy directory and checks everything in it that can be checked without running it.
  *
  * @param baseDirectory the policy that has the frozen weights, where `directory` holds trained ones only
- * @param access how the vision-language model's files are fetched, where they are not in a folder
+ * @param access how the vision-language model's files are fetched, where they are not in a folder; whose statistics are taken
  * @throws PolicyError of nearly every code; HubError, SafetensorsError, StorageError.
  */
-export async function openCheckpoint(directory: string, baseDirectory?: string, access: HubAccess = {}): Promise<Checkpoint> {
+export async function openCheckpoint(directory: string, baseDirectory?: string, access: CheckpointAccess = {}): Promise<Checkpoint> {
   const isDirectory = await stat(directory).then(
     (found) => found.isDirectory(),
     () => false,
@@ -51,6 +62,7 @@ export async function openCheckpoint(directory: string, baseDirectory?: string, 
       hint: 'Give a preset (small), hf:owner/name, or a directory with config.json and model.safetensors.',
     });
   }
+  await refuseAdapter(directory);
   const configPath = join(directory, 'config.json');
   if (!(await exists(configPath))) {
     throw new PolicyError('POLICY_NOT_FOUND', `${directory} has no config.json`, {
@@ -77,6 +89,7 @@ export async function openCheckpoint(directory: string, baseDirectory?: string, 
     checkTensors(config.model, weights.specs);
     const baseHash = await computeBaseHash(config, weights, vlmDirectory);
     if (trained !== undefined) checkBase(trained, baseHash);
+    const { normalizer, problem, renameMap } = await readProcessors(directory, config, weights, access.statistics);
     return {
       directory,
       frozenDirectory,
@@ -85,7 +98,9 @@ export async function openCheckpoint(directory: string, baseDirectory?: string, 
       tokenizerDirectory: vlmDirectory,
       tokenizer,
       weights,
-      normalizer: await readStatistics(directory, config, weights),
+      normalizer,
+      statisticsProblem: problem,
+      renameMap,
       baseHash,
     };
   } catch (error) {

@@ -1,6 +1,7 @@
 import type { WorkHooks } from '@zk0/core';
 import { HubError, isHubAddress, openHub, parseHubAddress, type FetchHooks, type HubOptions, type HubSnapshot } from '@zk0/hub';
 import { PolicyError } from '../errors.ts';
+import { ADAPTER_CONFIG_FILE } from './adapter.ts';
 
 /** How files of the hub are fetched. */
 export interface HubAccess extends Pick<WorkHooks, 'signal' | 'onProgress'> {
@@ -16,7 +17,7 @@ export interface HubFolder {
 }
 
 /** The files of a policy, in both forms: configuration, weights, processors with their statistics, a VLM folder. */
-const POLICY_FILES = /^(?:config\.json|policy_\w+\.json|model\.safetensors\.index\.json|(?:model|trained|policy)[\w.-]*\.safetensors|vlm\/[\w.-]+\.json)$/;
+const POLICY_FILES = /^(?:config\.json|adapter_config\.json|policy_\w+\.json|model\.safetensors\.index\.json|(?:model|trained|policy)[\w.-]*\.safetensors|vlm\/[\w.-]+\.json)$/;
 
 /**
  * Fetches a policy, `hf:owner/name[@revision]`, into the cache that Python shares.
@@ -26,7 +27,7 @@ const POLICY_FILES = /^(?:config\.json|policy_\w+\.json|model\.safetensors\.inde
 export async function fetchPolicy(address: string, access: HubAccess): Promise<HubFolder> {
   return fetchFrom(address, access, async (snapshot, hooks) => {
     const files = await snapshot.fetchFolder('', (path) => POLICY_FILES.test(path), hooks);
-    if (files.includes('config.json')) return;
+    if (files.includes('config.json') || files.includes(ADAPTER_CONFIG_FILE)) return;
     throw new PolicyError('POLICY_NOT_FOUND', `${address} has no config.json`, { hint: 'Name a repository that LeRobot pushed a policy to.' });
   });
 }

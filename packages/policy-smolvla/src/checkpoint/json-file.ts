@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { errorMessage } from '@zk0/core';
-import { readJsonFile } from '@zk0/storage';
+import { readJsonFile, StorageError } from '@zk0/storage';
 import type * as z from 'zod';
 import { PolicyError, type PolicyErrorCode } from '../errors.ts';
 
@@ -19,6 +19,7 @@ export async function readPolicyJson<S extends z.ZodType>(path: string, schema: 
   try {
     value = await readJsonFile(path);
   } catch (error) {
+    if (error instanceof StorageError && error.code === 'FILE_POINTER') throw error;
     throw new PolicyError(code, errorMessage(error), { cause: error, hint: 'Download or write the policy again.' });
   }
   const parsed = schema.safeParse(value);

@@ -9,8 +9,15 @@ const POSTPROCESSOR_FILE = 'policy_postprocessor.json';
 /**
  * Writes the pre- and post-processor files of LeRobot 0.4 and later: the steps of `make_smolvla_pre_post_processors`
  * (lerobot/policies/smolvla/processor_smolvla.py), statistics beside them.
+ *
+ * @param renameMap name of an observation as a robot has it → name that the policy takes
  */
-export async function writeProcessors(directory: string, json: PolicyConfigJson, normalizer: Normalizer): Promise<void> {
+export async function writeProcessors(
+  directory: string,
+  json: PolicyConfigJson,
+  normalizer: Normalizer,
+  renameMap: Readonly<Record<string, string>>,
+): Promise<void> {
   const { VISUAL = 'IDENTITY', STATE = 'MEAN_STD', ACTION = 'MEAN_STD' } = json.normalization_mapping;
   const normalization = (features: PolicyConfigJson['input_features']): Record<string, unknown> => ({
     eps: 1e-8,
@@ -25,7 +32,7 @@ export async function writeProcessors(directory: string, json: PolicyConfigJson,
   await writeJson(join(directory, PREPROCESSOR_FILE), {
     name: 'policy_preprocessor',
     steps: [
-      { registry_name: 'rename_observations_processor', config: { rename_map: {} } },
+      { registry_name: 'rename_observations_processor', config: { rename_map: renameMap } },
       { registry_name: 'to_batch_processor', config: {} },
       { registry_name: 'smolvla_new_line_processor', config: {} },
       {

@@ -40,7 +40,7 @@ export async function saveCheckpoint(
   const json: PolicyConfigJson = { ...base.json, ...featureConfigs(base, features) };
   await writeDirectoryAtomic(directory, async (target) => {
     await writeJson(join(target, 'config.json'), json);
-    await writeProcessors(target, json, normalizer);
+    await writeProcessors(target, json, normalizer, base.renameMap);
     if (form === 'trained') await writeTrained(base, join(target, TRAINED_FILE), parameters, baseSource);
     else await writeFull(base, target, parameters);
   });

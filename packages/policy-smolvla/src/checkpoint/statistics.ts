@@ -1,11 +1,13 @@
 import { join } from 'node:path';
-import type { Normalizer, TensorSource } from '@zk0/core';
-import { decodeBfloat16, elementCount } from '@zk0/core';
+import { compareNames, type Normalizer, type TensorSource } from '@zk0/core';
 import { openSafetensors } from '@zk0/storage';
 import * as z from 'zod';
 import type { SmolVlaConfig } from '../config/policy-config.ts';
 import { PolicyError } from '../errors.ts';
+import { isStatistic } from './check-tensors.ts';
 import { exists, readPolicyJson } from './json-file.ts';
+import { nameOfProcessor, nameOfRelease03, type StatisticName } from './statistic-names.ts';
+import { readVector } from './vector.ts';
 
 export const PREPROCESSOR_FILE = 'policy_preprocessor.json';
 
@@ -14,6 +16,7 @@ const processorSchema = z.looseObject({
     .array(
       z.looseObject({
         registry_name: z.string().optional(),
+        config: z.looseObject({ rename_map: z.record(z.string().max(200), z.string().max(200)).nullish() }).nullish(),
         state_file: z
           .string()
           .regex(/^[^/\\]+\.safetensors$/)
@@ -23,73 +26,99 @@ const processorSchema = z.looseObject({
     .max(100),
 });
 
-/** More axes than any robot has. */
-const MAX_AXES = 4096;
+/** What a checkpoint's processors hold. */
+export interface ProcessorContent {
+  /** `undefined` when there are none, as in a base model, or when {@link problem} says why none is taken. */
+  readonly normalizer: Normalizer | undefined;
+  /** Statistics that are there and are not understood: taking others in their place would change what the policy does. */
+  readonly problem: PolicyError | undefined;
+  /** Name of an observation as recorded → name that the policy takes, as its own processor renames. */
+  readonly renameMap: Readonly<Record<string, string>>;
+}
 
 /**
- * Finds the normalisation statistics of a checkpoint: in the processor files (LeRobot 0.4 and later), else among the
- * weights (before). `undefined` when there are none, as in a base model.
+ * Reads the normalisation statistics of a checkpoint, in the processor files (LeRobot 0.4 and later), else among the weights
+ * (before), and the processor's map of names.
+ *
+ * @param choice of the statistics of several data sets, the one to take
  */
-export async function readStatistics(
+export async function readProcessors(
   directory: string,
   config: SmolVlaConfig,
   weights: TensorSource,
-): Promise<Normalizer | undefined> {
+  choice: string | undefined,
+): Promise<ProcessorContent> {
   const path = join(directory, PREPROCESSOR_FILE);
-  if (await exists(path)) {
-    const { steps } = await readPolicyJson(path, processorSchema, 'POLICY_CONFIG_INVALID');
-    const file = steps.find(({ registry_name }) => registry_name === 'normalizer_processor')?.state_file;
-    if (file === undefined) return undefined;
-    const source = await openSafetensors(join(directory, file));
-    try {
-      return await read(source, config, { state: 'observation.state.', action: 'action.' });
-    } finally {
-      await source.close();
-    }
+  if (!(await exists(path))) {
+    const found = weights.specs.flatMap(({ name }) => (isStatistic(name) ? [name] : []));
+    return { ...(await read(weights, found, nameOfRelease03, { config, choice, place: directory })), renameMap: {} };
   }
-  return read(weights, config, {
-    state: 'normalize_inputs.buffer_observation_state.',
-    action: 'unnormalize_outputs.buffer_action.',
-  });
+  const { steps } = await readPolicyJson(path, processorSchema, 'POLICY_CONFIG_INVALID');
+  const renameMap = steps.find(({ registry_name }) => registry_name === 'rename_observations_processor')?.config?.rename_map ?? {};
+  const file = steps.find(({ registry_name }) => registry_name === 'normalizer_processor')?.state_file;
+  if (file === undefined) return { normalizer: undefined, problem: undefined, renameMap };
+  const source = await openSafetensors(join(directory, file));
+  try {
+    const names = source.specs.map(({ name }) => name);
+    return { ...(await read(source, names, nameOfProcessor, { config, choice, place: source.path })), renameMap };
+  } finally {
+    await source.close();
+  }
+}
+
+interface Wanted {
+  readonly config: SmolVlaConfig;
+  readonly choice: string | undefined;
+  /** Where the statistics are, for messages. */
+  readonly place: string;
 }
 
 async function read(
   source: TensorSource,
-  config: SmolVlaConfig,
-  prefixes: { readonly state: string; readonly action: string },
-): Promise<Normalizer | undefined> {
-  const feature = async (kind: 'state' | 'action'): Promise<Normalizer['state'] | undefined> => {
-    if (config.normalization[kind] === 'IDENTITY') return { mean: [], std: [] };
-    const mean = await vector(source, `${prefixes[kind]}mean`);
-    const std = await vector(source, `${prefixes[kind]}std`);
-    // A policy saved before it saw a dataset has infinite statistics.
-    return mean === undefined || std === undefined || !mean.concat(std).every(Number.isFinite) ? undefined : { mean, std };
+  names: readonly string[],
+  nameOf: (name: string) => StatisticName | null,
+  { config, choice, place }: Wanted,
+): Promise<Pick<ProcessorContent, 'normalizer' | 'problem'>> {
+  const none = { normalizer: undefined, problem: undefined };
+  const kinds = (['state', 'action'] as const).filter((kind) => config.normalization[kind] !== 'IDENTITY');
+  if (kinds.length === 0) return { normalizer: { state: { mean: [], std: [] }, action: { mean: [], std: [] } }, problem: undefined };
+  if (names.length === 0) return none;
+  const understood = names.flatMap((stored) => {
+    const name = nameOf(stored);
+    return name === null ? [] : [{ ...name, stored }];
+  });
+  const stored = (set: string, kind: string, statistic: string): string | undefined =>
+    understood.find((name) => name.set === set && name.kind === kind && name.statistic === statistic)?.stored;
+  const isWhole = (set: string): boolean => kinds.every((kind) => stored(set, kind, 'mean') !== undefined && stored(set, kind, 'std') !== undefined);
+  const sets = [...new Set(understood.map(({ set }) => set))].filter(isWhole).sort(compareNames);
+  const plain = sets.includes('') && choice === undefined ? '' : undefined;
+  const set = plain ?? (choice === undefined ? (sets.length === 1 ? sets[0] : undefined) : sets.find((one) => one === choice));
+  if (set === undefined) return { normalizer: undefined, problem: notUnderstood(place, names, sets, choice) };
+  const spread = async (kind: 'state' | 'action'): Promise<Normalizer['state']> => {
+    if (!kinds.includes(kind)) return { mean: [], std: [] };
+    return { mean: await readVector(source, stored(set, kind, 'mean')!), std: await readVector(source, stored(set, kind, 'std')!) };
   };
-  const state = await feature('state');
-  const action = await feature('action');
-  return state === undefined || action === undefined ? undefined : { state, action };
+  const normalizer = { state: await spread('state'), action: await spread('action') };
+  // A policy saved before it saw a dataset has infinite statistics.
+  const isFinite = Object.values(normalizer).every(({ mean, std }) => mean.concat(std).every(Number.isFinite));
+  return isFinite ? { normalizer, problem: undefined } : none;
 }
 
-async function vector(source: TensorSource, name: string): Promise<number[] | undefined> {
-  const spec = source.specs.find((candidate) => candidate.name === name);
-  if (spec === undefined) return undefined;
-  const length = elementCount(spec.shape);
-  if (spec.shape.length !== 1 || length > MAX_AXES || (spec.dtype !== 'F32' && spec.dtype !== 'F64' && spec.dtype !== 'BF16')) {
-    throw new PolicyError('POLICY_TENSORS_MISMATCH', `statistic ${name} is ${spec.dtype} [${spec.shape.join(', ')}], not a short vector`, {
-      hint: 'Download or save the policy again.',
+/** Names that a message lists. */
+const MAX_LISTED = 12;
+
+function notUnderstood(place: string, names: readonly string[], sets: readonly string[], choice: string | undefined): PolicyError {
+  if (sets.length > 0) {
+    const listed = sets.map((set) => set || '(no name)').join(', ');
+    const what = choice === undefined ? `holds the normalisation statistics of ${sets.length} data sets` : `has no normalisation statistics of "${choice}"`;
+    return new PolicyError('STATISTICS_AMBIGUOUS', `${place} ${what}: ${listed}`, {
+      hint: 'Say whose values the policy is to be given: open it with `statistics` set to one of these names.',
     });
   }
-  if (spec.dtype === 'F64') {
-    const values = new Float64Array(length);
-    await source.readBytes(name, 0, new Uint8Array(values.buffer));
-    return [...values];
-  }
-  const values = new Float32Array(length);
-  if (spec.dtype === 'F32') await source.readBytes(name, 0, new Uint8Array(values.buffer));
-  else {
-    const bits = new Uint16Array(length);
-    await source.readBytes(name, 0, new Uint8Array(bits.buffer));
-    decodeBfloat16(bits, values);
-  }
-  return [...values];
+  const more = names.length > MAX_LISTED ? ` and ${names.length - MAX_LISTED} more` : '';
+  return new PolicyError(
+    'STATISTICS_AMBIGUOUS',
+    `${place} holds normalisation statistics under names that are not understood: ${names.slice(0, MAX_LISTED).join(', ')}${more}`,
+    { hint: 'Rename them to observation.state.mean, observation.state.std, action.mean and action.std, or remove the file where others are to be used.' },
+  );
 }

@@ -65,17 +65,27 @@ export class TaskTokenizer {
    * on the right.
    */
   encode(task: string): TokenizedTask {
-    if (task.length > MAX_TASK_LENGTH) {
-      throw new PolicyError('FEATURES_MISMATCH', `a task text has ${task.length} characters, at most ${MAX_TASK_LENGTH} are read`, {
-        hint: 'Shorten the task text.',
-      });
-    }
-    const all = this.#tokenizer.encode(task.endsWith('\n') ? task : `${task}\n`).ids;
+    const all = this.#idsOf(task);
     const kept = this.#truncationSide === 'left' ? all.slice(-this.#maxLength) : all.slice(0, this.#maxLength);
     const ids = new Int32Array(this.#maxLength).fill(this.#padId);
     ids.set(kept);
     const mask = new Uint8Array(this.#maxLength).fill(1, 0, kept.length);
     return { ids, mask };
+  }
+
+  /** How much of a task text the model sees; null where it sees all of it. */
+  cutOf(task: string): { readonly tokens: number; readonly kept: number } | null {
+    const { length } = this.#idsOf(task);
+    return length <= this.#maxLength ? null : { tokens: length, kept: this.#maxLength };
+  }
+
+  #idsOf(task: string): readonly number[] {
+    if (task.length > MAX_TASK_LENGTH) {
+      throw new PolicyError('FEATURES_MISMATCH', `a task text has ${task.length} characters, at most ${MAX_TASK_LENGTH} are read`, {
+        hint: 'Shorten the task text.',
+      });
+    }
+    return this.#tokenizer.encode(task.endsWith('\n') ? task : `${task}\n`).ids;
   }
 }
 

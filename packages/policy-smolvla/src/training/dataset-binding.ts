@@ -3,7 +3,7 @@ import { boolTensor, float32Tensor, type Tensors } from '@zk0/onnx-train';
 import type { SmolVlaConfig } from '../config/policy-config.ts';
 import { PolicyError } from '../errors.ts';
 import type { LearnerOptions, PolicyFeatures } from '../policy.ts';
-import { bindCameras, type CameraBinding } from '../processing/cameras.ts';
+import { matchCameras, type CameraBinding } from '../processing/cameras.ts';
 import { VectorProcessor } from '../processing/normalize.ts';
 import type { FrameView } from '../runtime/prefix-encoder.ts';
 import type { TaskTokenizer, TokenizedTask } from '../tokenizer/tokenizer.ts';
@@ -25,7 +25,12 @@ export class DatasetBinding {
   /** @throws PolicyError CAMERAS_MISMATCH, FEATURES_MISMATCH */
   constructor(
     dataset: RobotDataset,
-    policy: { readonly config: SmolVlaConfig; readonly features: PolicyFeatures; readonly tokenizer: TaskTokenizer },
+    policy: {
+      readonly config: SmolVlaConfig;
+      readonly features: PolicyFeatures;
+      readonly tokenizer: TaskTokenizer;
+      readonly renameMap?: Readonly<Record<string, string>>;
+    },
     normalizer: Normalizer,
     options: Pick<LearnerOptions, 'rename' | 'corruptFrames' | 'onCorruptFrame'>,
   ) {
@@ -37,7 +42,11 @@ export class DatasetBinding {
       });
     }
     this.dataset = dataset;
-    this.cameras = bindCameras(policy.config, policy.features, info, options.rename ?? {});
+    this.cameras = matchCameras(
+      { cameras: policy.features.cameras, emptyCameras: policy.config.emptyCameras, renameMap: policy.renameMap ?? {} },
+      info,
+      options.rename ?? {},
+    );
     this.unreadable = new UnreadableFrames(info, options.corruptFrames, options.onCorruptFrame);
     this.#config = policy.config;
     this.#vectors = new VectorProcessor(policy.config, policy.features, normalizer);

@@ -1,16 +1,18 @@
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { zk0Home } from '@zk0/cli';
-import { inspectDataset } from '@zk0/dataset-so100';
+import { inspectDataset, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
 import { Command } from 'commander';
 import { inspectionText } from '../../dataset/inspection-text.ts';
 import { pageWidth } from '../../dataset/page.ts';
+import { parseUnits } from '../../dataset/parse-units.ts';
 import type { Run } from '../run-action.ts';
 import { runWork, type DatasetWork } from './dataset-work.ts';
 
 interface InspectOptions {
   readonly out?: string;
   readonly json?: boolean;
+  readonly units?: string;
 }
 
 /** `zk0-client dataset inspect`: what is in a dataset, in words and pictures. */
@@ -19,6 +21,7 @@ export function inspectCommand(run: Run): Command {
     .description('Show what is in a dataset.')
     .argument('<uri>', 'path, hf:owner/name or demo:<task>')
     .option('--out <dir>', 'write pictures there: contact-sheet.png (cameras) and joints.png (state and action)')
+    .option('--units <convention>', `what the joints' values mean, where it cannot be inferred: ${UNIT_CONVENTIONS.join(', ')}`)
     .option('--json', 'for scripts')
     .option('--verbose', 'error codes and stacks with errors');
   command.action((uri: string, options: InspectOptions) => {
@@ -29,7 +32,8 @@ export function inspectCommand(run: Run): Command {
 
 async function inspect(uri: string, options: InspectOptions, { progress, signal, source }: DatasetWork): Promise<undefined> {
   progress.update({ label: 'reading' });
-  const found = await inspectDataset(uri, source(uri));
+  const units = parseUnits(options.units);
+  const found = await inspectDataset(uri, { ...source(uri), ...(units === undefined ? {} : { units }) });
   progress.finish();
   // The words first: they are true of a dataset that is too damaged for pictures, too.
   if (options.json !== true) process.stdout.write(`${inspectionText(found, pageWidth())}\n`);

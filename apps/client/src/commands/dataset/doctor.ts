@@ -1,0 +1,70 @@
+import { InvalidArgumentError } from '@zk0/core';
+import { UNIT_CONVENTIONS, validateDataset, type ValidationReport } from '@zk0/dataset-so100';
+import { Command } from 'commander';
+import { pageWidth } from '../../dataset/page.ts';
+import { parseUnits } from '../../dataset/parse-units.ts';
+import { sarifLog } from '../../dataset/sarif.ts';
+import { scoreText } from '../../dataset/score-text.ts';
+import { validationText } from '../../dataset/validation-report.ts';
+import type { Run } from '../run-action.ts';
+import { runWork, type DatasetWork } from './dataset-work.ts';
+
+interface DoctorOptions {
+  readonly json?: boolean;
+  readonly sarif?: boolean;
+  readonly failOn: string;
+  readonly samples?: string;
+  readonly units?: string;
+}
+
+const FAIL_ON = ['error', 'warning', 'never'] as const;
+
+/** `zk0-client dataset doctor`: what is wrong with how recordings move, with a score for every episode. */
+export function doctorCommand(run: Run): Command {
+  const command = new Command('doctor')
+    .description('Check datasets as `validate` does, and how every episode moves: arms, grippers, encoders, clocks, cameras. Gives each a score.')
+    .argument('<uri...>', 'path, hf:owner/name or demo:<task>')
+    .option('--fail-on <severity>', `exit code 1 from this on: ${FAIL_ON.join(', ')}`, 'error')
+    .option('--units <convention>', `what the joints' values mean, where it cannot be inferred: ${UNIT_CONVENTIONS.join(', ')}`)
+    .option('--samples <n>', 'images to decode of each episode and camera (default: 5)')
+    .option('--json', 'for scripts')
+    .option('--sarif', 'for code hosts: a SARIF 2.1.0 log')
+    .option('--verbose', 'error codes and stacks with errors');
+  command.action((uris: string[], options: DoctorOptions) => {
+    runWork(run, (work) => examine(uris, options, work));
+  });
+  return command;
+}
+
+async function examine(uris: readonly string[], options: DoctorOptions, { progress, source }: DatasetWork): Promise<number | undefined> {
+  const failOn = FAIL_ON.find((one) => one === options.failOn);
+  if (failOn === undefined) throw new InvalidArgumentError(`--fail-on ${options.failOn} is not known`, { hint: `Choose from ${FAIL_ON.join(', ')}.` });
+  if (options.samples !== undefined && !/^\d{1,6}$/.test(options.samples)) {
+    throw new InvalidArgumentError(`--samples ${options.samples} is no number`, { hint: 'Write a whole number.' });
+  }
+  const units = parseUnits(options.units);
+  const reports: ValidationReport[] = [];
+  for (const uri of uris) {
+    reports.push(
+      await validateDataset(uri, {
+        ...source(uri),
+        motion: true,
+        ...(units === undefined ? {} : { units }),
+        ...(options.samples === undefined ? {} : { samples: Number(options.samples) }),
+        onCheck: ({ phase, done, total }) => {
+          progress.update({ label: `checking ${phase}`, done, total });
+        },
+      }),
+    );
+  }
+  progress.finish();
+  if (options.sarif === true) process.stdout.write(`${JSON.stringify(sarifLog(reports), null, 2)}\n`);
+  else if (options.json === true) process.stdout.write(`${JSON.stringify(reports.length === 1 ? reports[0] : { datasets: reports }, null, 2)}\n`);
+  else process.stdout.write(`${reports.map((report) => validationText(report, pageWidth()) + scoreText(report, pageWidth())).join('\n\n')}\n`);
+  return reports.some((report) => isTooBad(report, failOn)) ? 1 : undefined;
+}
+
+function isTooBad({ ok, counts }: ValidationReport, failOn: (typeof FAIL_ON)[number]): boolean {
+  if (failOn === 'never') return false;
+  return !ok || (failOn === 'warning' && Object.keys(counts.warning).length > 0);
+}

@@ -1,0 +1,74 @@
+import type { RobotDataset } from '@zk0/core';
+import { describe, expect, it } from 'vitest';
+import { FrameOrder, joinDatasets } from '../src/index.ts';
+import { momentsOf } from '../src/stats/moments.ts';
+import { NAMES, recordArm } from './recorded-arm.ts';
+
+const withCameras = (dataset: RobotDataset, ...keys: string[]): RobotDataset => ({
+  ...dataset,
+  info: { ...dataset.info, cameras: keys.map((key) => ({ key, height: 8, width: 8 })) },
+});
+
+const a = recordArm({ units: 'degrees', seed: 1, frames: 900 });
+const b = recordArm({ units: 'degrees-2024', seed: 2, frames: 300, names: NAMES.before2025, robotType: 'so100', order: [5, 4, 3, 2, 1, 0] });
+
+describe('several datasets', () => {
+  it('are read as one: joints in one order and unit, one index, episodes within their recordings', () => {
+    const { dataset, notes } = joinDatasets([{ dataset: a.dataset }, { dataset: b.dataset }]);
+    const { info } = dataset;
+    expect(info).toMatchObject({ frameCount: 1200, stateNames: NAMES.since2025 });
+    expect(info.episodes).toHaveLength(6);
+    expect(info.episodes[3]).toEqual({ episodeIndex: 3, from: 900, to: 1000 });
+    for (const frame of [0, 450, 899]) expect(dataset.state(frame)).toEqual(a.dataset.state(frame));
+    for (const frame of [0, 150, 299]) {
+      dataset.state(900 + frame).forEach((value, i) => {
+        expect(Math.abs(value - b.truth[frame * 6 + i]!)).toBeLessThan(0.15);
+      });
+    }
+    expect(notes.join()).toContain('reordered');
+    expect(notes.join()).toContain('degrees-2024 to degrees');
+    expect(() => dataset.state(1200)).toThrow(RangeError);
+    expect(new Set(Array.from({ length: 1200 }, (_, step) => new FrameOrder(info.frameCount, 's').frameAt(step))).size).toBe(1200);
+  });
+
+  it('have the moments of all their values, whatever their weights', () => {
+    const rows = joinDatasets([{ dataset: a.dataset }, { dataset: b.dataset }]).dataset;
+    const all = momentsOf(Float32Array.from(Array.from({ length: 1200 }, (_, frame) => [...rows.state(frame)]).flat()), 6);
+    const { dataset } = joinDatasets([{ dataset: a.dataset }, { dataset: b.dataset, weight: 3 }]);
+    expect(dataset.info.frameCount).toBe(1800);
+    expect(dataset.state(900 + 300 + 7)).toEqual(dataset.state(900 + 7));
+    dataset.info.moments.state.mean.forEach((mean, i) => {
+      expect(mean).toBeCloseTo(all.mean[i]!, 3);
+      expect(dataset.info.moments.state.m2[i]! / all.m2[i]!).toBeCloseTo(1, 3);
+    });
+    expect(dataset.info.contentHash).not.toBe(rows.info.contentHash);
+  });
+
+  it('have the cameras that all of them have', () => {
+    const { dataset, notes } = joinDatasets([
+      { dataset: withCameras(a.dataset, 'observation.images.top', 'observation.images.side') },
+      { dataset: withCameras(b.dataset, 'observation.images.top') },
+    ]);
+    expect(dataset.info.cameras.map(({ key }) => key)).toEqual(['observation.images.top']);
+    expect(notes.join()).toContain('observation.images.side left out');
+    expect(() => joinDatasets([{ dataset: withCameras(a.dataset, 'x') }, { dataset: withCameras(b.dataset, 'y') }])).toThrow(
+      expect.objectContaining({ code: 'DATASET_UNLIKE', hint: expect.stringContaining('--rename') as string }),
+    );
+  });
+
+  it.each([
+    ['another frame rate', recordArm({ units: 'degrees', seed: 3, fps: 10, frames: 300 }), '10 frames a second'],
+    ['units that cannot be converted', recordArm({ units: 'ticks', seed: 4, frames: 300 }), 'encoder counts'],
+    ['other joints', recordArm({ units: 'degrees', seed: 5, names: ['a', 'b', 'c', 'd', 'e', 'f'], frames: 300 }), 'has the joints a, b'],
+  ])('are refused by name where they cannot be: %s', (_, other, words) => {
+    expect(() => joinDatasets([{ dataset: a.dataset }, { dataset: other.dataset }])).toThrow(
+      expect.objectContaining({ code: 'DATASET_UNLIKE', message: expect.stringContaining(words) as string }),
+    );
+  });
+
+  it('that are one is that one, and weights are whole numbers', () => {
+    expect(joinDatasets([{ dataset: a.dataset }]).dataset).toBe(a.dataset);
+    expect(() => joinDatasets([{ dataset: a.dataset, weight: 0.5 }])).toThrow(expect.objectContaining({ code: 'DATASET_UNLIKE' }));
+    expect(() => joinDatasets([])).toThrow(expect.objectContaining({ code: 'DATASET_UNLIKE' }));
+  });
+});
