@@ -42,7 +42,7 @@ export {
   type Refusal,
   type VectorAlignment,
 } from './units/align-recordings.ts';
-export { alignedDataset } from './units/aligned-dataset.ts';
+export { alignedDataset, alignedMoments } from './units/aligned-dataset.ts';
 export { inferUnits, UNIT_CONVENTIONS, type UnitConvention, type UnitHints, type UnitInference } from './units/infer-units.ts';
 export { LEADER_OFFSET_DEGREES, leaderOffsets, type LeaderOffset } from './units/leader-offset.ts';
 export type { EpisodeScore } from './motion/score-episodes.ts';

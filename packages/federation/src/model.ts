@@ -39,8 +39,12 @@ export interface TrainingDefaults {
 /** A model that is open for one run. Every call can be repeated after a crash. */
 export interface RunModel {
   readonly trainingDefaults: TrainingDefaults;
-  /** Why a client cannot take part in this run; `null` when it can. Absent: every client can. */
-  misfit?(client: RegisteredClient): string | null;
+  /**
+   * Why a client cannot take part in this run; `null` when it can. Absent: every client can.
+   *
+   * @param all Everybody who is there: before the run starts, what fits may depend on the others.
+   */
+  misfit?(client: RegisteredClient, all: readonly RegisteredClient[]): string | null;
   /**
    * Fixes what holds for the whole run.
    *

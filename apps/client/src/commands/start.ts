@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import { createProgress, formatBytes, parseBytes, readTls, showPhases, withTlsOptions, zk0Home, type Progress } from '@zk0/cli';
-import type { JoinMessage } from '@zk0/core';
-import { openDataset, requireCameras } from '@zk0/dataset-so100';
+import { InvalidArgumentError, type JoinMessage, type RobotDataset } from '@zk0/core';
+import { joinDatasets, openDataset, requireCameras, UNIT_CONVENTIONS, type LeRobotDataset, type UnitConvention } from '@zk0/dataset-so100';
 import { ControlStore, Participant, type ParticipantStatus } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
 import { describeDevice } from '@zk0/policy-smolvla';
 import { openBlobStore } from '@zk0/storage';
 import { connect } from '@zk0/transport';
 import { Command } from 'commander';
+import { parseUnits } from '../dataset/parse-units.ts';
 import { clientIdentity } from '../identity/client-id.ts';
 import { enrolmentWith, nodeKey } from '../identity/enrolments.ts';
 import { SmolVlaClient } from '../node/smolvla-client.ts';
@@ -17,7 +18,9 @@ import { collect, type Run } from './run-action.ts';
 
 interface StartOptions extends Readonly<Record<string, unknown>> {
   readonly server: string;
-  readonly dataset: string;
+  readonly dataset: string[];
+  readonly units?: string;
+  readonly wait?: boolean;
   readonly id?: string;
   readonly device: string;
   readonly precision: string;
@@ -40,7 +43,9 @@ export function startCommand(run: Run, version: string): Command {
   const command = new Command('start')
     .description('Join a federation and train on your dataset whenever the server asks. Ctrl-C leaves.')
     .requiredOption('--server <url>', 'the server, as it printed it')
-    .requiredOption('--dataset <uri>', 'your recordings: a path, hf:owner/name, or demo:<task>')
+    .option('--dataset <uri>', 'your recordings: a path, hf:owner/name, or demo:<task> (repeatable: several are read as one)', collect, [])
+    .option('--units <convention>', `what the joints' values mean, where it cannot be inferred: ${UNIT_CONVENTIONS.join(', ')}`)
+    .option('--wait', 'wait for a server that is not there yet, instead of ending after ten seconds')
     .option('--id <name>', 'this node’s id (default: made once and kept)')
     .option('--device <name>', 'execution provider: auto, cpu, cuda, webgpu, …', 'auto')
     .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
@@ -83,11 +88,11 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
     files: options.logFile.length > 0 ? options.logFile : [join(state, 'client.log')],
   });
   try {
-    const dataset = await openDataset(options.dataset, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, options.dataset) });
+    const { dataset, notes } = await openDatasets(options.dataset, parseUnits(options.units), progress, signal);
     try {
       requireCameras(dataset.info);
       const { name, episodes, frameCount, cameras } = dataset.info;
-      for (const warning of dataset.warnings) log.warn(warning);
+      for (const note of notes) log.warn(note);
       log.info(`dataset ${name}: ${episodes.length} episodes, ${frameCount} frames, ${cameras.length} cameras`);
       const model = new SmolVlaClient({
         dataset,
@@ -121,6 +126,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         ...(enrolment === undefined ? {} : { enrolment: { key: await nodeKey(), serverId: enrolment.serverId } }),
         ...(tls === undefined ? {} : { tls }),
         ...(options.insecure === undefined ? {} : { allowInsecure: options.insecure }),
+        ...(options.wait === true && { retry: { firstContactMs: Number.POSITIVE_INFINITY } }),
         onConnectionState: (now) => {
           if (now.state === 'connected') log.info(`connected to ${options.server}`);
           else log.warn(`no connection (attempt ${now.attempt}): ${now.error.message}`);
@@ -154,6 +160,27 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
     progress.finish();
     await log.close();
     held.close();
+  }
+}
+
+/** The recordings that are named, several of them as one, and what people should know about them. */
+async function openDatasets(
+  uris: readonly string[],
+  units: UnitConvention | undefined,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<{ readonly dataset: RobotDataset; readonly notes: readonly string[] }> {
+  if (uris.length === 0) throw new InvalidArgumentError('no recordings are named', { hint: 'Name yours with --dataset: a path, hf:owner/name, or demo:<task>.' });
+  const opened: LeRobotDataset[] = [];
+  try {
+    for (const uri of uris) {
+      opened.push(await openDataset(uri, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, uri), ...(units === undefined ? {} : { units }) }));
+    }
+    const { dataset, notes } = joinDatasets(opened.map((part) => ({ dataset: part })));
+    return { dataset, notes: [...opened.flatMap(({ warnings }) => warnings), ...notes] };
+  } catch (error) {
+    await Promise.all(opened.map((part) => part.close()));
+    throw error;
   }
 }
 

@@ -12,7 +12,9 @@ import {
   type WorkHooks,
 } from '@zk0/core';
 import type { LocalModel, LocalTask } from '@zk0/federation';
+import { alignedDataset, type Alignment } from '@zk0/dataset-so100';
 import { publicMoments } from '@zk0/strategy';
+import * as z from 'zod';
 import { openPolicy, type CacheMode, type SmolVlaPolicy } from '@zk0/policy-smolvla';
 
 /** How a node runs its model. */
@@ -39,6 +41,21 @@ export interface SmolVlaClientOptions {
   /** Told of every policy that is opened. */
   readonly onPolicy?: (policy: SmolVlaPolicy) => void;
 }
+
+const numbers = z.array(z.number()).max(256);
+const vectorAlignment = z.strictObject({ order: z.array(z.int().min(0)).max(256), scale: numbers, offset: numbers });
+const names = z.array(z.string().max(200)).max(256);
+const conventions = z.array(z.looseObject({ unit: z.string().max(50), confidence: z.number() })).max(256);
+/** What the server may say to one client: joints in another order, values in other units. */
+const clientInstructionsSchema = z.strictObject({
+  alignment: z.strictObject({
+    state: vectorAlignment,
+    action: vectorAlignment,
+    stateNames: names,
+    actionNames: names,
+    joints: z.strictObject({ state: conventions, action: conventions }),
+  }),
+});
 
 /** Presets and repositories of the hub: what a server may name. A path of this machine it may not. */
 const NAMED_BY_SERVER = /^(?:hf:.+|[a-z][a-z0-9-]*)$/;
@@ -68,7 +85,7 @@ export class SmolVlaClient implements LocalModel {
         hint: 'Run the same zk0 release on both sides.',
       });
     }
-    const learner = await this.#learner(context.data, options);
+    const learner = await this.#learner(context.data, this.#alignmentOf(task), options);
     return learner.fit(global, task.fit, options);
   }
 
@@ -79,11 +96,27 @@ export class SmolVlaClient implements LocalModel {
     await current?.policy.close();
   }
 
-  async #learner(context: RunContext, hooks: WorkHooks): Promise<Learner> {
-    const key = JSON.stringify(context);
+  /** What the server asks to do with the recordings first. */
+  #alignmentOf({ client }: LocalTask): Alignment | null {
+    if (client === undefined) return null;
+    const parsed = clientInstructionsSchema.safeParse(client);
+    const { stateNames, actionNames } = this.#options.dataset.info;
+    const fits = ({ order, scale, offset }: Alignment['state'], size: number): boolean =>
+      [order, scale, offset].every(({ length }) => length === size) && [...order].sort((a, b) => a - b).every((from, index) => from === index);
+    if (parsed.success && fits(parsed.data.alignment.state, stateNames.length) && fits(parsed.data.alignment.action, actionNames.length)) {
+      return parsed.data.alignment as Alignment;
+    }
+    throw new Zk0Error('TASK_UNKNOWN', 'the server asks for a change of the recordings that this client cannot make', {
+      hint: 'Run the same zk0 release on both sides.',
+    });
+  }
+
+  async #learner(context: RunContext, alignment: Alignment | null, hooks: WorkHooks): Promise<Learner> {
+    const key = JSON.stringify([context, alignment]);
     if (this.#current?.key === key) return this.#current.learner;
     await this.close();
-    const { dataset, policyOverride, corruptFrames, onCorruptFrame } = this.#options;
+    const { policyOverride, corruptFrames, onCorruptFrame } = this.#options;
+    const dataset = alignedDataset(this.#options.dataset, alignment);
     this.#checkFeatures(context);
     const source = policyOverride ?? namedByServer(context.policy.source);
     const policy = await openPolicy(source, {

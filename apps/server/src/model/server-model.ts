@@ -82,7 +82,9 @@ export class ServerModel {
         ...(threads === undefined ? {} : { threads }),
       });
       const robot = { stateNames: shape?.stateNames ?? [], actionNames: shape?.actionNames ?? [] };
-      return new ServerModel({ policy, initialParameters: await policy.initialParameters(), features, robot, heldOut, onCorruptFrame });
+      // A checkpoint decides its inputs; a preset takes them as they are found.
+      const taken = policy.features ?? features;
+      return new ServerModel({ policy, initialParameters: await policy.initialParameters(), features: { ...taken, cameras: [...taken.cameras] }, robot, heldOut, onCorruptFrame });
     } catch (error) {
       await Promise.all(heldOut.map((dataset) => dataset.close()));
       throw error;
@@ -97,6 +99,11 @@ export class ServerModel {
   /** Where clients find the policy: of one on the hub, its commit. */
   get policySource(): string {
     return this.#policy.source;
+  }
+
+  /** Where sizes and cameras come from: the checkpoint's own configuration, or what was found. */
+  get featuresFrom(): string {
+    return this.#policy.featuresFrom;
   }
 
   /** What it runs on, in a line for the log. */

@@ -3,7 +3,7 @@ import type { ClientDescription, FederatedModel, OpenRunOptions, RegisteredClien
 import { checkSources } from './allowed-sources.ts';
 import { ServerModel, type ServerModelOptions } from './server-model.ts';
 import { SmolVlaRun } from './smolvla-run.ts';
-import { runContextOf } from './start-context.ts';
+import { startContextSchema } from './start-context.ts';
 
 /** How the server runs its models. */
 export interface SmolVlaModelOptions extends Pick<ServerModelOptions, 'device' | 'precision' | 'threads' | 'cacheDirectory'> {
@@ -34,7 +34,8 @@ export class SmolVlaModel implements FederatedModel {
 
   async openRun({ runId, config, context, clients }: OpenRunOptions): Promise<RunModel> {
     const { log, directory } = this.#options;
-    const started = context === null ? null : runContextOf({ context });
+    const start = context === null ? undefined : startContextSchema.parse(context);
+    const started = start === undefined ? null : start.run;
     const [first] = clients;
     const model = await ServerModel.open(
       // The policy as it was when the run began, though its branch on the hub may have moved.
@@ -49,7 +50,8 @@ export class SmolVlaModel implements FederatedModel {
       },
     );
     log.info(model.device);
-    return new SmolVlaRun(model, config, directory(runId));
+    log.info(`the policy's sizes and cameras (${model.features.cameras.join(', ')}) come from ${model.featuresFrom === 'config' ? 'its checkpoint' : 'the recordings'}`);
+    return new SmolVlaRun({ model, config, directory: directory(runId), alignment: start?.alignment, log });
   }
 }
 

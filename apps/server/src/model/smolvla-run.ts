@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Evaluation, JsonObject, Parameters, RunConfig, RunState, WorkHooks } from '@zk0/core';
+import { alignRecording, alignRecordings, type AlignmentTarget } from '@zk0/dataset-so100';
 import { fitTaskSchema, type RegisteredClient, type RunModel, type TrainingDefaults } from '@zk0/federation';
 import { writeDirectoryAtomic, writeFileAtomic } from '@zk0/storage';
 import { createStrategy } from '@zk0/strategy';
@@ -8,18 +9,33 @@ import type { ServerModel } from './server-model.ts';
 import { profileOf } from './smolvla-model.ts';
 import { startContext, startContextSchema } from './start-context.ts';
 
+/** What a run is opened with. */
+export interface SmolVlaRunOptions {
+  readonly model: ServerModel;
+  readonly config: RunConfig;
+  /** Where the run's outputs go. */
+  readonly directory: string;
+  /** Of a run that has started. */
+  readonly alignment: AlignmentTarget | undefined;
+  readonly log: { info(message: string): void };
+}
+
 /** One run's policy on the server: initial parameters, evaluation on held-out datasets, checkpoints with their model card. */
 export class SmolVlaRun implements RunModel {
   readonly #model: ServerModel;
   readonly #config: RunConfig;
   readonly #paths: RunPaths;
   readonly #isPrivate: boolean;
+  readonly #log: SmolVlaRunOptions['log'];
+  /** Fixed when the run starts. */
+  #alignment: AlignmentTarget | undefined;
 
-  /** @param directory Where the run's outputs go. */
-  constructor(model: ServerModel, config: RunConfig, directory: string) {
+  constructor({ model, config, directory, alignment, log }: SmolVlaRunOptions) {
     this.#model = model;
     this.#config = config;
     this.#paths = new RunPaths(directory);
+    this.#alignment = alignment;
+    this.#log = log;
     this.#isPrivate = createStrategy(config.strategy).isPrivate;
   }
 
@@ -27,18 +43,35 @@ export class SmolVlaRun implements RunModel {
     return this.#model.trainingDefaults;
   }
 
-  misfit(client: RegisteredClient): string | null {
+  misfit(client: RegisteredClient, all: readonly RegisteredClient[]): string | null {
     const { dataset, private: isPrivate } = profileOf(client);
     if (this.#isPrivate && isPrivate !== true) return 'it joined with exact statistics of its recordings; private runs take clients that were started with --private';
     const { stateSize, actionSize } = this.#model.features;
     const [states, actions] = [dataset.stateNames.length, dataset.actionNames.length];
-    if (states === stateSize && actions === actionSize) return null;
+    if (states === stateSize && actions === actionSize) {
+      const decision = alignRecording(dataset, this.#target(all));
+      return decision.kind === 'ready' ? null : `${dataset.name}: ${decision.reason} ${decision.hint}`;
+    }
     return `${dataset.name} has ${states} and ${actions}, this run's model takes ${stateSize} state values and ${actionSize} actions`;
   }
 
   start(clients: readonly RegisteredClient[]): Promise<{ parameters: Parameters; context: JsonObject }> {
-    const context = startContext(this.#model, clients.map((client) => ({ clientId: client.clientId, profile: profileOf(client) })));
+    const target = this.#target(clients);
+    this.#alignment = target;
+    for (const client of clients) {
+      const decision = alignRecording(profileOf(client).dataset, target);
+      if (decision.kind === 'ready') for (const note of decision.notes) this.#log.info(`client ${client.clientId}: ${note}`);
+    }
+    const context = startContext(this.#model, clients.map((client) => ({ clientId: client.clientId, profile: profileOf(client) })), target);
     return Promise.resolve({ parameters: this.#model.initialParameters, context: JSON.parse(JSON.stringify(context)) as JsonObject });
+  }
+
+  /** What the client has to do with its recordings before it trains on them. */
+  clientInstructions(client: RegisteredClient): JsonObject | undefined {
+    if (this.#alignment === undefined) return undefined;
+    const decision = alignRecording(profileOf(client).dataset, this.#alignment);
+    if (decision.kind !== 'ready' || decision.alignment === null) return undefined;
+    return { alignment: JSON.parse(JSON.stringify(decision.alignment)) as JsonObject };
   }
 
   async evaluate(path: string, _round: number, hooks: WorkHooks, state: RunState): Promise<Evaluation | null> {
@@ -82,5 +115,13 @@ export class SmolVlaRun implements RunModel {
 
   close(): Promise<void> {
     return this.#model.close();
+  }
+
+  /** What all recordings are brought to: fixed with the start of the run, till then by what is held out, or by who is there. */
+  #target(clients: readonly RegisteredClient[]): AlignmentTarget {
+    if (this.#alignment !== undefined) return this.#alignment;
+    const { stateSize, actionSize } = this.#model.features;
+    const fitting = clients.map((client) => [client.clientId, profileOf(client).dataset] as const).filter(([, dataset]) => dataset.stateNames.length === stateSize && dataset.actionNames.length === actionSize);
+    return alignRecordings(new Map(fitting), this.#model.heldOut[0]).target;
   }
 }

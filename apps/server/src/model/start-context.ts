@@ -1,4 +1,5 @@
-import { runContextSchema, Zk0Error, type ClientProfile, type RunContext, type RunState } from '@zk0/core';
+import { runContextSchema, Zk0Error, type ClientProfile } from '@zk0/core';
+import { alignedMoments, alignRecording, type AlignmentTarget } from '@zk0/dataset-so100';
 import * as z from 'zod';
 import { commonNormalizer } from './normalizer.ts';
 import type { ServerModel } from './server-model.ts';
@@ -19,6 +20,8 @@ export const startContextSchema = z.strictObject({
   run: runContextSchema,
   datasets: z.array(datasetSchema),
   robot: z.strictObject({ stateNames: z.array(z.string()).readonly(), actionNames: z.array(z.string()).readonly() }),
+  /** What all recordings are brought to: joints, their order and units, the frame rate. Absent in ledgers of earlier releases. */
+  alignment: z.custom<AlignmentTarget>((value) => typeof value === 'object' && value !== null).exactOptional(),
 });
 export type StartContext = z.infer<typeof startContextSchema>;
 
@@ -33,23 +36,18 @@ export interface ProfiledClient {
  *
  * @throws Zk0Error `DATASET_OVERLAP` when a client trains on what is held out.
  */
-export function startContext(model: ServerModel, clients: readonly ProfiledClient[]): StartContext {
+export function startContext(model: ServerModel, clients: readonly ProfiledClient[], alignment: AlignmentTarget): StartContext {
   const run = runContextSchema.parse({
     policy: { source: model.policySource, baseHash: model.baseHash },
     features: model.features,
-    normalizer: commonNormalizer(clients.map(({ profile }) => profile.dataset)),
+    normalizer: commonNormalizer(clients.map(({ profile }) => alignedProfile(profile.dataset, alignment))),
   });
   const datasets: StartContext['datasets'] = [
     ...clients.map(({ clientId, profile }) => ({ role: 'train' as const, clientId, ...datasetIdentity(profile.dataset) })),
     ...model.heldOut.map((profile) => ({ role: 'held-out' as const, ...datasetIdentity(profile) })),
   ];
   checkDisjoint(datasets);
-  return { run, datasets, robot: model.robot };
-}
-
-/** What every participant of a run that has started is told. */
-export function runContextOf(state: Pick<RunState, 'context'>): RunContext {
-  return startContextSchema.parse(state.context).run;
+  return { run, datasets, robot: model.robot, alignment };
 }
 
 function datasetIdentity({ name, commit, contentHash, episodes, frames }: ClientProfile['dataset']): Omit<StartContext['datasets'][number], 'role'> {
@@ -64,4 +62,13 @@ function checkDisjoint(datasets: StartContext['datasets']): void {
   throw new Zk0Error('DATASET_OVERLAP', `client ${both.clientId ?? ''} trains on ${both.name}, which is held out`, {
     hint: 'Hold out episodes that no client has.',
   });
+}
+
+/** What a client's recordings are once they are brought to the target. */
+function alignedProfile(profile: ClientProfile['dataset'], target: AlignmentTarget): ClientProfile['dataset'] {
+  const decision = alignRecording(profile, target);
+  if (decision.kind !== 'ready' || decision.alignment === null) return profile;
+  const { state, action } = decision.alignment;
+  const moments = { state: alignedMoments(profile.moments.state, state), action: alignedMoments(profile.moments.action, action) };
+  return { ...profile, moments: JSON.parse(JSON.stringify(moments)) as ClientProfile['dataset']['moments'] };
 }

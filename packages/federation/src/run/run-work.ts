@@ -129,8 +129,9 @@ export class RunWork {
 
   /** The clients that the model can take; of each other one, the log says once why not. */
   #fitting(model: RunModel): RegisteredClient[] {
-    return this.#options.clients.online().filter((client) => {
-      const why = model.misfit?.(client) ?? null;
+    const all = this.#options.clients.online();
+    return all.filter((client) => {
+      const why = model.misfit?.(client, all) ?? null;
       if (why === null) {
         this.#misfits.delete(client.clientId);
         return true;
