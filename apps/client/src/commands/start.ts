@@ -6,6 +6,7 @@ import { describeDevice } from '@zk0/policy-smolvla';
 import { openBlobStore } from '@zk0/storage';
 import { connect } from '@zk0/transport';
 import { Command } from 'commander';
+import '../demo-datasets.ts';
 import { clientIdentity } from '../identity.ts';
 import { ControlStore } from '../node/control-store.ts';
 import { FitRunner } from '../node/fit-runner.ts';

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { createProgress, loadConfig, zk0Home } from '@zk0/cli';
 import { createLogger } from '@zk0/logger';
 import { Command } from 'commander';
+import '../demo-datasets.ts';
 import { configSchema, withConfigOptions } from '../config.ts';
 import type { Run } from './run-action.ts';
 import { makeWritable, startServer } from '../server-process.ts';

@@ -6,7 +6,7 @@ import { parseEpisodeList } from './episode-list.ts';
 /** A dataset's address, taken apart. `episodes` is null where all are meant. */
 export type DatasetUri = { readonly episodes: readonly number[] | null } & (
   | { readonly scheme: 'local'; readonly path: string }
-  | { readonly scheme: 'demo'; readonly task: string; readonly count: number; readonly seed: string }
+  | { readonly scheme: 'demo'; readonly task: string; readonly count: number; readonly seed: string; readonly settings: Readonly<Record<string, string>> }
   | { readonly scheme: 'hf'; readonly repository: string; readonly revision: string }
 );
 
@@ -20,7 +20,7 @@ const MAX_DEMO_EPISODES = 10_000;
  * Parses a dataset's address: a path, `local:/path`, `file:///path`, `demo:<task>`, `hf:owner/name[@revision]`.
  *
  * `?episodes=0-3,7` selects recorded episodes of any of them. For `demo:`, `episodes=20` (a plain number) says instead
- * how many to make, and `select=0-3,7` selects; `seed=1` fixes them.
+ * how many to make, and `select=0-3,7` selects; `seed=1` fixes them; anything else is a setting for the maker of demo datasets.
  *
  * @throws DatasetError `DATASET_URI`, HubError `HUB_ADDRESS`
  */
@@ -67,7 +67,6 @@ function selection(query: URLSearchParams, key: 'episodes' | 'select', uri: stri
 }
 
 function demoUri(task: string, query: URLSearchParams, uri: string): DatasetUri {
-  refuseUnknown(query, ['episodes', 'seed', 'select'], uri);
   if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(task)) {
     throw new DatasetError('DATASET_URI', `"${uri}" names no demo task`, { hint: HINT });
   }
@@ -80,5 +79,9 @@ function demoUri(task: string, query: URLSearchParams, uri: string): DatasetUri 
   }
   const seed = query.get('seed') ?? '0';
   if (!/^[\w.-]{1,64}$/.test(seed)) throw new DatasetError('DATASET_URI', `"${uri}": seed must be a short word or number`);
-  return { scheme: 'demo', task, count, seed, episodes: selection(query, 'select', uri) };
+  const others = [...query].filter(([key]) => !['episodes', 'seed', 'select'].includes(key));
+  const unclear = others.find(([, value]) => !/^[\w.-]{1,64}$/.test(value));
+  if (unclear !== undefined) throw new DatasetError('DATASET_URI', `"${uri}": ${unclear[0]} must be a short word or number`);
+  const settings = Object.fromEntries(others.sort(([a], [b]) => (a < b ? -1 : 1)));
+  return { scheme: 'demo', task, count, seed, settings, episodes: selection(query, 'select', uri) };
 }

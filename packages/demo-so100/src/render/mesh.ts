@@ -1,4 +1,4 @@
-import { cross, normalize, subtract, type Vec3 } from './transform.ts';
+import { add, cross, normalize, subtract, type Vec3 } from '../arm/transform.ts';
 
 /** A triangle mesh with one normal per triangle (flat shading), in metres. */
 export interface Mesh {
@@ -46,9 +46,9 @@ export function finger(size: Vec3, center: Vec3, taper: number): Mesh {
   return mesh(vertices, BOX_FACES);
 }
 
-/** A standing prism with a regular polygon as base, around the origin: a cylinder to the eye. */
-export function cylinder(radius: number, height: number, segments = 14): Mesh {
-  return turned(
+/** A standing prism with a regular polygon as base, around `center`: a cylinder to the eye. */
+export function cylinder(radius: number, height: number, segments = 14, center: Vec3 = [0, 0, 0]): Mesh {
+  const { vertices, triangles, normals } = turned(
     [
       [0, -height / 2],
       [radius, -height / 2],
@@ -57,6 +57,7 @@ export function cylinder(radius: number, height: number, segments = 14): Mesh {
     ],
     segments,
   );
+  return { vertices: vertices.map((vertex) => add(vertex, center)), triangles, normals };
 }
 
 /** A ball around the origin. */
@@ -78,19 +79,19 @@ export function bowl(radius: number, height: number, segments = 16): Mesh {
       [foot, 0],
       [radius, height],
       [radius - wall, height],
-      [foot - wall, BOWL_FLOOR],
-      [0, BOWL_FLOOR],
+      [foot - wall, FLOOR],
+      [0, FLOOR],
     ],
     segments,
   );
 }
 
-/** Height of a bowl's inside bottom. */
-export const BOWL_FLOOR = 0.006;
+/** Height of the inside bottom of bowls and trays, metres. */
+export const FLOOR = 0.006;
 
 /** A shallow tray standing on z = 0: a floor and four rims. */
 export function tray(width: number, depth: number, height: number): readonly Mesh[] {
-  const rim = 0.006;
+  const rim = FLOOR;
   const side = (width - rim) / 2;
   const end = (depth - rim) / 2;
   return [

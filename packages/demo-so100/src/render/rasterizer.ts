@@ -1,6 +1,6 @@
 import type { RgbImage } from '@zk0/core';
 import type { Mesh } from './mesh.ts';
-import { apply, compose, dot, invert, rotate, type Transform, type Vec3 } from './transform.ts';
+import { apply, compose, dot, invert, rotate, type Transform, type Vec3 } from '../arm/transform.ts';
 
 /** Red, green, blue, each 0 … 255. */
 export type Color = readonly [number, number, number];

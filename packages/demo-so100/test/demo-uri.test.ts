@@ -2,12 +2,14 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { demoTasks, listEpisodes, openDataset, validateDataset } from '../src/index.ts';
+import { listEpisodes, openDataset, useDemoMaker, validateDataset } from '@zk0/dataset-so100';
+import { demoMaker, demoTasks } from '../src/index.ts';
 
 let cacheDirectory: string;
 const task = demoTasks[0]!;
 
 beforeAll(async () => {
+  useDemoMaker(demoMaker);
   cacheDirectory = await mkdtemp(path.join(tmpdir(), 'zk0-demo-uri-'));
 });
 afterAll(async () => {
@@ -15,7 +17,7 @@ afterAll(async () => {
 });
 
 it('makes a demo dataset once and opens it like any other', async () => {
-  const uri = `demo:${task.name}?episodes=2&seed=3`;
+  const uri = `demo:${task.name}?episodes=2&seed=3&fps=5`;
   const seen: number[] = [];
   const [first, second] = await Promise.all([
     openDataset(uri, { cacheDirectory, onProgress: ({ done }) => seen.push(done) }),
@@ -44,7 +46,7 @@ it('makes a demo dataset once and opens it like any other', async () => {
 });
 
 it('validates without errors', async () => {
-  const report = await validateDataset(`demo:${task.name}?episodes=2&seed=3`, { cacheDirectory, samples: Infinity });
+  const report = await validateDataset(`demo:${task.name}?episodes=2&seed=3&fps=5`, { cacheDirectory, samples: Infinity });
   expect(report.findings.filter(({ severity }) => severity !== 'info')).toEqual([]);
   expect(report.checked.imagesDecoded).toBe(report.checked.frames * 2);
 });
@@ -53,4 +55,13 @@ it('names the tasks there are', async () => {
   await expect(openDataset('demo:nothing', { cacheDirectory })).rejects.toMatchObject({
     hint: expect.stringContaining(task.name) as string,
   });
+});
+
+it('records what an address asks for, and refuses what it does not know', async () => {
+  const dataset = await openDataset(`demo:${task.name}?episodes=1&place=left&fps=5&width=64&height=48`, { cacheDirectory });
+  expect(dataset.info.fps).toBe(5);
+  expect(dataset.info.cameras[0]).toMatchObject({ width: 64, height: 48 });
+  await dataset.close();
+  await expect(openDataset(`demo:${task.name}?colour=red`, { cacheDirectory })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  await expect(openDataset(`demo:${task.name}?place=moon`, { cacheDirectory })).rejects.toMatchObject({ code: 'DEMO_TASK_UNKNOWN' });
 });

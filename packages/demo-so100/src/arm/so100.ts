@@ -37,15 +37,24 @@ function joint(origin: Vec3, rollPitchYaw: Vec3, lower: number, upper: number): 
 
 export const JOINT_FRAMES: readonly Transform[] = MODEL.map(({ frame }) => frame);
 
+/** The axis of `shoulder_pan`. */
+export const SHOULDER: Vec3 = JOINT_FRAMES[0]!.origin;
+
 /** Lower and upper limits in radians. */
 export const JOINT_LIMITS: readonly { readonly lower: number; readonly upper: number }[] = MODEL;
 
 /**
- * The point between the finger tips, in the frame of the link that carries the fixed finger: what is steered.
- * The URDF's `gripper_frame` (−0.0079, −0.0002, −0.0981) is the tip of the fixed finger; this lies 17 mm towards the
- * moving one and 13 mm behind the tip. The fingers point along −z, the moving one opens towards +x.
+ * The point between the open fingers that is brought over a thing's middle, in the frame of the link that carries the
+ * fixed finger: 8 mm behind the finger tips, and far enough from the fixed finger to come down beside the thing. The
+ * fingers point along −z, the moving one opens towards +x.
  */
-export const GRASP_POINT: Vec3 = [0.009, 0, -0.085];
+export const GRASP_POINT: Vec3 = [0.0155, 0, -0.092];
+
+/** `wrist_roll` with which the fingers close sideways, however far the hand leans forwards: both finger tips are equally low. */
+export const SIDEWAYS = Math.PI / 2;
+
+/** The inner face of the fixed finger, x in the same frame: a thing that is held lies against it. */
+export const FIXED_FINGER_FACE = -0.0059;
 
 const DEGREES = 180 / Math.PI;
 
@@ -53,6 +62,24 @@ const DEGREES = 180 / Math.PI;
 export function toRecordedUnits(angles: JointAngles): number[] {
   const { lower, upper } = JOINT_LIMITS[5]!;
   return angles.map((angle, index) => (index === 5 ? ((angle - lower) / (upper - lower)) * 100 : angle * DEGREES));
+}
+
+/** Angles from values as LeRobot records them; see {@link toRecordedUnits}. */
+export function fromRecordedUnits(values: ArrayLike<number>): JointAngles {
+  return Array.from(values, (value, index) => (index === 5 ? gripperAngle(value) : value / DEGREES)) as unknown as JointAngles;
+}
+
+/** One count of a 12-bit servo encoder, radians. */
+const ENCODER_STEP = (2 * Math.PI) / 4096;
+
+/** The nearest angles that the servos' encoders read, inside the limits. */
+export function quantize(angles: JointAngles): JointAngles {
+  return angles.map((angle, joint) => {
+    const { lower, upper } = JOINT_LIMITS[joint]!;
+    const count = Math.round(angle / ENCODER_STEP);
+    const inside = Math.min(Math.max(count, Math.ceil(lower / ENCODER_STEP)), Math.floor(upper / ENCODER_STEP));
+    return inside * ENCODER_STEP;
+  }) as unknown as JointAngles;
 }
 
 /** The opening angle of a gripper at `percent` (0 closed … 100 open). */
@@ -72,7 +99,7 @@ export function clampToLimits(angles: JointAngles): JointAngles {
 /** Distance between the fingers at {@link GRASP_POINT} when the gripper is closed to 0°, metres. */
 const GAP_AT_ZERO = 0.0151;
 /** From the moving finger's axis to the grasp point, along the fingers, metres. */
-const FINGER_REACH = 0.0616;
+const FINGER_REACH = 0.0686;
 
 /** How far the gripper (0 … 100) closes on an object of a width given in metres. */
 export function gripperOpeningFor(width: number): number {

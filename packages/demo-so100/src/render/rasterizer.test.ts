@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { bowl, box, cylinder, sphere } from './mesh.ts';
 import { packColor, Rasterizer, TAKES_SHADOW, type Backdrop, type Camera, type Solid } from './rasterizer.ts';
-import { cross, dot, IDENTITY, subtract, type Vec3 } from './transform.ts';
+import { cross, dot, IDENTITY, subtract, type Vec3 } from '../arm/transform.ts';
 
 const [WIDTH, HEIGHT] = [32, 24];
 /** Stands 1 m over the table and looks straight down; x of the picture is x of the world. */

@@ -5,9 +5,9 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openDataset } from '../read/open.ts';
+import { openDataset } from '@zk0/dataset-so100';
 import { makeDemoDataset } from './demo-dataset.ts';
-import { demoTasks } from './demo-tasks.ts';
+import { demoTasks } from '../tasks/demo-tasks.ts';
 
 const SMALL = { task: 'cube-to-bowl', episodes: 2, fps: 5, width: 64, height: 48 };
 
@@ -116,7 +116,7 @@ describe('makeDemoDataset', () => {
   it('names the tasks there are when asked for another', async () => {
     const making = makeDemoDataset(path.join(folder, 'x'), { ...SMALL, task: 'cube' });
     await expect(making).rejects.toMatchObject({
-      code: 'INVALID_ARGUMENT',
+      code: 'DEMO_TASK_UNKNOWN',
       hint: expect.stringContaining('cube-to-bowl') as string,
     });
   });

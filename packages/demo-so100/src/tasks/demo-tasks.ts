@@ -1,5 +1,6 @@
-import type { Color } from './rasterizer.ts';
-import type { Surroundings, ThingModel } from './scene.ts';
+import { DemoError } from '../errors.ts';
+import type { Color } from '../render/rasterizer.ts';
+import type { Surroundings, ThingModel } from '../render/scene.ts';
 
 /** What the arm does with `target`. */
 export type DemoAction =
@@ -35,7 +36,8 @@ const TEAL: Color = [40, 150, 150];
 const PINK: Color = [232, 128, 160];
 const CHARCOAL: Color = [60, 62, 68];
 
-const CUBE = { kind: 'cube', size: 0.036 } as const;
+/** As wide as the pads of the fingers. */
+const CUBE = { kind: 'cube', size: 0.03 } as const;
 const BALL = { kind: 'ball', radius: 0.02 } as const;
 const CAN = { kind: 'cylinder', radius: 0.018, height: 0.055 } as const;
 const BOWL = { kind: 'bowl', radius: 0.055, height: 0.032 } as const;
@@ -209,3 +211,16 @@ export const demoTasks: readonly DemoTask[] = [
     },
   },
 ];
+
+/**
+ * The demo task of that name.
+ *
+ * @throws DemoError `DEMO_TASK_UNKNOWN`
+ */
+export function findTask(name: string): DemoTask {
+  const task = demoTasks.find((candidate) => candidate.name === name);
+  if (task !== undefined) return task;
+  throw new DemoError('DEMO_TASK_UNKNOWN', `there is no demo task ${JSON.stringify(name)}`, {
+    hint: `Choose one of: ${demoTasks.map((candidate) => candidate.name).join(', ')}.`,
+  });
+}

@@ -1,9 +1,9 @@
 import type { CameraInfo, RgbImage } from '@zk0/core';
-import { armSolids } from './arm-model.ts';
-import { HAND, type LinkFrames } from './kinematics.ts';
+import { armSolids } from '../arm/arm-model.ts';
+import { HAND, type LinkFrames } from '../arm/kinematics.ts';
 import { packColor, Rasterizer, TAKES_SHADOW, type Backdrop, type Camera, type Solid } from './rasterizer.ts';
 import { TABLE, thingSolids, type Surroundings, type Thing } from './scene.ts';
-import { alignedFrame, apply, normalize, rotate, scale, subtract, type Transform, type Vec3 } from './transform.ts';
+import { alignedFrame, apply, normalize, rotate, scale, subtract, type Transform, type Vec3 } from '../arm/transform.ts';
 
 /** Keys of the two cameras of every demo dataset. */
 export const TOP_CAMERA = 'observation.images.top';
@@ -15,8 +15,8 @@ export function demoCameras(width: number, height: number): readonly CameraInfo[
 }
 
 /** What the overview camera looks at. */
-const WORKPLACE: Vec3 = [0.165, 0, 0.085];
-const TOP_FIELD_OF_VIEW = 0.86;
+const WORKPLACE: Vec3 = [0.185, 0, 0.045];
+const TOP_FIELD_OF_VIEW = 0.74;
 /** In the hand's frame: behind the fixed finger and a little aside, looking past the finger tips. */
 const WRIST_POSITION: Vec3 = [-0.045, 0.06, 0.01];
 const WRIST_TARGET: Vec3 = [0.018, -0.004, -0.1];

@@ -1,6 +1,6 @@
-import { bowl, box, cylinder, sphere, tray } from './mesh.ts';
+import { bowl, box, cylinder, sphere, tray, FLOOR } from './mesh.ts';
 import type { Color, Solid } from './rasterizer.ts';
-import { rotationZ, type Vec3 } from './transform.ts';
+import { compose, IDENTITY, rotationZ, type Transform, type Vec3 } from '../arm/transform.ts';
 
 /** What things on the table look like and how big they are (metres). */
 export type ThingShape =
@@ -17,11 +17,14 @@ export interface ThingModel {
   readonly color: Color;
 }
 
-/** A thing somewhere on the table: `position` is the centre of its underside. */
+/** A thing somewhere: the origin of its pose is the centre of its underside, z its own upward direction. */
 export interface Thing extends ThingModel {
-  readonly position: Vec3;
-  /** Turned about z, radians. */
-  readonly yaw: number;
+  readonly pose: Transform;
+}
+
+/** A thing standing on the table, turned about z by `yaw` radians. */
+export function standing(model: ThingModel, position: Vec3, yaw: number): Thing {
+  return { ...model, pose: { ...rotationZ(yaw), origin: position } };
 }
 
 /** How a table and its surroundings look. */
@@ -72,14 +75,14 @@ export function gripRadius(shape: ThingShape): number {
   }
 }
 
-const MAT_HEIGHT = 0.002;
+export const MAT_HEIGHT = 0.002;
 
 /** A thing's solids. */
-export function thingSolids({ shape, color, position, yaw }: Thing): Solid[] {
+export function thingSolids({ shape, color, pose }: Thing): Solid[] {
   const solid = (mesh: Solid['mesh'], lift = 0): Solid => ({
     mesh,
     color,
-    pose: { ...rotationZ(yaw), origin: [position[0], position[1], position[2] + lift] },
+    pose: compose(pose, { ...IDENTITY, origin: [0, 0, lift] }),
   });
   switch (shape.kind) {
     case 'cube':
@@ -101,3 +104,8 @@ export function thingSolids({ shape, color, position, yaw }: Thing): Solid[] {
 
 /** The table's rectangle, metres. */
 export const TABLE = { minX: -0.16, maxX: 0.5, minY: -0.42, maxY: 0.42 } as const;
+
+/** Where the surface lies that something put into or onto a thing comes to rest on, above the thing's underside, metres. */
+export function restingHeight(shape: ThingShape): number {
+  return shape.kind === 'bowl' || shape.kind === 'tray' ? FLOOR : heightOf(shape);
+}

@@ -1,8 +1,6 @@
-import { handPose, inverseKinematics, type HandPose } from './kinematics.ts';
+import { handPose, inverseKinematics, type HandPose } from '../arm/kinematics.ts';
 import type { ScriptStep } from './script.ts';
-import { SHOULDER } from './script.ts';
-import type { JointAngles } from './so100.ts';
-import { gripperAngle } from './so100.ts';
+import { gripperAngle, SHOULDER, type JointAngles } from '../arm/so100.ts';
 
 /** Seconds from the last step back to the resting pose, and of rest at the start and the end. */
 const HOMING = 1.1;
