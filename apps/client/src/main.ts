@@ -9,6 +9,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 /** Each command's code is loaded when it is asked for, so that an error or a `--help` does not wait for all of it. */
 const commands: Readonly<Record<string, (run: Run) => Promise<Command>>> = {
   start: async (run) => (await import('./commands/start.ts')).startCommand(run, version),
+  train: async (run) => (await import('./commands/train.ts')).trainCommand(run),
   dataset: async (run) => (await import('./commands/dataset/index.ts')).datasetCommand(run),
   checkpoint: async (run) => (await import('./commands/checkpoint.ts')).policyCheckpointCommand(run),
   doctor: async (run) => (await import('./commands/doctor.ts')).doctorCommand(run),
