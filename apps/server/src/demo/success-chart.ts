@@ -9,7 +9,7 @@ export interface SuccessBar extends SuccessRate {
 }
 
 const SIZE = { width: 900, height: 480 };
-/** Points that the ends of an interval stand out to each side, as a share of a bar's width. */
+/** Points. */
 const BAR_WIDTH = 46;
 
 /** Success rates beside each other with their 95 % intervals. */
@@ -29,13 +29,13 @@ export function successChart(title: string, subtitle: string, bars: readonly Suc
       textStyle: { fontSize: 19, fontWeight: 600, color: INK },
       subtextStyle: { fontSize: 13, color: MUTED },
     },
-    grid: { left: 70, right: 24, top: 84, bottom: 58 },
+    grid: { left: 70, right: 24, top: 84, bottom: 70 },
     xAxis: {
       type: 'category',
-      data: bars.map(({ name }) => name),
+      data: bars.map((bar) => `${bar.name}\n${formatRate(bar)}`),
       axisLine: AXIS_LINE,
       axisTick: { show: false },
-      axisLabel: { color: INK, fontSize: 12, interval: 0 },
+      axisLabel: { color: INK, fontSize: 12, lineHeight: 18, interval: 0 },
     },
     yAxis: {
       type: 'value',
@@ -55,7 +55,6 @@ export function successChart(title: string, subtitle: string, bars: readonly Suc
         data: bars.map((bar) => ({
           value: percent(bar.rate),
           itemStyle: { color: bar.highlight ? PALETTE[1] : PALETTE[0] },
-          label: { show: true, position: 'insideBottom', formatter: formatRate(bar).replace(' (', '\n('), color: INK, fontSize: 11, offset: [0, 30] },
         })),
       },
       // The intervals, each a line of its own from the lower to the upper end.
