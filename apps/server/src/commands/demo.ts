@@ -52,7 +52,7 @@ async function demo(flags: DemoFlags, signal: AbortSignal): Promise<void> {
     const outcome = await runDemo(settings, out, progress, signal);
     progress.finish();
     process.stdout.write(`\n${demoTable(outcome)}\n\n`);
-    process.stdout.write(`${(performance.now() - started) / 1000 < 90 ? '' : `it took ${((performance.now() - started) / 60_000).toFixed(1)} minutes\n`}`);
+    process.stdout.write(`it took ${((performance.now() - started) / 60_000).toFixed(1)} minutes\n`);
     process.stdout.write(`chart        ${demoPaths(out).chart}\nclips        ${join(out, 'clips')}\nnumbers      ${demoPaths(out).results}\n`);
     process.stdout.write(`checkpoint   ${outcome.results[0]!.checkpoint ?? ''}\n`);
   } finally {

@@ -84,14 +84,13 @@ async function tryOut(flags: RolloutFlags, signal: AbortSignal): Promise<number 
         trials,
         seed,
         signal,
-        ...(flags.video === undefined ? {} : { video: resolve(flags.video) }),
         onTrial: (done: number, successes: number) => {
           progress.update({ label: `${info.name}: ${successes} successes`, done, total: trials });
         },
       };
-      const report = await tryPolicy(actor, features, names, how);
-      const { video: _, ...plain } = how;
-      const baselines = flags.baselines && !signal.aborted ? await tryBaselines(plain) : undefined;
+      const filmed = flags.video === undefined ? how : { ...how, video: resolve(flags.video) };
+      const report = await tryPolicy(actor, features, names, filmed);
+      const baselines = flags.baselines && !signal.aborted ? await tryBaselines(how) : undefined;
       await actor.close();
       progress.finish();
       if (flags.json === true) process.stdout.write(`${JSON.stringify({ policy: flags.policy, tasks: flags.task, ...report, baselines: baselines ?? null }, null, 2)}\n`);

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDataset } from '@zk0/dataset-so100';
 import { makeDemoDataset } from './demo-dataset.ts';
 import { demoTasks } from '../tasks/demo-tasks.ts';
+import { DemoWorld } from '../world/demo-world.ts';
 
 const SMALL = { task: 'cube-to-bowl', episodes: 2, fps: 5, width: 64, height: 48 };
 
@@ -81,6 +82,22 @@ describe('makeDemoDataset', () => {
     for (let i = 0; i < data.length; i += 3) if (data[i]! > 110 && data[i + 1]! < 70 && data[i + 2]! < 70) red++;
     expect(red).toBeGreaterThan(8);
     await dataset.close();
+  });
+
+  it('records actions that do the task again where the thing lies nearly as it did', async () => {
+    const target = path.join(folder, 'again');
+    await makeDemoDataset(target, { ...SMALL, episodes: 1, place: 'middle', seed: 3 });
+    const dataset = await openDataset(target);
+    const world = await DemoWorld.create({ ...SMALL, place: 'middle' });
+    let done = 0;
+    for (let trial = 0; trial < 10; trial++) {
+      world.reset(`replay ${trial}`);
+      for (let frame = 0; frame < dataset.info.frameCount && !world.success(); frame++) world.act(dataset.actionChunk(frame, 1).actions);
+      if (world.success()) done++;
+    }
+    world.close();
+    await dataset.close();
+    expect(done).toBeGreaterThanOrEqual(7);
   });
 
   it('stops between frames when it is cancelled, and leaves nothing', async () => {
