@@ -10,6 +10,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 const commands: Readonly<Record<string, (run: Run) => Promise<Command>>> = {
   start: async (run) => (await import('./commands/start.ts')).startCommand(run, version),
   enroll: async (run) => (await import('./commands/enroll.ts')).enrollCommand(run),
+  train: async (run) => (await import('./commands/train.ts')).trainCommand(run),
   dataset: async (run) => (await import('./commands/dataset/index.ts')).datasetCommand(run),
   checkpoint: async (run) => (await import('./commands/checkpoint.ts')).policyCheckpointCommand(run),
   doctor: async (run) => (await import('./commands/doctor.ts')).doctorCommand(run),

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { makeDemoDataset } from '@zk0/dataset-so100';
+import { makeDemoDataset } from '@zk0/demo-so100';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 let folder: string;

@@ -15,6 +15,8 @@ const commands: Readonly<Record<string, (run: Run) => Promise<Command>>> = {
   node: async (run) => (await import('./commands/registry.ts')).nodeCommand(run),
   logs: async (run) => (await import('./commands/logs.ts')).logsCommand(run),
   evaluate: async (run) => (await import('./commands/evaluate.ts')).evaluateCommand(run),
+  demo: async (run) => (await import('./commands/demo.ts')).demoCommand(run),
+  rollout: async (run) => (await import('./commands/rollout.ts')).rolloutCommand(run),
   checkpoint: async (run) => (await import('./commands/checkpoint.ts')).policyCheckpointCommand(run),
   doctor: async (run) => (await import('./commands/doctor.ts')).doctorCommand(run),
 };

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { demoTasks, makeDemoDataset } from '@zk0/dataset-so100';
+import { demoTasks, makeDemoDataset } from '@zk0/demo-so100';
 import { readTree, startTestHub } from '@zk0/hub/testing';
 import { openPolicy } from '@zk0/policy-smolvla';
 import { afterAll, afterEach, expect, it, onTestFinished, vi } from 'vitest';

@@ -60,6 +60,14 @@ export type {
   RobotDataset,
   RobotDatasetInfo,
 } from './contracts/robot-dataset.ts';
+export {
+  TRIAL_FAILURES,
+  type ActOutcome,
+  type TrialFailure,
+  type World,
+  type WorldInfo,
+  type WorldObservation,
+} from './contracts/world.ts';
 export type {
   EvaluateResult,
   FitInstructions,

@@ -1,9 +1,8 @@
 /**
  * @module
- * LeRobot datasets v2.0, v2.1 and v3.0 in and out: rows, video, statistics, partitioning, a demo maker.
+ * LeRobot datasets v2.0, v2.1 and v3.0 in and out: rows, video, statistics, partitioning.
  */
 export { DatasetError, type DatasetErrorCode, type DatasetErrorOptions } from './errors.ts';
-export { demoTasks, makeDemoDataset, SO100_JOINT_NAMES, type DemoAction, type DemoDatasetOptions, type DemoTask } from './demo/index.ts';
 export { formatEpisodeList, parseEpisodeList } from './read/episode-list.ts';
 export { inspectDataset, type DatasetInspection, type JointSummary } from './inspect/inspect.ts';
 export { FrameOrder } from './load/frame-order.ts';
@@ -13,7 +12,7 @@ export { LeRobotDataset, type FrameLookup, type LeRobotDatasetParts } from './re
 export { listEpisodes, openDataset, requireCameras, type EpisodeSummary, type OpenOptions } from './read/open.ts';
 export { deltaFrames, readDeltaSample, type DeltaSample } from './read/delta-sample.ts';
 export type { TimestampDrift } from './read/timestamp-drift.ts';
-export type { SourceOptions, SourceProgress } from './read/source.ts';
+export { useDemoMaker, type DemoMaker, type DemoRequest, type SourceOptions, type SourceProgress } from './read/source.ts';
 export { parseDatasetUri, type DatasetUri } from './read/uri.ts';
 export { mergeMoments, momentsOf, normalizerFrom, safeStd } from './stats/moments.ts';
 export { RunningStatistics, type QuantileStatistics } from './stats/running-statistics.ts';
@@ -76,3 +75,4 @@ export {
   type VideoCodec,
   type WrittenDataset,
 } from './write/index.ts';
+export { VideoFile, type VideoFileOptions } from './write/video-file.ts';

@@ -3,15 +3,29 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { readTree, startTestHub, type TestHub } from '@zk0/hub/testing';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { demoTasks, inspectDataset, listEpisodes, makeDemoDataset, openDataset, validateDataset, type OpenOptions } from '../src/index.ts';
+import { createDatasetWriter, inspectDataset, listEpisodes, openDataset, validateDataset, type EpisodeFrame, type OpenOptions } from '../src/index.ts';
 import { put, writeFixture } from './fixtures.ts';
 
-/** A demo dataset with real videos. */
+/** A dataset with real videos. */
 let demo: string;
+
+const JOINTS = ['a', 'b', 'c'];
+const CAMERAS = ['observation.images.top', 'observation.images.wrist'].map((key) => ({ key, width: 64, height: 48 }));
+
+/** Frames in which everything moves. */
+function* movingFrames(): Generator<EpisodeFrame> {
+  for (let frame = 0; frame < 40; frame++) {
+    const data = Uint8Array.from({ length: 64 * 48 * 3 }, (_, i) => (i + 5 * frame) % 256);
+    const vector = JOINTS.map((_, joint) => Math.sin(frame / 5 + joint));
+    yield { state: vector, action: vector, images: Object.fromEntries(CAMERAS.map(({ key, width, height }) => [key, { width, height, data }])) };
+  }
+}
 
 beforeAll(async () => {
   demo = path.join(mkdtempSync(path.join(tmpdir(), 'zk0-dataset-hub-')), 'set');
-  await makeDemoDataset(demo, { task: demoTasks[0]!.name, episodes: 1, seed: 1 });
+  const writer = await createDatasetWriter(demo, { fps: 10, robotType: 'arm', stateNames: JOINTS, actionNames: JOINTS, cameras: CAMERAS });
+  await writer.addEpisode({ task: 'Move.', frames: movingFrames() });
+  await writer.finish();
 });
 afterAll(() => {
   rmSync(path.dirname(demo), { recursive: true });

@@ -50,8 +50,8 @@ describe('the small preset', () => {
 
   it('has the same weights on every machine', async () => {
     const policy = await open('small');
-    expect(policy.baseHash).toMatchInlineSnapshot(`"eaa0f9198453db0377370993986df111801918b1af8753160ee42ea8d71267fd"`);
-    expect(hashParameters(await policy.initialParameters())).toMatchInlineSnapshot(`"3fdbb532625f8a3f896be8ccb5a0b5cac8806af65e82d974c19fde4fe1443ee3"`);
+    expect(policy.baseHash).toMatchInlineSnapshot(`"a92d4bbe5e0a0363100f9e4eb728589806fe1296c293df20e32b29137f3be85a"`);
+    expect(hashParameters(await policy.initialParameters())).toMatchInlineSnapshot(`"db1db53ba17dd23e9b91633b17478a4d7f0c48b3f26cbf655acbf66e4d22e86d"`);
   });
 });
 

@@ -4,6 +4,7 @@ import { checkHub } from '@zk0/hub';
 import { deviceChecks } from '@zk0/policy-smolvla';
 import { adminClient } from '@zk0/transport';
 import { Command } from 'commander';
+import '../demo-datasets.ts';
 import type { Run } from './run-action.ts';
 import { verify } from './verify.ts';
 

@@ -3,6 +3,7 @@ import { datasetProfile, InvalidArgumentError, type RobotDatasetInfo } from '@zk
 import { openDataset } from '@zk0/dataset-so100';
 import { describeDevice, openPolicy, type OpenPolicyOptions, type PolicyFeatures, type SmolVlaPolicy } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
+import '../demo-datasets.ts';
 import { collect, configSchema, runFlags, withConfigOptions } from '../config.ts';
 import { commonNormalizer } from '../model/normalizer.ts';
 import type { Run } from './run-action.ts';

@@ -4,6 +4,7 @@ import { InvalidArgumentError } from '@zk0/core';
 import { createLogger } from '@zk0/logger';
 import { isLoopback, type ServerTls } from '@zk0/transport';
 import { Command } from 'commander';
+import '../demo-datasets.ts';
 import { collect, configSchema, withConfigOptions } from '../config.ts';
 import type { Run } from './run-action.ts';
 import { makeWritable, startServer, STATE_FOLDER, type RunningServer } from '../server-process.ts';

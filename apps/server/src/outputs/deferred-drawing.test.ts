@@ -36,3 +36,22 @@ it('tells of a drawing that failed', async () => {
   await expect(drawing.request()).rejects.toThrow('no ink');
   await expect(drawing.finish()).rejects.toThrow('no ink');
 });
+
+it('leaves pauses between drawings that take long, and draws the last state all the same', async () => {
+  const draw = vi.fn(() => new Promise<void>((resolve) => setTimeout(resolve, 500)));
+  const drawing = new DeferredDrawing(draw);
+  for (let round = 0; round < 40; round++) {
+    const asked = drawing.request();
+    await vi.advanceTimersByTimeAsync(1000);
+    await asked;
+  }
+  // 40 seconds of rounds, a drawing every 11.5.
+  expect(draw.mock.calls.length).toBeGreaterThan(2);
+  expect(draw.mock.calls.length).toBeLessThan(6);
+  const before = draw.mock.calls.length;
+  await drawing.request();
+  const finished = drawing.finish();
+  await vi.runAllTimersAsync();
+  await finished;
+  expect(draw).toHaveBeenCalledTimes(before + 1);
+});

@@ -2,13 +2,22 @@
 const DELAY_MS = 1000;
 
 /**
- * Draws a moment after it was asked to, so that a round does not wait for its charts; of several requests in that moment
- * one drawing is made. A drawing that fails is reported once, by the next {@link request} or by {@link finish}; the next one is made anew.
+ * After a drawing, so many times as long as it took have to pass before the next: charts are drawn in the thread that the
+ * rounds are run in, and cost a round of a second no more than a twentieth.
+ */
+const SPACING = 20;
+
+/**
+ * Draws a moment after it was asked to, so that a round does not wait for its charts; of several requests in that moment,
+ * or soon after a drawing, one drawing is made. A drawing that fails is reported once, by the next {@link request} or by
+ * {@link finish}; the next one is made anew.
  */
 export class DeferredDrawing {
   readonly #draw: () => Promise<void>;
   #timer: NodeJS.Timeout | undefined;
   #drawing: Promise<void> = Promise.resolve();
+  /** On the clock of `performance.now`. */
+  #notBefore = 0;
 
   constructor(draw: () => Promise<void>) {
     this.#draw = draw;
@@ -16,14 +25,12 @@ export class DeferredDrawing {
 
   /** Asks for a drawing. @throws what the last one failed with. */
   async request(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
     try {
       await this.#take();
     } finally {
-      this.#timer = setTimeout(() => {
+      this.#timer ??= setTimeout(() => {
         this.#start();
-      }, DELAY_MS);
+      }, Math.max(DELAY_MS, this.#notBefore - performance.now()));
     }
   }
 
@@ -48,7 +55,12 @@ export class DeferredDrawing {
 
   #start(): void {
     this.#timer = undefined;
-    this.#drawing = this.#drawing.then(this.#draw, this.#draw);
+    const draw = async (): Promise<void> => {
+      const started = performance.now();
+      await this.#draw();
+      this.#notBefore = performance.now() + SPACING * (performance.now() - started);
+    };
+    this.#drawing = this.#drawing.then(draw, draw);
     // Whoever asks next is told what it failed with.
     this.#drawing.catch(() => undefined);
   }

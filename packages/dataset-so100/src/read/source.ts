@@ -3,17 +3,41 @@ import { rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import type { HubOptions } from '@zk0/hub';
-import { makeDemoDataset } from '../demo/index.ts';
+import { DatasetError } from '../errors.ts';
 import type { DatasetInfo } from '../format/info.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
 import { openHubSource } from './hub-source.ts';
 import type { FrameLookup } from './lerobot-dataset.ts';
 import { parseDatasetUri, type DatasetUri } from './uri.ts';
 
-/**
- * Raised whenever the demo maker's recordings change, so that those kept from before are not taken for the new ones.
- */
-const DEMO_REVISION = 1;
+/** A demo dataset that an address asks for. */
+export interface DemoRequest {
+  readonly task: string;
+  /** How many episodes to make. */
+  readonly episodes: number;
+  readonly seed: string;
+  /** Whatever else the address says, e.g. `fps` or `place`; the maker checks it. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+/** Makes the datasets of `demo:` addresses; this package only knows where they are kept. */
+export interface DemoMaker {
+  /** Raised whenever its recordings change, so that those kept from before are not taken for the new ones. */
+  readonly revision: number;
+  /** Writes the dataset as `directory`, or nothing; the same request gives the same recordings. */
+  make(
+    request: DemoRequest,
+    directory: string,
+    hooks: { readonly signal?: AbortSignal; readonly onProgress: (made: number, total: number) => void },
+  ): Promise<unknown>;
+}
+
+let registered: DemoMaker | undefined;
+
+/** Has every `demo:` address of this process made by `maker`, where no other is handed in with {@link SourceOptions}. */
+export function useDemoMaker(maker: DemoMaker): void {
+  registered = maker;
+}
 
 /** Where a dataset is, its metadata there. */
 export interface DatasetSource {
@@ -45,6 +69,8 @@ export interface SourceProgress {
 }
 
 export interface SourceOptions {
+  /** What makes the datasets of `demo:` addresses; default that of {@link useDemoMaker}, and without either there are none. */
+  readonly demo?: DemoMaker;
   /** Where demo datasets are kept; default `$ZK0_HOME`, else `~/.cache/zk0`. */
   readonly cacheDirectory?: string;
   /** How the hub is reached; default as the environment says (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_CACHE`, …). */
@@ -76,20 +102,24 @@ function onDisk(source: Pick<DatasetSource, 'root' | 'name' | 'episodes' | 'look
 }
 
 async function ensureDemo(demo: DatasetUri & { scheme: 'demo' }, options: SourceOptions): Promise<string> {
+  const { demo: maker = registered } = options;
+  if (maker === undefined) {
+    throw new DatasetError('DATASET_URI', `nothing here makes demo datasets such as demo:${demo.task}`, {
+      hint: 'Call useDemoMaker first, with the maker of @zk0/demo-so100.',
+    });
+  }
   const cache = options.cacheDirectory ?? process.env['ZK0_HOME'] ?? path.join(homedir(), '.cache', 'zk0');
-  const folder = `${demo.task}-${demo.count}-episodes-seed-${demo.seed}-r${DEMO_REVISION}`;
+  const settings = Object.entries(demo.settings).map(([key, value]) => `-${key}-${value}`);
+  const folder = `${demo.task}-${demo.count}-episodes-seed-${demo.seed}${settings.join('')}-r${maker.revision}`;
   const root = path.join(path.resolve(cache), 'demo', folder);
   if (await exists(root)) return root;
   const { signal, onProgress } = options;
   // Made under a name of its own and then moved: of several processes that make it at once, the first one wins, and
   // none ever sees it half there or replaced under its hands.
   const making = `${root}.making-${process.pid}-${randomUUID().slice(0, 8)}`;
-  await makeDemoDataset(making, {
-    task: demo.task,
-    episodes: demo.count,
-    seed: demo.seed,
+  await maker.make({ task: demo.task, episodes: demo.count, seed: demo.seed, settings: demo.settings }, making, {
     ...(signal === undefined ? {} : { signal }),
-    onProgress: ({ episodes, total }) => onProgress?.({ phase: 'making', done: episodes, total }),
+    onProgress: (done, total) => onProgress?.({ phase: 'making', done, total }),
   });
   try {
     await rename(making, root);

@@ -10,15 +10,16 @@ describe('parseDatasetUri', () => {
     ['local:/data/a b', { scheme: 'local', path: '/data/a b', episodes: null }],
     ['file:///data/a%20b?episodes=1', { scheme: 'local', path: '/data/a b', episodes: [1] }],
     ['odd?name/set', { scheme: 'local', path: 'odd?name/set', episodes: null }],
-    ['demo:pick-place', { scheme: 'demo', task: 'pick-place', count: 20, seed: '0', episodes: null }],
-    ['demo:stack?episodes=5&seed=7&select=0-1', { scheme: 'demo', task: 'stack', count: 5, seed: '7', episodes: [0, 1] }],
+    ['demo:pick-place', { scheme: 'demo', task: 'pick-place', count: 20, seed: '0', settings: {}, episodes: null }],
+    ['demo:stack?episodes=5&seed=7&select=0-1', { scheme: 'demo', task: 'stack', count: 5, seed: '7', settings: {}, episodes: [0, 1] }],
+    ['demo:stack?place=left&fps=5', { scheme: 'demo', task: 'stack', count: 20, seed: '0', settings: { fps: '5', place: 'left' }, episodes: null }],
     ['hf:lerobot/svla_so100', { scheme: 'hf', repository: 'lerobot/svla_so100', revision: 'main', episodes: null }],
     ['hf:a/b@v2.1?episodes=3', { scheme: 'hf', repository: 'a/b', revision: 'v2.1', episodes: [3] }],
   ])('reads %s', (uri, parsed) => {
     expect(parseDatasetUri(uri)).toEqual(parsed);
   });
 
-  it.each(['', 'ftp:x', 'demo:', 'demo:UPPER', 'demo:a?episodes=0', 'demo:a?episodes=0-3', 'demo:a?x=1', 'x?episodes=', 'x?episodes=3-1', 'x?y=1', 'x?episodes=99999999'])(
+  it.each(['', 'ftp:x', 'demo:', 'demo:UPPER', 'demo:a?episodes=0', 'demo:a?episodes=0-3', 'demo:a?x=a b', 'x?episodes=', 'x?episodes=3-1', 'x?y=1', 'x?episodes=99999999'])(
     'refuses "%s"',
     (uri) => {
       expect(() => parseDatasetUri(uri)).toThrow(expect.objectContaining({ code: 'DATASET_URI' }));

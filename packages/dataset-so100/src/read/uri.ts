@@ -17,7 +17,7 @@ export interface Selection {
 /** A dataset's address, taken apart. */
 export type DatasetUri = Selection & (
   | { readonly scheme: 'local'; readonly path: string }
-  | { readonly scheme: 'demo'; readonly task: string; readonly count: number; readonly seed: string }
+  | { readonly scheme: 'demo'; readonly task: string; readonly count: number; readonly seed: string; readonly settings: Readonly<Record<string, string>> }
   | { readonly scheme: 'hf'; readonly repository: string; readonly revision: string }
 );
 
@@ -31,8 +31,9 @@ const MAX_DEMO_EPISODES = 10_000;
  * Parses a dataset's address: a path, `local:/path`, `file:///path`, `demo:<task>`, `hf:owner/name[@revision]`.
  *
  * `?episodes=0-3,7` selects recorded episodes of any of them. For `demo:`, `episodes=20` (a plain number) says instead
- * how many to make, and `select=0-3,7` selects; `seed=1` fixes them. `lookup=position` or `lookup=timestamp` says
- * how frames are found, and `score>=0.6` chooses episodes that move soundly (quote it from the shell).
+ * how many to make, and `select=0-3,7` selects; `seed=1` fixes them; anything else is a setting for the maker of demo datasets.
+ * `lookup=position` or `lookup=timestamp` says how frames are found, and `score>=0.6` chooses episodes that move soundly
+ * (quote it from the shell).
  *
  * @throws DatasetError `DATASET_URI`, HubError `HUB_ADDRESS`
  */
@@ -110,7 +111,6 @@ function selection(query: URLSearchParams, key: 'episodes' | 'select', uri: stri
 }
 
 function demoUri(task: string, query: URLSearchParams, uri: string): DatasetUri {
-  refuseUnknown(query, ['episodes', 'seed', 'select', 'lookup', 'score>'], uri);
   if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(task)) {
     throw new DatasetError('DATASET_URI', `"${uri}" names no demo task`, { hint: HINT });
   }
@@ -123,5 +123,9 @@ function demoUri(task: string, query: URLSearchParams, uri: string): DatasetUri 
   }
   const seed = query.get('seed') ?? '0';
   if (!/^[\w.-]{1,64}$/.test(seed)) throw new DatasetError('DATASET_URI', `"${uri}": seed must be a short word or number`);
-  return { scheme: 'demo', task, count, seed, ...selection(query, 'select', uri) };
+  const others = [...query].filter(([key]) => !['episodes', 'seed', 'select', 'lookup', 'score>'].includes(key));
+  const unclear = others.find(([, value]) => !/^[\w.-]{1,64}$/.test(value));
+  if (unclear !== undefined) throw new DatasetError('DATASET_URI', `"${uri}": ${unclear[0]} must be a short word or number`);
+  const settings = Object.fromEntries(others.sort(([a], [b]) => (a < b ? -1 : 1)));
+  return { scheme: 'demo', task, count, seed, settings, ...selection(query, 'select', uri) };
 }

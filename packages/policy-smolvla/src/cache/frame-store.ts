@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { CancelledError, encodeFloat16, type WorkHooks } from '@zk0/core';
+import { CancelledError, elementCount, encodeFloat16, type WorkHooks } from '@zk0/core';
 import { PolicyError } from '../errors.ts';
+import { weightSpecs } from '../model/weights.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
 import { PrefixEncoder, type FrameView, type PrefixBatch } from '../runtime/prefix-encoder.ts';
 import type { DatasetBinding } from '../training/dataset-binding.ts';
@@ -15,13 +16,17 @@ const FORMAT = 2;
 /** Frames encoded in one run while the cache is filled. */
 const FILL_BATCH = 4;
 
+/** Models of fewer values keep their encoders open between fills: short rounds would otherwise open them again for a few frames each. */
+const SMALL_MODEL = 20e6;
+
 /** One tier of one dataset under one policy, on disk. */
 export class FrameStore {
   readonly tier: CacheTier;
   readonly #binding: DatasetBinding;
-  /** Of its own: the encoders take gigabytes, and once the cache is filled nobody needs them. */
+  /** Of its own: a large model's encoders take gigabytes, and once the cache is filled nobody needs them. */
   readonly #runtime: ModelRuntime;
   readonly #encoder: PrefixEncoder;
+  readonly #keepsEncoders: boolean;
   readonly #path: string;
   readonly #layout: RecordLayout;
   #file: Promise<RecordFile> | undefined;
@@ -33,6 +38,7 @@ export class FrameStore {
     this.#binding = binding;
     const { datasetKeys, emptySlots } = binding.cameras;
     this.#runtime = runtime.fork();
+    this.#keepsEncoders = weightSpecs(runtime.config).reduce((sum, { shape }) => sum + elementCount(shape), 0) < SMALL_MODEL;
     this.#encoder = new PrefixEncoder(this.#runtime, {
       batch: FILL_BATCH,
       cameras: datasetKeys.length,
@@ -90,7 +96,7 @@ export class FrameStore {
         onProgress?.({ phase: 'caching', step: done + batch.length, totalSteps });
       }
     } finally {
-      await this.#runtime.free();
+      if (!this.#keepsEncoders) await this.#runtime.free();
     }
   }
 

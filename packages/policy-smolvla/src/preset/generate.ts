@@ -12,6 +12,7 @@ import { vlmConfigSchema } from '../config/vlm-config.ts';
 import { weightSpecs } from '../model/weights.ts';
 import { makeByteTokenizer } from '../tokenizer/byte-tokenizer.ts';
 import { initialValues } from './initialize.ts';
+import { readPretrained } from './pretrained.ts';
 import type { Preset } from './small.ts';
 
 /**
@@ -20,7 +21,8 @@ import type { Preset } from './small.ts';
  */
 export async function presetDirectory(preset: Preset, cacheDirectory: string): Promise<string> {
   const files = presetFiles(preset);
-  const key = createHash('sha256').update(JSON.stringify(files)).digest('hex').slice(0, 12);
+  const identity = preset.pretrained === undefined ? files : { ...files, pretrained: preset.pretrained.sha256 };
+  const key = createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 12);
   const parent = join(cacheDirectory, 'presets');
   const directory = join(parent, `${preset.name}-v${preset.version}-${key}`);
   if (await exists(directory)) return directory;
@@ -66,10 +68,12 @@ async function writeWeights(preset: Preset, files: Readonly<Record<string, unkno
   const { model } = resolveConfig(json, vlm, { fakeImageTokenId: 0, globalImageTokenId: 0 });
   const seed = `${preset.name}-v${preset.version}`;
   const specs = weightSpecs(model).map(({ name, dtype, shape }) => ({ name, dtype, shape }));
+  const pretrained = preset.pretrained === undefined ? new Map<string, Float32Array>() : await readPretrained(preset.pretrained, specs);
   const writer = await createSafetensors(join(directory, WEIGHTS_FILE), specs, { format: 'pt' });
   try {
     for (const spec of specs) {
-      await writer.writeBytes(spec.name, 0, new Uint8Array(initialValues(spec, seed).buffer));
+      const values = pretrained.get(spec.name) ?? initialValues(spec, seed);
+      await writer.writeBytes(spec.name, 0, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     }
     await writer.commit();
   } finally {

@@ -10,21 +10,35 @@ export interface Preset {
   /** config.json of its vision-language model; the vocabulary's size is the byte tokenizer's. */
   readonly vlm: (vocabSize: number) => Record<string, unknown>;
   readonly training: TrainingDefaults;
+  /** Pre-trained weights that come with the package; the others are drawn. */
+  readonly pretrained?: PretrainedPart;
+}
+
+/** A file of this package with some of a preset's weights, in float16 under LeRobot's names. */
+export interface PretrainedPart {
+  /** Its name in `assets/`. */
+  readonly file: string;
+  /** Hex SHA-256 of the file: what it holds decides what a preset is. */
+  readonly sha256: string;
 }
 
 /**
  * SmolVLA in small: every kind of layer and every step of the computation of the 450 M model, a few million parameters.
- * Its frozen parts are random projections, good enough to tell scenes apart; it is for trying a federation out, not for
- * driving a robot.
+ * Its vision-language part has been pre-trained in the demo world to say where things are (`tools/pretrain-small`), so that
+ * training its expert is to it what fine-tuning is to the large model. Its chunks are short, for few frames a second.
  */
 export const SMALL: Preset = {
   name: 'small',
-  version: 1,
+  version: 2,
   training: { learningRate: 1.5e-3, localSteps: 50, batchSize: 8 },
+  pretrained: {
+    file: 'small-v2.safetensors',
+    sha256: '4824af9dcb64d95cb02a1cedd23b2c9493b1c8ae308b7215d8195d9b61bd5230',
+  },
   policy: {
     type: 'smolvla',
-    chunk_size: 50,
-    n_action_steps: 50,
+    chunk_size: 16,
+    n_action_steps: 8,
     max_state_dim: 32,
     max_action_dim: 32,
     resize_imgs_with_padding: [64, 64],

@@ -2,8 +2,9 @@ import { SMALL, type Preset } from './small.ts';
 
 /** The smallest architecture with every kind of layer, for tests and for trying devices out: milliseconds a step, seconds on an emulated GPU. */
 export const TINY: Preset = {
-  ...SMALL,
   name: 'tiny',
+  version: 1,
+  training: SMALL.training,
   policy: {
     ...SMALL.policy,
     chunk_size: 6,

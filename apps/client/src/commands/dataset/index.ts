@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import '../../demo-datasets.ts';
 import type { Run } from '../run-action.ts';
 import { convertCommand } from './convert.ts';
 import { doctorCommand } from './doctor.ts';

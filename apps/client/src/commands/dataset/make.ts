@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { InvalidArgumentError } from '@zk0/core';
-import { demoTasks, makeDemoDataset } from '@zk0/dataset-so100';
+import { demoTasks, makeDemoDataset } from '@zk0/demo-so100';
 import { Command } from 'commander';
 import type { Run } from '../run-action.ts';
 import { runWork } from './dataset-work.ts';

@@ -1,0 +1,114 @@
+import { resolve } from 'node:path';
+import { createProgress, showPhases, zk0Home } from '@zk0/cli';
+import { InvalidArgumentError } from '@zk0/core';
+import { openDataset, requireCameras } from '@zk0/dataset-so100';
+import { describeDevice, openPolicy } from '@zk0/policy-smolvla';
+import { Command } from 'commander';
+import '../demo-datasets.ts';
+import { parseCacheMode, parseRenames, parseThreads } from '../options.ts';
+import { joinDatasets } from '../train/join-datasets.ts';
+import { train } from '../train/train.ts';
+import { collect, type Run } from './run-action.ts';
+
+interface TrainFlags {
+  readonly dataset: string[];
+  readonly steps: number;
+  readonly roundSteps: number;
+  readonly policy: string;
+  readonly batchSize?: number;
+  readonly learningRate?: number;
+  readonly seed: number;
+  readonly out: string;
+  readonly device: string;
+  readonly precision: string;
+  readonly threads?: number;
+  readonly cache: string;
+  readonly rename: string[];
+}
+
+/** `zk0-client train`: fine-tunes a policy on this machine alone, without a server. */
+export function trainCommand(run: Run): Command {
+  const command = new Command('train')
+    .description('Train on your recordings alone, without a server. Run again with the same flags, it goes on where it stopped.')
+    .option('--dataset <uri>', 'recordings: a path, hf:owner/name, or demo:<task> (repeatable: all of them together)', collect, [])
+    .requiredOption('--steps <n>', 'optimiser steps in all', Number)
+    .requiredOption('--out <dir>', 'where the checkpoint and the state of training go')
+    .option('--policy <name|path>', 'policy preset or checkpoint to start from', 'small')
+    .option('--round-steps <n>', 'steps between two saved states, after which AdamW starts anew', Number, 50)
+    .option('--batch-size <n>', 'samples per step (default: the policy’s own)', Number)
+    .option('--learning-rate <x>', 'peak learning rate; it falls to a tenth (default: the policy’s own)', Number)
+    .option('--seed <n>', 'fixes shuffles and noise', Number, 42)
+    .option('--device <name>', 'execution provider: auto, cpu, cuda, webgpu, …', 'auto')
+    .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
+    .option('--threads <n>', 'CPU threads for training (default: all cores)', Number)
+    .option('--cache <mode>', 'frozen work kept on disk: auto, prefix, vision or off', 'auto')
+    .option('--rename <from=to>', 'dataset camera = policy camera (repeatable)', collect, [])
+    .option('--verbose', 'error codes and stacks with errors');
+  command.action((flags: TrainFlags) => {
+    run(async (signal) => {
+      await trainAlone(flags, signal);
+      return undefined;
+    });
+  });
+  return command;
+}
+
+async function trainAlone(flags: TrainFlags, signal: AbortSignal): Promise<void> {
+  if (flags.dataset.length === 0) throw new InvalidArgumentError('no dataset to train on', { hint: 'Name one with --dataset.' });
+  const cache = parseCacheMode(flags.cache);
+  const rename = parseRenames(flags.rename);
+  const threads = parseThreads(flags.threads);
+  const progress = createProgress(process.stderr);
+  try {
+    const parts = [];
+    for (const uri of flags.dataset) {
+      parts.push(await openDataset(uri, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, uri) }));
+    }
+    const dataset = joinDatasets(parts);
+    try {
+      const { info } = dataset;
+      requireCameras(info);
+      const policy = await openPolicy(flags.policy, {
+        device: flags.device,
+        precision: flags.precision,
+        ...(threads === undefined ? {} : { threads }),
+        cacheDirectory: zk0Home(),
+        signal,
+        features: {
+          stateSize: info.stateNames.length,
+          actionSize: info.actionNames.length,
+          cameras: info.cameras.map(({ key }) => rename[key] ?? key),
+        },
+      });
+      try {
+        progress.print(`${info.name}: ${info.episodes.length} episodes, ${info.frameCount} frames`);
+        progress.print(describeDevice(policy));
+        const defaults = policy.trainingDefaults;
+        const checkpoint = await train({
+          policy,
+          dataset,
+          directory: resolve(flags.out),
+          steps: flags.steps,
+          roundSteps: flags.roundSteps,
+          batchSize: flags.batchSize ?? defaults.batchSize,
+          learningRate: flags.learningRate ?? defaults.learningRate,
+          seed: flags.seed,
+          rename,
+          cache,
+          signal,
+          onProgress: ({ phase, done, total, loss }) => {
+            progress.update({ label: phase, done, total, ...(loss === undefined ? {} : { detail: `loss ${loss.toFixed(4)}` }) });
+          },
+        });
+        progress.finish();
+        process.stdout.write(`checkpoint   ${checkpoint}\n`);
+      } finally {
+        await policy.close();
+      }
+    } finally {
+      await dataset.close();
+    }
+  } finally {
+    progress.finish();
+  }
+}

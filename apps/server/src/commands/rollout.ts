@@ -1,0 +1,129 @@
+import { resolve } from 'node:path';
+import { createProgress, EXIT_CODE, showPhases, table, zk0Home } from '@zk0/cli';
+import { InvalidArgumentError } from '@zk0/core';
+import { describeDevice, openPolicy } from '@zk0/policy-smolvla';
+import { formatRate, type RolloutReport, type TrialSummary } from '@zk0/rollout';
+import { Command } from 'commander';
+import '../demo-datasets.ts';
+import { collect } from '../config.ts';
+import { cameraNames } from '../rollout/policy-controller.ts';
+import { tryBaselines, tryPolicy, type Baselines } from '../rollout/try-policy.ts';
+import { openWorlds } from '../rollout/worlds.ts';
+import type { Run } from './run-action.ts';
+
+const DEFAULT_TRIALS = 100;
+
+interface RolloutFlags {
+  readonly policy: string;
+  readonly task: string[];
+  readonly trials: number;
+  readonly seed: number;
+  readonly video?: string;
+  readonly rename: string[];
+  readonly device: string;
+  readonly precision: string;
+  readonly threads?: number;
+  readonly baselines: boolean;
+  readonly json?: boolean;
+}
+
+/** `zk0-server rollout`: whether a policy does the task, tried in a simulated world. */
+export function rolloutCommand(run: Run): Command {
+  const command = new Command('rollout')
+    .description('Try a checkpoint in the demo world: how often it does the task, and how it fails.')
+    .requiredOption('--policy <path|name>', 'checkpoint directory, hf:owner/name, or preset')
+    .option('--task <demo:task>', "task to try, e.g. 'demo:cube-to-bowl?fps=5&place=each' (repeatable)", collect, [])
+    .option('--trials <n>', 'trials over all tasks and places', Number, DEFAULT_TRIALS)
+    .option('--seed <n>', 'fixes layouts and noise', Number, 0)
+    .option('--video <dir>', 'write MP4 clips of the first successes and failures there')
+    .option('--rename <from=to>', 'world camera = policy camera (repeatable)', collect, [])
+    .option('--no-baselines', 'leave out the arm that does nothing and the blind replay')
+    .option('--device <name>', 'execution provider: auto, cpu, cuda, webgpu, …', 'auto')
+    .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
+    .option('--threads <n>', 'CPU threads (default: all)', Number)
+    .option('--json', 'for scripts')
+    .option('--verbose', 'error codes and stacks with errors');
+  command.action((flags: RolloutFlags) => {
+    run((signal) => tryOut(flags, signal));
+  });
+  return command;
+}
+
+async function tryOut(flags: RolloutFlags, signal: AbortSignal): Promise<number | undefined> {
+  const { trials, seed } = flags;
+  if (!Number.isInteger(trials) || trials < 1) {
+    throw new InvalidArgumentError(`--trials is ${trials}; it must be a whole number above 0`, { hint: 'For example --trials 100.' });
+  }
+  if (flags.task.length === 0) throw new InvalidArgumentError('no task to try the policy at', { hint: 'Name one with --task, e.g. --task demo:cube-to-bowl.' });
+  const names = cameraNames(flags.rename);
+  const progress = createProgress(process.stderr);
+  const worlds = await openWorlds(flags.task);
+  try {
+    const onPhase = showPhases(progress, flags.policy);
+    const { info } = worlds[0]!;
+    const common = {
+      device: flags.device,
+      precision: flags.precision,
+      cacheDirectory: zk0Home(),
+      signal,
+      ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+      onProgress: ({ phase, step, totalSteps }: { phase: string; step: number; totalSteps: number }) => {
+        onPhase({ phase, done: step, total: totalSteps });
+      },
+    };
+    const policy = await openPolicy(flags.policy, common);
+    try {
+      progress.print(describeDevice(policy));
+      const { features } = policy;
+      if (features === undefined) {
+        throw new InvalidArgumentError(`${flags.policy} has not been trained for any robot`, { hint: 'Give a checkpoint that training has written.' });
+      }
+      const actor = await policy.actor();
+      const how = {
+        worlds,
+        trials,
+        seed,
+        signal,
+        onTrial: (done: number, successes: number) => {
+          progress.update({ label: `${info.name}: ${successes} successes`, done, total: trials });
+        },
+      };
+      const filmed = flags.video === undefined ? how : { ...how, video: resolve(flags.video) };
+      const report = await tryPolicy(actor, features, names, filmed);
+      const baselines = flags.baselines && !signal.aborted ? await tryBaselines(how) : undefined;
+      await actor.close();
+      progress.finish();
+      if (flags.json === true) process.stdout.write(`${JSON.stringify({ policy: flags.policy, tasks: flags.task, ...report, baselines: baselines ?? null }, null, 2)}\n`);
+      else process.stdout.write(`${rolloutTable(report, baselines)}\n`);
+      if (flags.video !== undefined && flags.json !== true) process.stdout.write(`clips are in ${resolve(flags.video)}\n`);
+      return signal.aborted ? EXIT_CODE.interrupted : undefined;
+    } finally {
+      await policy.close();
+    }
+  } finally {
+    progress.finish();
+    for (const world of worlds) world.close();
+  }
+}
+
+/** Rows for people: the policy as a whole, by task and place, and the baselines. */
+export function rolloutTable(report: RolloutReport, baselines: Baselines | undefined): string {
+  const row = (name: string, summary: TrialSummary): string[] => [
+    name,
+    `${summary.successes} of ${summary.trials}`,
+    formatRate(summary),
+    summary.secondsToSuccess === null ? '–' : `${summary.secondsToSuccess.toFixed(1)} s`,
+    Object.entries(summary.failures).map(([kind, count]) => `${kind} ${count}`).join(', ') || '–',
+    `${(summary.clampedShare * 100).toFixed(0)} %`,
+  ];
+  const rows = [
+    ...(report.places.length > 1 ? report.places.map((place) => row(`${place.world}${place.place === null ? '' : ` ${place.place}`}`, place)) : []),
+    row('policy', report),
+    ...(baselines === undefined ? [] : [row('does nothing', baselines.motionless), row('blind replay', baselines.replay)]),
+  ];
+  const stopped = report.trials < report.requested ? `\nstopped after ${report.trials} of ${report.requested} trials` : '';
+  return (
+    table([{ header: 'tried' }, { header: 'successes', align: 'right' }, { header: 'rate (95 %)', align: 'right' }, { header: 'took', align: 'right' }, { header: 'failures' }, { header: 'clamped', align: 'right' }], rows) +
+    stopped
+  );
+}

@@ -1,0 +1,124 @@
+import { availableParallelism } from 'node:os';
+import { writeFile } from 'node:fs/promises';
+import type { Progress } from '@zk0/cli';
+import type { PlaceSummary, RolloutReport, SuccessRate } from '@zk0/rollout';
+import { RunPaths } from '../outputs/index.ts';
+import type { Baselines } from '../rollout/try-policy.ts';
+import { demoPaths, federatedArguments, homesOf, rolloutArguments, soloArguments, soloPolicies, type DemoPolicy, type DemoSettings } from './plan.ts';
+import { runProgram } from './program.ts';
+import { renderSuccessChart, type SuccessBar } from './success-chart.ts';
+
+/** How often a way to get a policy does the task. */
+export interface DemoResult extends SuccessRate {
+  readonly name: string;
+  readonly places: readonly PlaceSummary[];
+  readonly checkpoint: string | null;
+}
+
+export interface DemoOutcome {
+  readonly settings: DemoSettings;
+  /** `together` first, then everything in one place, the homes alone, and the baselines. */
+  readonly results: readonly DemoResult[];
+  readonly seconds: Readonly<Record<string, number>>;
+}
+
+type Reported = RolloutReport & { readonly baselines: Baselines | null };
+
+const TOGETHER = 'together';
+
+/**
+ * Trains a policy in three homes together, in each alone, and with everything in one place; then tries them all in the
+ * same situations. Everything runs through the programs that a real federation runs.
+ *
+ * @throws Zk0Error `PROGRAM_FAILED`; CancelledError
+ */
+export async function runDemo(settings: DemoSettings, out: string, progress: Progress, signal: AbortSignal): Promise<DemoOutcome> {
+  const paths = demoPaths(out);
+  const homes = homesOf(settings);
+  const seconds: Record<string, number> = {};
+  const timed = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
+    const started = performance.now();
+    const result = await work();
+    seconds[name] = (performance.now() - started) / 1000;
+    return result;
+  };
+
+  const steps = settings.rounds * settings.localSteps;
+  progress.print(`three homes, one task: "${settings.task}"; each home has ${settings.episodes} demonstrations with the thing at its own place`);
+  progress.print(`together: ${settings.rounds} rounds of ${settings.localSteps} steps in each home, through a server and three clients`);
+  await timed(TOGETHER, () =>
+    runProgram({
+      which: 'server',
+      args: federatedArguments(settings, homes, paths.federated),
+      log: paths.log(TOGETHER),
+      signal,
+      onLine: (line) => {
+        progress.update({ label: `together: ${line.trim()}` });
+      },
+    }),
+  );
+  progress.print(`together: ${steps} steps in each home took ${seconds[TOGETHER]!.toFixed(0)} s`);
+
+  const results = new Map<string, Reported>();
+  const checkpoints = new Map<string, string>([[TOGETHER, new RunPaths(paths.federated).checkpoint(settings.rounds)]]);
+  const tryOut = async (name: string, slug: string): Promise<void> => {
+    const log = paths.log(`try_${slug}`);
+    const args = rolloutArguments(settings, checkpoints.get(name)!, paths.clips(slug), name === TOGETHER);
+    const said = await timed(`trying ${name}`, () => runProgram({ which: 'server', args, log, signal }));
+    results.set(name, JSON.parse(said) as Reported);
+    progress.print(`${name}: ${percent(results.get(name)!.rate)} of ${settings.trials} trials`);
+  };
+  const trainAndTry = async (policy: DemoPolicy): Promise<void> => {
+    const directory = paths.solo(policy.slug);
+    progress.update({ label: `training ${policy.name}` });
+    await timed(policy.name, () =>
+      runProgram({ which: 'client', args: soloArguments(settings, policy, directory), log: paths.log(policy.slug), signal }),
+    );
+    checkpoints.set(policy.name, `${directory}/checkpoint`);
+    await tryOut(policy.name, policy.slug);
+  };
+  const jobs = [() => tryOut(TOGETHER, TOGETHER), ...soloPolicies(homes).toReversed().map((policy) => () => trainAndTry(policy))];
+  await inParallel(jobs, availableParallelism());
+
+  const outcome: DemoOutcome = { settings, results: ordered(results, checkpoints, homes.map(({ place }) => place)), seconds };
+  await writeFile(paths.results, `${JSON.stringify(outcome, null, 2)}\n`);
+  const title = 'Who can do the task?';
+  const subtitle = `${settings.trials} trials at all three places, with 95 % intervals`;
+  await writeFile(paths.chart, await renderSuccessChart(title, subtitle, bars(outcome.results)));
+  return outcome;
+}
+
+function ordered(results: ReadonlyMap<string, Reported>, checkpoints: ReadonlyMap<string, string>, places: readonly string[]): DemoResult[] {
+  const names = [TOGETHER, 'all data in one place', ...places.map((place) => `alone: ${place}`)];
+  const learnt = names.map((name) => resultOf(name, results.get(name)!, checkpoints.get(name)!));
+  const baselines = results.get(TOGETHER)!.baselines!;
+  return [...learnt, resultOf('blind replay', baselines.replay, null), resultOf('does nothing', baselines.motionless, null)];
+}
+
+function resultOf(name: string, report: RolloutReport, checkpoint: string | null): DemoResult {
+  const { successes, trials, rate, low, high, places } = report;
+  return { name, successes, trials, rate, low, high, places, checkpoint };
+}
+
+function bars(results: readonly DemoResult[]): SuccessBar[] {
+  return results.map((result) => ({ ...result, highlight: result.name === TOGETHER }));
+}
+
+function percent(rate: number): string {
+  return `${(rate * 100).toFixed(0)} %`;
+}
+
+/** Runs jobs, so many at a time; the first failure ends it once those running have ended. */
+async function inParallel(jobs: readonly (() => Promise<void>)[], limit: number): Promise<void> {
+  const queue = [...jobs];
+  let failure: { readonly error: unknown } | undefined;
+  const worker = async (): Promise<void> => {
+    for (let job = queue.shift(); job !== undefined && failure === undefined; job = queue.shift()) {
+      await job().catch((error: unknown) => {
+        failure ??= { error };
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, jobs.length) }, worker));
+  if (failure !== undefined) throw failure.error;
+}

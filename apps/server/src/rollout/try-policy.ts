@@ -1,0 +1,67 @@
+import type { World } from '@zk0/core';
+import type { DemoWorld } from '@zk0/demo-so100';
+import type { Actor, PolicyFeatures } from '@zk0/policy-smolvla';
+import { blindReplay, motionless, rollout, type Controller, type RolloutReport } from '@zk0/rollout';
+import { Clips } from './clips.ts';
+import { checkFit, policyController, type CameraNames } from './policy-controller.ts';
+import { recordDemonstrations } from './worlds.ts';
+
+/** Demonstrations that blind replay draws from. */
+const RECORDINGS = 12;
+/** The baselines cost next to nothing, but an interval of theirs need not be narrower than the policy's. */
+export type Baselines = { readonly motionless: RolloutReport; readonly replay: RolloutReport };
+
+export interface TryOptions {
+  readonly worlds: readonly DemoWorld[];
+  readonly trials: number;
+  readonly seed: string | number;
+  readonly signal?: AbortSignal;
+  /** Where clips go; none without. */
+  readonly video?: string;
+  readonly onTrial?: (done: number, successes: number) => void;
+}
+
+/** Tries any controller, and films it where asked to. */
+export async function tryController(controller: Controller, options: TryOptions): Promise<RolloutReport> {
+  const { worlds, trials, seed, signal, video, onTrial } = options;
+  const clips = video === undefined ? undefined : new Clips(video);
+  let [done, successes] = [0, 0];
+  const byName = new Map<string, World>(worlds.map((world) => [nameOf(world.info.name, world.info.place ?? null), world]));
+  return rollout({
+    worlds,
+    controller,
+    trials,
+    seed,
+    ...(signal === undefined ? {} : { signal }),
+    ...(clips === undefined ? {} : { onFrame: (_index, _world, observation) => { clips.film(observation); } }),
+    onTrial: async (trial) => {
+      done++;
+      if (trial.success) successes++;
+      await clips?.end(trial, byName.get(nameOf(trial.world, trial.place))!.info.fps);
+      onTrial?.(done, successes);
+    },
+  });
+}
+
+/**
+ * Tries a policy.
+ *
+ * @throws Zk0Error `ROLLOUT_MISMATCH` when it does not fit the worlds
+ */
+export async function tryPolicy(actor: Actor, features: PolicyFeatures, names: CameraNames, options: TryOptions): Promise<RolloutReport> {
+  for (const world of options.worlds) checkFit(features, world.info, names);
+  return tryController(policyController(actor, features, names), options);
+}
+
+/** What needs no learning, in the same situations: an arm that does nothing, and recordings played back blindly. */
+export async function tryBaselines(options: Omit<TryOptions, 'video'>): Promise<Baselines> {
+  const replay = blindReplay(recordDemonstrations(options.worlds, RECORDINGS, options.seed));
+  return {
+    motionless: await tryController(motionless, options),
+    replay: await tryController(replay, options),
+  };
+}
+
+function nameOf(world: string, place: string | null): string {
+  return JSON.stringify([world, place]);
+}
