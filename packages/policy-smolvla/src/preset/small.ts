@@ -33,7 +33,7 @@ export const SMALL: Preset = {
   training: { learningRate: 1.5e-3, localSteps: 50, batchSize: 8 },
   pretrained: {
     file: 'small-v2.safetensors',
-    sha256: '4824af9dcb64d95cb02a1cedd23b2c9493b1c8ae308b7215d8195d9b61bd5230',
+    sha256: '78ba62892d08a0ad513f4c6800b10503886bd7f75b102ded60b4504511c85ce9',
   },
   policy: {
     type: 'smolvla',
