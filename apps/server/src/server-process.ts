@@ -71,7 +71,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
   try {
     const blobs = await openBlobStore(join(stateDirectory, 'blobs'), maxDiskBytes === undefined ? {} : { maxTotalBytes: maxDiskBytes });
-    const registry = enrolment ? await openNodeRegistry(files.nodes) : undefined;
+    const registry = enrolment ? openNodeRegistry(files.nodes) : undefined;
     if (registry !== undefined) closers.push(() => registry.close());
     const isOpen = registry === undefined && options.tls?.clientCa === undefined && (isLoopback(options.host) || options.allowInsecure === true);
     const operatorTokenFile = isOpen || options.operatorToken !== undefined ? undefined : files.operatorToken;

@@ -20,7 +20,7 @@ import {
 import type { BlobStore } from '@zk0/storage';
 import { checkStrategy } from './check-strategy.ts';
 import { ClientRegistry, type RegisteredClient } from './clients/client-registry.ts';
-import { systemClock, type Clock } from './clock.ts';
+import { pause, systemClock, type Clock } from './clock.ts';
 import { FederationError } from './errors.ts';
 import { EventStream } from './events/event-stream.ts';
 import type { FederationEvent } from './events/federation-event.ts';
@@ -343,15 +343,12 @@ export class Coordinator implements FederationService {
 
   async #idle(woken: Promise<void>, signal: AbortSignal): Promise<void> {
     const over = new AbortController();
-    await Promise.race([woken, this.#clock.sleep(this.#lease.intervalMs, AbortSignal.any([signal, over.signal])).catch(() => undefined)]);
+    await Promise.race([woken, pause(this.#clock, this.#lease.intervalMs, AbortSignal.any([signal, over.signal]))]);
     over.abort();
   }
 
   async #expireClients(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await this.#clock.sleep(CLIENT_SILENCE_MS / 12, signal).catch(() => undefined);
-      if (!signal.aborted) this.#clients.expire();
-    }
+    while (await pause(this.#clock, CLIENT_SILENCE_MS / 12, signal)) this.#clients.expire();
   }
 }
 

@@ -102,7 +102,7 @@ async function withRegistry(out: string, work: (registry: NodeRegistry) => Promi
     throw new Zk0Error('OUTPUT_UNKNOWN', `${out}: no server has used this folder`, { hint: 'Name the folder that the server was started with (--out), or start it once.' });
   }
   makeWritable(stateDirectory);
-  const registry = await openNodeRegistry(stateFiles(stateDirectory).nodes);
+  const registry = openNodeRegistry(stateFiles(stateDirectory).nodes);
   try {
     await work(registry);
   } finally {

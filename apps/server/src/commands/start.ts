@@ -61,7 +61,7 @@ export function startCommand(run: Run): Command {
           precision: server.precision,
           ...(server.threads === undefined ? {} : { threads: server.threads }),
           ...(tls === undefined ? {} : { tls }),
-          ...(options['maxDisk'] === undefined ? {} : { maxDiskBytes: parseBytes('--max-disk', String(options['maxDisk'])) }),
+          ...(typeof options['maxDisk'] === 'string' && { maxDiskBytes: parseBytes('--max-disk', options['maxDisk']) }),
           enrolment: options['enrolment'] === true || (!isLoopback(server.host) && !server.insecure && tls?.clientCa === undefined),
           ...(process.env['ZK0_ADMIN_TOKEN'] === undefined ? {} : { operatorToken: process.env['ZK0_ADMIN_TOKEN'] }),
           allowInsecure: server.insecure,

@@ -71,7 +71,7 @@ export async function createRunOutputs(directory: string, info: RunInfo): Promis
     },
     recordRound,
     close: async () => {
-      const closed = await Promise.allSettled([charts.finish(), log.close(), (async () => { events.close(); })()]);
+      const closed = await Promise.allSettled([charts.finish(), log.close(), Promise.resolve().then(() => { events.close(); })]);
       const failed = closed.find((result) => result.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
     },

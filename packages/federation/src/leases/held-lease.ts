@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import { pause, type Clock } from '../clock.ts';
 import type { FederationLog } from '../log.ts';
 import type { LeaseStore } from './lease-store.ts';
 
@@ -34,10 +34,9 @@ export class HeldLease {
   keep(signal: AbortSignal): { readonly lost: AbortSignal; readonly ended: Promise<void> } {
     const lost = new AbortController();
     const renew = async (): Promise<void> => {
-      while (!signal.aborted) {
-        await this.#clock.sleep(this.intervalMs, signal).catch(() => undefined);
+      while (await pause(this.#clock, this.intervalMs, signal)) {
         // A store that cannot answer now is asked again: whoever takes over is kept out by the ledger's compare-and-set.
-        if (signal.aborted || (await this.acquire().catch(() => true))) continue;
+        if (await this.acquire().catch(() => true)) continue;
         this.#log.error('another server drives the runs now; this one waits');
         lost.abort();
         return;

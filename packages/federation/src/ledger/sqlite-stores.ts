@@ -241,7 +241,7 @@ function storedRun(row: Record<string, unknown>): StoredRun {
     createdAt: Number(row['created_at']),
     length: Number(row['length']),
     summary: String(row['summary']),
-    error: row['error'] === null ? null : String(row['error']),
+    error: typeof row['error'] === 'string' ? row['error'] : null,
   };
 }
 

@@ -95,7 +95,7 @@ export function taskOf(state: RunState, round: RoundState, clientId: string, dea
       kind: 'fit',
       attempt: 1,
       parameters: state.parameters!,
-      instructions: task as JsonObject,
+      instructions: task,
       deadline: new Date(deadline).toISOString(),
     },
   };

@@ -235,7 +235,10 @@ export class RunDriver {
         if (current.round !== action.round || current.phase !== 'training') return;
         const graceEnd = this.#run.changedAt.getTime() + RETURN_GRACE_MS;
         const reason = closingReason(current, this.state.config.minClients, clock.now(), deadline, graceEnd);
-        if (reason !== null) return await this.#record(action, { type: 'round-closed', round: current.round, reason });
+        if (reason !== null) {
+          await this.#record(action, { type: 'round-closed', round: current.round, reason });
+          return;
+        }
         await this.#change.wait(since, signal, allHeard(current) ? Math.min(deadline, graceEnd) : deadline);
       }
     } finally {

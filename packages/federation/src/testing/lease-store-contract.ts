@@ -12,7 +12,7 @@ export interface LeaseStoreUnderTest {
 export const leaseStoreContract: readonly ContractCase<LeaseStoreUnderTest>[] = [
   {
     name: 'gives a lease to one holder at a time, who may renew it',
-    run: async (open) => {
+    run: async (open: () => LeaseStoreUnderTest | Promise<LeaseStoreUnderTest>): Promise<void> => {
       const { leases } = await open();
       assert.equal((await leases.acquire('run', 'a', 1000))?.holder, 'a');
       assert.equal(await leases.acquire('run', 'b', 1000), null);
@@ -22,7 +22,7 @@ export const leaseStoreContract: readonly ContractCase<LeaseStoreUnderTest>[] = 
   },
   {
     name: 'lets another holder have it once it is given back or has expired',
-    run: async (open) => {
+    run: async (open: () => LeaseStoreUnderTest | Promise<LeaseStoreUnderTest>): Promise<void> => {
       const { leases, pass } = await open();
       await leases.acquire('run', 'a', 1000);
       await leases.release('run', 'b');

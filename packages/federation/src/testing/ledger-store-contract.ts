@@ -8,7 +8,7 @@ const entry = (position: number, event = `{"n":${position}}`): StoredEntry => ({
 export const ledgerStoreContract: readonly ContractCase<LedgerStore>[] = [
   {
     name: 'keeps the entries of a run in order, and gives them back as they were written',
-    run: async (open) => {
+    run: async (open: () => LedgerStore | Promise<LedgerStore>): Promise<void> => {
       const store = await open();
       assert.equal(await store.append('a', entry(1, '{"text":"ü \\u0000 ✓"}'), 'one'), true);
       assert.equal(await store.append('a', entry(2), 'two'), true);
@@ -19,7 +19,7 @@ export const ledgerStoreContract: readonly ContractCase<LedgerStore>[] = [
   },
   {
     name: 'appends only at the end: of two writers one wins, and the loser changes nothing',
-    run: async (open) => {
+    run: async (open: () => LedgerStore | Promise<LedgerStore>): Promise<void> => {
       const store = await open();
       await store.append('a', entry(1), 'one');
       assert.equal(await store.append('a', entry(1, '{"other":1}'), 'other'), false);
@@ -34,7 +34,7 @@ export const ledgerStoreContract: readonly ContractCase<LedgerStore>[] = [
   },
   {
     name: 'lists runs in the order in which they began, each with its length and newest summary',
-    run: async (open) => {
+    run: async (open: () => LedgerStore | Promise<LedgerStore>): Promise<void> => {
       const store = await open();
       await store.append('z', { ...entry(1), at: 5 }, 'z1');
       await store.append('m', { ...entry(1), at: 5 }, 'm1');
@@ -50,7 +50,7 @@ export const ledgerStoreContract: readonly ContractCase<LedgerStore>[] = [
   },
   {
     name: 'sets a run aside with the reason, and replaces a summary alone',
-    run: async (open) => {
+    run: async (open: () => LedgerStore | Promise<LedgerStore>): Promise<void> => {
       const store = await open();
       await store.append('a', entry(1), 'one');
       await store.quarantine('a', 'entry 1 is damaged');
@@ -61,7 +61,7 @@ export const ledgerStoreContract: readonly ContractCase<LedgerStore>[] = [
   },
   {
     name: 'draws a secret for each run once',
-    run: async (open) => {
+    run: async (open: () => LedgerStore | Promise<LedgerStore>): Promise<void> => {
       const store = await open();
       const [first, again, other] = [await store.secret('a'), await store.secret('a'), await store.secret('b')];
       assert.equal(first.byteLength, 32);

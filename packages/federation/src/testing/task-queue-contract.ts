@@ -16,7 +16,7 @@ const long = (): AbortSignal => AbortSignal.timeout(5000);
 export const taskQueueContract: readonly ContractCase<TaskQueue>[] = [
   {
     name: 'gives each client its own task, the same again until it is withdrawn, and nothing to others',
-    run: async (open) => {
+    run: async (open: () => TaskQueue | Promise<TaskQueue>): Promise<void> => {
       const queue = await open();
       await queue.publish([task('a'), task('b')], 0);
       assert.deepEqual(await queue.take('a', long()), task('a'));
@@ -30,7 +30,7 @@ export const taskQueueContract: readonly ContractCase<TaskQueue>[] = [
   },
   {
     name: 'wakes those who wait when their tasks come',
-    run: async (open) => {
+    run: async (open: () => TaskQueue | Promise<TaskQueue>): Promise<void> => {
       const queue = await open();
       const waiting = [queue.take('a', long()), queue.take('b', long())];
       await queue.publish([task('a')], 0);
@@ -41,7 +41,7 @@ export const taskQueueContract: readonly ContractCase<TaskQueue>[] = [
   },
   {
     name: 'gives out no more tasks at a time than allowed, and the next as soon as one is settled or its client fell silent',
-    run: async (open) => {
+    run: async (open: () => TaskQueue | Promise<TaskQueue>): Promise<void> => {
       const queue = await open();
       await queue.publish([task('a'), task('b'), task('c')], 1);
       assert.deepEqual(await queue.take('b', long()), task('b'));
@@ -57,7 +57,7 @@ export const taskQueueContract: readonly ContractCase<TaskQueue>[] = [
   },
   {
     name: 'forgets the tasks of the round before',
-    run: async (open) => {
+    run: async (open: () => TaskQueue | Promise<TaskQueue>): Promise<void> => {
       const queue = await open();
       await queue.publish([task('a'), task('b')], 1);
       await queue.take('a', long());
