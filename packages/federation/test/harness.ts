@@ -14,7 +14,7 @@ import {
   type ParticipantStatus,
 } from '../src/index.ts';
 import { FakeClock, MemoryLedgerStore } from '../src/testing.ts';
-import { Scratch, TwoNumbers, until } from './two-numbers.ts';
+import { TwoNumbers, until, type Scratch } from './two-numbers.ts';
 
 /** Leases that are always free: one server. */
 export const freeLeases: CoordinatorOptions['leases'] = {

@@ -66,30 +66,30 @@ async function federate(killAfter: number): Promise<Outcome> {
   const clock = new FakeClock();
   const serverBlobs = await scratch.blobs(join(home, 'server'));
   const stop = new AbortController();
-  let server: (LocalServer & { readonly coordinator: Coordinator }) | null = null;
+  const at: { server: (LocalServer & { readonly coordinator: Coordinator }) | null } = { server: null };
 
   const startServer = async (): Promise<void> => {
     const process = new Process();
     store.onAppend = () => {
       if (store.written.length !== killAfter) return;
       process.dead = true;
-      server = null;
+      at.server = null;
     };
     const ledger = await Ledger.open(process.wrap<LedgerStore>(store), clock);
     const leases = { acquire: () => Promise.resolve({ name: '', holder: '', expiresAt: 0 }), release: () => Promise.resolve() };
     const blobs = process.wrap(serverBlobs);
     const coordinator = new Coordinator({ ledger, leases, blobs, model: new TwoNumbers(), scratchDirectory: join(scratch.path, home, 'scratch'), clock });
     void coordinator.run(stop.signal);
-    server = { service: process.wrap(coordinator), blobs, coordinator: process.wrap(coordinator) };
+    at.server = { service: process.wrap(coordinator), blobs, coordinator: process.wrap(coordinator) };
   };
   /** Asks the server that is there, and the next one when it dies meanwhile: an operator does the same. */
   const ask = async (work: (coordinator: Coordinator) => Promise<unknown>, isDone: () => boolean): Promise<void> => {
     while (!isDone()) {
-      const asked = server;
+      const asked = at.server;
       if (asked === null) await startServer();
       else {
         void work(asked.coordinator);
-        await until(() => isDone() || server !== asked, 'the server answers');
+        await until(() => isDone() || at.server !== asked, 'the server answers');
       }
     }
   };
@@ -112,7 +112,7 @@ async function federate(killAfter: number): Promise<Outcome> {
   const replies: string[] = [];
   const startClient = async (id: string, target: readonly number[]): Promise<void> => {
     const blobs = await scratch.blobs(join(home, id));
-    const connection = connectLocally(() => server, id);
+    const connection = connectLocally(() => at.server, id);
     const participant = new Participant({
       connection: {
         ...connection,
@@ -142,7 +142,7 @@ async function federate(killAfter: number): Promise<Outcome> {
   await ask((coordinator) => coordinator.stop('not needed', runIds()[1]), () => happened(1, 'run-stop-requested') > 0);
   const clients = Promise.all([startClient('a', [1, 2]), startClient('b', [3, 4]), startClient('c', [5, 9])]);
   while (happened(2, 'run-finished') === 0) {
-    if (server === null) await startServer();
+    if (at.server === null) await startServer();
     // Time passes only where somebody waits for it: for the deadline of round 3, and after a skipped round.
     const isLate = happened(0, 'update-accepted', 3) === 2 && happened(0, 'round-closed', 3) === 0;
     const last = store.written.findLast(({ runId }) => runId === runIds()[0])?.event.type;

@@ -17,7 +17,7 @@ export class TwoNumbers implements FederatedModel {
   };
 
   describeClient(profile: JsonObject): { label: string; numExamples: number } {
-    return { label: String(profile['name']), numExamples: Number(profile['examples'] ?? 10) };
+    return { label: typeof profile['name'] === 'string' ? profile['name'] : 'nameless', numExamples: Number(profile['examples'] ?? 10) };
   }
 
   checkConfig(): void {

@@ -175,7 +175,7 @@ describe('a thread that dies', () => {
     const pool = new WorkerPool(2);
     try {
       pool.begin([]);
-      const thread = post.mock.contexts[0] as unknown as Worker;
+      const thread = post.mock.contexts[0] as Worker;
       post.mockRestore();
       const waiting = pool.run(0, { kernel: 0, tensor: 't', offset: 0, length: 1, operands: [], results: [] }).catch((error: unknown) => error);
       await thread.terminate();
