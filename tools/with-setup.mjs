@@ -22,8 +22,8 @@ async function main() {
   const env = toolEnvironment(root, node);
   if (command === 'test') return runChecks({ root, node, env, args });
   const flags = ['--disable-warning=ExperimentalWarning', '--conditions=@zk0/source'];
-  // `npm start` shows the demo; `npm start -- simulate …` is any other command of the server.
-  const named = /^[^-]/.test(args[0] ?? '') ? args : ['demo', ...args];
+  // `npm start` simulates a federation; `npm start -- demo …` is any other command of the server.
+  const named = /^[^-]/.test(args[0] ?? '') ? args : ['simulate', ...args];
   return run(node, [...flags, resolve(root, 'apps/server/src/main.ts'), ...named], {
     // Paths on the command line are relative to where the user is, not to the repository.
     cwd: process.env['INIT_CWD'] ?? process.cwd(),

@@ -123,7 +123,7 @@ describe('npm start and npm test', () => {
     expect(npmTest()).toEqual({ status: 1, last: '0 passed, 1 failed' });
   });
 
-  it('starts the demo where the user is, and passes flags and the exit code on', () => {
+  it('starts a simulation where the user is, and passes flags and the exit code on', () => {
     repository({
       'apps/server/src/main.ts': 'const argv: string[] = process.argv.slice(2); console.log(JSON.stringify([argv, process.cwd()])); process.exit(3);',
     });
@@ -132,7 +132,7 @@ describe('npm start and npm test', () => {
       encoding: 'utf8',
       env: { ...process.env, INIT_CWD: tmpdir() },
     });
-    expect({ status, said: JSON.parse(stdout) as unknown }).toEqual({ status: 3, said: [['demo', '--rounds', '2'], tmpdir()] });
+    expect({ status, said: JSON.parse(stdout) as unknown }).toEqual({ status: 3, said: [['simulate', '--rounds', '2'], tmpdir()] });
   });
 
   it('refuses anything else in one line', () => {
