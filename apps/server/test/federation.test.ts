@@ -8,7 +8,7 @@ afterEach(killStartedPrograms);
 afterAll(home.remove);
 
 /** A run small enough for a test; everything else is as in production. */
-const tiny = ['--local-steps', '4', '--batch-size', '4', '--set', 'evaluateBatches=1'];
+const tiny = ['--local-steps', '4', '--batch-size', '4', '--set', 'evaluateBatches=1', '--threads', '1'];
 const demo = (task: number): string => `demo:${demoNames[task]!}?episodes=2&seed=1`;
 const demoNames = ['cube-to-bowl', 'push-block-left', 'stack-cubes'];
 

@@ -85,7 +85,7 @@ describe('makeDemoDataset', () => {
   });
 
   it('records actions that do the task again where the thing lies nearly as it did', async () => {
-    const target = path.join(folder, 'again');
+    const target = path.join(folder, 'replayed');
     await makeDemoDataset(target, { ...SMALL, episodes: 1, place: 'middle', seed: 3 });
     const dataset = await openDataset(target);
     const world = await DemoWorld.create({ ...SMALL, place: 'middle' });
