@@ -215,10 +215,10 @@ describe('heartbeats', () => {
     const { hash } = await blobs.put(randomBytes(4 << 20, 1));
     const local = await scope.store();
     const append = local.append.bind(local);
-    local.append = (blob, offset, chunks) => append(blob, offset, slowly(chunks));
+    local.append = (blob, offset, chunks, options) => append(blob, offset, slowly(chunks), options);
     expect(await during((onProgress) => client.download(hash, 4 << 20, local, { onProgress }))).toBeGreaterThan(2);
     const far = blobs.append.bind(blobs);
-    blobs.append = (blob, offset, chunks) => far(blob, offset, slowly(chunks));
+    blobs.append = (blob, offset, chunks, options) => far(blob, offset, slowly(chunks), options);
     const update = await local.put(randomBytes(4 << 20, 2));
     expect(await during((onProgress) => client.upload(update.hash, local, { onProgress }))).toBeGreaterThan(2);
 

@@ -228,7 +228,7 @@ describe('hostile blob requests', () => {
     });
     let offset = 0;
     for (let attempt = 0; offset !== 400 && attempt < 100; attempt++) {
-      offset = await blobs.beginUpload({ hash, byteLength: 1000 });
+      offset = await blobs.beginUpload({ hash, byteLength: 1000 }, { owner: 'client-1' });
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     expect(offset).toBe(400);

@@ -2,8 +2,8 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { CancelledError, type BlobReference } from '@zk0/core';
-import { openBlobStore } from '@zk0/storage';
+import { CancelledError } from '@zk0/core';
+import { openBlobStore, type BlobStore } from '@zk0/storage';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type ConnectionState, createTransportServer } from '../src/index.ts';
@@ -142,8 +142,8 @@ describe('a transfer over a bad line', () => {
     const blobs = await scope.store();
     const slow = {
       ...bind(blobs),
-      beginUpload: async (blob: BlobReference) => { await pause(250); return blobs.beginUpload(blob); },
-      finish: async (blob: BlobReference) => { await pause(250); await blobs.finish(blob); },
+      beginUpload: async (...upload: Parameters<BlobStore['beginUpload']>) => { await pause(250); return blobs.beginUpload(...upload); },
+      finish: async (...upload: Parameters<BlobStore['finish']>) => { await pause(250); await blobs.finish(...upload); },
     };
     const { server } = await scope.server({ blobs: slow, limits: { answerWithinMs: 50 } });
     const local = await scope.store();
