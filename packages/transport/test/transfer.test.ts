@@ -1,6 +1,6 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { CancelledError } from '@zk0/core';
 import { openBlobStore, type BlobStore } from '@zk0/storage';
