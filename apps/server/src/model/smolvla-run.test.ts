@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runConfigSchema, type ClientProfile, type JsonObject } from '@zk0/core';
+import { runConfigSchema, type ClientProfile } from '@zk0/core';
 import type { RegisteredClient, RunModel } from '@zk0/federation';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SmolVlaModel } from './smolvla-model.ts';
@@ -41,7 +41,7 @@ const convention = (joint: number): { unit: 'degrees' | 'percent'; confidence: n
 
 const client = (clientId: string, said: ClientProfile): RegisteredClient => ({
   clientId, instance: clientId, name: clientId, agent: 'test', label: said.dataset.name, numExamples: said.dataset.frames,
-  profile: said as unknown as JsonObject, activity: { state: 'idle' }, lastSeen: 0,
+  profile: said, activity: { state: 'idle' }, lastSeen: 0,
 });
 
 const notes: string[] = [];
