@@ -8,7 +8,7 @@ afterEach(killStartedPrograms);
 afterAll(home.remove);
 
 /** A run small enough for a test; everything else is as in production. */
-const tiny = ['--local-steps', '4', '--batch-size', '4', '--set', 'evaluateBatches=1', '--threads', '1'];
+const tiny = ['--local-steps', '4', '--batch-size', '4', '--set', 'evaluateBatches=1'];
 const demo = (task: number): string => `demo:${demoNames[task]!}?episodes=2&seed=1`;
 const demoNames = ['cube-to-bowl', 'push-block-left', 'stack-cubes'];
 
@@ -17,7 +17,7 @@ function readJson(...path: string[]): unknown {
 }
 
 async function simulate(out: string, seed: number, ...more: string[]): Promise<string> {
-  const args = ['simulate', '--clients', '2', '--rounds', '2', '--seed', String(seed), '--out', out, ...tiny, ...more];
+  const args = ['simulate', '--clients', '2', '--rounds', '2', '--seed', String(seed), '--threads', '1', '--out', out, ...tiny, ...more];
   const datasets = ['--dataset', demo(0), '--dataset', demo(1), '--held-out', demo(2)];
   const { code, stdout, stderr } = await runProgram('server', [...args, ...datasets], home.path);
   expect(code, stderr).toBe(0);
