@@ -27,6 +27,8 @@ import { upload } from './upload.ts';
 
 /** `leave` is a courtesy: it does not hold up the end of a process. */
 const LEAVE_TIMEOUT_MS = 2000;
+/** Before a transfer goes on at a server that had forgotten this client, in ms. */
+const REJOIN_PAUSE_MS = 200;
 /** Answers that are none yet come after the server's own wait; a server that gives them at once is not asked faster, in ms. */
 const MIN_INTERVAL_MS = 1000;
 
@@ -129,11 +131,12 @@ class HttpTransportClient implements TransportClient {
 
   async download(hash: string, byteLength: number, blobs: BlobStore, options: DownloadOptions = {}): Promise<void> {
     const signal = this.#until(options.signal);
-    await download(this.#http, this.#retrier, { hash, byteLength }, blobs, { ...options, signal });
+    await this.#known(signal, () => download(this.#http, this.#retrier, { hash, byteLength }, blobs, { ...options, signal }));
   }
 
   async upload(hash: string, blobs: BlobStore, options: TransferOptions = {}): Promise<void> {
-    await upload(this.#http, this.#retrier, this.#pieces, hash, blobs, { ...options, signal: this.#until(options.signal) });
+    const signal = this.#until(options.signal);
+    await this.#known(signal, () => upload(this.#http, this.#retrier, this.#pieces, hash, blobs, { ...options, signal }));
   }
 
   async close(): Promise<void> {
@@ -151,6 +154,18 @@ class HttpTransportClient implements TransportClient {
   /** Asks until there is an answer. */
   #ask<T extends RequestType>(type: T, body: RequestBodies[T], signal: AbortSignal): Promise<ReplyBodies[T]> {
     return this.#retrier.run(type, signal, () => this.#rejoining(type, body, signal));
+  }
+
+  /** Transfers; a server that has forgotten this client (it was restarted) is told again who it is, and the transfer goes on. */
+  async #known(signal: AbortSignal, transfer: () => Promise<void>): Promise<void> {
+    try {
+      await transfer();
+    } catch (error) {
+      if ((error as Zk0Error).code !== 'NOT_JOINED' || this.#introduction === undefined) throw error;
+      await this.#introduce(this.#introduction, signal);
+      await this.#retrier.pause('transfer', REJOIN_PAUSE_MS, signal);
+      await this.#known(signal, transfer);
+    }
   }
 
   /** Asks once; a server that has forgotten this client is told again who it is. */
