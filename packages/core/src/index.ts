@@ -94,10 +94,8 @@ export { allHeard, hasEnough, isDue, nextAction, type NextAction } from './run/n
 export { clientProfileSchema, datasetProfile, type ClientProfile } from './federation/client-profile.ts';
 export {
   fitInstructionsSchema,
-  fitTaskSchema,
   normalizerSchema,
   runContextSchema,
-  type FitTask,
   type RunContext,
 } from './federation/fit-task.ts';
 export {

@@ -2,11 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { zk0Home } from '@zk0/cli';
-import { InvalidArgumentError } from '@zk0/core';
+import { clientIdSchema, InvalidArgumentError } from '@zk0/core';
 import { writeFileAtomic } from '@zk0/storage';
-
-/** Client ids appear in paths, URLs and logs. */
-const CLIENT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /**
  * This node's id: the one given, else the one made at the first start and kept since.
@@ -16,7 +13,7 @@ const CLIENT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
  */
 export async function clientIdentity(given: string | undefined, home = zk0Home()): Promise<string> {
   if (given !== undefined) {
-    if (!CLIENT_ID.test(given)) {
+    if (!clientIdSchema.safeParse(given).success) {
       throw new InvalidArgumentError(`client id ${JSON.stringify(given)} is not usable`, {
         hint: 'Use 1–64 letters, digits, dots, dashes or underscores, starting with a letter or digit.',
       });
@@ -26,7 +23,7 @@ export async function clientIdentity(given: string | undefined, home = zk0Home()
   const file = join(home, 'client-id');
   try {
     const kept = readFileSync(file, 'utf8').trim();
-    if (CLIENT_ID.test(kept)) return kept;
+    if (clientIdSchema.safeParse(kept).success) return kept;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }

@@ -1,5 +1,4 @@
 import * as z from 'zod';
-import { blobReferenceSchema } from '../run/events.ts';
 
 const spread = z.strictObject({ mean: z.array(z.number()).max(256), std: z.array(z.number().gt(0)).max(256) });
 
@@ -34,19 +33,3 @@ export const fitInstructionsSchema = z.strictObject({
   learningRate: z.number().min(0).max(1),
   proximalMu: z.number().min(0).max(1e6),
 });
-
-/** The instructions of a `fit` task: what to build, and how to train it this round. */
-export const fitTaskSchema = z.strictObject({
-  context: runContextSchema,
-  fit: fitInstructionsSchema,
-  /** Where the run's strategy corrects clients by control variates (SCAFFOLD). */
-  control: z
-    .strictObject({
-      /** The server's variate c: float32 tensors `control/<parameter>`; `null` while it is zero. */
-      server: blobReferenceSchema.nullable(),
-      /** Hash of the last change of this client's variate that counted, which names the variate after it; `null`: it is zero. */
-      last: z.string().regex(/^[0-9a-f]{64}$/).nullable(),
-    })
-    .exactOptional(),
-});
-export type FitTask = z.infer<typeof fitTaskSchema>;
