@@ -43,7 +43,7 @@ export async function receiveFile(
           return hasMoved;
         },
       });
-      if ((await partial.digest()) === file.etag) return;
+      if ((await partial.syncedDigest()) === file.etag) return;
       throw mismatch(file, 'its bytes have another hash than the repository lists');
     } catch (error) {
       if (!(error instanceof HubError) || error.code !== 'HUB_CONTENT') throw error;

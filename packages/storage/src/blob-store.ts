@@ -81,7 +81,8 @@ export interface BlobStore {
   beginUpload(blob: BlobReference, options?: UploadOptions): Promise<number>;
   /**
    * Continues an upload. Bytes are written and hashed as they arrive; what has arrived stays when the stream fails.
-   * A newer append takes over from one still waiting for its peer.
+   * A newer append takes over from one still waiting for its peer. A chunk is read before the next one is asked for, and not after: its
+   * owner may use its memory again.
    *
    * @returns how many bytes are there now.
    * @throws StorageError `UPLOAD_OFFSET` when `offset` is not where the upload stands, `UPLOAD_TOO_LONG`,

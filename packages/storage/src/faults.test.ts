@@ -1,9 +1,10 @@
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { Zk0Error } from '@zk0/core';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { randomBytes, scratchDirectories } from '../test/scratch.ts';
 import { fileError, isPassingStorageError, openBlobStore, StorageError, writeDirectoryAtomic, writeFileAtomic } from './index.ts';
 
@@ -102,6 +103,35 @@ describe('errors of the operating system', () => {
       await expect(store.beginUpload({ hash: '0'.repeat(64), byteLength: 100 })).rejects.toMatchObject({ code: 'FILES_EXHAUSTED' });
     }
     await store.put(randomBytes(100));
+  });
+
+  it.each(['while it arrives', 'at its end'])('make an upload begin anew when the disk does not take it %s', async (when) => {
+    const directory = await scratch();
+    const store = await openBlobStore(directory);
+    const bytes = randomBytes(3 << 20);
+    const large = when === 'at its end' ? 1 : 24;
+    async function* chunks(): AsyncGenerator<Uint8Array> {
+      for (let index = 0; index < large; index++) {
+        await Promise.resolve();
+        yield bytes;
+      }
+    }
+    const hash = createHash('sha256');
+    for (let index = 0; index < large; index++) hash.update(bytes);
+    const blob = { hash: hash.digest('hex'), byteLength: large * bytes.byteLength };
+    const handle = await fs.promises.open(join(directory, 'any'), 'w');
+    const spy = vi.spyOn(Object.getPrototypeOf(handle) as typeof handle, 'datasync').mockRejectedValueOnce(Object.assign(new Error('EIO: it failed'), { code: 'EIO' }));
+    await handle.close();
+    const send = async (): Promise<void> => {
+      await store.append(blob, await store.beginUpload(blob), chunks());
+      await store.finish(blob);
+    };
+    await expect(send()).rejects.toMatchObject({ code: 'DISK_FAULT' });
+    // What the disk holds is not known: nothing of it counts.
+    expect(await store.beginUpload(blob)).toBe(0);
+    await send();
+    expect(await store.size(blob.hash)).toBe(blob.byteLength);
+    spy.mockRestore();
   });
 
   it('are told by the name of the file', async () => {

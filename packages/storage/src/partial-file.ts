@@ -90,17 +90,29 @@ export class PartialFile {
     this.#offset = 0;
   }
 
-  /** Hex digest of what is there; the bytes are forced to disk first. */
-  async digest(): Promise<string> {
-    const handle = await this.openHandle();
+  /** Forces what is there to disk. After a failure nobody knows what the disk holds, and a second try would not find out. */
+  async sync(handle: FileHandle): Promise<void> {
     try {
-      await handle.sync();
+      await handle.datasync();
     } catch (error) {
       throw fileError('write', this.path, error);
+    }
+  }
+
+  /** Hex digest of what is there. */
+  digest(): string {
+    return this.#hash.copy().digest('hex');
+  }
+
+  /** Hex digest of what is there; the bytes are forced to disk first. */
+  async syncedDigest(): Promise<string> {
+    const handle = await this.openHandle();
+    try {
+      await this.sync(handle);
     } finally {
       await handle.close();
     }
-    return this.#hash.copy().digest('hex');
+    return this.digest();
   }
 }
 
@@ -111,7 +123,7 @@ function sha256(): Hash {
 /**
  * Joins network-sized pieces to disk-sized ones: a write costs a hop to a thread, whatever its size. What had arrived
  * before the source failed is handed on before its error is. A piece is valid until the one after the next is asked for: while one is
- * written, the next is filled.
+ * written, the next is filled. Of the source's chunks nothing is kept once the next is asked for.
  */
 export async function* gathered(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let buffer = new Uint8Array(GATHER_BYTES);
@@ -120,19 +132,16 @@ export async function* gathered(chunks: AsyncIterable<Uint8Array>): AsyncGenerat
   let failure: { readonly error: unknown } | undefined;
   try {
     for await (const chunk of chunks) {
-      if (filled + chunk.byteLength > buffer.byteLength) {
-        if (filled > 0) {
-          yield buffer.subarray(0, filled);
-          [buffer, other] = [other, buffer];
-        }
+      for (let at = 0; at < chunk.byteLength;) {
+        const part = chunk.subarray(at, at + buffer.byteLength - filled);
+        buffer.set(part, filled);
+        filled += part.byteLength;
+        at += part.byteLength;
+        if (filled < buffer.byteLength) continue;
+        yield buffer;
+        [buffer, other] = [other, buffer];
         filled = 0;
-        if (chunk.byteLength > buffer.byteLength) {
-          yield chunk;
-          continue;
-        }
       }
-      buffer.set(chunk, filled);
-      filled += chunk.byteLength;
     }
   } catch (error) {
     failure = { error };

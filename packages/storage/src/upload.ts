@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { BlobReference } from '@zk0/core';
-import { fileError, StorageError } from './errors.ts';
+import { StorageError } from './errors.ts';
 import { gathered, PartialFile } from './partial-file.ts';
 
 /** So many bytes are forced to disk while the next ones arrive, so that not all of them are left for the end. */
@@ -16,6 +16,10 @@ export class Upload {
   /** The append that may write; an older one finds itself replaced. */
   #current: symbol | undefined;
   #write: Promise<void> = Promise.resolve();
+  /** Goes on beside the appends: the end of one does not wait for the disk. */
+  #sync: Promise<void> = Promise.resolve();
+  #isSyncing = false;
+  #unsynced = 0;
 
   private constructor(blob: BlobReference, file: PartialFile) {
     this.blob = blob;
@@ -44,8 +48,6 @@ export class Upload {
     await this.#write.catch(() => undefined);
     let handle: FileHandle | undefined;
     let writing: Promise<void> | undefined;
-    let syncing: Promise<void> | undefined;
-    let unsynced = 0;
     try {
       if (offset !== this.offset) {
         throw new StorageError('UPLOAD_OFFSET', `upload ${this.blob.hash} stands at byte ${this.offset}, not ${offset}`);
@@ -60,41 +62,59 @@ export class Upload {
         if (this.offset + piece.byteLength > this.blob.byteLength) {
           throw new StorageError('UPLOAD_TOO_LONG', `upload ${this.blob.hash} was announced with ${this.blob.byteLength} bytes`);
         }
+        if (this.#unsynced >= SYNC_BYTES) {
+          await this.#synced();
+          this.#beginSync(handle);
+        }
         writing = this.#file.put(handle, piece);
         // Awaited with the next piece: until then a failure waits.
         writing.catch(() => undefined);
         this.#write = writing;
+        this.#unsynced += piece.byteLength;
         this.touched = Date.now();
-        unsynced += piece.byteLength;
-        if (unsynced < SYNC_BYTES) continue;
-        await syncing;
-        unsynced = 0;
-        syncing = sync(handle, this.path);
-        syncing.catch(() => undefined);
       }
       await writing;
-      // Its failure is told once: a later sync of the same file would not see it.
-      await syncing;
       return this.offset;
     } finally {
       if (this.#current === turn) this.#current = undefined;
       await writing?.catch(() => undefined);
-      await syncing?.catch(() => undefined);
-      await handle?.close();
+      const closing = this.#sync.catch(() => undefined).then(() => handle?.close());
+      if (this.#isSyncing) closing.catch(() => undefined);
+      else await closing;
     }
   }
 
   /** Hex SHA-256 of what is there; the bytes are forced to disk first. */
   async digest(): Promise<string> {
     await this.#write.catch(() => undefined);
+    await this.#synced();
+    const handle = await this.#file.openHandle();
+    try {
+      this.#beginSync(handle);
+      await this.#synced();
+    } finally {
+      await handle.close();
+    }
     return this.#file.digest();
   }
-}
 
-async function sync(handle: FileHandle, path: string): Promise<void> {
-  try {
-    await handle.datasync();
-  } catch (error) {
-    throw fileError('write', path, error);
+  #beginSync(handle: FileHandle): void {
+    this.#unsynced = 0;
+    this.#isSyncing = true;
+    this.#sync = this.#file.sync(handle).finally(() => { this.#isSyncing = false; });
+    // Awaited before the next one, and at the end: until then a failure waits.
+    this.#sync.catch(() => undefined);
+  }
+
+  /** Waits for the sync under way. When it fails, nobody knows what the disk holds: the upload begins anew. */
+  async #synced(): Promise<void> {
+    try {
+      await this.#sync;
+    } catch (error) {
+      this.#sync = Promise.resolve();
+      this.#unsynced = 0;
+      await this.#file.restart();
+      throw error;
+    }
   }
 }

@@ -3,6 +3,7 @@ import { CancelledError, errorMessage, Watchdog, Zk0Error } from '@zk0/core';
 import type { Dispatcher } from 'undici';
 import { ForeignAnswerError, isTransportErrorCode, RemoteError, TransportError } from '../errors.ts';
 import { decodeError } from '../protocol/codec.ts';
+import { receivedChunks } from '../protocol/chunks.ts';
 import { CONTENT_DIGEST, contentDigest, matchesDigest } from '../protocol/digest.ts';
 import { isLoopback, PROTOCOL_HEADER } from '../protocol/http.ts';
 import { errorReplySchema, MAX_MESSAGE_BYTES, type ErrorReply } from '../protocol/messages.ts';
@@ -170,7 +171,7 @@ export class Http {
 
   async *#received(body: Readable, watchdog: Watchdog, fail: (cause: unknown) => Zk0Error): AsyncGenerator<Uint8Array> {
     try {
-      for await (const chunk of body as AsyncIterable<Uint8Array>) {
+      for await (const chunk of receivedChunks(body)) {
         this.bytesDown += chunk.byteLength;
         watchdog.touch();
         yield chunk;

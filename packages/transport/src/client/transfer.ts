@@ -1,6 +1,7 @@
 import { CancelledError, errorMessage, type BlobReference } from '@zk0/core';
 import { StorageError, type BlobStore } from '@zk0/storage';
 import { TransportError } from '../errors.ts';
+import { freed } from '../protocol/chunks.ts';
 import { PATHS } from '../protocol/http.ts';
 import type { Http, HttpReply } from './http.ts';
 import type { Retrier } from './retry.ts';
@@ -36,7 +37,7 @@ export async function download(
       const reply = await http.send({ method: 'GET', path: PATHS.blob(hash), headers: { range: `bytes=${offset}-` }, signal });
       try {
         checkRange(reply, blob, offset);
-        offset = await blobs.append(blob, offset, told(reply.chunks(), offset, (bytes) => {
+        offset = await blobs.append(blob, offset, told(freed(reply.chunks()), offset, (bytes) => {
           reached = Math.max(reached, bytes);
           onProgress?.(bytes);
         }));

@@ -1,10 +1,12 @@
-import type { IncomingMessage } from 'node:http';
+import type { OutgoingHttpHeaders } from 'node:http';
+import type { Readable } from 'node:stream';
 import type { BlobReference, ClientPrincipal, FederationService } from '@zk0/core';
 import { assertHash, StorageError, type BlobStore, type ByteRange } from '@zk0/storage';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { TransportError } from '../errors.ts';
 import type { TransportLog } from '../log.ts';
 import { encodeMessage, MESSAGE_CONTENT_TYPE } from '../protocol/codec.ts';
+import { freed, receivedChunks, writeChunks } from '../protocol/chunks.ts';
 import { BLOB_CONTENT_TYPE, PATHS, UPLOAD_LENGTH, UPLOAD_OFFSET } from '../protocol/http.ts';
 import { UPLOAD, type UploadState } from '../protocol/messages.ts';
 import { sendError } from './error-reply.ts';
@@ -73,7 +75,7 @@ export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions):
       if (request.method === 'HEAD') return reply.send();
       const stopWatch = watchPace(request.raw.socket, 'bytesWritten', pace);
       reply.raw.once('close', stopWatch);
-      return reply.send(await blobs.openRead(hash, { start, end }));
+      return sendBlob(reply, await blobs.openRead(hash, { start, end }));
     }),
   });
 
@@ -112,7 +114,7 @@ export function addBlobRoutes(app: FastifyInstance, options: BlobRoutesOptions):
       const stopWatch = watchPace(request.raw.socket, 'bytesRead', pace);
       let now: number;
       try {
-        now = await blobs.append(blob, offset, chunksOf(request.raw), { owner: client.clientId });
+        now = await blobs.append(blob, offset, freed(receivedChunks(request.raw)), { owner: client.clientId });
       } finally {
         stopWatch();
         end();
@@ -178,9 +180,20 @@ function header(request: FastifyRequest, name: string): number {
   return Number(value);
 }
 
-/** The body, without ending the connection when its reader stops early: the answer still has to go out. */
-function chunksOf(request: IncomingMessage): AsyncIterable<Uint8Array> {
-  return request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
+/** Sends a blob's bytes past the framework: it would leave every chunk to the garbage collector. A line that breaks ends the reading. */
+async function sendBlob(reply: FastifyReply, bytes: Readable): Promise<FastifyReply> {
+  const { raw } = reply.hijack();
+  raw.writeHead(reply.statusCode, reply.getHeaders() as OutgoingHttpHeaders);
+  try {
+    await writeChunks(bytes, raw);
+    raw.end();
+  } catch {
+    // The head is out: only a cut connection can say that something is missing.
+    raw.destroy();
+  } finally {
+    bytes.destroy();
+  }
+  return reply;
 }
 
 function sendState(reply: FastifyReply, state: UploadState): FastifyReply {
