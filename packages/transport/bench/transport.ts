@@ -16,10 +16,10 @@ const parts: Readonly<Record<string, () => Promise<string[]>>> = {
   blobs: () => benchBlobs(root, megabytes),
   cuts: () => benchCuts(root, Math.min(megabytes, 220)),
   idle: async () => [
-    ...(await benchIdle(root, 1000, { signed: false, seconds: 50 })),
-    ...(await benchIdle(root, 1000, { signed: true, seconds: 50 })),
+    ...(await benchIdle(root, 1000, { signed: false, seconds: 90 })),
+    ...(await benchIdle(root, 1000, { signed: true, seconds: 90 })),
   ],
-  'idle-10000': () => benchIdle(root, 10_000, { signed: false, seconds: 50 }),
+  'idle-10000': () => benchIdle(root, 10_000, { signed: false, seconds: 90 }),
   finish: () => benchFinish(root, 200, 10, true),
 };
 try {

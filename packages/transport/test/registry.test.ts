@@ -108,20 +108,17 @@ function registryContract(name: string, open: (clock: { now: number }) => Promis
       expect((await registry.listNodes()).map(({ state }) => state)).toEqual(['revoked', 'approved']);
     });
 
-    it('remembers when a node was last heard of, to the minute', async () => {
+    it('remembers when a node’s last request came', async () => {
       const registry = await make();
       const { token } = await registry.createToken();
       const { fingerprint } = await registry.enroll(enrolment(token));
-      const begun = clock.now;
-      const seen = async (): Promise<number | undefined> => {
+      expect((await registry.node(fingerprint))?.lastSeenAt).toBe(null);
+      for (const later of [0, 59_000, 1000]) {
+        clock.now += later;
         await registry.seen(fingerprint);
-        return (await registry.node(fingerprint))?.lastSeenAt?.getTime();
-      };
-      expect(await seen()).toBe(begun);
-      clock.now += 59_000;
-      expect(await seen()).toBe(begun);
-      clock.now += 1000;
-      expect(await seen()).toBe(begun + 60_000);
+        expect((await registry.node(fingerprint))?.lastSeenAt?.getTime()).toBe(clock.now);
+        expect((await registry.listNodes())[0]!.lastSeenAt?.getTime()).toBe(clock.now);
+      }
     });
 
     it.each([{ uses: 0 }, { uses: 1.5 }, { uses: 10_001 }, { expiresInMs: 0 }, { expiresInMs: -1 }, { expiresInMs: NaN }, { expiresInMs: 1e300 }, { note: 'x'.repeat(201) }])(
@@ -154,6 +151,31 @@ describe('the file of a registry', () => {
     scope.defer(() => third.close());
     expect(third.serverId).toBe(first.serverId);
     expect(await third.listNodes()).toEqual([node]);
+  });
+
+  it('is written once a minute for all nodes that were seen, and at the end', async () => {
+    const clock = { now: 1_800_000_000_000 };
+    const path = join(await scope.directory(), 'nodes.sqlite');
+    const registry = openNodeRegistry(path, { now: () => clock.now });
+    const other = openNodeRegistry(path);
+    scope.defer(() => other.close());
+    const { token } = await registry.createToken({ uses: 2 });
+    const enroll = (clientId: string) => registry.enroll({ token, clientId, publicKey: generateNodeKey().publicKey, dataset: '' });
+    const [anna, ben] = [await enroll('anna'), await enroll('ben')];
+    const read = async (): Promise<(number | undefined)[]> => (await other.listNodes()).map(({ lastSeenAt }) => lastSeenAt?.getTime());
+    const begun = clock.now;
+    await registry.seen(anna.fingerprint);
+    expect(await read()).toEqual([begun, undefined]);
+    clock.now += 30_000;
+    await registry.seen(ben.fingerprint);
+    expect(await read()).toEqual([begun, undefined]);
+    clock.now += 30_000;
+    await registry.seen(anna.fingerprint);
+    expect(await read()).toEqual([begun + 60_000, begun + 30_000]);
+    clock.now += 1000;
+    await registry.seen(ben.fingerprint);
+    await registry.close();
+    expect(await read()).toEqual([begun + 60_000, begun + 61_000]);
   });
 
   it('that is damaged, of a later release, or in no folder is refused by name', async () => {

@@ -43,7 +43,7 @@ export interface NodeInfo {
   readonly dataset: string;
   readonly state: NodeState;
   readonly enrolledAt: Date;
-  /** When its last request came, to the minute. */
+  /** When its last request came; what another process reads is up to a minute old. */
   readonly lastSeenAt: Date | null;
   /** The token that it enrolled with. */
   readonly tokenId: string;
@@ -89,7 +89,7 @@ export interface NodeRegistry {
   approveNode(name: string): Promise<NodeInfo>;
   /** Its requests are refused from now on, and its client id is free. @throws TransportError `NODE_UNKNOWN` */
   revokeNode(name: string): Promise<NodeInfo>;
-  /** A request of this node has come. Cheap: at most one write a minute and node. */
+  /** A request of this node has come. Cheap: at most one write a minute, for all nodes together. */
   seen(fingerprint: string): Promise<void>;
 
   close(): Promise<void>;

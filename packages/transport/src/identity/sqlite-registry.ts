@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, closeSync, openSync } from 'node:fs';
-import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
+import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import { errorMessage, InvalidArgumentError, Zk0Error } from '@zk0/core';
 import { TransportError } from '../errors.ts';
 import { fingerprintOf } from './key.ts';
@@ -77,8 +77,11 @@ class SqliteRegistry implements NodeRegistry {
   readonly #path: string;
   readonly #database: DatabaseSync;
   readonly #now: () => number;
-  /** When each node's last request was written down. */
+  readonly #nodeByFingerprint: StatementSync;
+  /** When the last request of each node came, where that is not written down yet. */
   readonly #seen = new Map<string, number>();
+  #seenWrittenAt = -Infinity;
+  #seenTimer: NodeJS.Timeout | undefined;
 
   constructor(path: string, now: () => number) {
     this.#path = path;
@@ -95,6 +98,7 @@ class SqliteRegistry implements NodeRegistry {
       this.#database.prepare('INSERT INTO server (id) VALUES (?)').run(made);
       return made;
     });
+    this.#nodeByFingerprint = this.#database.prepare('SELECT * FROM nodes WHERE fingerprint = ?');
   }
 
   createToken(options: TokenOptions = {}): Promise<{ readonly token: string; readonly info: TokenInfo }> {
@@ -164,7 +168,7 @@ class SqliteRegistry implements NodeRegistry {
   }
 
   listNodes(): Promise<readonly NodeInfo[]> {
-    return this.#call(() => this.#database.prepare('SELECT * FROM nodes ORDER BY enrolled_at, rowid').all().map(nodeInfo));
+    return this.#call(() => this.#database.prepare('SELECT * FROM nodes ORDER BY enrolled_at, rowid').all().map((row) => this.#nodeInfo(row)));
   }
 
   approveNode(name: string): Promise<NodeInfo> {
@@ -178,16 +182,33 @@ class SqliteRegistry implements NodeRegistry {
   seen(fingerprint: string): Promise<void> {
     return this.#call(() => {
       const now = this.#now();
-      if (now - (this.#seen.get(fingerprint) ?? -Infinity) < SEEN_EVERY_MS) return;
       this.#seen.set(fingerprint, now);
-      this.#database.prepare('UPDATE nodes SET last_seen_at = ? WHERE fingerprint = ?').run(now, fingerprint);
+      if (now - this.#seenWrittenAt >= SEEN_EVERY_MS) this.#writeSeen(now);
+      else this.#seenTimer ??= setTimeout(() => { void this.#call(() => { this.#writeSeen(this.#now()); }).catch(() => undefined); }, SEEN_EVERY_MS).unref();
     });
   }
 
   close(): Promise<void> {
     return this.#call(() => {
-      this.#database.close();
+      try {
+        this.#writeSeen(this.#now());
+      } finally {
+        this.#database.close();
+      }
     });
+  }
+
+  /** Writes for all nodes at once: each write waits for the disk. What cannot be written is tried again in a minute. */
+  #writeSeen(now: number): void {
+    clearTimeout(this.#seenTimer);
+    this.#seenTimer = undefined;
+    this.#seenWrittenAt = now;
+    if (this.#seen.size === 0) return;
+    this.#atomically(() => {
+      const update = this.#database.prepare('UPDATE nodes SET last_seen_at = ? WHERE fingerprint = ?');
+      for (const [fingerprint, at] of this.#seen) update.run(at, fingerprint);
+    });
+    this.#seen.clear();
   }
 
   #change(name: string, state: NodeState): Promise<NodeInfo> {
@@ -200,7 +221,7 @@ class SqliteRegistry implements NodeRegistry {
         if (row === undefined) {
           throw new TransportError('NODE_UNKNOWN', `no node ${name} has enrolled`, { hint: 'See zk0-server node list.' });
         }
-        const node = nodeInfo(row);
+        const node = this.#nodeInfo(row);
         if (node.state === 'revoked' && state !== 'revoked') throw revoked(node);
         this.#database.prepare('UPDATE nodes SET state = ? WHERE fingerprint = ?').run(state, node.fingerprint);
         return { ...node, state };
@@ -214,8 +235,14 @@ class SqliteRegistry implements NodeRegistry {
   }
 
   #node(fingerprint: string): NodeInfo | null {
-    const row = this.#database.prepare('SELECT * FROM nodes WHERE fingerprint = ?').get(fingerprint);
-    return row === undefined ? null : nodeInfo(row);
+    const row = this.#nodeByFingerprint.get(fingerprint);
+    return row === undefined ? null : this.#nodeInfo(row);
+  }
+
+  #nodeInfo(row: Row): NodeInfo {
+    const info = nodeInfo(row);
+    const seen = this.#seen.get(info.fingerprint);
+    return seen === undefined ? info : { ...info, lastSeenAt: new Date(seen) };
   }
 
   #atomically<T>(work: () => T): T {

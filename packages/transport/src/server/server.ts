@@ -27,7 +27,7 @@ const MAX_CLIENT_WORK = 16;
 
 /** Bounds of one server; blob sizes are the {@link BlobStore}'s own. */
 export interface TransportLimits {
-  /** How long a poll without a task is held open, in ms (25 000). */
+  /** How long a poll without a task is held open, in ms (45 000). */
   readonly pollWaitMs?: number;
   /**
    * A request that takes longer is answered with "not yet", and the client asks again, in ms (20 000): less than the proxies on the way
@@ -106,7 +106,7 @@ export async function createTransportServer(options: TransportServerOptions): Pr
   const { host, port, blobs, service, registry, operatorToken, tls, allowInsecure = false, limits = {}, log = silentLog, now } = options;
   const access = createAccess({ host, tls, registry, operatorToken, allowInsecure, maxClockSkewMs: limits.maxClockSkewMs, now, log });
   const refusals = new RefusalLog(log);
-  const { pollWaitMs = 25_000, answerWithinMs = 20_000, noProgressMs = 60_000, minBytesPerSecond = 1024 } = limits;
+  const { pollWaitMs = 45_000, answerWithinMs = 20_000, noProgressMs = 60_000, minBytesPerSecond = 1024 } = limits;
   const app = createApp(tls, noProgressMs);
   app.server.maxConnections = limits.maxConnections ?? 20_000;
   const closing = new AbortController();
@@ -122,6 +122,7 @@ export async function createTransportServer(options: TransportServerOptions): Pr
   };
 
   app.addHook('onRequest', (request, reply, done) => {
+    reply.header(PROTOCOL_HEADER, String(PROTOCOL_VERSION));
     try {
       refuseBrowsers(request.headers, access.browsers);
       done();
@@ -134,7 +135,6 @@ export async function createTransportServer(options: TransportServerOptions): Pr
   app.addHook('onSend', (_request, reply, payload, done) => {
     if (closing.signal.aborted) reply.header('connection', 'close');
     if (typeof payload === 'string' || Buffer.isBuffer(payload)) reply.header(CONTENT_DIGEST, contentDigest(payload));
-    reply.header(PROTOCOL_HEADER, String(PROTOCOL_VERSION));
     done();
   });
   app.setNotFoundHandler((request, reply) => sendError(reply, notFound(request), log, 'json'));
