@@ -35,15 +35,33 @@ class Process {
 
 /** Counts what is written, and tells when it is so much. */
 class CountingStore extends MemoryLedgerStore {
-  readonly written: { readonly runId: string; readonly event: RunEvent }[] = [];
+  readonly runIds: string[] = [];
+  written = 0;
+  readonly last = new Map<string, RunEvent>();
+  readonly #counts = new Map<string, number>();
   onAppend: () => void = () => undefined;
 
   override async append(...args: Parameters<LedgerStore['append']>): Promise<boolean> {
     const isNext = await super.append(...args);
     if (!isNext) return false;
-    this.written.push({ runId: args[0], event: JSON.parse(args[1].event) as RunEvent });
+    const runId = args[0];
+    const event = JSON.parse(args[1].event) as RunEvent;
+    if (!this.runIds.includes(runId)) this.runIds.push(runId);
+    this.written++;
+    this.last.set(runId, event);
+    const kinds = [event.type, ...('round' in event ? [`${event.type} ${event.round}`] : [])];
+    for (const kind of kinds) this.#counts.set(`${runId} ${kind}`, this.#count(runId, kind) + 1);
     this.onAppend();
     return true;
+  }
+
+  /** How often something happened in the run that was submitted as the n-th, from 0, or in a round of it. */
+  happened(run: number, type: RunEvent['type'], round?: number): number {
+    return this.#count(this.runIds[run], round === undefined ? type : `${type} ${round}`);
+  }
+
+  #count(runId: string | undefined, kind: string): number {
+    return this.#counts.get(`${String(runId)} ${kind}`) ?? 0;
   }
 }
 
@@ -71,7 +89,7 @@ async function federate(killAfter: number): Promise<Outcome> {
   const startServer = async (): Promise<void> => {
     const process = new Process();
     store.onAppend = () => {
-      if (store.written.length !== killAfter) return;
+      if (store.written !== killAfter) return;
       process.dead = true;
       at.server = null;
     };
@@ -93,15 +111,14 @@ async function federate(killAfter: number): Promise<Outcome> {
       }
     }
   };
-  const runIds = (): string[] => [...new Set(store.written.map(({ runId }) => runId))];
-  const happened = (run: number, type: RunEvent['type'], round?: number): number =>
-    store.written.filter(({ runId, event }) => runId === runIds()[run] && event.type === type && (round === undefined || ('round' in event && event.round === round))).length;
+  const { runIds } = store;
+  const happened = store.happened.bind(store);
 
   const model = (name: string, target: readonly number[]): LocalModel => ({
     profile: () => ({ name, examples: 10 }),
     fit: async (task, global) => {
       const { round } = task.fit;
-      if (name === 'c' && task.runId === runIds()[0]) {
+      if (name === 'c' && task.runId === runIds[0]) {
         if (round === 2) throw new Zk0Error('ROBOT_BROKEN', 'the arm has come off');
         // What it has is ready when the round is over.
         if (round === 3) await until(() => happened(0, 'round-skipped', 3) > 0 || stop.signal.aborted, 'round 3 is skipped');
@@ -119,7 +136,7 @@ async function federate(killAfter: number): Promise<Outcome> {
         result: async (result, signal) => {
           const reply = await connection.result(result, signal);
           replies.push(`${id}/${result.round}: ${reply.status}`);
-          if (result.round !== 4 || id !== 'b' || result.runId !== runIds()[0]) return reply;
+          if (result.round !== 4 || id !== 'b' || result.runId !== runIds[0]) return reply;
           const again = await connection.result(result, signal);
           replies.push(`${id}/${result.round} again: ${again.status}`);
           return reply;
@@ -136,17 +153,16 @@ async function federate(killAfter: number): Promise<Outcome> {
   };
 
   await startServer();
-  await ask((coordinator) => coordinator.submit(config({ rounds: 5, minClients: 3, roundDeadlineSeconds: 10, seed: 1 })), () => runIds().length >= 1);
-  await ask((coordinator) => coordinator.submit(config({ rounds: 1, minClients: 3 })), () => runIds().length >= 2);
-  await ask((coordinator) => coordinator.submit(config({ rounds: 2, minClients: 3, strategy: { name: 'fedadam' }, seed: 2 })), () => runIds().length >= 3);
-  await ask((coordinator) => coordinator.stop('not needed', runIds()[1]), () => happened(1, 'run-stop-requested') > 0);
+  await ask((coordinator) => coordinator.submit(config({ rounds: 5, minClients: 3, roundDeadlineSeconds: 10, seed: 1 })), () => runIds.length >= 1);
+  await ask((coordinator) => coordinator.submit(config({ rounds: 1, minClients: 3 })), () => runIds.length >= 2);
+  await ask((coordinator) => coordinator.submit(config({ rounds: 2, minClients: 3, strategy: { name: 'fedadam' }, seed: 2 })), () => runIds.length >= 3);
+  await ask((coordinator) => coordinator.stop('not needed', runIds[1]), () => happened(1, 'run-stop-requested') > 0);
   const clients = Promise.all([startClient('a', [1, 2]), startClient('b', [3, 4]), startClient('c', [5, 9])]);
   while (happened(2, 'run-finished') === 0) {
     if (at.server === null) await startServer();
     // Time passes only where somebody waits for it: for the deadline of round 3, and after a skipped round.
     const isLate = happened(0, 'update-accepted', 3) === 2 && happened(0, 'round-closed', 3) === 0;
-    const last = store.written.findLast(({ runId }) => runId === runIds()[0])?.event.type;
-    if (isLate || last === 'round-skipped') clock.advance(1000);
+    if (isLate || store.last.get(runIds[0]!)?.type === 'round-skipped') clock.advance(1000);
     await wait(3);
   }
   await until(() => replies.length > 0, 'somebody answered');
@@ -155,13 +171,13 @@ async function federate(killAfter: number): Promise<Outcome> {
 
   const ledger = await Ledger.open(store, clock);
   const runs = await Promise.all(
-    runIds().map(async (runId) => {
+    runIds.map(async (runId) => {
       const { state } = (await ledger.run(runId))!;
       const counted = state.rounds.flatMap(({ round, participants }) => [...participants].flatMap(([id, { outcome }]) => (outcome.state === 'accepted' ? [`${id}/${round}`] : [])));
       return { phase: state.phase, hash: state.parameters?.hash, counted: counted.sort() };
     }),
   );
-  return { events: store.written.length, runs };
+  return { events: store.written, runs };
 }
 
 it('a server that is killed after any event goes on to the very same bytes, and counts nothing twice', { timeout: 300_000 }, async () => {

@@ -72,7 +72,7 @@ async function receive(
     assertSizes(reply, file, partial.offset);
     const handle = await partial.openHandle();
     try {
-      for await (const piece of gathered(reply.chunks())) {
+      for await (const piece of gathered(reply.chunks(), file.size - partial.offset)) {
         if (partial.offset + piece.byteLength > file.size) throw mismatch(file, `more than the ${file.size} bytes that the repository lists arrive`);
         await partial.put(handle, piece);
         onBytes(partial.offset);

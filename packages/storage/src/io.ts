@@ -29,7 +29,9 @@ export async function writeFully(handle: FileHandle, bytes: Uint8Array, position
 
 /** Calls `onChunk` for every piece of the file from its start; the piece is valid during the call only. */
 export async function readChunks(handle: FileHandle, onChunk: (chunk: Uint8Array) => void): Promise<number> {
-  const buffer = new Uint8Array(CHUNK_BYTES);
+  const { size } = await handle.stat();
+  // One byte more than there is: a read that returns nothing is the end.
+  const buffer = new Uint8Array(Math.min(CHUNK_BYTES, size + 1));
   let position = 0;
   for (;;) {
     const { bytesRead } = await handle.read(buffer, 0, buffer.byteLength, position);

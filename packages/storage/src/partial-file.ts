@@ -124,10 +124,13 @@ function sha256(): Hash {
  * Joins network-sized pieces to disk-sized ones: a write costs a hop to a thread, whatever its size. What had arrived
  * before the source failed is handed on before its error is. A piece is valid until the one after the next is asked for: while one is
  * written, the next is filled. Of the source's chunks nothing is kept once the next is asked for.
+ *
+ * @param byteLength - how much is expected; more is handed on too
  */
-export async function* gathered(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let buffer = new Uint8Array(GATHER_BYTES);
-  let other = new Uint8Array(GATHER_BYTES);
+export async function* gathered(chunks: AsyncIterable<Uint8Array>, byteLength: number): AsyncGenerator<Uint8Array> {
+  const size = Math.min(GATHER_BYTES, Math.max(1, byteLength));
+  let buffer = new Uint8Array(size);
+  let other: Uint8Array<ArrayBuffer> | undefined;
   let filled = 0;
   let failure: { readonly error: unknown } | undefined;
   try {
@@ -139,7 +142,7 @@ export async function* gathered(chunks: AsyncIterable<Uint8Array>): AsyncGenerat
         at += part.byteLength;
         if (filled < buffer.byteLength) continue;
         yield buffer;
-        [buffer, other] = [other, buffer];
+        [buffer, other] = [other ?? new Uint8Array(size), buffer];
         filled = 0;
       }
     }

@@ -53,7 +53,7 @@ export class Upload {
         throw new StorageError('UPLOAD_OFFSET', `upload ${this.blob.hash} stands at byte ${this.offset}, not ${offset}`);
       }
       handle = await this.#file.openHandle();
-      for await (const piece of gathered(chunks)) {
+      for await (const piece of gathered(chunks, this.blob.byteLength - offset)) {
         // The offset is that of what is written: a piece waits for the one before.
         await writing;
         if (this.#current !== turn) {
