@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorMessage, Zk0Error } from '@zk0/core';
-import { Coordinator, Ledger, openSqliteStores } from '@zk0/federation';
+import { closeAll, Coordinator, Ledger, openSqliteStores } from '@zk0/federation';
 import type { Logger, RootLogger } from '@zk0/logger';
 import { openBlobStore } from '@zk0/storage';
 import { createTransportServer, isLoopback, openNodeRegistry, openOperatorToken, type TransportServerOptions } from '@zk0/transport';
@@ -60,15 +60,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const { enrolment = false, maxDiskBytes } = options;
   const stores = openSqliteStores(files.ledger);
   const closers: (() => Promise<void> | void)[] = [() => { stores.close(); }];
-  const closeAll = async (): Promise<void> => {
-    for (const close of closers.reverse()) {
-      try {
-        await close();
-      } catch (error) {
-        log.error(`closing the server: ${errorMessage(error)}`, { error });
-      }
-    }
-  };
+  const close = (): Promise<void> => closeAll(log, closers.splice(0).reverse());
   try {
     const blobs = await openBlobStore(join(stateDirectory, 'blobs'), maxDiskBytes === undefined ? {} : { maxTotalBytes: maxDiskBytes });
     const registry = enrolment ? openNodeRegistry(files.nodes) : undefined;
@@ -105,9 +97,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       log.error(`the server cannot go on: ${errorMessage(error)}`, { error });
     });
     closers.push(() => transport.close(), () => done.catch(() => undefined), () => { stop.abort(); });
-    return { url: transport.url, enrolment, operatorTokenFile, coordinator, done, close: closeAll };
+    return { url: transport.url, enrolment, operatorTokenFile, coordinator, done, close };
   } catch (error) {
-    await closeAll();
+    await close();
     throw error;
   }
 }

@@ -18,6 +18,7 @@ import {
   type TaskResult,
 } from '@zk0/core';
 import type { BlobStore } from '@zk0/storage';
+import { closeAll } from './close-all.ts';
 import { checkStrategy } from './check-strategy.ts';
 import { ClientRegistry, type RegisteredClient } from './clients/client-registry.ts';
 import { pause, systemClock, type Clock } from './clock.ts';
@@ -32,7 +33,7 @@ import { silentLog, type FederationLog } from './log.ts';
 import type { FederatedModel } from './model.ts';
 import { fitTaskSchema } from './run/instructions.ts';
 import { openTask } from './run/open-task.ts';
-import { closeAll, RunSession, type OpenedRun } from './run/run-session.ts';
+import { RunSession, type OpenedRun } from './run/run-session.ts';
 import { MemoryTaskQueue } from './tasks/memory-task-queue.ts';
 import type { TaskQueue } from './tasks/task-queue.ts';
 

@@ -3,6 +3,7 @@
  * Federated rounds that survive crashes: the run engine of a server, the participant of a client. Models and transports are handed in.
  */
 export { systemClock, type Clock } from './clock.ts';
+export { closeAll } from './close-all.ts';
 export { FederationError, type FederationErrorCode } from './errors.ts';
 export { silentLog, type FederationLog } from './log.ts';
 export { Ledger, type EventChoice, type LedgerEntry, type LedgerRun } from './ledger/ledger.ts';

@@ -1,4 +1,5 @@
-import { errorMessage, type RunState } from '@zk0/core';
+import type { RunState } from '@zk0/core';
+import { closeAll } from '../close-all.ts';
 import type { LedgerEntry, LedgerRun } from '../ledger/ledger.ts';
 import type { FederationLog } from '../log.ts';
 import { blobCollector } from '../observers/collect-blobs.ts';
@@ -86,16 +87,5 @@ export class RunSession {
   /** Observers finish what they can; nothing that fails here keeps the rest from closing. */
   async close(): Promise<void> {
     await closeAll(this.#opened.log, [() => this.#observers.close(), () => this.#opened.close?.() ?? Promise.resolve()]);
-  }
-}
-
-/** Runs every closer, whatever the others do. */
-export async function closeAll(log: FederationLog, closers: readonly (() => Promise<unknown>)[]): Promise<void> {
-  for (const close of closers) {
-    try {
-      await close();
-    } catch (error) {
-      log.error(`closing: ${errorMessage(error)}`, { error });
-    }
   }
 }
