@@ -237,7 +237,7 @@ function connectionError(origin: string, cause: unknown): Zk0Error {
     });
   }
   if (code !== undefined && CERTIFICATE_PROBLEMS.test(code)) {
-    return new TransportError('CERTIFICATE_REFUSED', `${origin}: the server's certificate is not accepted (${errorMessage(cause)})`, {
+    return new TransportError('CERTIFICATE_REFUSED', `${origin}: the server's certificate is not accepted: ${certificateProblem(code, cause)}`, {
       cause,
       hint: 'Check the address; for an authority of your own, give its certificate with --tls-ca.',
     });
@@ -248,6 +248,15 @@ function connectionError(origin: string, cause: unknown): Zk0Error {
       ? 'Check the address, the network and the certificates of both sides.'
       : 'Check the address and the network.',
   });
+}
+
+/** Says what is wrong with a certificate in words of this package: Node's own end in advice on how to start Node. */
+function certificateProblem(code: string, cause: unknown): string {
+  if (/SELF_SIGNED|UNABLE_TO|INVALID_CA/.test(code)) return 'no authority that this machine trusts has signed it';
+  if (/ALTNAME|HOSTNAME/.test(code)) return 'it is for another name';
+  if (code === 'CERT_HAS_EXPIRED') return 'it has expired';
+  if (code === 'CERT_NOT_YET_VALID') return 'it is not valid yet';
+  return errorMessage(cause).split(';')[0]!;
 }
 
 /** What OpenSSL and Node find wrong with a server's certificate. */
