@@ -9,15 +9,19 @@ export function runInfo(state: RunState, startedAt: Date): RunInfo {
   return { runId: state.runId, startedAt, config: state.config, versions: versions(), datasets, context: run };
 }
 
-/** What there is to say of each round that is over but for its checkpoint, or skipped; round 0 is the initial model. */
-export function roundRecords(state: RunState): RoundRecord[] {
+/**
+ * What there is to say of each round that is over but for its checkpoint, or skipped; round 0 is the initial model.
+ *
+ * @param after - rounds up to this one are left out
+ */
+export function roundRecords(state: RunState, after = -1): RoundRecord[] {
   const { datasets } = startContextSchema.parse(state.context);
   const initial = state.initialParameters;
   const baseline: RoundRecord[] =
-    state.baseline === undefined
+    state.baseline === undefined || after >= 0
       ? []
       : [{ round: 0, clients: [], server: state.baseline, aggregated: {}, ...(initial !== null && { paramHash: initial.hash }) }];
-  const over = state.rounds.filter(({ phase }) => phase === 'checkpointing' || phase === 'done' || phase === 'skipped');
+  const over = state.rounds.filter(({ round, phase }) => round > after && (phase === 'checkpointing' || phase === 'done' || phase === 'skipped'));
   return [...baseline, ...over.map((round) => roundRecord(round, datasets))];
 }
 

@@ -12,7 +12,7 @@ export function runFiles(directory: string): Observer {
     // Before its start a run has nothing to say.
     if (state.context === null) return;
     outputs ??= await createRunOutputs(directory, runInfo(state, createdAt));
-    for (const record of roundRecords(state)) await outputs.recordRound(record);
+    for (const record of roundRecords(state, outputs.rounds.at(-1)?.round)) await outputs.recordRound(record);
   };
   return {
     name: 'run files',
