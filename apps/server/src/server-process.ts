@@ -1,12 +1,13 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorMessage, Zk0Error } from '@zk0/core';
+import { createDashboard } from '@zk0/dashboard';
 import { closeAll, Coordinator, Ledger, openSqliteStores } from '@zk0/federation';
-import type { Logger, RootLogger } from '@zk0/logger';
+import type { RootLogger } from '@zk0/logger';
 import { openBlobStore } from '@zk0/storage';
 import { createTransportServer, isLoopback, openNodeRegistry, openOperatorToken, type TransportServerOptions } from '@zk0/transport';
 import { SmolVlaModel, type SmolVlaModelOptions } from './model/smolvla-model.ts';
-import { runFiles } from './outputs/index.ts';
+import { runFiles, versions } from './outputs/index.ts';
 
 /** Where a server keeps its state, below the folder of its outputs. */
 export const STATE_FOLDER = '.server';
@@ -32,7 +33,7 @@ export interface ServerOptions
   readonly runDirectory: (runId: string) => string;
   /** Opens the log of a run. */
   readonly openRunLog: (runId: string) => RootLogger;
-  readonly log: Logger;
+  readonly log: RootLogger;
 }
 
 /** A server that listens and drives runs. */
@@ -68,8 +69,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const isOpen = registry === undefined && options.tls?.clientCa === undefined && (isLoopback(options.host) || options.allowInsecure === true);
     const operatorTokenFile = isOpen || options.operatorToken !== undefined ? undefined : files.operatorToken;
     const operatorToken = operatorTokenFile === undefined ? options.operatorToken : await openOperatorToken(operatorTokenFile);
+    const ledger = await Ledger.open(stores.ledger);
     const coordinator = new Coordinator({
-      ledger: await Ledger.open(stores.ledger),
+      ledger,
       leases: stores.leases,
       blobs,
       model: new SmolVlaModel({ ...options, directory: runDirectory }),
@@ -79,14 +81,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       holder: 'server',
       openRun: ({ state: { runId } }) => {
         const runLog = openRunLog(runId);
+        runLog.observe(page.line);
         return { log: runLog, observers: [runFiles(runDirectory(runId))], close: () => runLog.close() };
       },
     });
-    closers.push(() => { coordinator.close(); });
+    const page = createDashboard({ ledger, coordinator, version: versions().zk0, log, ...(registry !== undefined && { nodes: registry }) });
+    closers.push(() => { page.close(); }, () => { coordinator.close(); }, log.observe(page.line));
     const transport = await createTransportServer({
       ...options,
       blobs,
       service: coordinator,
+      page,
       ...(registry !== undefined && { registry }),
       ...(operatorToken !== undefined && { operatorToken }),
     });

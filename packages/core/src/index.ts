@@ -130,4 +130,5 @@ export type {
   OperatorPrincipal,
   Principal,
 } from './contracts/federation-service.ts';
+export type { OperatorPage, PageFile, PageMessage } from './contracts/operator-page.ts';
 export { Heartbeat, type HeartbeatOptions } from './federation/heartbeat.ts';

@@ -295,6 +295,11 @@ export class Coordinator implements FederationService {
     return this.#events.subscribe((event) => runId === undefined || event.runId === runId, signal);
   }
 
+  /** Calls back whenever a client joins, leaves, falls silent or comes back. Returns what ends that. */
+  onClientsChanged(listener: () => void): () => void {
+    return this.#clients.subscribe(listener);
+  }
+
   /** Resolves when so many clients are there, or `signal` aborts. */
   joined(count: number, signal: AbortSignal): Promise<void> {
     return this.#clients.joined(count, signal);

@@ -50,6 +50,8 @@ export interface Logger {
 
 /** The logger that owns files. */
 export interface RootLogger extends Logger {
+  /** Calls back with every record that is written from now on (redacted, not escaped). Returns what ends that. */
+  observe(listener: (record: LogRecord) => void): () => void;
   /** Waits until everything written so far, compression included, is on disk. */
   flush(): Promise<void>;
   /** Flushes and closes the files; later lines go to the console only. */
@@ -106,6 +108,7 @@ export function createLogger(options: LoggerOptions): RootLogger {
     });
   }
 
+  const observers = new Set<(record: LogRecord) => void>(options.onRecord === undefined ? [] : [options.onRecord]);
   const emit: Emit = (at, message, fields, site) => {
     if (weight(at) < lowest) return;
     try {
@@ -119,13 +122,17 @@ export function createLogger(options: LoggerOptions): RootLogger {
         ramBytes: process.memoryUsage.rss(),
       };
       pipeline.log(weight(at), at.toUpperCase(), record);
-      options.onRecord?.(record);
+      for (const observer of observers) observer(record);
     } catch {
       // A broken console or an exotic value: no line of a log is worth ending what it reports on.
     }
   };
   return {
     ...loggerOver(emit, {}, (at) => weight(at) >= lowest),
+    observe: (listener) => {
+      observers.add(listener);
+      return () => observers.delete(listener);
+    },
     flush: async () => {
       await Promise.all(files.map((file) => file.flush()));
     },

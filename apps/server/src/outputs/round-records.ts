@@ -58,7 +58,8 @@ function roundRecord(round: RoundState, datasets: StartContext['datasets']): Rou
   };
 }
 
-function versions(): Record<string, string> {
+/** Versions of what computes: of this program and of Node. */
+export function versions(): Readonly<Record<'zk0' | 'node', string>> {
   const version = (specifier: string): string => {
     const url = new URL(import.meta.resolve(specifier));
     const { version } = JSON.parse(readFileSync(url, 'utf8')) as { version?: string };

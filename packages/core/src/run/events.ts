@@ -45,6 +45,8 @@ export const runEventSchema = z.discriminatedUnion('type', [
     assignments: z.array(z.strictObject({ clientId: z.string().min(1), instructions: json })),
     /** Accepted updates that close the round; absent: everybody is waited for. */
     wanted: z.int().min(1).optional(),
+    /** Why learning rates or μ differ from before, for people (absent where they do not, and in ledgers of earlier releases). */
+    reasons: z.array(z.string().max(500)).max(100).exactOptional(),
   }),
   z.strictObject({
     type: z.literal('update-accepted'),

@@ -11,6 +11,10 @@ import { broadcastState } from './broadcast-state.ts';
 import { RoundAggregator, type IncomingUpdate } from './round-aggregator.ts';
 import { planRound, type RoundPlan } from './round-plan.ts';
 
+/** The most that the ledger keeps of why a round's learning rates differ. */
+const MAX_REASONS = 100;
+const MAX_REASON_CHARS = 500;
+
 /** What the work on a run needs. */
 export interface RunWorkOptions {
   readonly runId: string;
@@ -32,6 +36,9 @@ export interface RunWorkOptions {
 export interface Waiting {
   readonly waiting: string;
 }
+
+/** A plan as the ledger keeps it: reasons only where there are some, and only as many as its schema takes. */
+type RecordedPlan = Omit<RoundPlan, 'reasons'> & { readonly reasons?: string[] };
 
 /** The effects of a run, one method a step. They decide nothing about order, and each can be repeated. */
 export class RunWork {
@@ -65,7 +72,7 @@ export class RunWork {
   }
 
   /** Plans a round, once enough clients are there. */
-  async configure(state: RunState, round: number): Promise<Omit<RoundPlan, 'reasons'> | Waiting> {
+  async configure(state: RunState, round: number): Promise<RecordedPlan | Waiting> {
     const { log } = this.#options;
     const model = await this.#modelOf(state);
     const clients = this.#fitting(model);
@@ -75,7 +82,8 @@ export class RunWork {
     const broadcast = await broadcastState(strategy, state, this.#options);
     const { reasons, ...plan } = planRound(state, round, { clients, strategy, model, broadcast });
     for (const reason of reasons) log.info(reason, { round });
-    return plan;
+    const kept = reasons.slice(0, MAX_REASONS).map((reason) => reason.slice(0, MAX_REASON_CHARS));
+    return { ...plan, ...(kept.length > 0 && { reasons: kept }) };
   }
 
   /** @throws UpdateRejectedError when the update must not count */

@@ -2,7 +2,7 @@ import { TransportError } from '../errors.ts';
 import type { NodeRegistry } from '../identity/registry.ts';
 import type { TransportLog } from '../log.ts';
 import { isLoopback } from '../protocol/http.ts';
-import type { BrowserRules } from './browser-guard.ts';
+import type { BrowserRules, PageRules } from './browser-guard.ts';
 import { certificateClients } from './certificate-clients.ts';
 import { claimedClients, type ClientAuthenticator } from './clients.ts';
 import { SignedClients } from './signed-clients.ts';
@@ -27,6 +27,8 @@ export interface Access {
   /** Where nodes enrol. */
   readonly signed: SignedClients | undefined;
   readonly browsers: BrowserRules;
+  /** What holds for this server's own page. */
+  readonly page: PageRules;
 }
 
 /**
@@ -55,10 +57,12 @@ export function createAccess(options: AccessOptions): Access {
     throw new TransportError('INSECURE', `anybody who reaches ${host} would be an operator`, { hint: 'Give a token for the operators.' });
   }
   const signed = registry === undefined ? undefined : new SignedClients({ registry, maxClockSkewMs, now, log });
+  const browsers = { ownNamesOnly: open && loopback, noProxies: open && loopback && !allowInsecure };
   return {
     clients: chooseClients(signed, certificates),
     signed,
-    browsers: { ownNamesOnly: open && loopback, noProxies: open && loopback && !allowInsecure },
+    browsers,
+    page: { ...browsers, addressesOnly: operatorToken === undefined, secure: tls !== undefined },
   };
 }
 

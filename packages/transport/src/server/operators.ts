@@ -20,7 +20,7 @@ export function authenticateOperator(headers: IncomingHttpHeaders, token: string
 }
 
 /** Constant time: both are hashed, so that neither content nor length shows. */
-function sameSecret(a: string, b: string): boolean {
+export function sameSecret(a: string, b: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(a), digest(b));
 }

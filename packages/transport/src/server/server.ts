@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { errorMessage, type FederationService } from '@zk0/core';
+import { errorMessage, type FederationService, type OperatorPage } from '@zk0/core';
 import type { BlobStore } from '@zk0/storage';
-import fastify, { type FastifyInstance } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { TransportError } from '../errors.ts';
 import type { NodeRegistry } from '../identity/registry.ts';
 import { silentLog, type TransportLog } from '../log.ts';
@@ -16,6 +16,7 @@ import { refuseBrowsers } from './browser-guard.ts';
 import { addEnrolmentRoute } from './enrolment-route.ts';
 import { frameworkError, notFound, sendError } from './error-reply.ts';
 import { addMessageRoutes } from './message-routes.ts';
+import { addPageRoutes } from './page-routes.ts';
 import { PendingWork } from './pending-work.ts';
 import { RefusalLog } from './refusal-log.ts';
 
@@ -80,6 +81,8 @@ export interface TransportServerOptions {
    * clients need no credential either.
    */
   readonly operatorToken?: string;
+  /** A page for operators, served at `/`. Without one, no web page is answered. */
+  readonly page?: OperatorPage;
   readonly tls?: ServerTls;
   /** Allows plain HTTP, and clients and operators without a credential, beyond this machine: for networks that are trusted themselves. */
   readonly allowInsecure?: boolean;
@@ -103,7 +106,7 @@ export interface TransportServer {
  * `ADDRESS_UNAVAILABLE`
  */
 export async function createTransportServer(options: TransportServerOptions): Promise<TransportServer> {
-  const { host, port, blobs, service, registry, operatorToken, tls, allowInsecure = false, limits = {}, log = silentLog, now } = options;
+  const { host, port, blobs, service, registry, operatorToken, tls, allowInsecure = false, limits = {}, log = silentLog, now, page } = options;
   const access = createAccess({ host, tls, registry, operatorToken, allowInsecure, maxClockSkewMs: limits.maxClockSkewMs, now, log });
   const refusals = new RefusalLog(log);
   const { pollWaitMs = 45_000, answerWithinMs = 20_000, noProgressMs = 60_000, minBytesPerSecond = 1024 } = limits;
@@ -124,7 +127,8 @@ export async function createTransportServer(options: TransportServerOptions): Pr
   app.addHook('onRequest', (request, reply, done) => {
     reply.header(PROTOCOL_HEADER, String(PROTOCOL_VERSION));
     try {
-      refuseBrowsers(request.headers, access.browsers);
+      // The page's routes admit their own page, and no other.
+      if (!isPageRoute(request)) refuseBrowsers(request.headers, access.browsers);
       done();
     } catch (error) {
       refusals.note(error, request.raw);
@@ -139,6 +143,12 @@ export async function createTransportServer(options: TransportServerOptions): Pr
   });
   app.setNotFoundHandler((request, reply) => sendError(reply, notFound(request), log, 'json'));
   app.setErrorHandler((error, _request, reply) => sendError(reply, frameworkError(error), log, 'json'));
+  if (page !== undefined) {
+    void app.register((pages, _options, done) => {
+      addPageRoutes(pages, { ...shared, page, operatorToken, rules: access.page, refusals, maxFollowers: limits.maxFollowers ?? 64, now: now ?? Date.now });
+      done();
+    });
+  }
   const { signed } = access;
   if (registry !== undefined && signed !== undefined) {
     void app.register((nodes, _options, done) => {
@@ -226,6 +236,10 @@ function createSecureApp(tls: ServerTls, options: ReturnType<typeof serverOption
       hint: 'Give PEM files that belong together.',
     });
   }
+}
+
+function isPageRoute({ routeOptions }: FastifyRequest): boolean {
+  return (routeOptions.config as { readonly page?: boolean }).page === true;
 }
 
 async function close(app: FastifyInstance, closing: AbortController): Promise<void> {

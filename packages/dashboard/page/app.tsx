@@ -1,0 +1,46 @@
+import type { JSX } from 'preact';
+import { Choice } from './parts/card.tsx';
+import { Dialogs } from './parts/dialogs.tsx';
+import { Header } from './sections/header.tsx';
+import { Headline } from './sections/headline.tsx';
+import { Login } from './sections/login.tsx';
+import { Losses } from './sections/losses.tsx';
+import { HeldOut } from './sections/held-out.tsx';
+import { Clients } from './sections/clients.tsx';
+import { Rounds } from './sections/rounds.tsx';
+import { Schedule } from './sections/schedule.tsx';
+import { Checkpoints } from './sections/checkpoints.tsx';
+import { Runs } from './sections/runs.tsx';
+import { Nodes } from './sections/nodes.tsx';
+import { Log } from './sections/log.tsx';
+import { chooseTheme, link, run, theme, view } from './state.ts';
+
+/** The whole page. */
+export function App(): JSX.Element {
+  if (link.value.state === 'login') return <Login />;
+  if (view.value === null) return <Header />;
+  const hasRun = run.value !== null;
+  return (
+    <>
+      <a class="skip" href="#main">Skip to the content</a>
+      <Header />
+      <main id="main">
+        <Headline />
+        {hasRun && <Losses />}
+        {hasRun && <HeldOut />}
+        {hasRun && <Rounds />}
+        <Clients />
+        {hasRun && <Schedule />}
+        {hasRun && <Checkpoints />}
+        <Runs />
+        <Nodes />
+        <Log />
+      </main>
+      <footer>
+        <span>zk0 {view.value.server.version} · <a href="/page/files/licenses.txt">licences of what this page is made with</a></span>
+        <Choice label="Colours" value={theme.value} options={[['auto', 'Automatic'], ['light', 'Light'], ['dark', 'Dark']]} onChoose={chooseTheme} />
+      </footer>
+      <Dialogs />
+    </>
+  );
+}

@@ -1,0 +1,69 @@
+import type { JSX } from 'preact';
+import { forget } from '../connection.ts';
+import { formatAgo, formatBytes, formatTime, visible } from '../format.ts';
+import { ask } from '../server.ts';
+import { canLogOut, chooseRun, chosenRun, link, now, view } from '../state.ts';
+import { askForRun } from './new-run.tsx';
+
+/** What stays in view: whose page it is, which run, whether it is live. */
+export function Header(): JSX.Element {
+  return (
+    <header>
+      <h1>zk0</h1>
+      <RunChoice />
+      <LinkState />
+      <div class="header-tools">
+        {view.value !== null && <button type="button" class="primary" onClick={askForRun}>New run</button>}
+        {canLogOut.value && <button type="button" onClick={logOut}>Log out</button>}
+      </div>
+    </header>
+  );
+}
+
+function RunChoice(): JSX.Element | null {
+  const { value } = view;
+  if (value === null) return null;
+  const runs = [...value.runs.values()].reverse();
+  const choose = (event: Event): void => {
+    const { value: chosen } = event.currentTarget as HTMLSelectElement;
+    chooseRun(chosen === '' ? null : chosen);
+  };
+  return (
+    <label class="run-choice">
+      <span class="quiet">Run</span>
+      <select value={chosenRun.value ?? ''} onChange={choose}>
+        <option value="">{value.current === null ? 'newest' : 'current'}{value.run === null ? '' : `: ${visible(value.run.runId)}`}</option>
+        {runs.map(({ runId, phase }) => (
+          <option key={runId} value={runId}>{visible(runId)} ({phase === 'waiting_for_clients' ? 'waiting' : phase})</option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function LinkState(): JSX.Element {
+  const { value: state } = link;
+  const server = view.value?.server;
+  if (state.state === 'lost') {
+    return (
+      <p class="link lost" role="alert">
+        <span class="dot" aria-hidden="true" /> Not connected. It is tried again by itself{server === undefined ? '.' : `; what you see is from ${formatTime(state.since)}, ${formatAgo(state.since, now.value)}.`}
+      </p>
+    );
+  }
+  if (state.state !== 'live' || server === undefined) return <p class="link" role="status">Connecting …</p>;
+  return (
+    <p class="link live">
+      <span class="dot" aria-hidden="true" /> Live <span class="quiet">· server memory {formatBytes(server.memoryBytes)}</span>
+    </p>
+  );
+}
+
+function logOut(): void {
+  void ask('DELETE', '/page/session').finally(() => {
+    canLogOut.value = false;
+    view.value = null;
+    forget();
+    link.value = { state: 'login' };
+  });
+}

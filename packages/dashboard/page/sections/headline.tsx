@@ -1,0 +1,163 @@
+import type { ComponentChildren, JSX } from 'preact';
+import { bestLoss, stillOut, timeLeft } from '../../src/model/derive.ts';
+import type { RunView } from '../../src/model/view.ts';
+import { counted, formatDuration, formatNumber, visible } from '../format.ts';
+import { Hash } from '../parts/card.tsx';
+import { announce, confirm } from '../parts/dialogs.tsx';
+import { ask } from '../server.ts';
+import { chosenRun, now, run, runError, view } from '../state.ts';
+
+const NAMES: Readonly<Record<RunView['phase'], string>> = {
+  waiting_for_clients: 'Waiting for clients',
+  running: 'Running',
+  finished: 'Finished',
+  failed: 'Failed',
+  stopped: 'Stopped',
+  unreadable: 'Cannot be read',
+};
+
+/** The run in one look: where it is, how long it takes, what it is. */
+export function Headline(): JSX.Element {
+  const { value } = run;
+  if (value === null) return <NoRun />;
+  const { config, phase } = value;
+  const total = Number(config['rounds']);
+  const last = value.rounds.at(-1)?.round ?? 0;
+  const done = value.rounds.filter(({ round, endedAt }) => round > 0 && endedAt !== undefined).at(-1)?.round ?? 0;
+  const left = timeLeft(value, now.value);
+  const began = value.startedAt ?? value.createdAt;
+  document.title = phase === 'running' ? `${last}/${total} · zk0` : `${NAMES[phase]} · zk0`;
+  return (
+    <section class={`card full headline ${phase}`} aria-labelledby="headline-title">
+      <div class="headline-top">
+        <h2 id="headline-title"><span class={`badge ${phase}`}>{NAMES[phase]}</span> Round {last} of {total}</h2>
+        <p class="headline-time">
+          {left === null ? '' : <><b>{formatDuration(left)}</b> left · </>}
+          <span class="quiet">{value.endedAt === undefined ? `${formatDuration(now.value - began)} so far` : `took ${formatDuration(value.endedAt - began)}`}</span>
+        </p>
+        {phase !== 'finished' && phase !== 'failed' && phase !== 'stopped' && <StopButton run={value} />}
+      </div>
+      <progress value={done} max={total} aria-label="Rounds done">{done} of {total}</progress>
+      <p class="headline-now" aria-live="polite">{whatNow(value)}</p>
+      <dl class="facts">
+        <Fact name="Policy"><bdi>{visible(String(config['policy']))}</bdi></Fact>
+        <Fact name="Strategy"><bdi>{strategyOf(value)}</bdi></Fact>
+        <Fact name="Seed">{String(config['seed'])}</Fact>
+        <Fact name="Clients">{clientsOf()}</Fact>
+        <LossFacts run={value} />
+        {value.parameters !== undefined && <Fact name="Parameters"><Hash value={value.parameters} /></Fact>}
+      </dl>
+    </section>
+  );
+}
+
+function NoRun(): JSX.Element {
+  document.title = 'zk0';
+  return (
+    <section class="card full headline" aria-labelledby="headline-title">
+      <h2 id="headline-title">{chosenRun.value === null ? 'No run yet' : 'Loading the run …'}</h2>
+      {runError.value === null ? (
+        <p>{chosenRun.value === null && <>Submit one here, or with <code>zk0-server run --rounds 3 --stream</code>. It starts when enough clients are there.</>}</p>
+      ) : (
+        <p class="failure" role="alert">{runError.value}</p>
+      )}
+    </section>
+  );
+}
+
+function Fact({ name, children }: { readonly name: string; readonly children: ComponentChildren }): JSX.Element {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function LossFacts({ run: shown }: { readonly run: RunView }): JSX.Element {
+  const best = bestLoss(shown);
+  const newest = shown.rounds.findLast(({ evaluation }) => evaluation != null);
+  const epsilon = shown.rounds.findLast((round) => round.epsilon !== undefined)?.epsilon;
+  return (
+    <>
+      <Fact name="Held-out loss">{newest?.evaluation == null ? '–' : formatNumber(newest.evaluation.loss)}</Fact>
+      <Fact name="Lowest">
+        {best === null ? '–' : <>{formatNumber(best.loss)} <span class="quiet">round {best.round}{best.initial !== undefined && best.round > 0 ? `, ${change(best.loss, best.initial)}` : ''}</span></>}
+      </Fact>
+      {epsilon !== undefined && <Fact name="Privacy spent">ε = {formatNumber(epsilon)} <span class="quiet">{budgetOf(shown)}</span></Fact>}
+    </>
+  );
+}
+
+function change(loss: number, initial: number): string {
+  const percent = Math.round((loss / initial - 1) * 100);
+  return `${percent > 0 ? '+' : '−'}${Math.abs(percent)} %`;
+}
+
+function budgetOf({ config }: RunView): string {
+  const { privacy } = config['strategy'] as { readonly privacy?: { readonly budget?: { readonly epsilon?: number; readonly delta?: number } } };
+  const budget = privacy?.budget;
+  return budget === undefined ? '' : `of ${formatNumber(budget.epsilon)} at δ = ${formatNumber(budget.delta)}`;
+}
+
+function strategyOf({ config }: RunView): string {
+  const { name, ...options } = config['strategy'] as Readonly<Record<string, unknown>>;
+  const short = Object.entries(options).filter(([, value]) => typeof value !== 'object').map(([key, value]) => `${key} ${String(value)}`);
+  return visible([String(name), ...short].join(', '));
+}
+
+function clientsOf(): string {
+  const all = [...(view.value?.clients.values() ?? [])];
+  const online = all.filter(({ state }) => state === 'idle' || state === 'working').length;
+  const working = all.filter(({ state }) => state === 'working').length;
+  return `${online} online, ${working} at work`;
+}
+
+/** One sentence on what is going on. */
+function whatNow(shown: RunView): string {
+  const { phase, stopRequested, ending, serverWork } = shown;
+  if (phase === 'failed' || phase === 'stopped') return visible(ending ?? '');
+  if (phase === 'finished') return visible(ending ?? 'All rounds are done.');
+  if (stopRequested !== undefined) return `Ends as soon as its newest finished round has a checkpoint: ${visible(stopRequested)}.`;
+  const { waiting = null, current = null } = view.value ?? {};
+  if (waiting !== null && current === shown.runId) return `Waits: ${visible(waiting)}.`;
+  if (phase === 'waiting_for_clients') return current === null || current === shown.runId ? 'Gets ready.' : 'Waits for its turn.';
+  const last = shown.rounds.at(-1);
+  if (last === undefined || (last.round === 0 && serverWork !== undefined)) return work('Evaluates the initial model', serverWork);
+  switch (last.phase) {
+    case 'training': {
+      const out = stillOut(last);
+      const names = out.slice(0, 3).map((id) => visible(id)).join(', ');
+      return `${last.accepted} of ${counted(last.wanted ?? last.asked, 'update')} in${out.length === 0 ? '' : `; waits for ${names}${out.length > 3 ? ` and ${out.length - 3} more` : ''}`}.`;
+    }
+    case 'aggregating':
+      return `Combines ${counted(last.accepted, 'update')}.`;
+    case 'evaluating':
+      return work('Evaluates on held-out recordings', serverWork);
+    case 'checkpointing':
+      return 'Writes metrics and checkpoint.';
+    default:
+      return 'Chooses the clients of the next round.';
+  }
+}
+
+function work(what: string, serverWork: RunView['serverWork']): string {
+  return serverWork === undefined ? `${what}.` : `${what}: batch ${serverWork.step} of ${serverWork.totalSteps}.`;
+}
+
+function StopButton({ run: shown }: { readonly run: RunView }): JSX.Element {
+  const { runId } = shown;
+  const stop = (): void => {
+    confirm({
+      title: 'Stop the run?',
+      text: <p>Run <code>{visible(runId)}</code> ends. Finished rounds stay, and the newest one gets a checkpoint. What clients train at the moment is lost. A stopped run cannot go on.</p>,
+      does: 'Stop the run',
+      isGrave: true,
+      act: async () => {
+        await ask('POST', '/page/act/stop', { run: runId });
+        announce('The run is being stopped.');
+      },
+    });
+  };
+  return <button type="button" class="grave" onClick={stop} disabled={shown.stopRequested !== undefined}>Stop the run</button>;
+}

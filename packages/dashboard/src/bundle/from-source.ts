@@ -1,0 +1,9 @@
+import { fileURLToPath } from 'node:url';
+import type { PageFile } from '@zk0/core';
+import { bundlePage } from './bundle-page.ts';
+import { pageFiles } from './page-files.ts';
+
+/** The files of the page, bundled from the sources in this repository: what runs unbuilt shows what the sources say. */
+export async function loadPage(): Promise<ReadonlyMap<string, PageFile>> {
+  return pageFiles(await bundlePage(fileURLToPath(new URL('../../page', import.meta.url))));
+}

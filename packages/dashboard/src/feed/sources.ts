@@ -1,0 +1,36 @@
+import type { LogLevel } from '../model/view.ts';
+import type { Coordinator, Ledger } from '@zk0/federation';
+
+/** Nodes that have enrolled, and what an operator may do with them; the node registry of `@zk0/transport` is one. */
+export interface NodeDirectory {
+  listNodes(): Promise<readonly EnrolledNode[]>;
+  approveNode(name: string): Promise<unknown>;
+  revokeNode(name: string): Promise<unknown>;
+}
+
+/** A node that has enrolled. */
+export interface EnrolledNode {
+  readonly clientId: string;
+  readonly state: 'pending' | 'approved' | 'revoked';
+  readonly fingerprint: string;
+  readonly dataset: string;
+  readonly enrolledAt: Date;
+  readonly lastSeenAt: Date | null;
+}
+
+/** A line of a log; records of `@zk0/logger` fit. */
+export interface DashboardLogRecord {
+  readonly time: Date;
+  readonly level: LogLevel;
+  /** Which process wrote it. */
+  readonly process: string;
+  readonly message: string;
+}
+
+/** Where the page's data comes from. */
+export interface DashboardSources {
+  readonly ledger: Pick<Ledger, 'entries' | 'subscribe' | 'summaries'>;
+  readonly coordinator: Pick<Coordinator, 'follow' | 'onClientsChanged' | 'overview' | 'stop' | 'submitRun'>;
+  /** Absent where nodes need not enrol. */
+  readonly nodes?: NodeDirectory;
+}
