@@ -19,7 +19,7 @@ import { chooseTheme, link, run, theme, view } from './state.ts';
 export function App(): JSX.Element {
   if (link.value.state === 'login') return <Login />;
   if (view.value === null) return <Header />;
-  const hasRun = run.value !== null;
+  const hasRun = (run.value?.rounds.length ?? 0) > 0;
   return (
     <>
       <a class="skip" href="#main">Skip to the content</a>

@@ -6,6 +6,12 @@ export function visible(text: string): string {
   return text.replace(UNSAFE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
+/** What a machine said, as a sentence. */
+export function sentence(text: string): string {
+  const shown = visible(text);
+  return shown === '' ? '' : `${shown.charAt(0).toUpperCase()}${shown.slice(1)}${/[.!?)]$/.test(shown) ? '' : '.'}`;
+}
+
 /** A loss, norm or rate in few digits. */
 export function formatNumber(value: number | undefined | null): string {
   if (value === undefined || value === null) return '–';

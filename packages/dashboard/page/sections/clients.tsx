@@ -3,6 +3,7 @@ import type { JSX } from 'preact';
 import type { ClientView, TallyView } from '../../src/model/view.ts';
 import { formatAgo, formatBytes, formatNumber, visible } from '../format.ts';
 import { Card, Choice, Empty } from '../parts/card.tsx';
+import { ClientDetails } from '../parts/client-details.tsx';
 import { Sparkline } from '../parts/sparkline.tsx';
 import { VirtualList } from '../parts/virtual-list.tsx';
 import { markedClient, now, run, view } from '../state.ts';
@@ -78,13 +79,14 @@ export function Clients(): JSX.Element {
         class="clients"
         items={some}
         keyOf={({ client }) => client.clientId}
-        rowHeight={isNarrow ? 64 : 40}
-        maxHeight={isNarrow ? 448 : 440}
+        rowHeight={isNarrow ? 84 : 40}
+        maxHeight={isNarrow ? 504 : 440}
         columns={COLUMNS.length}
         head={isNarrow ? <span class="hidden" role="row">{COLUMNS.map(([column, name]) => <span key={column} role="columnheader">{name}</span>)}</span> : <Head />}
         row={(line) => <Row line={line} />}
       />
       {some.length === 0 && <Empty>No client passes the filter.</Empty>}
+      <ClientDetails />
     </Card>
   );
 }
@@ -122,7 +124,7 @@ function Row({ line }: { readonly line: Line }): JSX.Element {
   return (
     <>
       <span role="rowheader" class="client">
-        <button type="button" aria-pressed={isMarked} title="Mark its curve in the charts" onClick={() => (markedClient.value = isMarked ? null : clientId)}>
+        <button type="button" aria-pressed={isMarked} title="Mark its curve in the charts, and show more of it" onClick={() => (markedClient.value = isMarked ? null : clientId)}>
           <span class={`dot ${misfit === undefined ? state : 'misfit'}`} aria-hidden="true" /><bdi>{visible(clientId)}</bdi>
         </button>
       </span>

@@ -1,8 +1,8 @@
 import type { JSX } from 'preact';
 import { forget } from '../connection.ts';
-import { formatAgo, formatBytes, formatTime, visible } from '../format.ts';
+import { formatBytes, formatTime, visible } from '../format.ts';
 import { ask } from '../server.ts';
-import { canLogOut, chooseRun, chosenRun, link, now, view } from '../state.ts';
+import { canLogOut, chooseRun, chosenRun, link, view } from '../state.ts';
 import { askForRun } from './new-run.tsx';
 
 /** What stays in view: whose page it is, which run, whether it is live. */
@@ -47,7 +47,7 @@ function LinkState(): JSX.Element {
   if (state.state === 'lost') {
     return (
       <p class="link lost" role="alert">
-        <span class="dot" aria-hidden="true" /> Not connected. It is tried again by itself{server === undefined ? '.' : `; what you see is from ${formatTime(state.since)}, ${formatAgo(state.since, now.value)}.`}
+        <span class="dot" aria-hidden="true" /> Not connected; trying again.{server === undefined ? '' : ` What you see is from ${formatTime(state.since)}.`}
       </p>
     );
   }

@@ -1,7 +1,7 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { bestLoss, stillOut, timeLeft } from '../../src/model/derive.ts';
 import type { RunView } from '../../src/model/view.ts';
-import { counted, formatDuration, formatNumber, visible } from '../format.ts';
+import { counted, formatDuration, formatNumber, sentence, visible } from '../format.ts';
 import { Hash } from '../parts/card.tsx';
 import { announce, confirm } from '../parts/dialogs.tsx';
 import { ask } from '../server.ts';
@@ -30,7 +30,7 @@ export function Headline(): JSX.Element {
   return (
     <section class={`card full headline ${phase}`} aria-labelledby="headline-title">
       <div class="headline-top">
-        <h2 id="headline-title"><span class={`badge ${phase}`}>{NAMES[phase]}</span> Round {last} of {total}</h2>
+        <h2 id="headline-title"><span class={`badge ${phase}`}>{NAMES[phase]}</span> {last === 0 ? counted(total, 'round') : `Round ${last} of ${total}`}</h2>
         <p class="headline-time">
           {left === null ? '' : <><b>{formatDuration(left)}</b> left · </>}
           <span class="quiet">{value.endedAt === undefined ? `${formatDuration(now.value - began)} so far` : `took ${formatDuration(value.endedAt - began)}`}</span>
@@ -44,7 +44,7 @@ export function Headline(): JSX.Element {
         <Fact name="Strategy"><bdi>{strategyOf(value)}</bdi></Fact>
         <Fact name="Seed">{String(config['seed'])}</Fact>
         <Fact name="Clients">{clientsOf()}</Fact>
-        <LossFacts run={value} />
+        {value.rounds.length > 0 && <LossFacts run={value} />}
         {value.parameters !== undefined && <Fact name="Parameters"><Hash value={value.parameters} /></Fact>}
       </dl>
     </section>
@@ -116,8 +116,8 @@ function clientsOf(): string {
 /** One sentence on what is going on. */
 function whatNow(shown: RunView): string {
   const { phase, stopRequested, ending, serverWork } = shown;
-  if (phase === 'failed' || phase === 'stopped') return visible(ending ?? '');
-  if (phase === 'finished') return visible(ending ?? 'All rounds are done.');
+  if (phase === 'failed' || phase === 'stopped') return sentence(ending ?? '');
+  if (phase === 'finished') return sentence(ending ?? 'all rounds are done');
   if (stopRequested !== undefined) return `Ends as soon as its newest finished round has a checkpoint: ${visible(stopRequested)}.`;
   const { waiting = null, current = null } = view.value ?? {};
   if (waiting !== null && current === shown.runId) return `Waits: ${visible(waiting)}.`;

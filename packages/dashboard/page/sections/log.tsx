@@ -50,7 +50,7 @@ export function Log(): JSX.Element {
   return (
     <Card id="log" title="Log" controls={controls}>
       {lines.length === 0 && <Empty>{all.value.length === 0 ? 'Nothing yet. The page shows lines from the start of the server on.' : 'No line passes the filter.'}</Empty>}
-      <ol class="log" ref={box} onScroll={onScroll} tabIndex={0} aria-label={`Log, ${counted(lines.length, 'line')}`}>
+      <ol class="log" hidden={lines.length === 0} ref={box} onScroll={onScroll} tabIndex={0} aria-label={`Log, ${counted(lines.length, 'line')}`}>
         {lines.map(({ id, at, level, process, message }) => (
           <li key={id} class={level}>
             <time>{formatTime(at)}</time> <span class="level">{level === 'warn' ? 'warning' : level}</span> <span class="process">{visible(process)}</span> <bdi>{visible(message)}</bdi>

@@ -49,7 +49,7 @@ function lossCurves(shown: RunView, x: 'round' | 'time', weight: number, marked:
   const curves = ys.map((values, index): Curve => {
     const curve = { values: smoothed(values, weight) };
     if (index < clients.length) return { ...curve, name: clients[index]!.clientId, colour: clients.length > CROWD ? '--crowd-line' : '--client-line', width: 1 };
-    if (index === clients.length) return { ...curve, name: 'mean of the clients', colour: '--mean-line', width: 2, dash: [6, 4] };
+    if (index === clients.length) return { ...curve, name: 'mean of the clients', colour: '--mean-line', width: 2.5, ...(clients.length <= CROWD && { dash: [6, 4] }) };
     if (index === ys.length - 1) return { ...curve, name: 'held out', colour: '--server-line', width: 3 };
     return { ...curve, name: marked!, colour: '--marked-line', width: 2.5 };
   });

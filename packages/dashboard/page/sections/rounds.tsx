@@ -18,7 +18,7 @@ const KINDS: readonly (readonly [SpanKind, string])[] = [
 ];
 const KIND_NAME = new Map(KINDS);
 const STATES: Readonly<Record<string, string>> = {
-  assigned: 'at work', accepted: 'counts', refused: 'refused', left: 'left', unneeded: 'not needed', excluded: 'left out',
+  assigned: 'not in yet', accepted: 'counts', refused: 'refused', left: 'left', unneeded: 'not needed', excluded: 'left out',
 };
 
 /** The round that somebody chose; `null`: the newest. */
