@@ -6,7 +6,7 @@ export default tseslint.config(
   { ignores: ['**/dist', '**/out-tsc', '**/coverage', '.nx', '**/.venv'] },
   ...nx.configs['flat/base'],
   {
-    files: ['**/*.ts'],
+    files: ['**/*.ts', '**/*.tsx'],
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
@@ -18,13 +18,14 @@ export default tseslint.config(
     },
   },
   {
-    files: ['{packages,apps}/*/{src,test}/**/*.ts'],
+    files: ['{packages,apps}/*/{src,test,page}/**/*.{ts,tsx}'],
     rules: {
       '@nx/enforce-module-boundaries': [
         'error',
         {
           enforceBuildableLibDependency: true,
-          allow: [],
+          // What `imports` of a package's own package.json names: built files, or sources in this repository.
+          allow: ['#page-files'],
           depConstraints: [
             {
               sourceTag: 'layer:core',
@@ -38,7 +39,9 @@ export default tseslint.config(
             { sourceTag: 'layer:engine', onlyDependOnLibsWithTags: ['layer:core', 'layer:base', 'scope:strategy'] },
             // The demo world writes its recordings with the dataset package.
             { sourceTag: 'layer:demo', onlyDependOnLibsWithTags: ['layer:core', 'layer:base', 'layer:domain'] },
-            { sourceTag: 'layer:app', onlyDependOnLibsWithTags: ['layer:core', 'layer:base', 'layer:domain', 'layer:engine', 'layer:demo'] },
+            // The page reads what the engine records; the transport that serves it knows its contract from core.
+            { sourceTag: 'layer:page', onlyDependOnLibsWithTags: ['layer:core', 'layer:base', 'layer:engine'] },
+            { sourceTag: 'layer:app', onlyDependOnLibsWithTags: ['layer:core', 'layer:base', 'layer:domain', 'layer:engine', 'layer:demo', 'layer:page'] },
             { sourceTag: 'scope:model', onlyDependOnLibsWithTags: ['layer:core', 'scope:storage', 'scope:hub', 'scope:onnx'] },
             { sourceTag: 'scope:nomodel', notDependOnLibsWithTags: ['scope:onnx'] },
           ],
@@ -57,6 +60,24 @@ export default tseslint.config(
             '{projectRoot}/{vitest,tsup}.config.ts',
             '{projectRoot}/src/**/*.test.ts',
             '{projectRoot}/{test,bench}/**/*',
+          ],
+        },
+      ],
+    },
+  },
+  {
+    // Bundled into the page when the package is built: nobody who installs it needs them.
+    files: ['packages/dashboard/package.json'],
+    languageOptions: { parser: jsoncParser },
+    rules: {
+      '@nx/dependency-checks': [
+        'error',
+        {
+          ignoredFiles: [
+            '{projectRoot}/{vitest,tsup}.config.ts',
+            '{projectRoot}/src/**/*.test.ts',
+            '{projectRoot}/src/bundle/{bundle-page,from-source,write-page}.ts',
+            '{projectRoot}/{page,test}/**/*',
           ],
         },
       ],

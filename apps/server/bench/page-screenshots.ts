@@ -13,7 +13,7 @@ mkdirSync(folder, { recursive: true });
 const browser = await launch();
 for (const [name, scene] of Object.entries(scenes)) {
   if (only !== undefined && !name.includes(only)) continue;
-  const server = await scene();
+  const server = await scene(9);
   for (const width of [1280, 390]) {
     for (const colorScheme of ['light', 'dark'] as const) {
       const page = await browser.newPage({ viewport: { width, height: width === 390 ? 844 : 900 }, colorScheme });

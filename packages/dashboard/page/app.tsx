@@ -13,13 +13,13 @@ import { Checkpoints } from './sections/checkpoints.tsx';
 import { Runs } from './sections/runs.tsx';
 import { Nodes } from './sections/nodes.tsx';
 import { Log } from './sections/log.tsx';
-import { chooseTheme, link, run, theme, view } from './state.ts';
+import { chooseTheme, hasRounds, hasView, link, theme, version } from './state.ts';
 
 /** The whole page. */
 export function App(): JSX.Element {
   if (link.value.state === 'login') return <Login />;
-  if (view.value === null) return <Header />;
-  const hasRun = (run.value?.rounds.length ?? 0) > 0;
+  if (!hasView.value) return <Header />;
+  const { value: hasRun } = hasRounds;
   return (
     <>
       <a class="skip" href="#main">Skip to the content</a>
@@ -37,7 +37,7 @@ export function App(): JSX.Element {
         <Log />
       </main>
       <footer>
-        <span>zk0 {view.value.server.version} · <a href="/page/files/licenses.txt">licences of what this page is made with</a></span>
+        <span>zk0 {version} · <a href="/page/files/licenses.txt">licences of what this page is made with</a></span>
         <Choice label="Colours" value={theme.value} options={[['auto', 'Automatic'], ['light', 'Light'], ['dark', 'Dark']]} onChoose={chooseTheme} />
       </footer>
       <Dialogs />

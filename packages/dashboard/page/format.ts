@@ -6,6 +6,11 @@ export function visible(text: string): string {
   return text.replace(UNSAFE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
+/** A setting as text; what is not one value is left out. */
+export function settingText(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? visible(String(value)) : '';
+}
+
 /** What a machine said, as a sentence. */
 export function sentence(text: string): string {
   const shown = visible(text);

@@ -3,7 +3,7 @@ import type { PageEvent } from '../src/model/events.ts';
 import { reducePage } from '../src/model/reduce.ts';
 import { reduceRun } from '../src/model/reduce-run.ts';
 import { decodeRound, decodeRun } from '../src/model/wire.ts';
-import type { PageView, RoundView, RunView } from '../src/model/view.ts';
+import type { ClientView, PageView, RoundView, RunBrief, RunView } from '../src/model/view.ts';
 import { ask } from './server.ts';
 
 /** How the page stands with its server. */
@@ -29,6 +29,8 @@ export const chosenRun = signal<string | null>(runOfAddress());
 /** Runs that were asked for: ended ones, and those to compare with. */
 const otherRuns = signal<ReadonlyMap<string, RunView>>(new Map());
 export const runError = signal<string | null>(null);
+/** Whether the run has come so far that there is something to show of it. */
+export const hasRounds = computed(() => (run.value?.rounds.length ?? 0) > 0);
 /** The client that is marked in all charts. */
 export const markedClient = signal<string | null>(null);
 export const comparedRuns = signal<readonly string[]>([]);
@@ -36,15 +38,28 @@ export const comparedRuns = signal<readonly string[]>([]);
 export type Theme = 'auto' | 'light' | 'dark';
 export const theme = signal<Theme>(storedTheme());
 
+// Parts of the view, each by itself: what shows one of them is not drawn again when another one changes.
+export const hasView = computed(() => view.value !== null);
+export const clients = computed(() => view.value?.clients ?? new Map<string, ClientView>());
+export const version = computed(() => view.value?.server.version ?? '');
+export const memoryBytes = computed(() => view.value?.server.memoryBytes ?? 0);
+export const runs = computed(() => view.value?.runs ?? new Map<string, RunBrief>());
+export const currentRun = computed(() => view.value?.current ?? null);
+export const waiting = computed(() => view.value?.waiting ?? null);
+export const nodes = computed(() => view.value?.nodes ?? null);
+export const logLines = computed(() => view.value?.log ?? []);
+const liveRun = computed(() => view.value?.run ?? null);
+export const liveRunId = computed(() => liveRun.value?.runId ?? null);
+
 /** The run that the page is about. */
 export const run = computed<RunView | null>(() => {
   const { value: chosen } = chosenRun;
-  return chosen === null ? (view.value?.run ?? null) : runById(chosen);
+  return chosen === null ? liveRun.value : runById(chosen);
 });
 
 /** A run that is known here. */
 export function runById(runId: string): RunView | null {
-  const live = view.value?.run;
+  const { value: live } = liveRun;
   return live?.runId === runId ? live : (otherRuns.value.get(runId) ?? null);
 }
 

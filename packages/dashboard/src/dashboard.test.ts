@@ -216,8 +216,8 @@ describe('what the page asks for', () => {
     const dashboard = await server.dashboard();
     await server.startRun('run-1');
     await server.record('run-1', { type: 'update-refused', round: 1, clientId: 'a', code: 'X', message: 'no' });
-    expect(decodeRun(String((await dashboard.read('run', { run: 'run-1' }))['data']))).toMatchObject({ runId: 'run-1', position: 5 });
-    const round = decodeRound(String((await dashboard.read('round', { run: 'run-1', round: '1' }))['data']));
+    expect(decodeRun((await dashboard.read('run', { run: 'run-1' }))['data'] as string)).toMatchObject({ runId: 'run-1', position: 5 });
+    const round = decodeRound((await dashboard.read('round', { run: 'run-1', round: '1' }))['data'] as string);
     expect(round.participants!.get('a')).toMatchObject({ state: 'refused', reason: 'no' });
   });
 

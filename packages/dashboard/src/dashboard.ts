@@ -19,9 +19,9 @@ export interface DashboardOptions extends DashboardSources {
 /** The page for operators, for a transport to serve. */
 export interface Dashboard extends OperatorPage {
   /** Takes a line of a log for the page's live log. Never throws. */
-  line(record: DashboardLogRecord): void;
+  readonly line: (record: DashboardLogRecord) => void;
   /** Ends every stream, and follows nothing any more. */
-  close(): void;
+  readonly close: () => void;
 }
 
 const name = z.string().min(1).max(300);

@@ -216,6 +216,7 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
     });
     progress.print(`${plan.clients.length} clients and a server on this machine, ${config.rounds} rounds of policy ${config.policy}`);
     progress.print(`outputs: ${out}`);
+    progress.print(`watch it in a browser: ${server.url}`);
     const reporter = new RunReporter(progress);
     const events = server.coordinator.follow(undefined, signal);
     let next = events.next();

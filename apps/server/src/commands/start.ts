@@ -101,6 +101,7 @@ function whatNext({ url, enrolment, operatorTokenFile }: RunningServer, out: str
   const place = out === 'outputs' ? '' : ` --out ${out}`;
   const operator = operatorTokenFile === undefined ? '' : place;
   return [
+    `watch it in a browser: ${url}${operatorTokenFile === undefined ? '' : ` (log in with the token in ${operatorTokenFile})`}`,
     ...(enrolment
       ? [`let a node in with: zk0-server token create${place}`, `it then enrols:      zk0-client enroll --server ${url} --token TOKEN`]
       : []),

@@ -65,7 +65,7 @@ export const scenes = {
     return server;
   },
   'running-2': () => scene(2, 6, inProgress),
-  'running-200': () => scene(200, 9, inProgress),
+  'running-200': (rounds = 3) => scene(200, rounds, inProgress),
   'failed-2': () => scene(2, 3, async (server) => {
     await server.record(RUN, { type: 'run-failed', code: 'EVALUATION_INVALID', message: 'the evaluation of round 4 gave no usable numbers (policyLoss)' });
     lines(server);
@@ -76,4 +76,4 @@ export const scenes = {
     await server.record('2026-11-27_20-00-00_aa10c3d2', { type: 'run-finished' });
   }, 8),
   'finished-200': () => scene(200, 8, async (server) => { await server.record(RUN, { type: 'run-finished' }); }, 8),
-} satisfies Readonly<Record<string, () => Promise<ScriptedServer>>>;
+} satisfies Readonly<Record<string, (rounds?: number) => Promise<ScriptedServer>>>;

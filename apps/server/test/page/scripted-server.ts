@@ -152,7 +152,7 @@ export class ScriptedServer {
   /** A client reports how far it is. */
   progress(runId: string, round: number, clientId: string, phase: string, step: number, totalSteps: number, loss?: number): void {
     const activity = { round, phase, step, totalSteps, ...(loss !== undefined && { loss }) };
-    this.clients.set(clientId, { ...this.clients.get(clientId)!, state: 'working', lastSeen: new Date().toISOString(), ...activity } as ClientStatus);
+    this.clients.set(clientId, { ...this.clients.get(clientId)!, state: 'working', lastSeen: new Date().toISOString(), ...activity });
     this.emit({ kind: 'client-progress', runId, clientId, ...activity });
   }
 

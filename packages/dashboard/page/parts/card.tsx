@@ -51,10 +51,10 @@ export function Choice<T extends string>({ label, value, options, onChoose }: Ch
 export function Hash({ value }: { readonly value: string }): JSX.Element {
   const copy = (): void => {
     // Where the browser refuses, the whole text is in the title, to be read.
-    navigator.clipboard?.writeText(value).catch(() => undefined);
+    if ('clipboard' in navigator) navigator.clipboard.writeText(value).catch(() => undefined);
   };
   return (
-    <button type="button" class="hash" title={`${value} (copy)`} aria-label={`Copy the hash that begins with ${value.slice(0, 8)}`} onClick={copy}>
+    <button type="button" class="hash" title={`${value} (copy)`} aria-label={`${value.slice(0, 12)} …, copy the whole hash`} onClick={copy}>
       {value.slice(0, 12)}
     </button>
   );

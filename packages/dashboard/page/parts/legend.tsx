@@ -31,13 +31,13 @@ interface Column {
 }
 
 /** A chart's values for those who want to read them. */
-export function ValuesTable({ count, columns }: { readonly count: number; readonly columns: readonly Column[] }): JSX.Element {
+export function ValuesTable({ of, count, columns }: { readonly of: string; readonly count: number; readonly columns: readonly Column[] }): JSX.Element {
   const shown = Math.min(count, 200);
   const rows = Array.from({ length: shown }, (_, index) => count - 1 - index);
   return (
     <details class="values">
       <summary>Values as a table</summary>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Values">
+      <div class="scroll" tabIndex={0} role="region" aria-label={`Values of ${of}`}>
         <table>
           <thead>
             <tr>{columns.map(({ header }) => <th key={header} scope="col">{header}</th>)}</tr>

@@ -6,7 +6,7 @@ import { Card, Choice, Empty } from '../parts/card.tsx';
 import { ClientDetails } from '../parts/client-details.tsx';
 import { Sparkline } from '../parts/sparkline.tsx';
 import { VirtualList } from '../parts/virtual-list.tsx';
-import { markedClient, now, run, view } from '../state.ts';
+import { clients, markedClient, now, run } from '../state.ts';
 
 type Filter = 'all' | 'working' | 'idle' | 'away' | 'misfit';
 type Column = 'client' | 'state' | 'dataset' | 'step' | 'loss' | 'speed' | 'bytes' | 'seen';
@@ -30,7 +30,7 @@ const sort = signal<{ readonly column: Column; readonly isDown: boolean }>({ col
 const lines = computed<readonly Line[]>(() => {
   const tallies = run.value?.tallies;
   const batchSize = run.value?.rounds.at(-1)?.batchSize;
-  return [...(view.value?.clients.values() ?? [])].map((client) => {
+  return [...clients.value.values()].map((client) => {
     const tally = tallies?.get(client.clientId);
     const live = client.state === 'working' && client.phase === 'training' && client.rate !== undefined && batchSize !== undefined ? client.rate * batchSize : undefined;
     return { client, tally, speed: live ?? tally?.samplesPerSecond };
@@ -151,7 +151,7 @@ function stepOf({ state, phase, step, totalSteps }: ClientView): JSX.Element | s
   return (
     <>
       <span class="meter" aria-hidden="true"><span style={{ width: `${Math.min(100, (100 * step) / totalSteps)}%` }} /></span>
-      <span>{isBytes ? `${formatBytes(step)}` : `${step} / ${totalSteps}`}</span>
+      <span>{isBytes ? formatBytes(step) : `${step} / ${totalSteps}`}</span>
     </>
   );
 }

@@ -2,7 +2,7 @@ import type { JSX } from 'preact';
 import { forget } from '../connection.ts';
 import { formatBytes, formatTime, visible } from '../format.ts';
 import { ask } from '../server.ts';
-import { canLogOut, chooseRun, chosenRun, link, view } from '../state.ts';
+import { canLogOut, chooseRun, chosenRun, currentRun, hasView, link, liveRunId, memoryBytes, runs, view } from '../state.ts';
 import { askForRun } from './new-run.tsx';
 
 /** What stays in view: whose page it is, which run, whether it is live. */
@@ -13,7 +13,7 @@ export function Header(): JSX.Element {
       <RunChoice />
       <LinkState />
       <div class="header-tools">
-        {view.value !== null && <button type="button" class="primary" onClick={askForRun}>New run</button>}
+        {hasView.value && <button type="button" class="primary" onClick={askForRun}>New run</button>}
         {canLogOut.value && <button type="button" onClick={logOut}>Log out</button>}
       </div>
     </header>
@@ -21,9 +21,8 @@ export function Header(): JSX.Element {
 }
 
 function RunChoice(): JSX.Element | null {
-  const { value } = view;
-  if (value === null) return null;
-  const runs = [...value.runs.values()].reverse();
+  if (!hasView.value) return null;
+  const newestFirst = [...runs.value.values()].reverse();
   const choose = (event: Event): void => {
     const { value: chosen } = event.currentTarget as HTMLSelectElement;
     chooseRun(chosen === '' ? null : chosen);
@@ -32,8 +31,8 @@ function RunChoice(): JSX.Element | null {
     <label class="run-choice">
       <span class="quiet">Run</span>
       <select value={chosenRun.value ?? ''} onChange={choose}>
-        <option value="">{value.current === null ? 'newest' : 'current'}{value.run === null ? '' : `: ${visible(value.run.runId)}`}</option>
-        {runs.map(({ runId, phase }) => (
+        <option value="">{currentRun.value === null ? 'newest' : 'current'}{liveRunId.value === null ? '' : `: ${visible(liveRunId.value)}`}</option>
+        {newestFirst.map(({ runId, phase }) => (
           <option key={runId} value={runId}>{visible(runId)} ({phase === 'waiting_for_clients' ? 'waiting' : phase})</option>
         ))}
       </select>
@@ -43,18 +42,17 @@ function RunChoice(): JSX.Element | null {
 
 function LinkState(): JSX.Element {
   const { value: state } = link;
-  const server = view.value?.server;
   if (state.state === 'lost') {
     return (
       <p class="link lost" role="alert">
-        <span class="dot" aria-hidden="true" /> Not connected; trying again.{server === undefined ? '' : ` What you see is from ${formatTime(state.since)}.`}
+        <span class="dot" aria-hidden="true" /> Not connected; trying again.{!hasView.value ? '' : ` What you see is from ${formatTime(state.since)}.`}
       </p>
     );
   }
-  if (state.state !== 'live' || server === undefined) return <p class="link" role="status">Connecting …</p>;
+  if (state.state !== 'live' || !hasView.value) return <p class="link" role="status">Connecting …</p>;
   return (
     <p class="link live">
-      <span class="dot" aria-hidden="true" /> Live <span class="quiet">· server memory {formatBytes(server.memoryBytes)}</span>
+      <span class="dot" aria-hidden="true" /> Live <span class="quiet">· server memory {formatBytes(memoryBytes.value)}</span>
     </p>
   );
 }

@@ -1,11 +1,12 @@
+import { computed } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
 import { bestLoss, stillOut, timeLeft } from '../../src/model/derive.ts';
 import type { RunView } from '../../src/model/view.ts';
-import { counted, formatDuration, formatNumber, sentence, visible } from '../format.ts';
+import { counted, formatDuration, formatNumber, sentence, settingText, visible } from '../format.ts';
 import { Hash } from '../parts/card.tsx';
 import { announce, confirm } from '../parts/dialogs.tsx';
 import { ask } from '../server.ts';
-import { chosenRun, now, run, runError, view } from '../state.ts';
+import { chosenRun, currentRun, now, run, runError, view, waiting } from '../state.ts';
 
 const NAMES: Readonly<Record<RunView['phase'], string>> = {
   waiting_for_clients: 'Waiting for clients',
@@ -40,10 +41,10 @@ export function Headline(): JSX.Element {
       <progress value={done} max={total} aria-label="Rounds done">{done} of {total}</progress>
       <p class="headline-now" aria-live="polite">{whatNow(value)}</p>
       <dl class="facts">
-        <Fact name="Policy"><bdi>{visible(String(config['policy']))}</bdi></Fact>
+        <Fact name="Policy"><bdi>{settingText(config['policy'])}</bdi></Fact>
         <Fact name="Strategy"><bdi>{strategyOf(value)}</bdi></Fact>
-        <Fact name="Seed">{String(config['seed'])}</Fact>
-        <Fact name="Clients">{clientsOf()}</Fact>
+        <Fact name="Seed">{settingText(config['seed'])}</Fact>
+        <Fact name="Clients">{clientsInWords}</Fact>
         {value.rounds.length > 0 && <LossFacts run={value} />}
         {value.parameters !== undefined && <Fact name="Parameters"><Hash value={value.parameters} /></Fact>}
       </dl>
@@ -106,12 +107,12 @@ function strategyOf({ config }: RunView): string {
   return visible([String(name), ...short].join(', '));
 }
 
-function clientsOf(): string {
+const clientsInWords = computed(() => {
   const all = [...(view.value?.clients.values() ?? [])];
   const online = all.filter(({ state }) => state === 'idle' || state === 'working').length;
   const working = all.filter(({ state }) => state === 'working').length;
   return `${online} online, ${working} at work`;
-}
+});
 
 /** One sentence on what is going on. */
 function whatNow(shown: RunView): string {
@@ -119,8 +120,8 @@ function whatNow(shown: RunView): string {
   if (phase === 'failed' || phase === 'stopped') return sentence(ending ?? '');
   if (phase === 'finished') return sentence(ending ?? 'all rounds are done');
   if (stopRequested !== undefined) return `Ends as soon as its newest finished round has a checkpoint: ${visible(stopRequested)}.`;
-  const { waiting = null, current = null } = view.value ?? {};
-  if (waiting !== null && current === shown.runId) return `Waits: ${visible(waiting)}.`;
+  const { value: current } = currentRun;
+  if (waiting.value !== null && current === shown.runId) return `Waits: ${visible(waiting.value)}.`;
   if (phase === 'waiting_for_clients') return current === null || current === shown.runId ? 'Gets ready.' : 'Waits for its turn.';
   const last = shown.rounds.at(-1);
   if (last === undefined || (last.round === 0 && serverWork !== undefined)) return work('Evaluates the initial model', serverWork);

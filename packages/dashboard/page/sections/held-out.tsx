@@ -43,6 +43,7 @@ export function HeldOut(): JSX.Element {
       <Plot label={`Held-out loss of ${curves.length} datasets by round. The values are in the table below.`} xs={xs} curves={curves} x="round" height={280} onPoint={(point) => (pointed.value = point)} />
       <Legend items={curves.slice(0, COLOURS).map(({ name, colour, values }) => ({ name: visible(name), colour, value: formatNumber(values[index]) }))} where={`round ${xs[index]!}`} />
       <ValuesTable
+        of="held-out loss"
         count={xs.length}
         columns={[
           { header: 'Round', cell: (row) => String(xs[row]) },

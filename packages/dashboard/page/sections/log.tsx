@@ -4,7 +4,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { LogLevel, LogLine } from '../../src/model/view.ts';
 import { counted, formatTime, visible } from '../format.ts';
 import { Card, Empty } from '../parts/card.tsx';
-import { view } from '../state.ts';
+import { logLines } from '../state.ts';
 
 const LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error'];
 
@@ -13,7 +13,7 @@ const from = signal('');
 const search = signal('');
 const follows = signal(true);
 
-const all = computed<readonly LogLine[]>(() => view.value?.log ?? []);
+const all: { readonly value: readonly LogLine[] } = logLines;
 const processes = computed(() => [...new Set(all.value.map(({ process }) => process))].sort());
 const shown = computed(() => {
   const words = search.value.trim().toLowerCase();

@@ -90,6 +90,7 @@ export function Losses(): JSX.Element {
       <Legend items={items} where={where} />
       {!hasClients && (run.value?.rounds.length ?? 0) > 1 && <p class="quiet">Clients of a private run report no losses.</p>}
       <ValuesTable
+        of="loss"
         count={xs.length}
         columns={[
           { header: xAxis.value === 'round' ? 'Round' : 'Seconds', cell: (row) => formatNumber(xs[row]) },

@@ -4,20 +4,20 @@ import { formatAgo, formatTime, visible } from '../format.ts';
 import { Card, Empty } from '../parts/card.tsx';
 import { announce, confirm } from '../parts/dialogs.tsx';
 import { ask } from '../server.ts';
-import { now, view } from '../state.ts';
+import { nodes, now } from '../state.ts';
 
 /** Who may take part. */
 export function Nodes(): JSX.Element | null {
-  const nodes = view.value?.nodes ?? null;
-  if (nodes === null) return null;
-  const pending = nodes.filter(({ state }) => state === 'pending').length;
-  const order = [...nodes].sort((a, b) => rank(a) - rank(b) || b.enrolledAt - a.enrolledAt);
+  const { value: enrolled } = nodes;
+  if (enrolled === null) return null;
+  const pending = enrolled.filter(({ state }) => state === 'pending').length;
+  const order = [...enrolled].sort((a, b) => rank(a) - rank(b) || b.enrolledAt - a.enrolledAt);
   return (
     <Card id="nodes" title={pending === 0 ? 'Nodes' : `Nodes: ${pending} to approve`}>
       {order.length === 0 ? (
         <Empty>No node has enrolled. Make a token on the server’s machine with <code>zk0-server token create</code>.</Empty>
       ) : (
-        <div class="scroll tall" tabIndex={0} role="region" aria-label="Nodes">
+        <div class="scroll tall" tabIndex={0} role="region" aria-label="Table of nodes">
           <table>
             <thead>
               <tr><th scope="col">Node</th><th scope="col">State</th><th scope="col">Dataset</th><th scope="col">Fingerprint</th><th scope="col">Enrolled</th><th scope="col">Last seen</th><th scope="col">Actions</th></tr>

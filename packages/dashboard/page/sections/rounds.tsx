@@ -1,4 +1,4 @@
-import { computed, effect, signal } from '@preact/signals';
+import { computed, signal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { extent, stillOut, timeline, waitedFor, type SpanKind, type TimelineRow } from '../../src/model/derive.ts';
 import type { RoundView } from '../../src/model/view.ts';
@@ -36,9 +36,9 @@ const isOpen = computed(() => shown.value !== null && shown.value.endedAt === un
 /** The time that an open round has come to; one that is over needs no clock. */
 const until = computed(() => (isOpen.value ? now.value : 0));
 
+const runId = computed(() => run.value?.runId);
 // Another run has other rounds.
-effect(() => {
-  void run.value?.runId;
+runId.subscribe(() => {
   chosen.value = null;
   asked.value = null;
 });

@@ -6,13 +6,13 @@ import { formatDuration, formatNumber, visible } from '../format.ts';
 import { Card, Empty } from '../parts/card.tsx';
 import { Legend } from '../parts/legend.tsx';
 import { Plot } from '../parts/plot.tsx';
-import { chooseRun, comparedRuns, loadRun, run, runById, view } from '../state.ts';
+import { chooseRun, comparedRuns, loadRun, run, runById, runs } from '../state.ts';
 
 const MOST_COMPARED = 6;
 /** Newest runs that are listed; the choice at the top of the page has them all. */
 const LISTED = 50;
 
-const listed = computed<readonly RunBrief[]>(() => [...(view.value?.runs.values() ?? [])].reverse().slice(0, LISTED));
+const listed = computed<readonly RunBrief[]>(() => [...runs.value.values()].reverse().slice(0, LISTED));
 const compared = computed<readonly RunView[]>(() => comparedRuns.value.flatMap((runId) => runById(runId) ?? []));
 
 /** Every run, and some of them side by side. */
@@ -20,7 +20,7 @@ export function Runs(): JSX.Element {
   if (listed.value.length === 0) return <Card id="runs" title="Runs"><Empty>There are none yet.</Empty></Card>;
   return (
     <Card id="runs" title="Runs">
-      <div class="scroll tall" tabIndex={0} role="region" aria-label="Runs">
+      <div class="scroll tall" tabIndex={0} role="region" aria-label="Table of runs">
         <table>
           <thead>
             <tr><th scope="col">Compare</th><th scope="col">Run</th><th scope="col">State</th><th scope="col">Round</th><th scope="col">Held-out loss</th><th scope="col">Ended because</th></tr>
@@ -53,8 +53,8 @@ function RunRow({ brief: { runId, phase, round, rounds, policyLoss, ending } }: 
 }
 
 function Comparison(): JSX.Element {
-  const { value: runs } = compared;
-  const curves = runs.map(({ rounds }) => rounds.flatMap(({ round, evaluation }) => (evaluation == null ? [] : [[round, evaluation.loss] as const])));
+  const { value: all } = compared;
+  const curves = all.map(({ rounds }) => rounds.flatMap(({ round, evaluation }) => (evaluation == null ? [] : [[round, evaluation.loss] as const])));
   const { xs, ys } = aligned(curves);
   const colour = (index: number): string => `--series-${index + 1}`;
   const facts: readonly (readonly [string, (one: RunView) => string])[] = [
@@ -65,17 +65,17 @@ function Comparison(): JSX.Element {
     ['Rounds done', (one) => String(one.rounds.findLast(({ phase }) => phase === 'done')?.round ?? 0)],
     ['Took', (one) => (one.endedAt === undefined ? 'goes on' : formatDuration(one.endedAt - (one.startedAt ?? one.createdAt)))],
     ['Clients', (one) => String(one.tallies.size)],
-    ...differences(runs).map((name) => [name, (one: RunView) => visible(shortValue(flat(one.config).get(name)))] as const),
+    ...differences(all).map((name) => [name, (one: RunView) => visible(shortValue(flat(one.config).get(name)))] as const),
   ];
   return (
     <div class="comparison">
       <h3>Comparison</h3>
-      {xs.length > 0 && <Plot label={`Held-out loss of ${runs.length} runs by round. The table has the lowest of each.`} xs={xs} x="round" height={220} curves={ys.map((values, index) => ({ name: runs[index]!.runId, values, colour: colour(index), width: 2 }))} />}
-      <Legend items={runs.map(({ runId }, index) => ({ name: visible(runId), colour: colour(index) }))} />
-      <div class="scroll" tabIndex={0} role="region" aria-label="Comparison">
+      {xs.length > 0 && <Plot label={`Held-out loss of ${all.length} runs by round. The table has the lowest of each.`} xs={xs} x="round" height={220} curves={ys.map((values, index) => ({ name: all[index]!.runId, values, colour: colour(index), width: 2 }))} />}
+      <Legend items={all.map(({ runId }, index) => ({ name: visible(runId), colour: colour(index) }))} />
+      <div class="scroll" tabIndex={0} role="region" aria-label="Table of the comparison">
         <table>
-          <thead><tr><th scope="col">Run</th>{runs.map(({ runId }) => <th scope="col" key={runId}>{visible(runId)}</th>)}</tr></thead>
-          <tbody>{facts.map(([name, fact]) => <tr key={name}><th scope="row">{name}</th>{runs.map((one) => <td key={one.runId}>{fact(one)}</td>)}</tr>)}</tbody>
+          <thead><tr><th scope="col">Run</th>{all.map(({ runId }) => <th scope="col" key={runId}>{visible(runId)}</th>)}</tr></thead>
+          <tbody>{facts.map(([name, fact]) => <tr key={name}><th scope="row">{name}</th>{all.map((one) => <td key={one.runId}>{fact(one)}</td>)}</tr>)}</tbody>
         </table>
       </div>
     </div>

@@ -62,7 +62,7 @@ function Small({ chart: { xs, curves }, pointed, empty }: SmallProps): JSX.Eleme
     <>
       <Plot label={`${names} by round. The values are in the table below.`} xs={xs} curves={curves} x="round" height={160} onPoint={(point) => (pointed.value = point)} />
       <Legend items={curves.map(({ name, colour, values, onRight }) => ({ name: onRight === true ? `${name} (right)` : name, colour, value: formatNumber(values[index]) }))} where={`round ${xs[index]!}`} />
-      <ValuesTable count={xs.length} columns={[{ header: 'Round', cell: (row) => String(xs[row]) }, ...curves.map(({ name, values }) => ({ header: name, cell: (row: number) => formatNumber(values[row]) }))]} />
+      <ValuesTable of={names} count={xs.length} columns={[{ header: 'Round', cell: (row) => String(xs[row]) }, ...curves.map(({ name, values }) => ({ header: name, cell: (row: number) => formatNumber(values[row]) }))]} />
     </>
   );
 }

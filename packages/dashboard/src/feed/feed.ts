@@ -5,20 +5,22 @@ import type { ClientRecord, PageEvent } from '../model/events.ts';
 import { MAX_LOG_LINES } from '../model/reduce.ts';
 import { reduceRunProgress } from '../model/reduce-run.ts';
 import { runChange } from '../model/run-change.ts';
-import { emptyView, type LogLine, type PageView, type RunBrief } from '../model/view.ts';
+import { emptyView, type ClientView, type LogLine, type PageView, type RunBrief } from '../model/view.ts';
 import { Batches } from './batches.ts';
 import { clientRecords, differing, nodeViews } from './lists.ts';
 import { runView } from './run-history.ts';
 import type { DashboardLogRecord, DashboardSources } from './sources.ts';
 
 /** Changes are sent so often, in ms: more often than people can see is only work. */
-const FLUSH_MS = 200;
+const FLUSH_MS = 250;
 /** Lists that nothing announces are looked at so often while somebody has the page open, in ms. */
 const REFRESH_MS = 2000;
 /** Entries after which a list differs at once. */
 const LISTED: ReadonlySet<string> = new Set(['run-created', 'run-started', 'round-configured', 'run-finished', 'run-failed', 'run-stopped']);
 /** Longest line of the log that is shown. */
 const MAX_LINE_CHARS = 1000;
+
+type Report = Extract<PageEvent, { type: 'progress' }>;
 
 /** What a feed needs. */
 export interface FeedOptions extends DashboardSources {
@@ -49,7 +51,7 @@ export class Feed {
   readonly #earlyLines: LogLine[] = [];
   #undo: (() => void)[] = [];
   /** The first report of each client and kind of work in the round that is open. */
-  readonly #firstReports = new Map<string, Extract<PageEvent, { type: 'progress' }>>();
+  readonly #firstReports = new Map<string, Report>();
   /** Entries of a run whose history is just being read. */
   #opening: { readonly runId: string; readonly entries: PageEvent[] } | undefined;
 
@@ -106,7 +108,7 @@ export class Feed {
         await this.#look().catch((error: unknown) => {
           this.#options.log.warn(`the page could not be brought up to date: ${errorMessage(error)}`);
         });
-      } while (this.#refreshAgain);
+      } while (this.#isStale());
     })();
     await this.#refreshing.finally(() => (this.#refreshing = undefined));
   }
@@ -155,26 +157,31 @@ export class Feed {
 
   #take(event: FederationEvent): void {
     if (event.kind === 'client-progress') {
-      const { kind, loss, ...report } = event;
-      const progress: PageEvent = { type: 'progress', at: this.#options.now(), ...report, ...(loss !== undefined && { loss }) };
+      const { runId, clientId, round, phase, step, totalSteps, loss } = event;
+      const progress: Report = { type: 'progress', at: this.#options.now(), runId, clientId, round, phase, step, totalSteps, ...(loss !== undefined && { loss }) };
       this.#note(progress);
       if (this.#opened !== undefined) this.#add(progress);
     } else if (this.#opened === undefined) {
       return;
     } else if (event.kind === 'server-progress') {
-      const { kind, ...work } = event;
-      this.#add({ type: 'server-work', ...work });
+      const { runId, phase, step, totalSteps } = event;
+      this.#add({ type: 'server-work', runId, phase, step, totalSteps });
     } else if (event.kind === 'waiting') {
       this.#add({ type: 'runs', changed: [], waiting: event.reason });
     }
   }
 
-  #note(progress: Extract<PageEvent, { type: 'progress' }>): void {
+  #note(progress: Report): void {
     const { runId, round, clientId, phase } = progress;
     const [any] = this.#firstReports.values();
     if (any !== undefined && (any.runId !== runId || any.round !== round)) this.#firstReports.clear();
     const key = `${clientId} ${phase}`;
     if (!this.#firstReports.has(key)) this.#firstReports.set(key, progress);
+  }
+
+  /** Asked after a wait: somebody may have called for another look meanwhile. */
+  #isStale(): boolean {
+    return this.#refreshAgain;
   }
 
   /** One look at everything that is a list. */
@@ -245,7 +252,9 @@ export class Feed {
 function isNews(view: PageView, record: ClientRecord): boolean {
   const known = view.clients.get(record.clientId);
   if (known === undefined) return true;
-  const { rate, reportedAt, ...before } = known;
+  const before: { -readonly [name in keyof ClientView]?: ClientView[name] } = { ...known };
+  delete before.rate;
+  delete before.reportedAt;
   return differing(before, record);
 }
 

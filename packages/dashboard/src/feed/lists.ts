@@ -7,7 +7,7 @@ import type { EnrolledNode } from './sources.ts';
 /** A client of the coordinator's overview as the page has it. */
 export function clientRecords(client: ClientStatus): ClientRecord {
   const { clientId, name, agent, label, numExamples, state, lastSeen, misfit, ...activity } = client;
-  const { round, phase, step, totalSteps, loss } = activity as { readonly [name in 'round' | 'phase' | 'step' | 'totalSteps' | 'loss']?: never };
+  const { round, phase, step, totalSteps, loss } = activity as Partial<Pick<ClientRecord, 'round' | 'phase' | 'step' | 'totalSteps' | 'loss'>>;
   return {
     clientId,
     name,

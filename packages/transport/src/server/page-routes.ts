@@ -193,7 +193,7 @@ function sendFile(request: FastifyRequest, reply: FastifyReply, { bytes, gzip, c
   reply.headers({ etag: tag, vary: 'accept-encoding', 'cache-control': immutable ? 'public, max-age=31536000, immutable' : 'no-cache' });
   if (request.headers['if-none-match'] === tag) return reply.code(304).send();
   reply.type(contentType);
-  if (!/\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))) return reply.send(Buffer.from(bytes));
+  if (!/\bgzip\b/.test(request.headers['accept-encoding']?.toString() ?? '')) return reply.send(Buffer.from(bytes));
   return reply.header('content-encoding', 'gzip').send(Buffer.from(gzip));
 }
 

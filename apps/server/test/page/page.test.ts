@@ -1,0 +1,195 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { chromiumPath, launch } from './browser.ts';
+import { HOSTILE, scenes } from './scenes.ts';
+import { ScriptedServer } from './scripted-server.ts';
+
+const RUN = '2026-11-28_09-12-44_1f0c77aa';
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+let browser: Browser;
+const servers: ScriptedServer[] = [];
+/** What went wrong in a page, and what it asked of others than its server. */
+let troubles: string[] = [];
+
+async function serve(make: () => Promise<ScriptedServer>): Promise<ScriptedServer> {
+  const server = await make();
+  servers.push(server);
+  return server;
+}
+
+/** Opens the page of a server, as a person with this screen would. */
+async function visit(server: ScriptedServer, options: BrowserContextOptions = {}): Promise<Page> {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, ...options });
+  page.on('pageerror', ({ message }) => troubles.push(message));
+  page.on('console', (message) => {
+    // A server that is away, or wants a login, is no trouble of the page.
+    if (message.type() === 'error' && !/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|401|net::ERR_/.test(message.text())) troubles.push(message.text());
+  });
+  const { url } = server;
+  page.on('request', (request) => {
+    if (!request.url().startsWith(url)) troubles.push(`asked for ${request.url()}`);
+  });
+  await page.goto(url);
+  return page;
+}
+
+const text = (page: Page, selector: string): Promise<string> => page.locator(selector).first().innerText();
+
+describe.skipIf(chromiumPath === undefined)('the page in a browser (needs Chromium: apt-get install chromium, or ZK0_TEST_CHROMIUM)', () => {
+  beforeAll(async () => { browser = await launch(); });
+  afterEach(async () => {
+    for (const context of browser.contexts()) await context.close();
+    for (const server of servers.splice(0)) await server.close();
+    const had = troubles;
+    troubles = [];
+    expect(had).toEqual([]);
+  });
+  afterAll(() => browser.close());
+
+  it('shows a run as it goes on', async () => {
+    const server = await serve(scenes['running-2']);
+    const page = await visit(server);
+    await page.waitForSelector('.link.live');
+    expect(await text(page, '.headline h2')).toMatch(/^Running\s+Round 7 of 20$/);
+    expect(await text(page, '.headline')).toMatch(/left/);
+    expect(await text(page, '.facts')).toMatch(/small[\s\S]*fedprox[\s\S]*42[\s\S]*2 online/);
+    expect(await page.locator('.clients .row:not(.head)').count()).toBe(2);
+    server.progress(RUN, 7, 'anna', 'training', 44, 50, 0.4321);
+    await page.waitForFunction(() => document.querySelector('.clients')!.textContent.includes('44 / 50'));
+    expect(await text(page, '.clients')).toContain('0.4321');
+    await server.record(RUN, { type: 'update-refused', round: 7, clientId: 'anna', code: 'X', message: 'its tensors hold NaN' });
+    await page.waitForFunction(() => document.querySelector('.round-words')!.textContent.includes('1 refused'));
+    server.page.line({ time: new Date(), level: 'error', process: 'server', message: 'the disk is full' });
+    await page.waitForFunction(() => document.querySelector('#log li.error:last-child')?.textContent.includes('the disk is full'));
+  });
+
+  it('goes on by itself when the server was killed and is back, whatever happened meanwhile', async () => {
+    const server = await serve(scenes['running-2']);
+    const page = await visit(server);
+    await page.waitForSelector('.link.live');
+    await page.evaluate(() => { (globalThis as { mark?: number }).mark = 1; });
+    await page.click('text=Log', { position: { x: 2, y: 2 } });
+    await server.stop();
+    await page.waitForSelector('.link.lost');
+    expect(await text(page, '.link')).toMatch(/Not connected; trying again\. What you see is from \d\d:/);
+    expect(await text(page, '.headline h2')).toMatch(/Round 7 of 20/);
+    await server.restart();
+    await server.record(RUN, { type: 'run-failed', code: 'X', message: 'the disk of the server broke' });
+    await page.waitForSelector('.link.live');
+    await page.waitForSelector('.headline.failed');
+    expect(await text(page, '.headline-now')).toBe('The disk of the server broke.');
+    expect(await page.evaluate(() => (globalThis as { mark?: number }).mark)).toBe(1);
+  });
+
+  it('runs nothing of what others call themselves or say', async () => {
+    const server = await serve(scenes['running-2']);
+    server.join('ben', { name: HOSTILE, label: HOSTILE, misfit: HOSTILE, agent: HOSTILE });
+    server.waiting = HOSTILE;
+    await server.submit('run-hostile', { policy: HOSTILE, strategy: { name: HOSTILE }, heldOut: [HOSTILE] });
+    await server.record('run-hostile', { type: 'run-failed', code: 'X', message: HOSTILE });
+    const page = await visit(server);
+    await page.waitForSelector('.link.live');
+    await page.click('.clients .row:not(.head) button >> nth=1');
+    await page.click('#runs input >> nth=0');
+    await page.click('#runs .link-button >> nth=0');
+    await page.waitForSelector('.headline.failed');
+    await page.waitForTimeout(300);
+    expect(await page.title()).not.toContain('owned');
+    expect(await page.locator('#page img, #page script').count()).toBe(0);
+    expect(await text(page, '.headline-now')).toContain('<img src=x onerror=');
+    expect(await text(page, '.headline-now')).toContain('\\u202e');
+  });
+
+  it('asks before it stops a run, and submits one', async () => {
+    const server = await serve(scenes['running-2']);
+    const page = await visit(server);
+    await page.click('.headline button.grave');
+    await page.keyboard.press('Escape');
+    await page.waitForSelector('dialog', { state: 'detached' });
+    expect(server.stopped).toEqual([]);
+    await page.click('.headline button.grave');
+    await page.click('dialog button.grave');
+    await page.waitForFunction(() => document.querySelector('.headline-now')!.textContent.includes('Ends as soon as'));
+    expect(server.stopped).toEqual([RUN]);
+    await page.click('text=New run');
+    await page.fill('dialog input[name=rounds]', 'many');
+    await page.click('dialog button[type=submit]');
+    expect(await text(page, 'dialog .failure')).toBe('Rounds must be a number.');
+    await page.fill('dialog input[name=rounds]', '3');
+    await page.click('dialog button[type=submit]');
+    await page.waitForFunction(() => document.querySelector('.notice')!.textContent.includes('run-submitted'));
+    expect(server.submitted).toMatchObject([{ rounds: 3, policy: 'small', heldOut: ['demo:ball-to-mat', 'demo:lift-can?seed=9'], strategy: { name: 'fedprox' } }]);
+  });
+
+  it('finds, sorts and shows any of many clients, by keyboard too', async () => {
+    const page = await visit(await serve(scenes['running-200']));
+    await page.waitForSelector('.clients .row:not(.head)');
+    expect(await page.locator('.clients .row:not(.head)').count()).toBeLessThan(40);
+    expect(await page.locator('.clients').getAttribute('aria-rowcount')).toBe('201');
+    await page.locator('.clients').focus();
+    await page.keyboard.press('End');
+    await page.waitForFunction(() => document.querySelector('.clients')!.textContent.includes('node-200'));
+    await page.keyboard.press('Home');
+    await page.locator('.clients .head button', { hasText: 'Client' }).focus();
+    await page.keyboard.press('Enter');
+    await page.waitForFunction(() => document.querySelector('.clients .row:not(.head)')!.textContent.includes('node-200'));
+    await page.click('text=Excluded 20');
+    await page.fill('#clients input[type=search]', 'node-108');
+    expect(await page.locator('.clients .row:not(.head)').count()).toBe(1);
+    await page.click('.clients .row:not(.head) button');
+    expect(await text(page, '.details')).toContain('It gets no work: so101-node-108 has 14 and 14');
+  });
+
+  it('has details of any round, and compares runs', async () => {
+    const server = await serve(scenes['finished-2']);
+    const page = await visit(server);
+    await page.click('text=Earlier');
+    expect(await text(page, '#rounds h2')).toBe('Round 7');
+    expect(await page.locator('.timeline .row').count()).toBe(3);
+    for (const box of await page.locator('#runs input[type=checkbox]').all()) await box.click();
+    await page.waitForFunction(() => document.querySelectorAll('.comparison thead th').length === 3);
+    expect(await text(page, '.comparison table')).toMatch(/strategy\.name\s+fedavg\s+fedprox/);
+    await page.selectOption('.run-choice select', RUN);
+    await page.waitForFunction(() => location.hash.includes('1f0c77aa'));
+    await page.reload();
+    await page.waitForFunction(() => document.querySelector('.facts')?.textContent.includes('fedprox'));
+  });
+
+  it('wants the operators’ token where the server does, and forgets with the logout', async () => {
+    const server = await serve(() => new ScriptedServer().start({ operatorToken: 'operators only' }));
+    const page = await visit(server);
+    await page.fill('#token', 'operators only');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.link.live');
+    await server.stop();
+    await page.waitForSelector('.link.lost');
+    await server.restart();
+    await page.waitForSelector('.link.live');
+    expect(await page.evaluate(() => document.cookie)).toBe('');
+    await page.click('text=Log out');
+    await page.waitForSelector('.login');
+    await page.reload();
+    await page.waitForSelector('.login');
+  });
+
+  it.each([
+    ['running-200', 1280, 'light'], ['running-2', 390, 'dark'], ['finished-2', 1280, 'dark'], ['failed-2', 390, 'light'],
+  ] as const)('has nothing that keeps people out, and fits: %s at %i, %s', async (scene, width, colorScheme) => {
+    const page = await visit(await serve(scenes[scene]), { colorScheme, viewport: { width, height: 844 } });
+    await page.waitForSelector('.link.live');
+    if (scene === 'running-2') await page.click('.clients .row button');
+    await page.waitForTimeout(100);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(width);
+    // As the page's own code would be: its rules let nothing else in.
+    const session = await page.context().newCDPSession(page);
+    await session.send('Runtime.evaluate', { expression: axe });
+    const found = await page.evaluate(async () => {
+      const { violations } = await (globalThis as unknown as { axe: { run(): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }> } }).axe.run();
+      return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html, failureSummary }) => `${html} ${failureSummary}`).join('; ')}`);
+    });
+    expect(found).toEqual([]);
+  });
+});
