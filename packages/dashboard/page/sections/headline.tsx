@@ -31,7 +31,7 @@ export function Headline(): JSX.Element {
   return (
     <section class={`card full headline ${phase}`} aria-labelledby="headline-title">
       <div class="headline-top">
-        <h2 id="headline-title"><span class={`badge ${phase}`}>{NAMES[phase]}</span> {last === 0 ? counted(total, 'round') : `Round ${last} of ${total}`}</h2>
+        <h2 id="headline-title"><span class={`badge ${phase}`}>{stateName(value)}</span> {last === 0 ? counted(total, 'round') : `Round ${last} of ${total}`}</h2>
         <p class="headline-time">
           {left === null ? '' : <><b>{formatDuration(left)}</b> left · </>}
           <span class="quiet">{value.endedAt === undefined ? `${formatDuration(now.value - began)} so far` : `took ${formatDuration(value.endedAt - began)}`}</span>
@@ -50,6 +50,12 @@ export function Headline(): JSX.Element {
       </dl>
     </section>
   );
+}
+
+/** A run waits for clients, or for its turn, or only for what it needs to begin. */
+function stateName({ phase, runId }: RunView): string {
+  if (phase !== 'waiting_for_clients' || currentRun.value === null || waiting.value !== null) return NAMES[phase];
+  return currentRun.value === runId ? 'Getting ready' : 'Queued';
 }
 
 function NoRun(): JSX.Element {
@@ -122,7 +128,7 @@ function whatNow(shown: RunView): string {
   if (stopRequested !== undefined) return `Ends as soon as its newest finished round has a checkpoint: ${visible(stopRequested)}.`;
   const { value: current } = currentRun;
   if (waiting.value !== null && current === shown.runId) return `Waits: ${visible(waiting.value)}.`;
-  if (phase === 'waiting_for_clients') return current === null || current === shown.runId ? 'Gets ready.' : 'Waits for its turn.';
+  if (phase === 'waiting_for_clients') return current === null || current === shown.runId ? 'Opens the policy and the held-out recordings.' : 'Waits for its turn.';
   const last = shown.rounds.at(-1);
   if (last === undefined || (last.round === 0 && serverWork !== undefined)) return work('Evaluates the initial model', serverWork);
   switch (last.phase) {
