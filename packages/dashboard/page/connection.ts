@@ -30,7 +30,10 @@ export async function follow(): Promise<void> {
       await shown();
       continue;
     }
-    if (link.value.state !== 'lost' && link.value.state !== 'login') link.value = { state: 'lost', since: Date.now() };
+    if (link.value.state !== 'login') {
+      const since = link.value.state === 'lost' ? link.value.since : Date.now();
+      link.value = { state: 'lost', since, ...(outcome !== 'lost' && { reason: outcome.refusal }) };
+    }
     await sleep(pause);
     pause = Math.min(2 * pause, MAX_PAUSE_MS);
   }
@@ -49,7 +52,7 @@ export function forget(): void {
 }
 
 /** One connection, to its end. */
-async function listen(onLive: () => void): Promise<'lost' | 'login' | 'hidden'> {
+async function listen(onLive: () => void): Promise<'lost' | 'login' | 'hidden' | { readonly refusal: string }> {
   const abort = new AbortController();
   let watchdog = setTimeout(() => { abort.abort(); }, SILENCE_MS);
   let hidden: ReturnType<typeof setTimeout> | undefined;
@@ -65,7 +68,8 @@ async function listen(onLive: () => void): Promise<'lost' | 'login' | 'hidden'> 
       headers: { accept: 'text/event-stream', ...(lastId === undefined ? {} : { 'last-event-id': lastId }) },
     });
     if (reply.status === 401) return 'login';
-    if (!reply.ok || reply.body === null) return 'lost';
+    if (!reply.ok) return { refusal: await refusalOf(reply) };
+    if (reply.body === null) return 'lost';
     const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
     const messages = new MessageReader();
     for (;;) {
@@ -89,6 +93,16 @@ async function listen(onLive: () => void): Promise<'lost' | 'login' | 'hidden'> 
     clearTimeout(watchdog);
     clearTimeout(hidden);
     document.removeEventListener('visibilitychange', onVisibility);
+  }
+}
+
+/** What the server says against following it: too many pages are open, a proxy names another host. */
+async function refusalOf(reply: Response): Promise<string> {
+  try {
+    const { error } = (await reply.json()) as { readonly error: { readonly message: string; readonly hint?: string } };
+    return `The server refuses: ${error.message}${error.hint === undefined ? '' : ` (${error.hint})`}`;
+  } catch {
+    return `Something else than the server answers (status ${reply.status})`;
   }
 }
 

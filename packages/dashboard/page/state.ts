@@ -11,7 +11,7 @@ export type Link =
   | { readonly state: 'connecting' }
   | { readonly state: 'live' }
   /** Not connected since then; it is tried again. */
-  | { readonly state: 'lost'; readonly since: number }
+  | { readonly state: 'lost'; readonly since: number; readonly reason?: string }
   /** The server wants the operators' token. */
   | { readonly state: 'login' };
 
@@ -73,9 +73,7 @@ export function takeSnapshot(next: PageView): void {
   view.value = next;
   clockOffset.value = next.server.at - Date.now();
   // What was asked for may have gone on meanwhile.
-  const known = [...otherRuns.value.keys()];
-  otherRuns.value = new Map();
-  for (const runId of new Set([...known, ...(chosenRun.value === null ? [] : [chosenRun.value])])) void loadRun(runId);
+  for (const runId of new Set([...otherRuns.value.keys(), ...(chosenRun.value === null ? [] : [chosenRun.value])])) void loadRun(runId, true);
 }
 
 /** Takes changes from the server. */
@@ -101,9 +99,9 @@ export function chooseRun(runId: string | null): void {
   if (runId !== null) void loadRun(runId);
 }
 
-/** Asks for a run unless it is here. */
-export async function loadRun(runId: string): Promise<void> {
-  if (runById(runId) !== null) return;
+/** Asks for a run unless it is here. @param again - even then: it may have gone on */
+export async function loadRun(runId: string, again = false): Promise<void> {
+  if (liveRunId.value === runId || (!again && runById(runId) !== null)) return;
   try {
     const { data } = await ask('GET', `/page/read/run?run=${encodeURIComponent(runId)}`);
     remember(decodeRun(String(data)));

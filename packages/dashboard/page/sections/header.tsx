@@ -45,7 +45,7 @@ function LinkState(): JSX.Element {
   if (state.state === 'lost') {
     return (
       <p class="link lost" role="alert">
-        <span class="dot" aria-hidden="true" /> Not connected; trying again.{!hasView.value ? '' : ` What you see is from ${formatTime(state.since)}.`}
+        <span class="dot" aria-hidden="true" /> {state.reason ?? 'Not connected'}; trying again.{!hasView.value ? '' : ` What you see is from ${formatTime(state.since)}.`}
       </p>
     );
   }

@@ -39,7 +39,8 @@ export function Headline(): JSX.Element {
         {phase !== 'finished' && phase !== 'failed' && phase !== 'stopped' && <StopButton run={value} />}
       </div>
       <progress value={done} max={total} aria-label="Rounds done">{done} of {total}</progress>
-      <p class="headline-now" aria-live="polite">{whatNow(value)}</p>
+      <p class="headline-now">{whatNow(value)}</p>
+      <p class="hidden" role="status">{stateName(value)}, round {last} of {total}</p>
       <dl class="facts">
         <Fact name="Policy"><bdi>{settingText(config['policy'])}</bdi></Fact>
         <Fact name="Strategy"><bdi>{strategyOf(value)}</bdi></Fact>
