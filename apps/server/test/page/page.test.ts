@@ -26,7 +26,7 @@ async function visit(server: ScriptedServer, options: BrowserContextOptions = {}
   page.on('pageerror', ({ message }) => troubles.push(message));
   page.on('console', (message) => {
     // A server that is away, or wants a login, is no trouble of the page.
-    if (message.type() === 'error' && !/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|401|net::ERR_/.test(message.text())) troubles.push(message.text());
+    if (message.type() === 'error' && !/net::ERR_|status of (401|503)/.test(message.text())) troubles.push(message.text());
   });
   const { url } = server;
   page.on('request', (request) => {
@@ -82,6 +82,12 @@ describe.skipIf(chromiumPath === undefined)('the page in a browser (needs Chromi
     await page.waitForSelector('.headline.failed');
     expect(await text(page, '.headline-now')).toBe('The disk of the server broke.');
     expect(await page.evaluate(() => (globalThis as { mark?: number }).mark)).toBe(1);
+  });
+
+  it('says why a server refuses it', async () => {
+    const page = await visit(await serve(() => new ScriptedServer().start({ limits: { maxFollowers: 0 } })));
+    await page.waitForSelector('.link.lost');
+    expect(await text(page, '.link')).toBe('The server refuses: 0 pages are open already (Close one of them.); trying again.');
   });
 
   it('runs nothing of what others call themselves or say', async () => {

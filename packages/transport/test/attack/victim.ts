@@ -1,5 +1,5 @@
 /** The server under attack, a process of its own: it counts what its service is asked to do, and by whom. */
-import type { ClientPrincipal, FederationService } from '@zk0/core';
+import type { ClientPrincipal, FederationService, OperatorPage } from '@zk0/core';
 import { openBlobStore } from '@zk0/storage';
 import { createTransportServer, openNodeRegistry } from '../../src/index.ts';
 
@@ -31,6 +31,16 @@ const service: FederationService = {
   },
 };
 
+const page: OperatorPage = {
+  files: () => Promise.resolve(new Map()),
+  async *stream() {
+    count('operator');
+    yield await Promise.resolve({ id: '1', event: 'snapshot', data: '{}' });
+  },
+  read: () => byOperator({}),
+  act: () => byOperator({}),
+};
+
 const registry = openNodeRegistry(registryPath);
 const blobs = await openBlobStore(blobPath);
 await blobs.put(new TextEncoder().encode('parameters'));
@@ -42,7 +52,7 @@ const log = {
   error: (text: string, fields?: Readonly<Record<string, unknown>>) => void defects.push(`${text}: ${String(fields?.['error'])}`),
 };
 const limits = { noProgressMs: 2000, pollWaitMs: 20 };
-const server = await createTransportServer({ host: '127.0.0.1', port: 0, blobs, service, registry, operatorToken: 'operator', limits, log });
+const server = await createTransportServer({ host: '127.0.0.1', port: 0, blobs, service, page, registry, operatorToken: 'operator', limits, log });
 process.on('message', () => {
   const { rss, heapUsed } = process.memoryUsage();
   process.send?.({ calls: Object.fromEntries(calls), defects, rss, heapUsed });
