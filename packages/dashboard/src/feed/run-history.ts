@@ -8,17 +8,19 @@ import type { RoundView, RunView } from '../model/view.ts';
  *
  * @param untilRound - stop when this round is over
  */
-export async function runView(ledger: Pick<Ledger, 'entries'>, runId: string, untilRound = Number.POSITIVE_INFINITY): Promise<RunView | null> {
+export async function runView(ledger: Pick<Ledger, 'history'>, runId: string, untilRound = Number.POSITIVE_INFINITY): Promise<RunView | null> {
   let run: RunView | null = null;
-  for (const { position, at, event } of await ledger.entries(runId)) {
-    if (event.type === 'round-configured' && event.round > untilRound) break;
-    run = reduceRun(run, { type: 'run', runId, position, at: at.getTime(), change: runChange(event) });
+  for await (const entries of ledger.history(runId)) {
+    for (const { position, at, event } of entries) {
+      if (event.type === 'round-configured' && event.round > untilRound) return run;
+      run = reduceRun(run, { type: 'run', runId, position, at: at.getTime(), change: runChange(event) });
+    }
   }
   return run;
 }
 
 /** One round of a run with all its participants; `null` when there is none. */
-export async function roundView(ledger: Pick<Ledger, 'entries'>, runId: string, round: number): Promise<RoundView | null> {
+export async function roundView(ledger: Pick<Ledger, 'history'>, runId: string, round: number): Promise<RoundView | null> {
   const run = await runView(ledger, runId, round);
   const last = run?.rounds.at(-1);
   return last?.round === round ? last : null;

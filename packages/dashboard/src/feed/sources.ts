@@ -29,7 +29,7 @@ export interface DashboardLogRecord {
 
 /** Where the page's data comes from. */
 export interface DashboardSources {
-  readonly ledger: Pick<Ledger, 'entries' | 'subscribe' | 'summaries'>;
+  readonly ledger: Pick<Ledger, 'history' | 'subscribe'>;
   readonly coordinator: Pick<Coordinator, 'follow' | 'onClientsChanged' | 'overview' | 'stop' | 'submitRun'>;
   /** Absent where nodes need not enrol. */
   readonly nodes?: NodeDirectory;

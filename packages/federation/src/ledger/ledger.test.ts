@@ -6,7 +6,7 @@ import { applyRunEvent, IllegalTransitionError, replay, runConfigSchema, runEven
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { FakeClock, MemoryLedgerStore } from '../testing.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger, type LedgerEntry } from './ledger.ts';
 import { openSqliteStores } from './sqlite-stores.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'zk0-ledger-'));
@@ -83,6 +83,24 @@ describe('the ledger', () => {
     // A start reads the open runs alone.
     await Ledger.open(store);
     expect(store.reads).toBe(1);
+  });
+
+  it('gives a long history a slice at a time, and lets others go on between', async () => {
+    const ledger = await Ledger.open(new MemoryLedgerStore());
+    for (const event of [created('r'), started, baseline, { type: 'round-configured', round: 1, assignments: [{ clientId: 'a', instructions: {} }] } satisfies RunEvent]) await ledger.record('r', event);
+    for (let count = 0; count < 300; count++) {
+      await ledger.record('r', { type: 'participant-left', round: 1, clientId: 'a' });
+      await ledger.record('r', { type: 'participant-returned', round: 1, clientId: 'a' });
+    }
+    let others = 0;
+    const timer = setInterval(() => others++, 0);
+    const slices: (readonly LedgerEntry[])[] = [];
+    for await (const slice of ledger.history('r')) slices.push(slice);
+    clearInterval(timer);
+    expect(slices.flat()).toEqual(await ledger.entries('r'));
+    expect(slices.length).toBeGreaterThan(2);
+    expect(others).toBeGreaterThan(0);
+    expect((await ledger.history('nothing').next()).done).toBe(true);
   });
 
   it('keeps each run’s secret out of its events', async () => {

@@ -30,6 +30,8 @@ export type EventChoice = (state: RunState | null) => RunEvent | null;
 
 /** Open runs are kept in memory; ended ones are read again when somebody asks. */
 const MAX_ATTEMPTS = 100;
+/** Entries that are decoded without a pause: a few milliseconds. */
+const HISTORY_SLICE = 200;
 
 /**
  * The one door for what happens to runs. An event is checked against its schema, applied to the run's state, encoded, decoded again
@@ -92,6 +94,19 @@ export class Ledger {
   /** A run's history from a position on. @throws FederationError `RUN_UNREADABLE` */
   async entries(runId: string, from = 1): Promise<LedgerEntry[]> {
     return (await this.#store.entries(runId, from)).map((entry) => decodeEntry(runId, entry));
+  }
+
+  /**
+   * A run's history, some entries at a time with pauses between, so that reading a long one holds nothing else up.
+   *
+   * @throws FederationError `RUN_UNREADABLE`
+   */
+  async *history(runId: string): AsyncGenerator<readonly LedgerEntry[]> {
+    const stored = await this.#store.entries(runId, 1);
+    for (let at = 0; at < stored.length; at += HISTORY_SLICE) {
+      yield stored.slice(at, at + HISTORY_SLICE).map((entry) => decodeEntry(runId, entry));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   /** The run's 32 secret bytes (see {@link LedgerStore.secret}). */
