@@ -164,9 +164,11 @@ describe.skipIf(chromiumPath === undefined)('the page in a browser (needs Chromi
     await page.waitForFunction(() => document.querySelector('.facts')?.textContent.includes('fedprox'));
   });
 
-  it('wants the operators’ token where the server does, and forgets with the logout', async () => {
-    const server = await serve(() => new ScriptedServer().start({ operatorToken: 'operators only' }));
-    const page = await visit(server);
+  it('wants the operators’ token where the server does, over TLS, and forgets with the logout', async () => {
+    const fixture = (name: string): string => readFileSync(new URL(`../../../../packages/transport/test/fixtures/${name}`, import.meta.url), 'utf8');
+    const tls = { cert: fixture('server.crt'), key: fixture('server.key') };
+    const server = await serve(() => new ScriptedServer().start({ operatorToken: 'operators only', tls }));
+    const page = await visit(server, { ignoreHTTPSErrors: true });
     await page.fill('#token', 'operators only');
     await page.keyboard.press('Enter');
     await page.waitForSelector('.link.live');
@@ -175,6 +177,7 @@ describe.skipIf(chromiumPath === undefined)('the page in a browser (needs Chromi
     await server.restart();
     await page.waitForSelector('.link.live');
     expect(await page.evaluate(() => document.cookie)).toBe('');
+    expect(await page.context().cookies()).toMatchObject([{ name: '__Host-zk0-session', httpOnly: true, secure: true, sameSite: 'Strict' }]);
     await page.click('text=Log out');
     await page.waitForSelector('.login');
     await page.reload();
