@@ -2,7 +2,7 @@ import type { JsonObject, RunEvent } from '@zk0/core';
 import { runConfigSchema, type PageMessage } from '@zk0/core';
 import { Ledger, type ClientStatus, type FederationEvent } from '@zk0/federation';
 import { MemoryLedgerStore } from '@zk0/federation/testing';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createDashboard, type Dashboard, type DashboardOptions } from './dashboard.ts';
 import { reducePage } from './model/reduce.ts';
 import type { PageView } from './model/view.ts';
@@ -195,6 +195,21 @@ describe('the stream', () => {
     expect([...view.clients.keys()]).toEqual(['b']);
     expect(view.clients.get('b')!.misfit).toBe('other joints');
     expect(view.runs.get('run-1')).toMatchObject({ phase: 'failed', ending: 'it broke' });
+  });
+
+  it('says once that it cannot be brought up to date, and goes on when it can', async () => {
+    const warnings: string[] = [];
+    const quiet = (): void => undefined;
+    const dashboard = await server.dashboard({ log: { debug: quiet, info: quiet, warn: (message) => warnings.push(message), error: quiet } });
+    const summaries = vi.spyOn(server.ledger, 'summaries').mockRejectedValue(new Error('the disk is gone'));
+    const reader = new Reader(dashboard);
+    await reader.next();
+    for (const listener of server.listeners) listener();
+    await vi.waitFor(() => { expect(summaries.mock.calls.length).toBeGreaterThan(2); });
+    expect(warnings).toEqual(['the page could not be brought up to date: the disk is gone; it is tried again']);
+    summaries.mockRestore();
+    for (const listener of server.listeners) listener();
+    await reader.until(({ clients }) => clients.has('a'));
   });
 
   it('ends with its reader, and with the dashboard', async () => {

@@ -45,6 +45,7 @@ export class Feed {
   #opened: Promise<void> | undefined;
   #refreshing: Promise<void> | undefined;
   #refreshAgain = false;
+  #isBlind = false;
   #followers = 0;
   #lines = 0;
   /** Lines from before the page was opened. */
@@ -105,9 +106,14 @@ export class Feed {
     this.#refreshing = (async () => {
       do {
         this.#refreshAgain = false;
-        await this.#look().catch((error: unknown) => {
-          this.#options.log.warn(`the page could not be brought up to date: ${errorMessage(error)}`);
-        });
+        await this.#look().then(
+          () => (this.#isBlind = false),
+          (error: unknown) => {
+            // Said once: it is tried again every few seconds.
+            if (!this.#isBlind) this.#options.log.warn(`the page could not be brought up to date: ${errorMessage(error)}; it is tried again`);
+            this.#isBlind = true;
+          },
+        );
       } while (this.#isStale());
     })();
     await this.#refreshing.finally(() => (this.#refreshing = undefined));
