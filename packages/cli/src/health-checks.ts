@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
-import { errorMessage, Zk0Error } from '@zk0/core';
+import { errorMessage, Zk0Error } from '@zk0/core/errors';
 import { formatBytes } from './format.ts';
 import { table } from './table.ts';
 

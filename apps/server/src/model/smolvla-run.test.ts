@@ -41,7 +41,7 @@ const convention = (joint: number): { unit: 'degrees' | 'percent'; confidence: n
 
 const client = (clientId: string, said: ClientProfile): RegisteredClient => ({
   clientId, instance: clientId, name: clientId, agent: 'test', label: said.dataset.name, numExamples: said.dataset.frames,
-  profile: said, activity: { state: 'idle' }, lastSeen: 0,
+  profile: said, activity: { state: 'idle' }, lastSeen: 0, bytesUp: 0, bytesDown: 0,
 });
 
 const notes: string[] = [];

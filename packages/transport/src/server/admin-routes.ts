@@ -14,6 +14,7 @@ import type { TransportLog } from '../log.ts';
 import { parse } from '../protocol/codec.ts';
 import { MAX_MESSAGE_BYTES } from '../protocol/messages.ts';
 import { notFound, sendError } from './error-reply.ts';
+import { addLogRoute, type LogSource } from './log-route.ts';
 import { authenticateOperator } from './operators.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import { readBody } from './read-body.ts';
@@ -30,6 +31,8 @@ export interface AdminRoutesOptions {
   readonly operatorToken: string | undefined;
   readonly refusals: RefusalLog;
   readonly log: TransportLog;
+  /** Where the text of logs comes from; operators cannot read them when absent. */
+  readonly logs?: LogSource | undefined;
   /** Event streams open at once. */
   readonly maxFollowers: number;
   readonly closing: AbortSignal;
@@ -70,8 +73,10 @@ export function addAdminRoutes(app: FastifyInstance, options: AdminRoutesOptions
   app.post('/runs', json(async (request, operator) => service.submitRun(operator, await jsonBody(request, jsonObjectSchema, 'run configuration'))));
   app.post('/stop', json(async (request, operator) => service.stopRun(operator, (await jsonBody(request, stopSchema, 'stop')).runId)));
 
-  app.get<{ Querystring: { readonly runId?: unknown } }>('/events', async (request, reply) => {
-    const { runId } = request.query;
+  if (options.logs !== undefined) addLogRoute(app, { logs: options.logs, log, closing });
+
+  app.get<{ Querystring: { readonly runId?: unknown; readonly history?: unknown } }>('/events', async (request, reply) => {
+    const { runId, history } = request.query;
     if (followers >= maxFollowers) {
       return sendError(reply, new TransportError('BUSY', `${maxFollowers} followers are connected already`), log, 'json');
     }
@@ -82,7 +87,7 @@ export function addAdminRoutes(app: FastifyInstance, options: AdminRoutesOptions
       gone.abort();
     });
     const signal = AbortSignal.any([gone.signal, closing]);
-    const events = service.events(typeof runId === 'string' ? runId : undefined, signal);
+    const events = service.events(typeof runId === 'string' ? runId : undefined, signal, history === '1');
     reply.headers({ 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
     return reply.send(Readable.from(eventStream(events, signal, log), { objectMode: false }));
   });
