@@ -1,6 +1,6 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorMessage, Zk0Error } from '@zk0/core';
+import { makeDirectory } from '@zk0/storage';
 
 /** Where a server keeps its state, below the folder of its outputs. */
 export const STATE_FOLDER = '.server';
@@ -15,11 +15,8 @@ export const stateFiles = (stateDirectory: string): { readonly ledger: string; r
 /** Makes a directory, and finds out now rather than after the first round whether it can be written. */
 export function makeWritable(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true });
+    makeDirectory(directory);
   } catch (error) {
-    throw new Zk0Error('OUTPUT_UNWRITABLE', `cannot write to ${directory}: ${errorMessage(error)}`, {
-      cause: error,
-      hint: 'Choose another directory with --out.',
-    });
+    throw new Zk0Error('OUTPUT_UNWRITABLE', errorMessage(error), { cause: error, hint: 'Choose another directory with --out.' });
   }
 }

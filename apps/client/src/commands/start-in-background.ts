@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { detach, programName, zk0Home } from '@zk0/cli';
+import { makeDirectory } from '@zk0/storage';
 import { clientIdentity } from '../identity/client-id.ts';
 import { enrolmentWith } from '../identity/enrolments.ts';
 
@@ -11,6 +12,7 @@ export async function startInBackground(options: { readonly server: string; read
   const enrolment = await enrolmentWith(options.server);
   const clientId = await clientIdentity(options.id ?? enrolment?.clientId);
   const state = options.state ?? join(zk0Home(), 'clients', clientId);
+  makeDirectory(state);
   const { pid, lines } = await detach(join(state, 'output.txt'), READY_MS);
   const place = options.state === undefined ? (options.id === undefined ? '' : ` --id ${clientId}`) : ` --state ${state}`;
   const text = [

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { Zk0Error } from '@zk0/core/errors';
 
 /** Set in the environment of a process that was started in the background, until it knows. */
@@ -21,12 +20,11 @@ export interface Detached {
 /**
  * Starts this same command again without `--detach`, as a process that outlives this one and its terminal.
  *
- * @param output file for what it writes outside of its log: a crash, above all
+* @param output file, in a folder that is there, for what it writes outside of its log: a crash, above all
  * @param waitMs how long to wait until it says that it is ready
  * @throws Zk0Error `BACKGROUND_FAILED` with its last words, when it ends before that
  */
 export async function detach(output: string, waitMs: number): Promise<Detached> {
-  mkdirSync(dirname(output), { recursive: true });
   const sink = openSync(output, 'w', 0o600);
   const args = process.argv.slice(1).filter((arg) => arg !== '--detach');
   const child = spawn(process.execPath, [...process.execArgv, ...args], {

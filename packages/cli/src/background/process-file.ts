@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as z from 'zod';
@@ -17,13 +17,12 @@ const recordSchema = z.looseObject({
 export type ProcessRecord = z.infer<typeof recordSchema>;
 
 /**
- * Notes that this process works with a state folder.
+ * Notes that this process works with a state folder, which is there.
  *
  * @param details what people want to know of it, such as its address
  * @returns removes the note
  */
 export function writeProcessFile(directory: string, details: Readonly<Record<string, string>> = {}): () => void {
-  mkdirSync(directory, { recursive: true });
   const file = join(directory, FILE);
   const record: ProcessRecord = { ...details, pid: process.pid, started: new Date().toISOString(), birth: birthOf(process.pid) };
   replaceFile(file, `${JSON.stringify(record, null, 2)}\n`);
