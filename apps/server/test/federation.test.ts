@@ -52,6 +52,8 @@ describe('a simulated federation', () => {
       expect(existsSync(join(first, file)), file).toBe(true);
     }
     expect(readFileSync(join(first, 'simulation.log'), 'utf8')).toMatch(/\| server-process:startServer:\d+ - listening on/);
+    expect(existsSync(join(first, '.server', 'blobs'))).toBe(false);
+    expect(existsSync(join(first, 'clients', 'client_0', '.state', 'blobs'))).toBe(false);
     const history = readJson(first, 'server', 'eval_policy_loss_history.json') as Record<string, { server_policy_loss: number }>;
     expect(Object.keys(history)).toEqual(['0', '1', '2']);
 

@@ -333,7 +333,7 @@ describe('who may do what', () => {
     await made.coordinator.submit(config(one));
     await until(async () => (await made.coordinator.overview()).waiting !== null, 'the run waits');
     const status = await made.coordinator.overview();
-    expect(status.waiting).toBe('2 clients are needed, 1 are there that can take part; client odd cannot take part: it has seven joints');
+    expect(status.waiting).toBe('2 clients are needed, 1 is there that can take part; client odd cannot take part: it has seven joints');
     expect(status.clients.find(({ clientId }) => clientId === 'odd')?.misfit).toBe('it has seven joints');
     expect(await made.coordinator.heartbeat(odd.principal, {})).toEqual({ continue: true, notice: 'it has seven joints' });
   });

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createProgress, EXIT_CODE, loadConfig, programName, showPhases, zk0Home, type Progress } from '@zk0/cli';
@@ -258,6 +258,10 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
     await Promise.all(clients.map((client) => client.stop()));
     await server?.close();
     await log.close();
+    // The folder takes no second run: what only a run that goes on needs is not kept.
+    for (const folder of [join(out, '.server'), ...plan.clients.map((_, index) => join(paths.client(String(index)), '.state'))]) {
+      for (const part of ['blobs', 'scratch']) rmSync(join(folder, part), { recursive: true, force: true });
+    }
   }
 }
 
