@@ -43,9 +43,9 @@ export async function followRun(admin: AdminClient, runId: string, signal: Abort
   // A server that was restarted tells the run from its start again.
   const told = new Set<string>();
   let isAway = false;
-  const hasEnded = (): boolean => reporter.ending !== undefined;
+  const isOver = (): boolean => reporter.ending !== undefined || signal.aborted;
   try {
-    while (!hasEnded() && !signal.aborted) {
+    while (!isOver()) {
       try {
         for await (const item of admin.follow({ runId, history: true, signal })) {
           if (isAway) progress.print('the server is back');
@@ -56,12 +56,12 @@ export async function followRun(admin: AdminClient, runId: string, signal: Abort
           const isNews = data.kind !== 'run' || !told.has(JSON.stringify(data));
           if (data.kind === 'run') told.add(JSON.stringify(data));
           if (isNews) reporter.take(data);
-          if (hasEnded()) break;
+          if (isOver()) break;
         }
       } catch (error) {
         if (!(error instanceof Zk0Error) || !AWAY.has(error.code) || told.size === 0) throw error;
       }
-      if (hasEnded() || signal.aborted) break;
+      if (isOver()) break;
       if (!isAway) progress.print('the server has gone away; the run goes on when it is back');
       isAway = true;
       progress.update({ label: 'waiting for the server' });
