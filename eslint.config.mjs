@@ -3,7 +3,7 @@ import * as jsoncParser from 'jsonc-eslint-parser';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['**/dist', '**/out-tsc', '**/coverage', '.nx', '**/.venv'] },
+  { ignores: ['**/dist', '**/out-tsc', '**/coverage', '**/.package', '.nx', '**/.venv'] },
   ...nx.configs['flat/base'],
   {
     files: ['**/*.ts', '**/*.tsx'],
@@ -84,14 +84,14 @@ export default tseslint.config(
     },
   },
   {
-    // Found at run time with import.meta.resolve: the font's files, and the client that a simulation starts.
+    // Found at run time with import.meta.resolve: the font's files, and the client that a simulation starts. Built into the package: echarts.
     files: ['packages/charts/package.json', 'apps/server/package.json'],
     languageOptions: { parser: jsoncParser },
     rules: {
       '@nx/dependency-checks': [
         'error',
         {
-          ignoredDependencies: ['@expo-google-fonts/arimo', '@zk0/client'],
+          ignoredDependencies: ['@expo-google-fonts/arimo', '@zk0/client', 'echarts'],
           ignoredFiles: [
             '{projectRoot}/{vitest,tsup}.config.ts',
             '{projectRoot}/src/**/*.test.ts',

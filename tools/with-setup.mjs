@@ -27,7 +27,8 @@ async function main() {
   return run(node, [...flags, resolve(root, 'apps/server/src/main.ts'), ...named], {
     // Paths on the command line are relative to where the user is, not to the repository.
     cwd: process.env['INIT_CWD'] ?? process.cwd(),
-    env,
+    // Hints name commands the way that works here.
+    env: { ...env, ZK0_PROGRAM: 'npm start --' },
   });
 }
 

@@ -1,4 +1,5 @@
 import { defineConfig } from 'tsup';
 import { shared } from '../../tsup.shared.ts';
 
-export default defineConfig(shared);
+// What starts a program also by itself: a `--help` needs no schemas.
+export default defineConfig({ ...shared, entry: ['src/index.ts', 'src/program.ts'] });

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isNewEnough } from './node.mjs';
 
 /**
  * @typedef {object} LockEntry
@@ -11,6 +12,7 @@ import { join } from 'node:path';
  * @property {string | string[]} [os]
  * @property {string | string[]} [cpu]
  * @property {string | string[]} [libc]
+ * @property {{ node?: string }} [engines]
  */
 
 /**
@@ -34,10 +36,12 @@ export function firstDifference(root) {
   const record = join(root, 'node_modules', '.package-lock.json');
   if (!existsSync(record)) return 'first run';
   const installed = packagesOf(record);
-  for (const [path, entry] of Object.entries(lockedPackages(root))) {
+  const locked = lockedPackages(root);
+  const node = usedNode(locked);
+  for (const [path, entry] of Object.entries(locked)) {
     if (!path.includes('node_modules/')) continue;
     const found = installed[path];
-    if (found === undefined && mayBeAbsent(entry)) continue;
+    if (found === undefined && mayBeAbsent(entry, node)) continue;
     if (found?.version !== entry.version || found?.integrity !== entry.integrity) return `${path} has changed`;
   }
   return undefined;
@@ -45,14 +49,44 @@ export function firstDifference(root) {
 
 /**
  * Optional packages for other platforms are absent; one that names this platform is not: an older npm under an older Node
- * leaves such out without a word.
+ * leaves such out without a word. It rightly leaves out one that the Node in use is no good for.
  *
  * @param {LockEntry} entry
+ * @param {string} node version of the Node that installs and runs
  */
-function mayBeAbsent(entry) {
+function mayBeAbsent(entry, node) {
   if (!(entry.optional || entry.devOptional || entry.peer)) return false;
+  if (entry.engines?.node !== undefined && !isInRange(node, entry.engines.node)) return true;
   if (entry.os === undefined && entry.cpu === undefined) return true;
   return !(allows(entry.os, process.platform) && allows(entry.cpu, process.arch) && allows(entry.libc, libc()));
+}
+
+/**
+ * The Node that installs and runs: this one, or the one that the lock file brings where this one is too old.
+ *
+ * @param {Record<string, LockEntry>} locked
+ */
+function usedNode(locked) {
+  if (isNewEnough(process.version)) return process.version;
+  return locked[`node_modules/node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`]?.version ?? process.version;
+}
+
+/**
+ * Whether a version is in a range of the kind that `engines` has: `^22.20 || ^24.12.1 || >=25`. Other kinds are taken to hold.
+ *
+ * @param {string} version
+ * @param {string} range
+ */
+export function isInRange(version, range) {
+  const numbers = (/** @type {string} */ text) => text.replace(/^v/, '').split('.').map(Number);
+  const [major = 0, minor = 0, patch = 0] = numbers(version);
+  return range.split('||').some((part) => {
+    const [, operator, from] = /^\s*(\^|>=)\s*v?(\d+(?:\.\d+){0,2})\s*$/.exec(part) ?? [];
+    if (from === undefined) return true;
+    const [least = 0, leastMinor = 0, leastPatch = 0] = numbers(from);
+    if (major !== least) return operator === '>=' && major > least;
+    return minor !== leastMinor ? minor > leastMinor : patch >= leastPatch;
+  });
 }
 
 /**

@@ -3,9 +3,12 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ROOT, runNode, workspacePackages, type WorkspacePackage } from './workspace.ts';
+import { runtimePackage, stageRuntime, PLATFORMS } from '../release/native-parts.ts';
+import { publishedProjects, stagePackage } from '../release/stage.ts';
+import { ROOT, runNode, workspacePackages, type Manifest, type WorkspacePackage } from './workspace.ts';
 
 const packages = workspacePackages();
+const published = publishedProjects();
 let project: string;
 
 /**
@@ -14,13 +17,15 @@ let project: string;
  */
 beforeAll(() => {
   project = mkdtempSync(path.join(tmpdir(), 'zk0-install-'));
-  const tarballs = pack(packages, project);
-  for (const [index, one] of packages.entries()) {
-    const target = path.join(project, 'node_modules', one.manifest.name);
+  const staged = published.map((directory) => stagePackage(directory));
+  for (const [name, tarball] of pack(staged, project)) {
+    const target = installed(name);
     mkdirSync(target, { recursive: true });
-    execFileSync('tar', ['-xzf', path.join(project, tarballs[index]!), '-C', target, '--strip-components=1']);
-    linkOutside(one, path.join(target, 'node_modules'));
+    execFileSync('tar', ['-xzf', path.join(project, tarball), '-C', target, '--strip-components=1']);
+    linkOutside(manifestOf(target), ROOT, path.join(target, 'node_modules'));
   }
+  const platform = PLATFORMS.find((one) => one === `${process.platform}-${process.arch}`);
+  if (platform !== undefined) stageRuntime(ROOT, platform, installed(runtimePackage(platform)));
   writeFileSync(path.join(project, 'package.json'), JSON.stringify({ type: 'module' }));
 }, 120_000);
 
@@ -28,24 +33,29 @@ afterAll(() => {
   rmSync(project, { recursive: true, force: true });
 });
 
-function pack(all: readonly WorkspacePackage[], destination: string): string[] {
-  const flags = all.flatMap(({ directory }) => ['-w', path.relative(ROOT, directory)]);
-  const out = execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', destination, ...flags], {
-    cwd: ROOT,
-    encoding: 'utf8',
-    stdio: 'pipe',
-  });
-  const packed = JSON.parse(out) as { name: string; filename: string }[] | Record<string, { name: string; filename: string }>;
-  const byName = new Map(Object.values(packed).map(({ name, filename }) => [name, filename]));
-  // npm before 9 wrote the scope into the name with a slash, the file never has one.
-  return all.map(({ manifest }) => byName.get(manifest.name)!.replace('@', '').replace('/', '-'));
+/** Where a package is in the project. */
+function installed(name: string): string {
+  return path.join(project, 'node_modules', name);
 }
 
-function linkOutside({ directory, manifest }: WorkspacePackage, folder: string): void {
+function manifestOf(directory: string): Manifest {
+  return JSON.parse(readFileSync(path.join(directory, 'package.json'), 'utf8')) as Manifest;
+}
+
+/** Packs folders; names and files of the tarballs. */
+function pack(folders: readonly string[], destination: string): [string, string][] {
+  const out = execFileSync('npm', ['pack', '--json', '--pack-destination', destination, ...folders], { cwd: destination, encoding: 'utf8', stdio: 'pipe' });
+  const packed = JSON.parse(out) as { name: string; filename: string }[] | Record<string, { name: string; filename: string }>;
+  // npm before 9 wrote the scope into the name with a slash, the file never has one.
+  return Object.values(packed).map(({ name, filename }) => [name, filename.replace('@', '').replace('/', '-')]);
+}
+
+/** Gives a package the outside packages that it declares, from where npm put them for the one in `directory`. */
+function linkOutside(manifest: Manifest, directory: string, folder: string): void {
   const outside = { ...manifest.dependencies, ...manifest.optionalDependencies, ...manifest.peerDependencies };
   for (const name of Object.keys(outside).filter((dependency) => !dependency.startsWith('@zk0/'))) {
     const found = installedAt(name, directory);
-    if (found === undefined) continue;
+    if (found === undefined || existsSync(path.join(folder, name))) continue;
     mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
     symlinkSync(found, path.join(folder, name), 'junction');
   }
@@ -66,7 +76,7 @@ function example({ directory }: WorkspacePackage): string {
 
 describe.each(packages.map((one) => [one.manifest.name, one] as const))('%s', (name, one) => {
   it('has types, sources for debuggers, and no tests in its tarball', () => {
-    const files = readdirSync(path.join(project, 'node_modules', name), { recursive: true })
+    const files = readdirSync(installed(name), { recursive: true })
       .map(String)
       .filter((file) => !file.startsWith('node_modules'));
     const needed = ['README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'src/index.ts'];
@@ -75,7 +85,7 @@ describe.each(packages.map((one) => [one.manifest.name, one] as const))('%s', (n
   });
 
   it('has the files that its threads are started from', () => {
-    const dist = path.join(project, 'node_modules', name, 'dist');
+    const dist = path.join(installed(name), 'dist');
     const code = readFileSync(path.join(dist, 'index.js'), 'utf8');
     const workers = [...code.matchAll(/["'`]\.\/([\w-]*worker)(?:\.js|\$|["'`])/g)].map(([, file]) => `${file!}.js`);
     expect(workers.filter((file) => !existsSync(path.join(dist, file)))).toEqual([]);
@@ -89,11 +99,49 @@ describe.each(packages.map((one) => [one.manifest.name, one] as const))('%s', (n
   it('runs the example of its README', () => {
     const folder = path.join(project, 'examples', path.basename(one.directory));
     mkdirSync(folder, { recursive: true });
-    linkOutside(one, path.join(folder, 'node_modules'));
+    linkOutside(one.manifest, one.directory, path.join(folder, 'node_modules'));
     writeFileSync(path.join(folder, 'example.ts'), example(one));
     expect(runNode(['example.ts'], folder)).not.toBe('');
   });
 });
+
+describe.each(published)('the tarball of %s', (directory) => {
+  const { name } = manifestOf(path.join(ROOT, directory));
+
+  it('says where it comes from, and nothing that only this repository understands', () => {
+    const manifest = manifestOf(installed(name));
+    expect(manifest).toMatchObject({
+      license: 'Apache-2.0',
+      repository: { type: 'git', directory },
+      publishConfig: { access: 'public', provenance: true },
+    });
+    expect(manifest.keywords?.length).toBeGreaterThan(2);
+    expect(Object.keys(manifest).filter((key) => ['private', 'nx', 'scripts', 'devDependencies', 'workspaces'].includes(key))).toEqual([]);
+    expect(JSON.stringify(manifest.exports ?? {})).not.toContain('@zk0/source');
+  });
+
+  it('carries the licence, and a notice where something of another licence comes with it', () => {
+    const files = readdirSync(installed(name));
+    expect(files).toContain('LICENSE');
+    const { dependencies = {}, bundleDependencies = [] } = manifestOf(installed(name));
+    const needsNotice = bundleDependencies.length > 0 || '@zk0/dataset-so100' in dependencies;
+    if (needsNotice && !name.startsWith('@zk0/demo')) expect(files).toContain('NOTICE');
+  });
+
+  it('brings nothing that runs when it is installed, except what only looks for a compiled part', () => {
+    const runsScripts = allManifests(installed(name)).filter(({ scripts = {} }) => ['preinstall', 'install', 'postinstall'].some((script) => script in scripts));
+    expect(runsScripts.map((manifest) => manifest.name)).toEqual([]);
+  });
+});
+
+/** Package.json files of a package's own dependencies, as they are installed with it. */
+function allManifests(directory: string): (Manifest & { scripts?: Record<string, string> })[] {
+  const { dependencies = {}, optionalDependencies = {} } = manifestOf(directory);
+  return Object.keys({ ...dependencies, ...optionalDependencies })
+    .map((name) => path.join(directory, 'node_modules', name))
+    .filter((folder) => existsSync(path.join(folder, 'package.json')))
+    .map(manifestOf);
+}
 
 it('has examples that agree with the types of the packages', () => {
   const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');

@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { firstDifference } from '../setup/lock.mjs';
+import { firstDifference, isInRange } from '../setup/lock.mjs';
 import { isNewEnough } from '../setup/node.mjs';
 import { ROOT } from './workspace.ts';
 
@@ -59,6 +59,30 @@ describe('firstDifference', () => {
     expect(firstDifference(folder)).toBeUndefined();
     locked({ 'node_modules/a': { ...a, optional: true, ...here } });
     expect(firstDifference(folder)).toBe('node_modules/a has changed');
+  });
+});
+
+describe('a package that the Node in use is no good for', () => {
+  it('may be absent: npm leaves it out, and installing again changes nothing', () => {
+    const entry = { version: '1.0.0', integrity: 'sha512-a', optional: true, os: [process.platform], cpu: [process.arch] };
+    installed({});
+    locked({ 'node_modules/a': { ...entry, engines: { node: '>=99' } } });
+    expect(firstDifference(folder)).toBeUndefined();
+    locked({ 'node_modules/a': { ...entry, engines: { node: '>=18' } } });
+    expect(firstDifference(folder)).toBe('node_modules/a has changed');
+  });
+
+  it.each([
+    ['v24.11.0', '^22.20 || ^24.12 || >=25', false],
+    ['v24.12.0', '^22.20 || ^24.12 || >=25', true],
+    ['v22.20.0', '^22.20 || ^24.12 || >=25', true],
+    ['v26.0.0', '^22.20 || ^24.12 || >=25', true],
+    ['v23.0.0', '^22.20 || ^24.12 || >=25', false],
+    ['v18.17.0', '^18.17.0 || >= 20.3.1', true],
+    ['v20.3.0', '^18.17.0 || >= 20.3.1', false],
+    ['v20.3.0', '*', true],
+  ])('%s in %s: %s', (version, range, expected) => {
+    expect(isInRange(version, range)).toBe(expected);
   });
 });
 

@@ -1,19 +1,24 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { loadEnvFile, quietCommander, runCli } from '@zk0/cli';
+import { addCommands, loadEnvFile, quietCommander, runCli } from '@zk0/cli/program';
 import { Command } from 'commander';
 import type { Run } from './commands/run-action.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 
-/** Each command's code is loaded when it is asked for, so that an error or a `--help` does not wait for all of it. */
-const commands: Readonly<Record<string, (run: Run) => Promise<Command>>> = {
-  start: async (run) => (await import('./commands/start.ts')).startCommand(run, version),
-  enroll: async (run) => (await import('./commands/enroll.ts')).enrollCommand(run),
-  train: async (run) => (await import('./commands/train.ts')).trainCommand(run),
-  dataset: async (run) => (await import('./commands/dataset/index.ts')).datasetCommand(run),
-  checkpoint: async (run) => (await import('./commands/checkpoint.ts')).policyCheckpointCommand(run),
-  doctor: async (run) => (await import('./commands/doctor.ts')).doctorCommand(run),
+type Load = (run: Run) => Promise<Command>;
+
+/** Each command's code is loaded when it is asked for: an error or a `--help` does not wait for all of it, and is told in these words. */
+const commands: Readonly<Record<string, readonly [summary: string, load: Load]>> = {
+  start: ['join a federation and train whenever the server asks', async (run) => (await import('./commands/start.ts')).startCommand(run, version)],
+  status: ['what the clients of this machine are doing', async (run) => (await import('./commands/background.ts')).statusCommand(run)],
+  stop: ['stop a client of this machine', async (run) => (await import('./commands/background.ts')).stopCommand(run)],
+  logs: ['print the log of a client of this machine', async (run) => (await import('./commands/background.ts')).logsCommand(run)],
+  enroll: ['enrol this node with a server, once', async (run) => (await import('./commands/enroll.ts')).enrollCommand(run)],
+  train: ['fine-tune on this machine, without a server', async (run) => (await import('./commands/train.ts')).trainCommand(run)],
+  dataset: ['look at recordings, check, convert and make them', async (run) => (await import('./commands/dataset/index.ts')).datasetCommand(run)],
+  checkpoint: ['a checkpoint in another form', async (run) => (await import('./commands/checkpoint.ts')).policyCheckpointCommand(run)],
+  doctor: ['check this machine, the recordings and the server', async (run) => (await import('./commands/doctor.ts')).doctorCommand(run)],
 };
 
 await runCli(async (signal) => {
@@ -25,9 +30,7 @@ await runCli(async (signal) => {
   const program = new Command('zk0-client')
     .description('Trains on your own recordings for a federation; only weights and statistics leave this machine.')
     .version(version);
-  const wanted = process.argv[2] ?? '';
-  const names = Object.hasOwn(commands, wanted) ? [wanted] : Object.keys(commands);
-  for (const name of names) program.addCommand(await commands[name]!(run));
+  await addCommands(program, commands, {}, run);
   await quietCommander(program).parseAsync();
   return work;
 });

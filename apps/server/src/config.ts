@@ -48,6 +48,12 @@ export function withRunOptions(command: Command): Command {
     .option('--batch-size <n>', 'samples per step', Number)
     .option('--learning-rate <x>', 'peak learning rate of a round', Number)
     .option('--seed <n>', 'fixes everything random', Number)
+    .option('--min-clients <n>', 'clients that must be there to start, and updates that a round needs', Number)
+    .option('--fraction <x>', 'fraction of the clients that trains in a round', Number)
+    .option('--round-deadline-seconds <n>', 'a round closes with what has arrived after so many seconds (default: 3600)', Number)
+    .option('--evaluate-every <n>', 'evaluate every so many rounds, and after the last', Number)
+    .option('--evaluate-batches <n>', 'batches for each held-out dataset; 0: all', Number)
+    .option('--checkpoint-every <n>', 'save a checkpoint every so many rounds, and after the last', Number)
     .option('--held-out <uri>', 'dataset to evaluate on, nobody trains on it (repeatable)', collect, []);
 }
 
@@ -62,6 +68,13 @@ export function runFlags(options: Readonly<Record<string, unknown>>): Record<str
     batchSize: options['batchSize'],
     learningRate: options['learningRate'],
     seed: options['seed'],
+    minClients: options['minClients'],
+    fraction: options['fraction'],
+    roundDeadlineSeconds: options['roundDeadlineSeconds'],
+    evaluateEvery: options['evaluateEvery'],
+    evaluateBatches: options['evaluateBatches'],
+    checkpointEvery: options['checkpointEvery'],
+    maxParallel: options['maxParallel'],
     heldOut: heldOut.length === 0 ? undefined : heldOut,
   };
 }

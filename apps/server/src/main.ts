@@ -1,25 +1,30 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { loadEnvFile, quietCommander, runCli } from '@zk0/cli';
+import { addCommands, loadEnvFile, quietCommander, runCli } from '@zk0/cli/program';
 import { Command } from 'commander';
 import type { Run } from './commands/run-action.ts';
 
-/** Each command's code is loaded when it is asked for, so that an error or a `--help` does not wait for all of it. */
-const commands: Readonly<Record<string, (run: Run) => Promise<Command>>> = {
-  start: async (run) => (await import('./commands/start.ts')).startCommand(run),
-  run: async (run) => (await import('./commands/remote.ts')).runCommand(run),
-  simulate: async (run) => (await import('./commands/simulate.ts')).simulateCommand(run),
-  status: async (run) => (await import('./commands/remote.ts')).statusCommand(run),
-  stop: async (run) => (await import('./commands/remote.ts')).stopCommand(run),
-  token: async (run) => (await import('./commands/registry.ts')).tokenCommand(run),
-  node: async (run) => (await import('./commands/registry.ts')).nodeCommand(run),
-  logs: async (run) => (await import('./commands/logs.ts')).logsCommand(run),
-  evaluate: async (run) => (await import('./commands/evaluate.ts')).evaluateCommand(run),
-  demo: async (run) => (await import('./commands/demo.ts')).demoCommand(run),
-  rollout: async (run) => (await import('./commands/rollout.ts')).rolloutCommand(run),
-  checkpoint: async (run) => (await import('./commands/checkpoint.ts')).policyCheckpointCommand(run),
-  doctor: async (run) => (await import('./commands/doctor.ts')).doctorCommand(run),
+type Load = (run: Run) => Promise<Command>;
+
+/** Each command's code is loaded when it is asked for: an error or a `--help` does not wait for all of it, and is told in these words. */
+const commands: Readonly<Record<string, readonly [summary: string, load: Load]>> = {
+  start: ['start an always-on server', async (run) => (await import('./commands/start.ts')).startCommand(run)],
+  run: ['submit a run to a running server', async (run) => (await import('./commands/remote.ts')).runCommand(run)],
+  follow: ['follow a run to its end', async (run) => (await import('./commands/follow.ts')).followCommand(run)],
+  status: ['who is there, and what is running', async (run) => (await import('./commands/status.ts')).statusCommand(run)],
+  stop: ['stop a run, or the server itself', async (run) => (await import('./commands/remote.ts')).stopCommand(run)],
+  logs: ['print the log of a server or a run', async (run) => (await import('./commands/logs.ts')).logsCommand(run)],
+  simulate: ['run a whole federation on this machine', async (run) => (await import('./commands/simulate.ts')).simulateCommand(run)],
+  demo: ['train on demo recordings and try the policies', async (run) => (await import('./commands/demo.ts')).demoCommand(run)],
+  evaluate: ['the loss of a policy on recordings', async (run) => (await import('./commands/evaluate.ts')).evaluateCommand(run)],
+  rollout: ['how often a policy does its task', async (run) => (await import('./commands/rollout.ts')).rolloutCommand(run)],
+  checkpoint: ['a checkpoint in another form', async (run) => (await import('./commands/checkpoint.ts')).policyCheckpointCommand(run)],
+  token: ['tokens with which nodes enrol', async (run) => (await import('./commands/registry.ts')).tokenCommand(run)],
+  node: ['the nodes that have enrolled', async (run) => (await import('./commands/registry.ts')).nodeCommand(run)],
+  doctor: ['check this machine', async (run) => (await import('./commands/doctor.ts')).doctorCommand(run)],
 };
+/** Other names of commands. */
+const aliases: Readonly<Record<string, string>> = { runs: 'status' };
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 
@@ -33,9 +38,7 @@ await runCli(async (signal) => {
     .description('Trains one robot policy across many nodes: rounds, aggregation, evaluation, checkpoints.')
     .version(version)
     .showHelpAfterError(false);
-  const wanted = process.argv[2] ?? '';
-  const names = Object.hasOwn(commands, wanted) ? [wanted] : Object.keys(commands);
-  for (const name of names) program.addCommand(await commands[name]!(run));
+  await addCommands(program, commands, aliases, run);
   await quietCommander(program).parseAsync();
   return work;
 });

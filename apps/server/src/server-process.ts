@@ -1,23 +1,14 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { errorMessage, Zk0Error } from '@zk0/core';
+import { errorMessage } from '@zk0/core';
 import { createDashboard } from '@zk0/dashboard';
 import { closeAll, Coordinator, Ledger, openSqliteStores } from '@zk0/federation';
 import type { RootLogger } from '@zk0/logger';
 import { openBlobStore } from '@zk0/storage';
 import { createTransportServer, isLoopback, openNodeRegistry, openOperatorToken, type TransportServerOptions } from '@zk0/transport';
 import { SmolVlaModel, type SmolVlaModelOptions } from './model/smolvla-model.ts';
+import { logSource } from './outputs/log-file.ts';
 import { runFiles, versions } from './outputs/index.ts';
-
-/** Where a server keeps its state, below the folder of its outputs. */
-export const STATE_FOLDER = '.server';
-
-/** Files of a state folder. */
-export const stateFiles = (stateDirectory: string): { readonly ledger: string; readonly nodes: string; readonly operatorToken: string } => ({
-  ledger: join(stateDirectory, 'journal.sqlite'),
-  nodes: join(stateDirectory, 'nodes.sqlite'),
-  operatorToken: join(stateDirectory, 'operator.token'),
-});
+import { makeWritable, stateFiles } from './state-files.ts';
 
 /** What a server is started with. */
 export interface ServerOptions
@@ -33,6 +24,8 @@ export interface ServerOptions
   readonly runDirectory: (runId: string) => string;
   /** Opens the log of a run. */
   readonly openRunLog: (runId: string) => RootLogger;
+  /** Folder of the server's own log. */
+  readonly logDirectory: string;
   readonly log: RootLogger;
 }
 
@@ -92,6 +85,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       blobs,
       service: coordinator,
       page,
+      logs: logSource((runId) => (runId === undefined ? options.logDirectory : runDirectory(runId))),
       ...(registry !== undefined && { registry }),
       ...(operatorToken !== undefined && { operatorToken }),
     });
@@ -106,17 +100,5 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   } catch (error) {
     await close();
     throw error;
-  }
-}
-
-/** Makes a directory, and finds out now rather than after the first round whether it can be written. */
-export function makeWritable(directory: string): void {
-  try {
-    mkdirSync(directory, { recursive: true });
-  } catch (error) {
-    throw new Zk0Error('OUTPUT_UNWRITABLE', `cannot write to ${directory}: ${errorMessage(error)}`, {
-      cause: error,
-      hint: 'Choose another directory with --out.',
-    });
   }
 }

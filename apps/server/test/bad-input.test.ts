@@ -29,6 +29,10 @@ const cases: [name: string, app: 'server' | 'client', args: () => string[], says
   ['an unknown strategy', 'server', () => ['simulate', '--strategy', 'fedprocks'], /fedprocks/],
   ['a policy directory without weights', 'server', () => ['simulate', '--policy', at('no-weights')], /no-weights/],
   ['a device that is not there', 'server', () => ['simulate', '--device', 'cuda'], /cuda/],
+  ['a strategy without what it needs', 'server', () => ['simulate', '--strategy', 'dp-fixed'], /dp-fixed: clippingNorm is missing; it must be a number.*Its options are .*clippingNorm/],
+  ['a port that is none', 'server', () => ['start', '--port', '99999'], /--port must be at most 65535/],
+  ['an output directory where nothing can be made', 'server', () => ['start', '--port', '0', '--out', '/proc/zk0'], /cannot write to \/proc\/zk0/],
+  ['a state directory where nothing can be made', 'client', () => ['start', '--server', 'http://127.0.0.1:9', '--dataset', 'x', '--state', '/proc/zk0'], /cannot write to \/proc\/zk0/],
   ['no client at all', 'server', () => ['simulate', '--clients', '0'], /--clients/],
   ['a roll-out without trials', 'server', () => ['rollout', '--policy', 'tiny', '--task', 'demo:lift-can', '--trials', '0'], /--trials is 0/],
   ['a roll-out without a task', 'server', () => ['rollout', '--policy', 'tiny'], /--task/],
@@ -55,6 +59,17 @@ describe('bad input', patience, () => {
     expect(errors, stderr).toHaveLength(1);
     expect(errors[0]).toMatch(says);
     expect(stderr).not.toMatch(/^\s+at /m);
+  });
+
+  it.concurrent.each([
+    ['an unknown strategy', ['simulate', '--strategy', 'fedprocks']],
+    ['a strategy without what it needs', ['simulate', '--strategy', 'dp-fixed']],
+    ['a number that is too large', ['start', '--port', '99999']],
+    ['a file of settings that is not there', ['start', '--config', '/nowhere.yaml']],
+  ])('%s is an error of the configuration: exit code 2, in words of our own', async (_name, args) => {
+    const { code, stderr } = await runProgram('server', args, home.path);
+    expect(code).toBe(2);
+    expect(stderr).not.toMatch(/expected|received|Invalid input|ENOENT|→ at/);
   });
 
   it('a taken port', async () => {

@@ -52,6 +52,8 @@ describe('a simulated federation', () => {
       expect(existsSync(join(first, file)), file).toBe(true);
     }
     expect(readFileSync(join(first, 'simulation.log'), 'utf8')).toMatch(/\| server-process:startServer:\d+ - listening on/);
+    expect(existsSync(join(first, '.server', 'blobs'))).toBe(false);
+    expect(existsSync(join(first, 'clients', 'client_0', '.state', 'blobs'))).toBe(false);
     const history = readJson(first, 'server', 'eval_policy_loss_history.json') as Record<string, { server_policy_loss: number }>;
     expect(Object.keys(history)).toEqual(['0', '1', '2']);
 
@@ -111,7 +113,7 @@ describe('a server and clients started by hand', () => {
     // The hardest stop there is; the clients keep trying.
     server.child.kill('SIGKILL');
     await server.exited;
-    await run.exited;
+    await run.until(/the server has gone away/);
     const port = new URL(url).port;
     server = startProgram('server', ['start', '--port', port, '--out', out, '--device', 'cpu'], home.path);
     await server.until(/zk0-server is at/);
@@ -123,6 +125,11 @@ describe('a server and clients started by hand', () => {
       if (found.phase === 'finished') break;
     }
     expect(hashes(join(out, runId))).toHaveLength(4);
+    // Whoever followed the run has followed it over the crash, and is told each round once.
+    expect(await run.exited, run.stderr()).toBe(0);
+    expect(run.stderr()).toContain('the server is back');
+    expect(run.stderr().match(/round \d\/3 · held-out loss/g)).toHaveLength(3);
+    expect(run.stdout()).toMatch(/^ +3 +\d+\.\d{4}/m);
     for (const program of [...clients, server]) {
       program.child.kill('SIGTERM');
       await program.exited;

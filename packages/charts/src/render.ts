@@ -1,18 +1,19 @@
 import { fileURLToPath } from 'node:url';
 import { renderAsync } from '@resvg/resvg-js';
-import { BarChart, LineChart, type BarSeriesOption, type LineSeriesOption } from 'echarts/charts';
-import {
-  GraphicComponent,
-  GridComponent,
-  LegendComponent,
-  TitleComponent,
-  type GraphicComponentOption,
-  type GridComponentOption,
-  type LegendComponentOption,
-  type TitleComponentOption,
-} from 'echarts/components';
-import { init, use, type ComposeOption } from 'echarts/core';
+import { BarChart, LineChart } from 'echarts/charts';
+import { GraphicComponent, GridComponent, LegendComponent, TitleComponent } from 'echarts/components';
+import { init, use } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
+// One file with all types, which goes into this package's own: users do not install ECharts.
+import type {
+  BarSeriesOption,
+  ComposeOption,
+  GraphicComponentOption,
+  GridComponentOption,
+  LegendComponentOption,
+  LineSeriesOption,
+  TitleComponentOption,
+} from 'echarts/types/dist/echarts';
 
 use([BarChart, LineChart, GraphicComponent, GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
 

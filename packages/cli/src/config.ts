@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import { isMap, isScalar, LineCounter, parse, parseDocument, type Document } from 'yaml';
 import type { z } from 'zod';
+import { describeIssue } from '@zk0/core';
 import { ConfigError } from './errors.ts';
 import { suggestion } from './nearest-name.ts';
 import { dottedPaths, keysAt } from './schema-keys.ts';
@@ -30,7 +31,7 @@ export async function loadConfig<S extends z.ZodObject>(schema: S, sources: Conf
   const origin = new Map<string, string>();
   const document = sources.file === undefined ? undefined : await readYaml(sources.file);
   const merged = (document?.toJS({ maxAliasCount: MAX_ALIASES }) as Record<string, unknown> | undefined) ?? {};
-  mergeInto(merged, sources.flags ?? {}, (path) => origin.set(path, `--${kebab(path)}`));
+  mergeInto(merged, sources.flags ?? {}, (path) => origin.set(path, `--${flagOf(path)}`));
   for (const text of sources.set ?? []) {
     const { path, value } = parseOverride(text, schema);
     assign(merged, path, value);
@@ -40,10 +41,12 @@ export async function loadConfig<S extends z.ZodObject>(schema: S, sources: Conf
   const result = schema.safeParse(merged);
   if (result.success) return result.data;
   const complaints = result.error.issues.flatMap((issue) => explainIssue(issue, schema));
-  const { path, text, hint } = complaints[0]!;
-  const place = placeOf(path, origin, document);
+  const { path, text, name, hint } = complaints[0]!;
   const more = complaints.length > 1 ? ` (and ${complaints.length - 1} more)` : '';
-  throw new ConfigError('CONFIG_INVALID', `${place}: ${text}${more}`, hint === undefined ? {} : { hint });
+  // A flag names the key already.
+  const given = origin.get(path.map(String).join('.'));
+  const said = given !== undefined && name !== undefined ? `${given} ${text}` : `${placeOf(path, origin, document)}: ${name === undefined ? '' : `${name} `}${text}`;
+  throw new ConfigError('CONFIG_INVALID', `${said}${more}`, hint === undefined ? {} : { hint });
 }
 
 /** {@link loadConfig} from one file. */
@@ -172,6 +175,8 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 interface Complaint {
   readonly path: readonly PropertyKey[];
+  /** The key that `text` is about, where that is not in it. */
+  readonly name?: string;
   readonly text: string;
   readonly hint?: string;
 }
@@ -179,7 +184,7 @@ interface Complaint {
 function explainIssue(issue: z.core.$ZodIssue, schema: z.ZodObject): Complaint[] {
   if (issue.code !== 'unrecognized_keys') {
     const key = issue.path.map(String).join('.');
-    return [{ path: issue.path, text: key === '' ? issue.message : `${key}: ${issue.message}` }];
+    return [{ path: issue.path, name: key === '' ? 'the whole' : key, text: describeIssue(issue) }];
   }
   const here = keysAt(schema, issue.path);
   return issue.keys.map((key) => ({
@@ -208,6 +213,9 @@ function offsetOf(node: unknown, path: readonly PropertyKey[]): number | undefin
   return offsetOf(pair.value, rest) ?? (isScalar(pair.key) ? pair.key.range?.[0] : undefined);
 }
 
-function kebab(path: string): string {
-  return path.replace(/([a-z0-9])([A-Z])/g, '$1-$2').replaceAll('.', '-').toLowerCase();
+/** The flag of a setting: groups of settings do not show in it (`server.port` is `--port`), nor does a group's own name (`strategy.name`). */
+function flagOf(path: string): string {
+  const keys = path.split('.');
+  const key = keys.length > 1 && keys.at(-1) === 'name' ? keys.at(-2)! : keys.at(-1)!;
+  return key.replace(/([a-z0-9])([A-Z])/g, '$1-$2').toLowerCase();
 }

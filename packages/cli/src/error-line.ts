@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { Zk0Error } from '@zk0/core';
+import { Zk0Error } from '@zk0/core/errors';
 import { printable } from './text-width.ts';
 
 /** What to do about errors of the operating system that reach the user unwrapped. */

@@ -1,4 +1,4 @@
-import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core';
+import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core/errors';
 
 /** The command line itself is wrong: an unknown command or flag, a missing value. Exit code 2. */
 export class UsageError extends Zk0Error {

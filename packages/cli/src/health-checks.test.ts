@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InvalidArgumentError } from '@zk0/core';
@@ -19,11 +19,12 @@ describe('health checks', () => {
     expect(text.split('\n').slice(-2)).toEqual(['server: Start it.', 'video: Install node-av.']);
   });
 
-  it('make the directory whose space they tell, or fail where that cannot be', async () => {
+  it('tell the space of a directory that is there or can be, or fail where there can be none', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'zk0-health-'));
     writeFileSync(join(folder, 'file'), '');
     const [made, blocked] = await runHealthChecks([diskSpaceCheck(join(folder, 'new')), diskSpaceCheck(join(folder, 'file', 'below'))]);
     expect(made).toMatchObject({ state: 'ok', found: expect.stringMatching(/B free$/) as string });
-    expect(blocked).toMatchObject({ state: 'failed' });
+    expect(blocked).toMatchObject({ state: 'failed', found: expect.stringContaining('is a file') as string });
+    expect(existsSync(join(folder, 'new'))).toBe(false);
   });
 });

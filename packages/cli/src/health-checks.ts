@@ -1,6 +1,7 @@
-import { mkdirSync } from 'node:fs';
-import { statfs } from 'node:fs/promises';
-import { errorMessage, Zk0Error } from '@zk0/core';
+import { constants, existsSync, statSync } from 'node:fs';
+import { access, statfs } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { errorMessage, InvalidArgumentError, Zk0Error } from '@zk0/core/errors';
 import { formatBytes } from './format.ts';
 import { table } from './table.ts';
 
@@ -51,13 +52,20 @@ export async function reportHealth(checks: readonly HealthCheck[], { json = fals
   return findings.some(({ state }) => state === 'failed') ? 1 : undefined;
 }
 
-/** Checks that a directory can be made, and says what space it has. */
+/** Checks that a directory can be written, or made, and says what space it has. */
 export function diskSpaceCheck(directory: string): HealthCheck {
   return {
     name: `space in ${directory}`,
     find: async () => {
-      mkdirSync(directory, { recursive: true });
-      const { bavail, bsize } = await statfs(directory);
+      // What is there already of the path: a check makes no folders.
+      let there = resolve(directory);
+      while (!existsSync(there)) there = dirname(there);
+      if (!statSync(there).isDirectory()) throw new InvalidArgumentError(`${there} is a file`, { hint: 'Choose another folder.' });
+      await access(there, constants.W_OK).catch((cause: unknown) => {
+        throw new InvalidArgumentError(`${there} may not be written`, { cause, hint: 'Choose another folder, or change its permissions.' });
+      });
+      const { bavail, bsize, bfree } = await statfs(there);
+      if (bfree === 0) throw new InvalidArgumentError(`${there} has no space`, { hint: 'Choose another folder.' });
       return `${formatBytes(bavail * bsize)} free`;
     },
   };

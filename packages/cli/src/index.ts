@@ -2,6 +2,11 @@
  * @module
  * What both command lines share: errors as one line, exit codes, signals, progress, configuration, tables.
  */
+export { addCommands } from './add-commands.ts';
+export { announceReady, detach, isDetached, type Detached } from './background/detach.ts';
+export { readLog, type ReadLogOptions } from './background/read-log.ts';
+export { replaceFile, runningProcess, stopProcess, writeProcessFile, type ProcessRecord } from './background/process-file.ts';
+export { programName } from './background/program-name.ts';
 export { checkpointCommand, type CheckpointConverter, type CheckpointForm } from './checkpoint-command.ts';
 export { quietCommander, type CommandLike } from './commander.ts';
 export { loadConfig, loadConfigFile, type ConfigSources } from './config.ts';
@@ -29,7 +34,7 @@ export {
   type ProgressStream,
 } from './progress.ts';
 export { showPhases, type Phase } from './phase-progress.ts';
-export { runCli, type RunCliOptions } from './run-cli.ts';
+export { runCli, serviceExitCode, type RunCliOptions } from './run-cli.ts';
 export { table, type TableColumn } from './table.ts';
 export { fitText, printable, textWidth, wrapText } from './text-width.ts';
 export { readTls, withTlsOptions, type TlsMaterial } from './tls-options.ts';

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '@zk0/core';
+import { InvalidArgumentError } from '@zk0/core/errors';
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 };
 

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '@zk0/core';
+import { InvalidArgumentError } from '@zk0/core/errors';
 
 const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3600_000, d: 24 * 3600_000 };
 

@@ -64,6 +64,14 @@ const QUIET: Progress = {
   finish: () => undefined,
 };
 
+/** Lines that are shown on terminals now: an error must not be written behind one. */
+const live = new Set<() => void>();
+
+/** Removes every live line, before something is written that ends the program. */
+export function clearLiveLines(): void {
+  for (const clear of live) clear();
+}
+
 function liveProgress(stream: ProgressStream, now: () => number): Progress {
   const clear = '\r\u001b[K';
   const clock = new Stopwatch(now);
@@ -73,6 +81,11 @@ function liveProgress(stream: ProgressStream, now: () => number): Progress {
   const write = (text: string): void => {
     stream.write(shown === '' ? text : clear + text + shown);
   };
+  const remove = (): void => {
+    if (shown !== '') stream.write(clear);
+    shown = '';
+    live.delete(remove);
+  };
   return {
     update: (state) => {
       const elapsed = clock.elapsed(state.label);
@@ -81,6 +94,7 @@ function liveProgress(stream: ProgressStream, now: () => number): Progress {
       const columns = stream.columns ?? DEFAULT_COLUMNS;
       // One column stays free: text in the last one makes some terminals wrap.
       shown = fitText(describe(state, elapsed, columns >= MIN_COLUMNS_FOR_BAR), columns - 1);
+      live.add(remove);
       stream.write(clear + shown);
     },
     print: (line) => {
@@ -88,8 +102,7 @@ function liveProgress(stream: ProgressStream, now: () => number): Progress {
     },
     console: { write },
     finish: (summary) => {
-      if (shown !== '') stream.write(clear);
-      shown = '';
+      remove();
       if (summary !== undefined) stream.write(`${printable(summary)}\n`);
     },
   };

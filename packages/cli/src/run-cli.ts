@@ -1,13 +1,34 @@
 import { constants } from 'node:os';
-import { CancelledError } from '@zk0/core';
+import { CancelledError } from '@zk0/core/errors';
+import { isDetached } from './background/detach.ts';
 import { isCommanderError, toUsageError } from './commander.ts';
 import { errorLine } from './error-line.ts';
 import { EXIT_CODE, exitCodeOf } from './exit-code.ts';
+import { clearLiveLines } from './progress.ts';
 
 /** Options of {@link runCli}. */
 export interface RunCliOptions {
   /** Codes and stacks with errors. @default whether `--verbose` is on the command line */
   readonly verbose?: boolean;
+}
+
+/** Why a command was asked to end: the signal that arrived. */
+class Interruption extends CancelledError {
+  readonly signal: NodeJS.Signals;
+
+  constructor(signal: NodeJS.Signals) {
+    super('the command');
+    this.signal = signal;
+  }
+}
+
+/**
+ * The exit code of a program that runs until it is told to stop, once it has stopped in order. SIGTERM is how that is told: 0. Ctrl-C keeps
+ * its own code.
+ */
+export function serviceExitCode(signal: AbortSignal): number | undefined {
+  const reason: unknown = signal.reason;
+  return reason instanceof Interruption && reason.signal === 'SIGTERM' ? EXIT_CODE.ok : undefined;
 }
 
 /** Something that keeps the process alive after `main` is done gets this long before the process ends anyway. */
@@ -41,8 +62,9 @@ export async function runCli(
     }
     interruption = code;
     interruptedAt = performance.now();
-    if (signal !== 'SIGPIPE') process.stderr.write('stopping; press Ctrl-C again to quit at once\n');
-    controller.abort(new CancelledError('the command'));
+    if (signal !== 'SIGPIPE') clearLiveLines();
+    if (signal !== 'SIGPIPE' && !isDetached()) process.stderr.write('stopping; press Ctrl-C again to quit at once\n');
+    controller.abort(new Interruption(signal));
   };
   const report = (thrown: unknown): number => {
     if (isCommanderError(thrown)) {
@@ -52,6 +74,7 @@ export async function runCli(
       return report(toUsageError(thrown));
     }
     if (interruption !== undefined && isCancellation(thrown)) return interruption;
+    clearLiveLines();
     process.stderr.write(`${errorLine(thrown, verbose)}\n`);
     return exitCodeOf(thrown);
   };

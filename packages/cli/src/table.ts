@@ -8,13 +8,14 @@ export interface TableColumn {
 }
 
 const GAP = '  ';
-/** A column is not cut narrower than this; a terminal narrower than all columns together gets longer lines. */
+/** A column is not cut narrower than this. */
 const MIN_COLUMN = 4;
 
 /**
  * A plain table with a header and a rule, for the terminal.
  *
- * The widest columns are cut, with `…`, until a line fits `width`.
+ * The widest columns are cut, with `…`, until a line fits `width`. Numbers are not cut, for a part of one is another: the headers above
+ * them are, and where that is not enough the last columns are left out.
  *
  * @param rows cells in the order of `columns`; missing ones are empty
  * @param width columns of the terminal; without a terminal nothing is cut
@@ -27,14 +28,19 @@ export function table(
   const cells = [columns.map((column) => column.header), ...rows].map((row) =>
     columns.map((_, index) => printable(row[index] ?? '')),
   );
-  const widths = columns.map((_, index) => Math.max(...cells.map((row) => textWidth(row[index]!))));
+  const widest = (rowsOf: readonly string[][], index: number): number => Math.max(0, ...rowsOf.map((row) => textWidth(row[index]!)));
+  const widths = columns.map((_, index) => widest(cells, index));
+  const least = columns.map(({ align }, index) => (align === 'right' ? Math.max(MIN_COLUMN, widest(cells.slice(1), index)) : MIN_COLUMN));
   while (total(widths) > width) {
-    const widest = widths.indexOf(Math.max(...widths));
-    if (widths[widest]! <= MIN_COLUMN) break;
-    widths[widest]!--;
+    const spare = widths.map((columnWidth, index) => (columnWidth > least[index]! ? columnWidth : 0));
+    const most = Math.max(...spare);
+    if (most > 0) widths[spare.indexOf(most)]!--;
+    else if (widths.length > 1) widths.pop();
+    else break;
   }
   const lines = cells.map((row) =>
     row
+      .slice(0, widths.length)
       .map((cell, index) => aligned(cell, widths[index]!, columns[index]!.align ?? 'left'))
       .join(GAP)
       .trimEnd(),

@@ -79,6 +79,14 @@ describe('table', () => {
     );
   });
 
+  it('cuts headers and words, never a number; what has no room is left out', () => {
+    const loss = [{ header: 'round', align: 'right' }, { header: 'held-out loss', align: 'right' }, { header: 'client loss', align: 'right' }, { header: 'time', align: 'right' }] as const;
+    const values = [['12', '2.6931', '3.1234', '1 min 05 s']];
+    expect(table(loss, values, 36)).toContain('2.6931');
+    expect(table(loss, values, 36)).toContain('1 min 05 s');
+    expect(table(loss, values, 24).split('\n')[2]).toBe('  12  2.6931  3.1234');
+  });
+
   it('fits every width that leaves room for the columns', () => {
     fc.assert(
       fc.property(fc.array(fc.array(fc.string(), { maxLength: 3 })), fc.integer({ min: 16, max: 60 }), (cells, width) => {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { errorMessage, InvalidArgumentError } from '@zk0/core';
+import { errorMessage, InvalidArgumentError } from '@zk0/core/errors';
 
 /** PEM texts, as `@zk0/transport` takes them for a client or an operator's tool. */
 export interface TlsMaterial {

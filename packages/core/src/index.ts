@@ -2,6 +2,7 @@
  * @module
  * Rounds, tensors, seeds, run configuration, and the contracts the other packages implement. No sockets, no files.
  */
+export { describeIssue } from './config/describe-issue.ts';
 export { CancelledError, errorMessage, InvalidArgumentError, Zk0Error, type Zk0ErrorOptions } from './errors.ts';
 export {
   byteLength,

@@ -11,7 +11,7 @@ import { decodeEvents, decodeRound, decodeRun, decodeView } from './model/wire.t
 const operator = { role: 'operator', name: 'an operator on the page' } as const;
 const HASH = 'ab'.repeat(32);
 const status = (clientId: string, more: Partial<ClientStatus> & JsonObject = {}): ClientStatus => ({
-  clientId, name: clientId, agent: 'test', label: 'set', numExamples: 10, state: 'idle', lastSeen: '2026-01-31T12:00:00.000Z', ...more,
+  clientId, name: clientId, agent: 'test', label: 'set', numExamples: 10, state: 'idle', lastSeen: '2026-01-31T12:00:00.000Z', bytesUp: 0, bytesDown: 0, ...more,
 });
 
 /** A server as a dashboard sees it, with a real ledger. */

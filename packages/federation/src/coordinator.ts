@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import {
+  describeIssue,
   isFinal,
   runConfigSchema,
   Zk0Error,
@@ -76,7 +77,7 @@ export interface FederationStatus {
 }
 
 /** A client as operators see it; beside these fields those of its activity. */
-export interface ClientStatus extends Pick<RegisteredClient, 'clientId' | 'name' | 'agent' | 'label' | 'numExamples'> {
+export interface ClientStatus extends Pick<RegisteredClient, 'clientId' | 'name' | 'agent' | 'label' | 'numExamples' | 'bytesUp' | 'bytesDown'> {
   readonly state: string;
   /** ISO 8601, UTC. */
   readonly lastSeen: string;
@@ -123,6 +124,10 @@ export class Coordinator implements FederationService {
       this.#events.publish({ kind: 'run', runId: entry.runId, at: entry.at.toISOString(), event: entry.event });
       if (this.#session?.runId === entry.runId) this.#session.notify(entry, run);
       if (entry.event.type === 'run-created') this.#wakeQueue();
+      if (entry.event.type === 'update-accepted') {
+        const { bytes_up: up = 0, bytes_down: down = 0 } = entry.event.metrics;
+        this.#clients.transferred(entry.event.clientId, up, down);
+      }
     });
   }
 
@@ -234,9 +239,9 @@ export class Coordinator implements FederationService {
   /** Who is there, every run in a few values, and what the current one waits for. */
   async overview(): Promise<FederationStatus> {
     const session = this.#session;
-    const clients = this.#clients.all().map(({ clientId, name, agent, label, numExamples, activity, lastSeen }): ClientStatus => {
+    const clients = this.#clients.all().map(({ clientId, name, agent, label, numExamples, bytesUp, bytesDown, activity, lastSeen }): ClientStatus => {
       const misfit = session?.misfit(clientId);
-      return { clientId, name, agent, label, numExamples, ...activity, lastSeen: new Date(lastSeen).toISOString(), ...(misfit !== undefined && { misfit }) };
+      return { clientId, name, agent, label, numExamples, bytesUp, bytesDown, ...activity, lastSeen: new Date(lastSeen).toISOString(), ...(misfit !== undefined && { misfit }) };
     });
     return { clients, runs: await this.#options.ledger.summaries(), current: session?.runId ?? null, waiting: session?.waiting ?? null };
   }
@@ -249,7 +254,7 @@ export class Coordinator implements FederationService {
     const parsed = runConfigSchema.safeParse(input);
     if (parsed.success) return { runId: await this.submit(parsed.data) };
     const [issue] = parsed.error.issues;
-    throw new FederationError('RUN_CONFIG_INVALID', `run configuration: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`, {
+    throw new FederationError('RUN_CONFIG_INVALID', `run configuration: ${issue === undefined ? 'it cannot be read' : `${issue.path.join('.')} ${describeIssue(issue)}`}`, {
       hint: 'See `zk0-server run --help` for what a run takes.',
     });
   }
@@ -265,7 +270,7 @@ export class Coordinator implements FederationService {
     const time = new Date(this.#clock.now()).toISOString().slice(0, 19).replaceAll(':', '-').replace('T', '_');
     const runId = `${time}_${randomUUID().slice(0, 8)}`;
     await this.#options.ledger.record(runId, { type: 'run-created', runId, config });
-    this.#log.info(`run ${runId}: ${config.rounds} rounds of ${config.policy}`);
+    this.#log.info(`run ${runId}: ${config.rounds} ${config.rounds === 1 ? 'round' : 'rounds'} of ${config.policy}`);
     return runId;
   }
 
@@ -286,8 +291,34 @@ export class Coordinator implements FederationService {
     return { runId };
   }
 
-  async *events(runId: string | undefined, signal: AbortSignal): AsyncGenerator<JsonObject> {
-    for await (const event of this.follow(runId, signal)) yield toJson(event);
+  async *events(runId: string | undefined, signal: AbortSignal, history = false): AsyncGenerator<JsonObject> {
+    const events = history && runId !== undefined ? this.#withHistory(runId, signal) : this.follow(runId, signal);
+    for await (const event of events) yield toJson(event);
+  }
+
+  /** What has happened to a run, then what happens; nothing twice, nothing left out in between. */
+  async *#withHistory(runId: string, signal: AbortSignal): AsyncGenerator<FederationEvent> {
+    const { ledger } = this.#options;
+    const live = this.follow(runId, signal);
+    let next = live.next();
+    try {
+      if ((await ledger.run(runId)) === null) throw new FederationError('RUN_UNKNOWN', `there is no run ${runId}`, { hint: 'See `zk0-server status`.' });
+      const told = new Set<string>();
+      for (const { at, event } of await ledger.entries(runId)) {
+        const past: FederationEvent = { kind: 'run', runId, at: at.toISOString(), event };
+        told.add(JSON.stringify(past));
+        yield past;
+      }
+      for (;;) {
+        const item = await next;
+        if (item.done === true) return;
+        next = live.next();
+        if (!told.delete(JSON.stringify(item.value))) yield item.value;
+      }
+    } finally {
+      next.catch(() => undefined);
+      void live.return(undefined).catch(() => undefined);
+    }
   }
 
   /** Events from now on, of one run or all, until `signal` aborts or the coordinator closes. */

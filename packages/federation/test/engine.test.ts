@@ -1,8 +1,9 @@
 import { encodeParameters } from '@zk0/core';
 import { StorageError, type BlobStore } from '@zk0/storage';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { ClientRegistry } from '../src/clients/client-registry.ts';
 import type { LedgerStore } from '../src/index.ts';
-import { MemoryLedgerStore } from '../src/testing.ts';
+import { FakeClock, MemoryLedgerStore } from '../src/testing.ts';
 import { Puppet, TestFederation } from './harness.ts';
 import { config, localModel, numbers, Scratch, until } from './two-numbers.ts';
 
@@ -48,6 +49,45 @@ describe('ending a run', () => {
     await made.coordinator.stop('not needed', second);
     expect((await made.coordinator.overview()).runs.map(({ phase }) => phase)).toEqual(['waiting_for_clients', 'stopped']);
     await expect(made.coordinator.stop('x', 'nonsense')).rejects.toMatchObject({ code: 'RUN_UNKNOWN' });
+  });
+});
+
+describe('following a run', () => {
+  it('begins with its history where that is asked for, and tells nothing twice', async () => {
+    const made = await federation();
+    await made.join('a', localModel('a', [1, 2]));
+    const runId = await made.coordinator.submit(config({ rounds: 3, minClients: 1 }));
+    await made.reaches(runId, ({ rounds }) => rounds.length >= 1);
+    const stop = new AbortController();
+    const types: string[] = [];
+    for await (const item of made.coordinator.events(runId, stop.signal, true)) {
+      if (item['kind'] !== 'run') continue;
+      types.push((item['event'] as { type: string }).type);
+      if (types.at(-1) === 'run-finished') stop.abort();
+    }
+    expect(types).toEqual((await made.ledger.entries(runId)).map(({ event }) => event.type));
+    expect(types).toContain('run-created');
+    const unknown = made.coordinator.events('nonsense', new AbortController().signal, true);
+    await expect(unknown.next()).rejects.toMatchObject({ code: 'RUN_UNKNOWN' });
+  });
+});
+
+describe('a client that operators look at', () => {
+  it('has a phase that began when it was first heard of, and the bytes that its updates tell', () => {
+    const clock = new FakeClock();
+    const registry = new ClientRegistry({ clock, silenceMs: 1000, onGone: () => undefined });
+    const principal = { role: 'client', clientId: 'a', instance: 'i' } as const;
+    registry.join({ clientId: 'a', instance: 'i', name: 'a', agent: 'test', profile: {}, label: 'a', numExamples: 1 });
+    const at = (step: number, phase = 'training'): unknown => registry.seen(principal, { state: 'working', round: 1, phase, step, totalSteps: 9 }).activity;
+    const start = clock.now();
+    expect(at(0)).toMatchObject({ phaseSince: start });
+    clock.advance(500);
+    expect(at(3)).toMatchObject({ phaseSince: start });
+    expect(at(1, 'uploading')).toMatchObject({ phaseSince: start + 500 });
+    registry.transferred('a', 10, 20);
+    registry.transferred('a', 1, 2);
+    registry.transferred('unknown', 1, 1);
+    expect(registry.get('a')).toMatchObject({ bytesUp: 11, bytesDown: 22 });
   });
 });
 
@@ -333,7 +373,7 @@ describe('who may do what', () => {
     await made.coordinator.submit(config(one));
     await until(async () => (await made.coordinator.overview()).waiting !== null, 'the run waits');
     const status = await made.coordinator.overview();
-    expect(status.waiting).toBe('2 clients are needed, 1 are there that can take part; client odd cannot take part: it has seven joints');
+    expect(status.waiting).toBe('2 clients are needed, 1 is there that can take part; client odd cannot take part: it has seven joints');
     expect(status.clients.find(({ clientId }) => clientId === 'odd')?.misfit).toBe('it has seven joints');
     expect(await made.coordinator.heartbeat(odd.principal, {})).toEqual({ continue: true, notice: 'it has seven joints' });
   });

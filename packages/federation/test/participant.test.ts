@@ -98,7 +98,7 @@ describe('a participant', () => {
     leave.abort();
     await until(async () => (await made.coordinator.overview()).clients[0]!.state === 'left', 'it has left');
     const runId = await made.coordinator.submit(config({ rounds: 1, minClients: 1 }));
-    await until(async () => (await made.coordinator.overview()).waiting === '1 clients are needed, 0 are there', 'the run waits');
+    await until(async () => (await made.coordinator.overview()).waiting === '1 client is needed, 0 are there', 'the run waits');
     await made.join('a', localModel('a', [1, 1]));
     expect((await made.ends(runId)).phase).toBe('finished');
   });

@@ -1,3 +1,4 @@
+import { describeIssue } from '@zk0/core';
 import * as z from 'zod';
 import { HubError } from './errors.ts';
 
@@ -36,7 +37,7 @@ export function parseTreePage(value: unknown): { readonly files: readonly HubFil
   const parsed = pageSchema.safeParse(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    throw new HubError('HUB_PROTOCOL', `the file list is malformed: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`, {
+    throw new HubError('HUB_PROTOCOL', `the file list is malformed: ${issue?.path.join('.') ?? ''} ${issue === undefined ? '' : describeIssue(issue)}`, {
       hint: 'Check HF_ENDPOINT.',
     });
   }

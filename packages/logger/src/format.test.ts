@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { escapeText, formatJson, formatText } from './format.ts';
+import { escapeText, formatJson, formatPlain, formatText } from './format.ts';
 import type { LogRecord } from './record.ts';
 
 const record: LogRecord = {
@@ -40,6 +40,14 @@ describe('formatText', () => {
         expect(line).not.toMatch(/\p{Cc}|[\u2028\u2029]|\p{Cs}/u);
       }),
     );
+  });
+});
+
+describe('formatPlain', () => {
+  it('is what people read: when, where in the run, what', () => {
+    expect(formatPlain(record)).toBe('16:23:45 round 3: step done');
+    expect(formatPlain({ ...record, level: 'warn', message: 'round 3 waits' })).toBe('16:23:45 warning: round 3 waits');
+    expect(formatPlain({ ...record, level: 'error', message: 'no\nroom', fields: {} })).toBe('16:23:45 error: no\\nroom');
   });
 });
 

@@ -47,6 +47,17 @@ export function formatText(record: LogRecord): string {
   return escapeText(`${head.join(' | ')} | ${place} - ${record.message} | ${fields.join(' ')}`);
 }
 
+/**
+ * One line for people who watch a program work: `16:23:45 joined the federation`, warnings and errors marked as such. What a line was
+ * written by, and its fields, are in the files.
+ */
+export function formatPlain(record: LogRecord): string {
+  const mark = record.level === 'warn' ? 'warning: ' : record.level === 'error' ? 'error: ' : '';
+  const round = record.fields['round'];
+  const where = typeof round === 'number' && !record.message.includes(`round ${round}`) ? `round ${round}: ` : '';
+  return escapeText(`${formatTime(record.time).slice(11)} ${mark}${where}${record.message}`);
+}
+
 /** One JSON line, without its line break. The caller's fields stand under `fields`, so they cannot replace the others. */
 export function formatJson(record: LogRecord): string {
   return JSON.stringify({

@@ -1,7 +1,7 @@
 import { errorMessage } from '@zk0/core';
 import { Logger as Pipeline } from 'tslog';
 import { callSite, type CallSite } from './caller.ts';
-import { formatJson, formatText } from './format.ts';
+import { formatJson, formatPlain, formatText } from './format.ts';
 import { LOG_LEVELS, type LogFields, type LogLevel, type LogRecord } from './record.ts';
 import { Redactor } from './redact.ts';
 import { RotatingFile } from './rotating-file.ts';
@@ -21,6 +21,8 @@ export interface LoggerOptions {
   readonly console?: boolean | ConsoleSink;
   /** Lightest level on the console, where it differs from `level`. */
   readonly consoleLevel?: LogLevel;
+  /** Lines for people on the console: the time and the message. Files keep the whole line. @default false */
+  readonly plainConsole?: boolean;
   /** Files to append to; folders are made. Several processes may share one. */
   readonly files?: readonly string[];
   /** JSON lines instead of text, on the console and in files. @default false */
@@ -87,7 +89,7 @@ export function createLogger(options: LoggerOptions): RootLogger {
     pipeline.attachTransport({
       name: 'console',
       minLevel: weight(consoleLevel),
-      format,
+      format: options.plainConsole === true && options.json !== true ? formatPlain : format,
       write: (_record, line) => {
         try {
           console.write(`${line}\n`);

@@ -1,6 +1,7 @@
 import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileError, StorageError } from './errors.ts';
+import { makeDirectory } from './make-directory.ts';
 import { removeStaleTemporaries, temporaryPath } from './temporary.ts';
 
 /** Forces a folder's entries (a rename, a new name) to disk. Windows has no such call and does not need it. */
@@ -69,7 +70,7 @@ export async function writeDirectoryAtomic<T>(
   const parent = dirname(target);
   const temporary = temporaryPath(target);
   try {
-    await mkdir(parent, { recursive: true });
+    makeDirectory(parent);
     await removeStaleTemporaries(parent, basename(target));
     await mkdir(temporary);
   } catch (error) {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { BlobReference } from '@zk0/core';
@@ -9,6 +9,7 @@ import { assertSize, linkOrCopy, syncFile, writeNew } from './blob-files.ts';
 import { assertHash, type BlobStore, type ByteRange, type CollectReport, type UploadOptions } from './blob-store.ts';
 import { Budget, type BlobStoreLimits } from './budget.ts';
 import { fileError, StorageError } from './errors.ts';
+import { makeDirectory } from './make-directory.ts';
 import { hashFile } from './hash.ts';
 import { CHUNK_BYTES } from './io.ts';
 import { removeStaleTemporaries, temporaryPath } from './temporary.ts';
@@ -55,7 +56,7 @@ class DirectoryBlobStore implements BlobStore {
 
   async open(): Promise<void> {
     try {
-      for (const path of [this.#blobs, this.#uploadDirectory, this.#damaged]) await mkdir(path, { recursive: true });
+      for (const path of [this.#blobs, this.#uploadDirectory, this.#damaged]) makeDirectory(path);
       await removeStaleTemporaries(this.#blobs);
       for (const { bytes } of [...(await list(this.#blobs)), ...(await list(this.#damaged))]) this.#budget.found(bytes);
       await this.#uploads.load();

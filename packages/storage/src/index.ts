@@ -14,6 +14,7 @@ export {
 export { openBlobStore } from './directory-blob-store.ts';
 export { fileError, isPassingStorageError, StorageError, type StorageErrorCode } from './errors.ts';
 export { hashFile } from './hash.ts';
+export { makeDirectory } from './make-directory.ts';
 export { MAX_JSON_BYTES, readJsonFile, type Schema } from './json.ts';
 export { describePointer, parsePointer, pointerAt, type PointerFile } from './pointer-file.ts';
 export { gathered, PartialFile } from './partial-file.ts';

@@ -1,3 +1,4 @@
+import { describeIssue } from '@zk0/core';
 import * as z from 'zod';
 import { StrategyConfigError } from './errors.ts';
 import { checkNesting } from './nesting.ts';
@@ -148,7 +149,9 @@ export function parseStrategyConfig(config: unknown): StrategyConfig {
       hint: `Choose one of ${known.join(', ')}.`,
     });
   }
-  throw new StrategyConfigError(`strategy configuration: ${z.prettifyError(parsed.error)}`, {
-    hint: 'The options of each strategy are in the README of @zk0/strategy.',
+  const said = parsed.error.issues.map((issue) => [issue.path.join('.'), describeIssue(issue)].filter((part) => part !== '').join(' '));
+  const options = strategyConfigSchema.options.find((option) => option.shape.name.value === name)!;
+  throw new StrategyConfigError(`strategy ${String(name)}: ${said.join('; ')}`, {
+    hint: `Its options are ${Object.keys(options.shape).filter((key) => key !== 'name').join(', ')}.`,
   });
 }

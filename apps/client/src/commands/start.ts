@@ -1,6 +1,20 @@
 import { join } from 'node:path';
-import { createProgress, formatBytes, parseBytes, readTls, showPhases, withTlsOptions, zk0Home, type Progress } from '@zk0/cli';
-import { InvalidArgumentError, type JoinMessage, type RobotDataset } from '@zk0/core';
+import {
+  announceReady,
+  createProgress,
+  EXIT_CODE,
+  formatBytes,
+  isDetached,
+  parseBytes,
+  readTls,
+  serviceExitCode,
+  showPhases,
+  withTlsOptions,
+  writeProcessFile,
+  zk0Home,
+  type Progress,
+} from '@zk0/cli';
+import { InvalidArgumentError, type JoinMessage, type RobotDataset, type Zk0Error } from '@zk0/core';
 import { joinDatasets, openDataset, requireCameras, UNIT_CONVENTIONS, type LeRobotDataset, type UnitConvention } from '@zk0/dataset-so100';
 import { ControlStore, Participant, type ParticipantStatus } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
@@ -12,10 +26,12 @@ import '../demo-datasets.ts';
 import { parseUnits } from '../dataset/parse-units.ts';
 import { clientIdentity } from '../identity/client-id.ts';
 import { enrolmentWith, nodeKey } from '../identity/enrolments.ts';
+import { openActivityFile } from '../node/activity.ts';
 import { SmolVlaClient } from '../node/smolvla-client.ts';
 import { openStateDirectory } from '../node/state-directory.ts';
 import { parseCacheMode, parseFrames, parseRenames, parseThreads } from '../options.ts';
 import { collect, type Run } from './run-action.ts';
+import { startInBackground } from './start-in-background.ts';
 
 interface StartOptions extends Readonly<Record<string, unknown>> {
   readonly server: string;
@@ -36,6 +52,7 @@ interface StartOptions extends Readonly<Record<string, unknown>> {
   readonly insecure?: boolean;
   readonly private?: boolean;
   readonly dryRun?: boolean;
+  readonly detach?: boolean;
   readonly verbose?: boolean;
 }
 
@@ -46,7 +63,8 @@ export function startCommand(run: Run, version: string): Command {
     .requiredOption('--server <url>', 'the server, as it printed it')
     .option('--dataset <uri>', 'your recordings: a path, hf:owner/name, or demo:<task> (repeatable: several are read as one)', collect, [])
     .option('--units <convention>', `what the joints' values mean, where it cannot be inferred: ${UNIT_CONVENTIONS.join(', ')}`)
-    .option('--wait', 'wait for a server that is not there yet, instead of ending after ten seconds')
+    .option('--wait', 'wait for a server that is not there yet, instead of ending after ten seconds (always so under systemd)')
+    .option('--detach', 'run in the background; see zk0-client status, logs and stop')
     .option('--id <name>', 'this node’s id (default: made once and kept)')
     .option('--device <name>', 'execution provider: auto, cpu, cuda, webgpu, …', 'auto')
     .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
@@ -63,8 +81,15 @@ export function startCommand(run: Run, version: string): Command {
     .option('--verbose', 'more output; error codes and stacks with errors');
   withTlsOptions(command).action((options: StartOptions) => {
     run(async (signal) => {
-      await start(options, version, stopWithParent(signal));
-      return undefined;
+      if (options.detach === true) return startInBackground(options);
+      try {
+        await start(options, version, stopWithParent(signal));
+      } catch (error) {
+        // Told to stop while it was getting ready: it has stopped in order all the same.
+        if (!signal.aborted || (error as Partial<Zk0Error>).code !== 'CANCELLED') throw error;
+        return serviceExitCode(signal) ?? EXIT_CODE.interrupted;
+      }
+      return serviceExitCode(signal);
     });
   });
   return command;
@@ -81,13 +106,18 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
   const tls = readTls(options);
   const state = options.state ?? join(zk0Home(), 'clients', clientId);
   const held = await openStateDirectory(state);
-  const progress = createProgress(process.stderr, { quiet: !process.stderr.isTTY });
+  const files = options.logFile.length > 0 ? options.logFile : [join(state, 'client.log')];
+  // In the background the log is the place to look; the file that stands for the terminal gets what ends the client.
+  const progress = createProgress(process.stderr, { quiet: isDetached() });
+  let isEnding = false;
   const log = createLogger({
     process: clientId.startsWith('client') ? clientId : `client_${clientId}`,
     level: options.verbose === true ? 'debug' : 'info',
-    console: process.stderr.isTTY || options.verbose === true ? progress.console : false,
-    files: options.logFile.length > 0 ? options.logFile : [join(state, 'client.log')],
+    console: isDetached() ? false : { write: (text) => { if (!isEnding) progress.console.write(text); } },
+    plainConsole: options.verbose !== true,
+    files,
   });
+  const forget = writeProcessFile(state, { server: options.server, log: files[0]! });
   try {
     const { dataset, notes } = await openDatasets(options.dataset, parseUnits(options.units), progress, signal);
     try {
@@ -120,6 +150,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         process.stdout.write(`${describeMessages({ ...introduction, profile: model.profile() }, options.private === true)}\n`);
         return;
       }
+      const activity = openActivityFile(state, options.server, name);
       const connection = connect({
         url: options.server,
         clientId,
@@ -127,8 +158,9 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         ...(enrolment === undefined ? {} : { enrolment: { key: await nodeKey(), serverId: enrolment.serverId } }),
         ...(tls === undefined ? {} : { tls }),
         ...(options.insecure === undefined ? {} : { allowInsecure: options.insecure }),
-        ...(options.wait === true && { retry: { firstContactMs: Number.POSITIVE_INFINITY } }),
+        ...((options.wait === true || isUnderSystemd()) && { retry: { firstContactMs: Number.POSITIVE_INFINITY } }),
         onConnectionState: (now) => {
+          activity.connected(now.state === 'connected');
           if (now.state === 'connected') log.info(`connected to ${options.server}`);
           else log.warn(`no connection (attempt ${now.attempt}): ${now.error.message}`);
         },
@@ -143,11 +175,14 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
           ...introduction,
           log,
           onStatus: (status) => {
+            activity.status(status);
             show(progress, status);
           },
         });
+        announceReady([`its dataset is ${name}: ${episodes.length} episodes, ${frameCount} frames`]);
         await participant.run(signal);
       } finally {
+        activity.close();
         await connection.close();
         await model.close();
       }
@@ -155,13 +190,21 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
       await dataset.close();
     }
   } catch (error) {
+    // The program says it on the console as its last line.
+    isEnding = true;
     if (!signal.aborted) log.error(error instanceof Error ? error.message : String(error), { error });
     throw error;
   } finally {
     progress.finish();
+    forget();
     await log.close();
     held.close();
   }
+}
+
+/** Started by systemd, not from a terminal that systemd started. */
+function isUnderSystemd(): boolean {
+  return process.env['INVOCATION_ID'] !== undefined && !process.stderr.isTTY;
 }
 
 /** The recordings that are named, several of them as one, and what people should know about them. */
@@ -217,7 +260,7 @@ function show(progress: Progress, status: ParticipantStatus): void {
 
 /** A simulation starts clients with a channel as a lifeline: when it closes, the simulation is gone and so are they. */
 function stopWithParent(signal: AbortSignal): AbortSignal {
-  if (process.channel === undefined) return signal;
+  if (process.channel === undefined || isDetached()) return signal;
   const orphaned = new AbortController();
   process.once('disconnect', () => {
     orphaned.abort();

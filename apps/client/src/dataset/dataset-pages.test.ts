@@ -9,6 +9,7 @@ const finding = (severity: Finding['severity'], code: Finding['code'], message: 
 const report: ValidationReport = {
   uri: '/data/\u001b[31mset',
   ok: false,
+  cameras: null,
   findings: [
     finding('info', 'QUIRK', 'The rows have no column "task_index".'),
     finding('error', 'DATASET_FILE_MISSING', 'a.mp4 is missing'),

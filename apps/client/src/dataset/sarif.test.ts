@@ -6,6 +6,7 @@ import { scoreText } from './score-text.ts';
 const report: ValidationReport = {
   uri: '/data/set',
   ok: false,
+  cameras: null,
   findings: [
     { severity: 'warning', code: 'JUMP', message: 'Episode 3: elbow jumps.', file: '/data/a b#1/episode_000003.parquet', episode: 3, frame: 150 },
     { severity: 'error', code: 'DATASET_ROWS', message: 'row 7 is bad', file: '/data/x.parquet', row: 7, episode: 4 },

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { zk0Home } from '@zk0/cli';
 import { clientIdSchema, InvalidArgumentError } from '@zk0/core';
-import { writeFileAtomic } from '@zk0/storage';
+import { makeDirectory, writeFileAtomic } from '@zk0/storage';
 
 /**
  * This node's id: the one given, else the one made at the first start and kept since.
@@ -29,7 +29,7 @@ export async function clientIdentity(given: string | undefined, home = zk0Home()
   }
   // Nothing of the machine's name: ids stand in logs of other people and in published model cards.
   const made = `node-${randomBytes(5).toString('hex')}`;
-  mkdirSync(home, { recursive: true });
+  makeDirectory(home);
   await writeFileAtomic(file, `${made}\n`);
   return made;
 }

@@ -1,8 +1,7 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { zk0Home } from '@zk0/cli';
 import { Zk0Error } from '@zk0/core';
-import { readJsonFile, writeFileAtomic } from '@zk0/storage';
+import { makeDirectory, readJsonFile, writeFileAtomic } from '@zk0/storage';
 import { openNodeKey, type NodeKey } from '@zk0/transport';
 import * as z from 'zod';
 
@@ -20,7 +19,7 @@ const fileSchema = z.record(z.string(), enrolmentSchema);
 
 /** This node's key, made at the first call. */
 export function nodeKey(home = zk0Home()): Promise<NodeKey> {
-  mkdirSync(home, { recursive: true });
+  makeDirectory(home);
   return openNodeKey(join(home, 'node-key.pem'));
 }
 

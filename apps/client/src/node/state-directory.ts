@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { errorMessage, Zk0Error } from '@zk0/core';
-import { writeFileAtomic } from '@zk0/storage';
+import { makeDirectory, writeFileAtomic } from '@zk0/storage';
 
 const INSTANCE = /^[0-9a-f]{32}$/;
 const SQLITE_BUSY = 5;
@@ -24,7 +24,7 @@ export interface StateDirectory {
 export async function openStateDirectory(directory: string): Promise<StateDirectory> {
   let lock: DatabaseSync | undefined;
   try {
-    mkdirSync(directory, { recursive: true });
+    makeDirectory(directory);
     lock = new DatabaseSync(join(directory, 'lock.sqlite'));
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;');
     const instance = await instanceIn(directory);

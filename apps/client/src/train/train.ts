@@ -1,8 +1,9 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deriveSeed, InvalidArgumentError, type Parameters, type RobotDataset, type WorkHooks } from '@zk0/core';
 import { normalizerFrom } from '@zk0/dataset-so100';
 import type { CacheMode, SmolVlaPolicy } from '@zk0/policy-smolvla';
+import { makeDirectory } from '@zk0/storage';
 import { loadProgress, saveProgress } from './training-state.ts';
 
 /** How one node trains by itself. */
@@ -40,7 +41,7 @@ export async function train(options: TrainOptions): Promise<string> {
   for (const [name, value] of Object.entries({ steps, roundSteps, batchSize })) {
     if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError(`${name} is ${value}; it must be a whole number above 0`);
   }
-  await mkdir(directory, { recursive: true });
+  makeDirectory(directory);
   const normalizer = normalizerFrom(dataset.info.moments);
   const learner = policy.learner(dataset, { normalizer, rename: options.rename, cache: options.cache });
   const identity = JSON.stringify([policy.baseHash, dataset.info.contentHash, steps, roundSteps, batchSize, learningRate, seed]);

@@ -5,7 +5,7 @@ import { formatRate } from '@zk0/rollout';
 import { Command } from 'commander';
 import { demoPaths, FULL, QUICK, type DemoSettings } from '../demo/plan.ts';
 import { runDemo, type DemoOutcome } from '../demo/run-demo.ts';
-import { makeWritable } from '../server-process.ts';
+import { makeWritable } from '../state-files.ts';
 import type { Run } from './run-action.ts';
 
 interface DemoFlags {

@@ -1,45 +1,45 @@
-import { createReadStream, existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Zk0Error } from '@zk0/core';
+import { readLog } from '@zk0/cli';
+import { InvalidArgumentError, Zk0Error } from '@zk0/core';
 import { Command } from 'commander';
+import { logFileOf } from '../outputs/log-file.ts';
+import { withAdmin, withServerOptions } from './admin-connection.ts';
 import type { Run } from './run-action.ts';
 
-/** How often a followed file is looked at. */
-const POLL_MS = 300;
-
-/** `zk0-server logs`: the server's log, or a run's. */
+/** `zk0-server logs`: the server's log, or a run's; of another machine's server through the network. */
 export function logsCommand(run: Run): Command {
   const command = new Command('logs')
-    .description('Print the log of a server, or of one run directory.')
-    .argument('[dir]', 'the server’s --out directory, or a run’s outputs', 'outputs')
+    .description('Print the log of a server or of one run: from files of this machine, or through --server from any other.')
+    .argument('[run]', 'run id, or a folder with a run’s or a server’s outputs; the server itself when absent')
     .option('-f, --follow', 'go on printing what is added')
+    .option('-n, --lines <n>', 'lines from the end to begin with; 0: all', Number, 200)
     .option('--verbose', 'error codes and stacks with errors');
-  command.action((directory: string, options: { readonly follow?: boolean }) => {
+  withServerOptions(command).action((what: string | undefined, options: Record<string, unknown>) => {
     run(async (signal) => {
-      const candidates = ['simulation.log', 'server.log', join('server', 'server.log')].map((name) => join(directory, name));
-      const file = candidates.find((candidate) => existsSync(candidate));
-      if (file === undefined) {
-        throw new Zk0Error('LOG_NOT_FOUND', `no log in ${directory}`, { hint: 'Name the directory that the server or the run writes to.' });
+      const lines = Number(options['lines']);
+      if (!Number.isInteger(lines) || lines < 0) throw new InvalidArgumentError('--lines must be a whole number from 0 on');
+      const wanted = { lines, follow: options['follow'] === true, signal };
+      const file = options['server'] === undefined ? localLog(what, String(options['out'])) : undefined;
+      if (file !== undefined) {
+        for await (const text of readLog(file, wanted)) process.stdout.write(text);
+        return undefined;
       }
-      await print(file, options.follow === true, signal);
+      if (options['server'] === undefined && what !== undefined && existsSync(what)) {
+        throw new Zk0Error('LOG_NOT_FOUND', `no log in ${what}`, { hint: 'Name the directory that the server or the run writes to.' });
+      }
+      await withAdmin(options, async (admin) => {
+        for await (const text of admin.log({ ...wanted, ...(what !== undefined && { runId: what }) })) process.stdout.write(text);
+      });
       return undefined;
     });
   });
   return command;
 }
 
-async function print(file: string, follow: boolean, signal: AbortSignal): Promise<void> {
-  let position = 0;
-  do {
-    const { size } = statSync(file);
-    if (size < position) position = 0; // rotated
-    if (size > position) {
-      for await (const chunk of createReadStream(file, { start: position, end: size - 1 })) {
-        process.stdout.write(chunk as Buffer);
-      }
-      position = size;
-    }
-    if (follow) await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
-  } while (follow && !signal.aborted);
+/** The log on this machine that is meant: a folder's, a run's below the outputs folder, or the server's. */
+function localLog(what: string | undefined, out: string): string | undefined {
+  const folders = what === undefined ? [out] : [what, join(out, what)];
+  return folders.map(logFileOf).find((file) => file !== undefined);
 }
+

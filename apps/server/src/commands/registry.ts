@@ -4,7 +4,7 @@ import { parseDuration, table } from '@zk0/cli';
 import { Zk0Error } from '@zk0/core';
 import { openNodeRegistry, type NodeInfo, type NodeRegistry, type TokenInfo } from '@zk0/transport';
 import { Command } from 'commander';
-import { makeWritable, STATE_FOLDER, stateFiles } from '../server-process.ts';
+import { makeWritable, STATE_FOLDER, stateFiles } from '../state-files.ts';
 import type { Run } from './run-action.ts';
 
 const OUT = ['--out <dir>', 'outputs folder of the server', 'outputs'] as const;

@@ -1,7 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { createProgress, EXIT_CODE, loadConfig, showPhases, zk0Home, type Progress } from '@zk0/cli';
+import { createProgress, EXIT_CODE, loadConfig, programName, showPhases, zk0Home, type Progress } from '@zk0/cli';
 import { InvalidArgumentError, Zk0Error, type RunConfig } from '@zk0/core';
 import { assertNoOverlap, listEpisodes, openDataset, requireCameras } from '@zk0/dataset-so100';
 import { demoTasks, SO100_JOINT_NAMES } from '@zk0/demo-so100';
@@ -15,7 +15,8 @@ import '../demo-datasets.ts';
 import { collect, configSchema, runConfigOf, runFlags, withConfigOptions, withRunOptions, type Config } from '../config.ts';
 import { RunPaths } from '../outputs/index.ts';
 import { RunReporter } from '../reporting/run-reporter.ts';
-import { makeWritable, startServer, type RunningServer } from '../server-process.ts';
+import { startServer, type RunningServer } from '../server-process.ts';
+import { makeWritable } from '../state-files.ts';
 import { startClientProcess, type ClientProcess } from '../simulate/client-processes.ts';
 import { parseSplit, planSimulation, type DatasetCatalogue, type SimulationPlan } from '../simulate/plan.ts';
 import type { Run } from './run-action.ts';
@@ -208,13 +209,14 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
       port: 0,
       stateDirectory: join(out, '.server'),
       runDirectory: () => out,
+      logDirectory: out,
       openRunLog: openLog,
       cacheDirectory: zk0Home(),
       device,
       precision: simulation.precision,
       log,
     });
-    progress.print(`${plan.clients.length} clients and a server on this machine, ${config.rounds} rounds of policy ${config.policy}`);
+    progress.print(`${plan.clients.length} ${plan.clients.length === 1 ? 'client' : 'clients'} and a server on this machine, ${config.rounds} ${config.rounds === 1 ? 'round' : 'rounds'} of policy ${config.policy}`);
     progress.print(`outputs: ${out}`);
     progress.print(`watch it in a browser: ${server.url}`);
     const reporter = new RunReporter(progress);
@@ -257,6 +259,10 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
     await Promise.all(clients.map((client) => client.stop()));
     await server?.close();
     await log.close();
+    // The folder takes no second run: what only a run that goes on needs is not kept.
+    for (const folder of [join(out, '.server'), ...plan.clients.map((_, index) => join(paths.client(String(index)), '.state'))]) {
+      for (const part of ['blobs', 'scratch']) rmSync(join(folder, part), { recursive: true, force: true });
+    }
   }
 }
 
@@ -304,10 +310,15 @@ function report(reporter: RunReporter, { out, config }: Simulation, paths: RunPa
   if (checkpoint !== undefined) {
     lines.push(
       `checkpoint   ${checkpoint}`,
-      `evaluate it  zk0-server evaluate --policy ${checkpoint} --dataset '${config.heldOut[0] ?? 'URI'}'`,
+      `evaluate it  ${programName('zk0-server')} evaluate --policy ${quoted(checkpoint)} --dataset ${quoted(config.heldOut[0] ?? 'URI')}`,
     );
   }
   process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** As a shell takes it: plain where nothing in it means anything to one. */
+function quoted(text: string): string {
+  return /^[\w./:@%+,=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 function clientDied(id: string, exit: { readonly code: number | null; readonly lastLine: string }, paths: RunPaths): Zk0Error {

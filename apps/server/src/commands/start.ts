@@ -1,13 +1,27 @@
 import { join } from 'node:path';
-import { createProgress, loadConfig, parseBytes, readTls, zk0Home, type TlsMaterial } from '@zk0/cli';
+import {
+  announceReady,
+  createProgress,
+  detach,
+  isDetached,
+  loadConfig,
+  parseBytes,
+  programName,
+  readTls,
+  serviceExitCode,
+  writeProcessFile,
+  zk0Home,
+  type TlsMaterial,
+} from '@zk0/cli';
 import { InvalidArgumentError } from '@zk0/core';
-import { createLogger } from '@zk0/logger';
+import { createLogger, type RootLogger } from '@zk0/logger';
 import { isLoopback, type ServerTls } from '@zk0/transport';
 import { Command } from 'commander';
 import '../demo-datasets.ts';
-import { collect, configSchema, withConfigOptions } from '../config.ts';
+import { collect, configSchema, withConfigOptions, type Config } from '../config.ts';
 import type { Run } from './run-action.ts';
-import { makeWritable, startServer, STATE_FOLDER, type RunningServer } from '../server-process.ts';
+import { startServer, type RunningServer } from '../server-process.ts';
+import { makeWritable, STATE_FOLDER } from '../state-files.ts';
 
 /** `zk0-server start`: an always-on server; sessions start when a run is submitted and enough clients are there. */
 export function startCommand(run: Run): Command {
@@ -24,6 +38,7 @@ export function startCommand(run: Run): Command {
     .option('--tls-ca <file>', 'let in clients with a certificate of this authority (PEM), under the name that it says')
     .option('--enrolment', 'let in enrolled nodes only; always so beyond this machine, unless certificates are asked for')
     .option('--max-disk <size>', 'most disk that parameters and updates may take')
+    .option('--detach', 'run in the background; see zk0-server status, logs and stop --process')
     .option('--insecure', 'allow plain HTTP and unknown clients beyond this machine: anyone on the network can read and join');
   withConfigOptions(command.option('--allow-folder <dir>', 'folder under which submitted runs may name policies and datasets by path (repeatable)', collect, [])).action((options: Record<string, unknown>) => {
     run(async (signal) => {
@@ -35,14 +50,17 @@ export function startCommand(run: Run): Command {
       });
       const { server } = config;
       makeWritable(server.out);
-      const progress = createProgress(process.stderr, { quiet: !process.stderr.isTTY });
-      const level = options['verbose'] === true ? 'debug' : 'info';
-      const log = createLogger({
-        process: 'server',
-        level,
-        console: process.stderr.isTTY ? progress.console : true,
-        files: [join(server.out, 'server.log')],
-      });
+      if (options['detach'] === true) return startInBackground(server.out);
+      const progress = createProgress(process.stderr, { quiet: isDetached() });
+      const openLog = (...files: string[]): RootLogger =>
+        createLogger({
+          process: 'server',
+          level: options['verbose'] === true ? 'debug' : 'info',
+          console: isDetached() ? false : progress.console,
+          plainConsole: options['verbose'] !== true,
+          files: [...files, join(server.out, 'server.log')],
+        });
+      const log = openLog();
       try {
         const stateDirectory = join(server.out, STATE_FOLDER);
         const tls = serverTls(readTls(options));
@@ -51,10 +69,8 @@ export function startCommand(run: Run): Command {
           port: server.port,
           stateDirectory,
           runDirectory: (runId) => join(server.out, runId),
-          openRunLog: (runId) => {
-            const files = [join(server.out, runId, 'server', 'server.log'), join(server.out, 'server.log')];
-            return createLogger({ process: 'server', level, console: true, files });
-          },
+          openRunLog: (runId) => openLog(join(server.out, runId, 'server', 'server.log')),
+          logDirectory: server.out,
           folders: options['allowFolder'] as string[],
           cacheDirectory: zk0Home(),
           device: server.device,
@@ -67,8 +83,10 @@ export function startCommand(run: Run): Command {
           allowInsecure: server.insecure,
           log,
         });
-        process.stdout.write(`zk0-server is at ${running.url}\n`);
-        for (const line of whatNext(running, server.out)) process.stdout.write(`${line}\n`);
+        const forget = writeProcessFile(stateDirectory, { url: running.url, log: join(server.out, 'server.log') });
+        const lines = [`zk0-server is at ${running.url}`, ...whatNext(running, server)];
+        announceReady(lines);
+        if (!isDetached()) process.stdout.write(`${lines.join('\n')}\n`);
         const stopped = new Promise<void>((resolve) => {
           signal.addEventListener('abort', () => { resolve(); }, { once: true });
         });
@@ -76,8 +94,9 @@ export function startCommand(run: Run): Command {
           await Promise.race([stopped, running.done]);
         } finally {
           await running.close();
+          forget();
         }
-        return undefined;
+        return serviceExitCode(signal);
       } finally {
         await log.close();
       }
@@ -96,16 +115,37 @@ function serverTls(material: TlsMaterial | undefined): ServerTls | undefined {
   return { cert, key, ...(ca !== undefined && { clientCa: ca }) };
 }
 
+/** How long `--detach` waits for a server to listen: a large ledger is read first. */
+const READY_MS = 60_000;
+
+async function startInBackground(out: string): Promise<undefined> {
+  const { pid, lines } = await detach(join(out, STATE_FOLDER, 'output.txt'), READY_MS);
+  const place = out === 'outputs' ? '' : ` --out ${out}`;
+  const text = [
+    ...(lines ?? ['the server is still getting ready']),
+    `it runs in the background (PID ${pid})`,
+    `see what it does:    ${programName('zk0-server')} status${place}`,
+    `its log:             ${programName('zk0-server')} logs -f${place}`,
+    `stop it:             ${programName('zk0-server')} stop --process${place}`,
+  ];
+  process.stdout.write(`${text.join('\n')}\n`);
+  return undefined;
+}
+
 /** How somebody who reads the first lines goes on. */
-function whatNext({ url, enrolment, operatorTokenFile }: RunningServer, out: string): string[] {
+function whatNext({ url, enrolment, operatorTokenFile }: RunningServer, { out, host }: Config['server']): string[] {
+  const [server, client] = [programName('zk0-server'), programName('zk0-client')];
   const place = out === 'outputs' ? '' : ` --out ${out}`;
   const operator = operatorTokenFile === undefined ? '' : place;
+  // One that listens on all addresses is reached under this machine's name, which the server cannot know.
+  const isAnywhere = host === '0.0.0.0' || host === '::';
+  const reached = isAnywhere ? url.replace(/\/\/[^/]*:/, '//THIS-MACHINE:') : url;
   return [
     `watch it in a browser: ${url}${operatorTokenFile === undefined ? '' : ` (log in with the token in ${operatorTokenFile})`}`,
     ...(enrolment
-      ? [`let a node in with: zk0-server token create${place}`, `it then enrols:      zk0-client enroll --server ${url} --token TOKEN`]
+      ? [`let a node in with:  ${server} token create${place}`, `it then enrols:      ${client} enroll --server ${reached} --token TOKEN`]
       : []),
-    `clients join with:   zk0-client start --server ${url} --dataset PATH`,
-    `start a run with:    zk0-server run --server ${url} --rounds 3 --stream${operator}`,
+    `clients join with:   ${client} start --server ${reached} --dataset PATH`,
+    `start a run with:    ${server} run --server ${url} --rounds 3 --stream${operator}`,
   ];
 }

@@ -41,12 +41,12 @@ const convention = (joint: number): { unit: 'degrees' | 'percent'; confidence: n
 
 const client = (clientId: string, said: ClientProfile): RegisteredClient => ({
   clientId, instance: clientId, name: clientId, agent: 'test', label: said.dataset.name, numExamples: said.dataset.frames,
-  profile: said, activity: { state: 'idle' }, lastSeen: 0,
+  profile: said, activity: { state: 'idle' }, lastSeen: 0, bytesUp: 0, bytesDown: 0,
 });
 
 const notes: string[] = [];
 async function open(clients: readonly RegisteredClient[], strategy: { name: string } & Record<string, unknown> = { name: 'fedavg' }): Promise<RunModel> {
-  const log = { info: (message: string) => void notes.push(message), warn: () => undefined };
+  const log = { info: (message: string) => void notes.push(message), warn: (message: string) => void notes.push(message) };
   const model = new SmolVlaModel({ device: 'cpu', cacheDirectory, directory: () => cacheDirectory, log });
   const config = runConfigSchema.parse({ policy: 'tiny', rounds: 1, strategy });
   return model.openRun({ runId: 'r', config, context: null, clients, signal: new AbortController().signal });
@@ -72,6 +72,8 @@ describe('the recordings of a run', () => {
     expect(run.clientInstructions!(usual)).toBeUndefined();
     expect(run.clientInstructions!(permuted)).toMatchObject({ alignment: { state: { order: [5, 4, 3, 2, 1, 0] }, stateNames: joints } });
     expect(notes.join('\n')).toContain('client permuted: ');
+    // They declare the same content: it is said, for the recording counts three times.
+    expect(notes.join('\n')).toContain('clients usual, other, permuted train on the same recordings (recording): they count 3 times');
   });
 
   it('of another frame rate, other joints or another size are refused with the reason', () => {

@@ -7,7 +7,7 @@ import { createStrategy } from '@zk0/strategy';
 import { modelCard, roundRecords, runInfo, RunPaths } from '../outputs/index.ts';
 import type { ServerModel } from './server-model.ts';
 import { profileOf } from './smolvla-model.ts';
-import { startContext, startContextSchema } from './start-context.ts';
+import { sameRecordings, startContext, startContextSchema } from './start-context.ts';
 
 /** What a run is opened with. */
 export interface SmolVlaRunOptions {
@@ -17,7 +17,7 @@ export interface SmolVlaRunOptions {
   readonly directory: string;
   /** Of a run that has started. */
   readonly alignment: AlignmentTarget | undefined;
-  readonly log: { info(message: string): void };
+  readonly log: { info(message: string): void; warn(message: string): void };
 }
 
 /** One run's policy on the server: initial parameters, evaluation on held-out datasets, checkpoints with their model card. */
@@ -62,7 +62,11 @@ export class SmolVlaRun implements RunModel {
       const decision = alignRecording(profileOf(client).dataset, target);
       if (decision.kind === 'ready') for (const note of decision.notes) this.#log.info(`client ${client.clientId}: ${note}`);
     }
-    const context = startContext(this.#model, clients.map((client) => ({ clientId: client.clientId, profile: profileOf(client) })), target);
+    const profiled = clients.map((client) => ({ clientId: client.clientId, profile: profileOf(client) }));
+    for (const { clients: ids, dataset } of sameRecordings(profiled)) {
+      this.#log.warn(`clients ${ids.slice(0, 10).join(', ')} train on the same recordings (${dataset}): they count ${ids.length} times; give each client its own`);
+    }
+    const context = startContext(this.#model, profiled, target);
     return Promise.resolve({ parameters: this.#model.initialParameters, context: JSON.parse(JSON.stringify(context)) as JsonObject });
   }
 

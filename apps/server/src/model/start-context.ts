@@ -64,6 +64,17 @@ function checkDisjoint(datasets: StartContext['datasets']): void {
   });
 }
 
+/** Clients that train on the same recording, which then counts as often: pairs of ids, each with the name of the dataset. */
+export function sameRecordings(clients: readonly ProfiledClient[]): { readonly clients: readonly string[]; readonly dataset: string }[] {
+  const byContent = new Map<string, { clients: string[]; dataset: string }>();
+  for (const { clientId, profile } of clients) {
+    const known = byContent.get(profile.dataset.contentHash);
+    if (known === undefined) byContent.set(profile.dataset.contentHash, { clients: [clientId], dataset: profile.dataset.name });
+    else known.clients.push(clientId);
+  }
+  return [...byContent.values()].filter((one) => one.clients.length > 1);
+}
+
 /** What a client's recordings are once they are brought to the target. */
 function alignedProfile(profile: ClientProfile['dataset'], target: AlignmentTarget): ClientProfile['dataset'] {
   const decision = alignRecording(profile, target);

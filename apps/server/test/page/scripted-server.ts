@@ -85,7 +85,7 @@ export class ScriptedServer {
 
   join(clientId: string, more: Partial<ClientStatus> & Readonly<Record<string, unknown>> = {}): void {
     this.clients.set(clientId, {
-      clientId, name: clientId, agent: 'zk0/0.1.0', label: `so101-${clientId}`, numExamples: 12_000, state: 'idle', lastSeen: new Date(Date.now()).toISOString(), ...more,
+      clientId, name: clientId, agent: 'zk0/0.1.0', label: `so101-${clientId}`, numExamples: 12_000, state: 'idle', lastSeen: new Date(Date.now()).toISOString(), bytesUp: 0, bytesDown: 0, ...more,
     });
   }
 

@@ -19,7 +19,7 @@ async function serve(more: Partial<ServerOptions> = {}): Promise<RunningServer> 
   const log = createLogger({ process: 'server' });
   const server = await startServer({
     host: '127.0.0.1', port: 0, stateDirectory: join(folder, '.server'), runDirectory: (runId) => join(folder, runId), openRunLog: () => createLogger({ process: 'server' }),
-    cacheDirectory: folder, device: 'cpu', log, ...more,
+    logDirectory: join(folder, '.server'), cacheDirectory: folder, device: 'cpu', log, ...more,
   });
   servers.push(server);
   return server;

@@ -62,6 +62,10 @@ export interface FederationService {
   submitRun(operator: OperatorPrincipal, config: JsonObject): Promise<{ readonly runId: string }>;
   /** Stops the run named, or the one that is running; stopping a run that has ended changes nothing. */
   stopRun(operator: OperatorPrincipal, runId: string | undefined): Promise<{ readonly runId: string }>;
-  /** Events as they happen, of one run or all, until `signal` aborts or there can be no more. */
-  events(runId: string | undefined, signal: AbortSignal): AsyncIterable<JsonObject>;
+  /**
+   * Events as they happen, of one run or all, until `signal` aborts or there can be no more.
+   *
+   * @param history begin with what has happened to the run named so far
+   */
+  events(runId: string | undefined, signal: AbortSignal, history?: boolean): AsyncIterable<JsonObject>;
 }

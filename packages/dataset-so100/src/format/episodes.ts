@@ -1,3 +1,4 @@
+import { describeIssue } from '@zk0/core';
 import { z } from 'zod';
 import { DatasetError } from '../errors.ts';
 import { MAX_EPISODES, MAX_FRAMES, MAX_TASK_LENGTH } from '../limits.ts';
@@ -185,7 +186,7 @@ export function parseRow<T extends z.ZodType>(schema: T, row: unknown, file: str
   const issue = parsed.error.issues[0];
   throw new DatasetError(
     'DATASET_METADATA',
-    `${file} row ${line}: "${issue?.path.join('.') ?? ''}" is malformed: ${issue?.message ?? 'unknown reason'}`,
+    `${file} row ${line}: "${issue?.path.join('.') ?? ''}" is malformed: ${issue === undefined ? 'unknown reason' : describeIssue(issue)}`,
     { file, row: line, hint: 'Copy or download the dataset again.' },
   );
 }

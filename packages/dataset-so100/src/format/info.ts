@@ -1,3 +1,4 @@
+import { describeIssue } from '@zk0/core';
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { DatasetError } from '../errors.ts';
@@ -85,7 +86,7 @@ export function parseInfo(json: unknown, file: string): DatasetInfo {
     const issue = parsed.error.issues[0];
     const where = issue === undefined || issue.path.length === 0 ? '' : ` at "${issue.path.join('.')}"`;
     const code = issue?.code === 'too_big' ? 'DATASET_LIMIT' : 'DATASET_METADATA';
-    throw new DatasetError(code, `${file} is malformed${where}: ${issue?.message ?? 'unknown reason'}`, { file, hint: WRONG_INFO });
+    throw new DatasetError(code, `${file} is malformed${where}: ${issue === undefined ? 'unknown reason' : describeIssue(issue)}`, { file, hint: WRONG_INFO });
   }
   const info = parsed.data;
   if (Object.keys(info.features).length > MAX_FEATURES) {

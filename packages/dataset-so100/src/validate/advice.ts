@@ -18,6 +18,7 @@ const ADVICE: Readonly<Partial<Record<FindingCode, string>>> = {
   DATASET_ROWS: '--fix DIR corrects lengths and order; episodes with damaged values are left out with --drop unreadable.',
   DATASET_VIDEO: '--fix DIR corrects fps and cuts rows without images. Otherwise: ' + VIDEO_AGAIN,
   DATASET_FRAME: VIDEO_AGAIN,
+  DATASET_NO_CAMERAS: 'Record with at least one camera; --fix cannot make images.',
   DATASET_EPISODES: 'Choose episodes that are there with ?episodes=….',
   COUNTS: '--fix DIR counts anew. Nothing stops training.',
   EPISODE_GAPS: 'Nothing to do; --fix DIR numbers them anew.',

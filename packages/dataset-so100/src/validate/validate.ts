@@ -45,6 +45,8 @@ export interface ValidationReport {
   /** Whether the dataset can be used as it is: there is no finding of severity `error`. */
   readonly ok: boolean;
   readonly findings: readonly Finding[];
+  /** Its cameras; `null` where the metadata cannot be read. */
+  readonly cameras: readonly string[] | null;
   /** How often each was found: `findings` lists the first 50 of each severity and code. */
   readonly counts: FindingCounts;
   /** Recorded episode number → hex hash of its states and actions, of the episodes that can be read. */
@@ -85,7 +87,7 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
     episodes = chooseEpisodes(recording, source.episodes);
   } catch (error) {
     findings.addError(error);
-    return { uri, ok: false, findings: findings.list, counts: findings.counts, contents: {}, scores: [], checked };
+    return { uri, ok: false, findings: findings.list, cameras: null, counts: findings.counts, contents: {}, scores: [], checked };
   }
   await source.fetch(episodes, recording.info);
   const { signal, samples = DEFAULT_SAMPLES } = options;
@@ -115,5 +117,6 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
   if (samples > 0) checked.imagesDecoded += await checkPictures(recording, facts, samples, findings, options, sharpness);
   const scores = sharpness === null ? motion : withBlur(motion, sharpness, findings);
   const contents = Object.fromEntries(facts.map(({ episode, hash }) => [episode.episodeIndex, hash]));
-  return { uri, ok: !findings.hasErrors, findings: findings.list, counts: findings.counts, contents, scores, checked };
+  const cameras = recording.info.cameras.map(({ key }) => key);
+  return { uri, ok: !findings.hasErrors, findings: findings.list, cameras, counts: findings.counts, contents, scores, checked };
 }

@@ -14,6 +14,8 @@ export type ClientActivity =
       readonly step: number;
       readonly totalSteps: number;
       readonly loss?: number;
+      /** When this phase was first heard of, in milliseconds since the epoch: with the steps, how fast it goes. */
+      readonly phaseSince?: number;
     }
   /** Said goodbye. */
   | { readonly state: 'left' }
@@ -39,6 +41,9 @@ export interface RegisteredClient extends ClientDescription {
   readonly activity: ClientActivity;
   /** Milliseconds since the epoch. */
   readonly lastSeen: number;
+  /** What its accepted updates say of bytes sent and received, since it was first seen here. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
 }
 
 /** Bounds of a registry. */
@@ -80,7 +85,7 @@ export class ClientRegistry {
   }
 
   /** @throws FederationError `CLIENT_ID_IN_USE` while another installation is at work under the id; `TOO_MANY_CLIENTS` */
-  join(client: Omit<RegisteredClient, 'activity' | 'lastSeen'>): void {
+  join(client: Omit<RegisteredClient, 'activity' | 'lastSeen' | 'bytesUp' | 'bytesDown'>): void {
     const { clientId, instance } = client;
     const before = this.#clients.get(clientId);
     if (before !== undefined && isOnline(before) && before.instance !== instance) throw idInUse(clientId);
@@ -88,7 +93,8 @@ export class ClientRegistry {
     if (before === undefined && this.#clients.size >= maxClients) {
       throw new FederationError('TOO_MANY_CLIENTS', `${maxClients} clients have joined already`, { hint: 'Try again later.' });
     }
-    this.#clients.set(clientId, { ...client, activity: { state: 'idle' }, lastSeen: this.#options.clock.now() });
+    const { bytesUp = 0, bytesDown = 0 } = before ?? {};
+    this.#clients.set(clientId, { ...client, activity: { state: 'idle' }, lastSeen: this.#options.clock.now(), bytesUp, bytesDown });
     this.#changed();
   }
 
@@ -105,10 +111,18 @@ export class ClientRegistry {
     }
     if (client.instance !== instance) throw idInUse(clientId);
     const wasOnline = isOnline(client);
-    const now = { ...client, activity: activity ?? (wasOnline ? client.activity : { state: 'idle' as const }), lastSeen: this.#options.clock.now() };
+    const time = this.#options.clock.now();
+    const next = activity === undefined ? (wasOnline ? client.activity : { state: 'idle' as const }) : dated(activity, client.activity, time);
+    const now = { ...client, activity: next, lastSeen: time };
     this.#clients.set(clientId, now);
     if (!wasOnline) this.#changed();
     return now;
+  }
+
+  /** Counts bytes that a client says it has sent and received. */
+  transferred(clientId: string, up: number, down: number): void {
+    const client = this.#clients.get(clientId);
+    if (client !== undefined) this.#clients.set(clientId, { ...client, bytesUp: client.bytesUp + up, bytesDown: client.bytesDown + down });
   }
 
   /** The client says goodbye. */
@@ -159,6 +173,13 @@ export class ClientRegistry {
   #changed(): void {
     for (const listener of [...this.#listeners]) listener();
   }
+}
+
+/** An activity with the time from which its phase goes on. */
+function dated(activity: ClientActivity, before: ClientActivity, now: number): ClientActivity {
+  if (activity.state !== 'working') return activity;
+  const goesOn = before.state === 'working' && before.round === activity.round && before.phase === activity.phase && before.step <= activity.step;
+  return { ...activity, phaseSince: (goesOn ? before.phaseSince : undefined) ?? now };
 }
 
 function isOnline({ activity }: RegisteredClient): boolean {

@@ -80,7 +80,9 @@ export class RunSession {
   /** Drives the run to its end, or until `signal` aborts. */
   async drive(signal: AbortSignal): Promise<RunState> {
     const state = await this.driver.run(signal);
-    this.#opened.log.info(`run ${this.runId}: ${state.phase}${state.ending === undefined ? '' : ` (${state.ending.message})`}`);
+    const said = `run ${this.runId}: ${state.phase}${state.ending === undefined ? '' : ` (${state.ending.message})`}`;
+    if (state.phase === 'failed') this.#opened.log.error(said);
+    else this.#opened.log.info(said);
     return state;
   }
 

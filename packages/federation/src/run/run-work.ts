@@ -62,7 +62,7 @@ export class RunWork {
     const { clients, blobs } = this.#options;
     const online = clients.online();
     const { minClients } = state.config;
-    if (online.length < minClients) return { waiting: `${minClients} clients are needed, ${online.length} are there` };
+    if (online.length < minClients) return { waiting: `${needed(minClients)}, ${online.length} ${online.length === 1 ? 'is' : 'are'} there` };
     const model = await this.#modelOf(state, signal);
     const fitting = this.#fitting(model);
     if (fitting.length < minClients) return { waiting: this.#lacking(minClients, fitting.length) };
@@ -150,10 +150,10 @@ export class RunWork {
     });
   }
 
-  #lacking(needed: number, fitting: number): string {
+  #lacking(count: number, fitting: number): string {
     const online = new Set(this.#options.clients.online().map(({ clientId }) => clientId));
     const misfits = [...this.#misfits].filter(([clientId]) => online.has(clientId)).map(([clientId, why]) => `client ${clientId} cannot take part: ${why}`);
-    return [`${needed} clients are needed, ${fitting} are there that can take part`, ...misfits.slice(0, 5)].join('; ');
+    return [`${needed(count)}, ${fitting} ${fitting === 1 ? 'is' : 'are'} there that can take part`, ...misfits.slice(0, 5)].join('; ');
   }
 
   async #modelOf({ runId, config, context }: RunState, signal = new AbortController().signal): Promise<RunModel> {
@@ -169,4 +169,8 @@ export class RunWork {
     const strategy = this.#strategyOf(state);
     return (this.#aggregator ??= new RoundAggregator({ ...this.#options, strategy }));
   }
+}
+
+function needed(clients: number): string {
+  return clients === 1 ? '1 client is needed' : `${clients} clients are needed`;
 }

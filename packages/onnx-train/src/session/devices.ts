@@ -29,14 +29,24 @@ export function listDevices(): DeviceInfo[] {
 
 /** Providers that are not bundled are libraries of their own beside onnxruntime's. */
 function hasLibrary(device: string): boolean {
-  const folder = join(
-    dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json')),
-    'bin/napi-v6',
-    process.platform,
-    process.arch,
-  );
+  const folder = join(runtimeFolder(), 'bin/napi-v6', process.platform, process.arch);
   const file = process.platform === 'win32' ? `onnxruntime_providers_${device}.dll` : `libonnxruntime_providers_${device}.so`;
   return existsSync(join(folder, file));
+}
+
+/**
+ * The package that onnxruntime's libraries are loaded from: the one that `ZK0_ONNXRUNTIME` names, the one for this platform that comes with
+ * an installed `@zk0/onnx-train`, or onnxruntime-node itself.
+ */
+function runtimeFolder(): string {
+  const named = process.env['ZK0_ONNXRUNTIME'];
+  if (named !== undefined && named !== '') return named;
+  const { resolve } = createRequire(import.meta.url);
+  try {
+    return dirname(resolve(`@zk0/onnxruntime-${process.platform}-${process.arch}/package.json`));
+  } catch {
+    return dirname(resolve('onnxruntime-node/package.json'));
+  }
 }
 
 /** What to do when a device cannot be used. */
@@ -45,8 +55,8 @@ export function deviceHint(device: Device): string {
     case 'cuda':
     case 'tensorrt':
       return (
-        'It needs Linux x64, an NVIDIA GPU, its driver, CUDA 12 and cuDNN 9. Fetch the provider once with ' +
-        '`ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js`, or use --device webgpu or cpu.'
+        'It needs Linux x64, an NVIDIA GPU, its driver, CUDA 12 and cuDNN 9, and the provider’s library, which is fetched once: ' +
+        'docs/accelerators.md says how. Or use --device webgpu or cpu.'
       );
     case 'webgpu':
       return 'It needs a GPU with a Vulkan, Metal or Direct3D 12 driver. Install the driver, or use --device cpu.';

@@ -18,6 +18,12 @@ export interface AdminClient {
    * Events as they happen. Ends with the server's stream or with `signal`, and throws when the line breaks.
    */
   follow(options?: FollowOptions): AsyncGenerator<JsonObject, void>;
+  /**
+   * The server's log, or a run's, as text.
+   *
+   * @throws RemoteError `LOG_NOT_FOUND`, `NOT_FOUND` by a server that shows no logs
+   */
+  log(options: LogOptions): AsyncGenerator<Uint8Array, void>;
   close(): Promise<void>;
 }
 
@@ -25,13 +31,28 @@ export interface AdminClient {
 export interface FollowOptions {
   /** One run; all of them when absent. */
   readonly runId?: string;
+  /** Begin with what has happened to that run so far. */
+  readonly history?: boolean;
   readonly signal?: AbortSignal;
   /** The server listens for this follower now: nothing that happens from here on is missed. */
   readonly onConnected?: () => void;
 }
 
+/** Which part of a log to read. */
+export interface LogOptions {
+  /** One run's log; the server's own when absent. */
+  readonly runId?: string;
+  /** Lines from the end to begin with; 0: all. */
+  readonly lines: number;
+  /** Go on with what is added, until `signal` aborts. */
+  readonly follow: boolean;
+  readonly signal?: AbortSignal;
+}
+
 /** Options of {@link adminClient}. */
 export type AdminClientOptions = HttpOptions;
+
+const LINE_BREAK = 0x0a;
 
 const runIdSchema = z.object({ runId: z.string().min(1) });
 
@@ -51,8 +72,19 @@ export function adminClient(options: AdminClientOptions): AdminClient {
     return parseJson(Buffer.from(await reply.bytes()).toString('utf8'));
   };
 
-  async function* follow({ runId, signal, onConnected }: FollowOptions = {}): AsyncGenerator<JsonObject, void> {
-    const query = runId === undefined ? '' : `?runId=${encodeURIComponent(runId)}`;
+  async function* log({ runId, lines, follow: isFollowed, signal }: LogOptions): AsyncGenerator<Uint8Array, void> {
+    const query = new URLSearchParams({ ...(runId !== undefined && { runId }), lines: String(lines), ...(isFollowed && { follow: '1' }) });
+    try {
+      const reply = await http.send({ method: 'GET', path: `${PATHS.logs}?${query.toString()}`, signal });
+      // An empty line now and then shows that the connection stands; a log has none.
+      for await (const chunk of reply.chunks()) if (chunk.byteLength > 1 || chunk[0] !== LINE_BREAK) yield chunk;
+    } catch (error) {
+      if (signal?.aborted !== true) throw error;
+    }
+  }
+
+  async function* follow({ runId, history, signal, onConnected }: FollowOptions = {}): AsyncGenerator<JsonObject, void> {
+    const query = runId === undefined ? '' : `?runId=${encodeURIComponent(runId)}${history === true ? '&history=1' : ''}`;
     try {
       const reply = await http.send({ method: 'GET', path: PATHS.events + query, signal });
       onConnected?.();
@@ -71,6 +103,7 @@ export function adminClient(options: AdminClientOptions): AdminClient {
     stop: async (runId, signal) =>
       parse(runIdSchema, await json('POST', PATHS.stop, runId === undefined ? {} : { runId }, signal), 'reply'),
     follow,
+    log,
     close: () => http.close(),
   };
 }

@@ -8,6 +8,7 @@ export const PATHS = {
   runs: '/admin/runs',
   stop: '/admin/stop',
   events: '/admin/events',
+  logs: '/admin/logs',
 } as const;
 
 /** Who sends a request: the client's id, and which installation speaks under it. */

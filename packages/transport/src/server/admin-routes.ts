@@ -8,6 +8,7 @@ import { MAX_MESSAGE_BYTES } from '../protocol/messages.ts';
 import { notFound, sendError } from './error-reply.ts';
 import { EVENT_STREAM_HEADERS, eventStream } from './event-stream.ts';
 import { jsonBody } from './json-body.ts';
+import { addLogRoute, type LogSource } from './log-route.ts';
 import { authenticateOperator } from './operators.ts';
 import type { RefusalLog } from './refusal-log.ts';
 
@@ -20,6 +21,8 @@ export interface AdminRoutesOptions {
   readonly operatorToken: string | undefined;
   readonly refusals: RefusalLog;
   readonly log: TransportLog;
+  /** Where the text of logs comes from; operators cannot read them when absent. */
+  readonly logs?: LogSource | undefined;
   /** Event streams open at once. */
   readonly maxFollowers: number;
   readonly closing: AbortSignal;
@@ -60,8 +63,10 @@ export function addAdminRoutes(app: FastifyInstance, options: AdminRoutesOptions
   app.post('/runs', json(async (request, operator) => service.submitRun(operator, await jsonBody(request, jsonObjectSchema, 'run configuration', MAX_MESSAGE_BYTES))));
   app.post('/stop', json(async (request, operator) => service.stopRun(operator, (await jsonBody(request, stopSchema, 'stop', MAX_MESSAGE_BYTES)).runId)));
 
-  app.get<{ Querystring: { readonly runId?: unknown } }>('/events', async (request, reply) => {
-    const { runId } = request.query;
+  if (options.logs !== undefined) addLogRoute(app, { logs: options.logs, log, closing });
+
+  app.get<{ Querystring: { readonly runId?: unknown; readonly history?: unknown } }>('/events', async (request, reply) => {
+    const { runId, history } = request.query;
     if (followers >= maxFollowers) {
       return sendError(reply, new TransportError('BUSY', `${maxFollowers} followers are connected already`), log, 'json');
     }
@@ -72,7 +77,7 @@ export function addAdminRoutes(app: FastifyInstance, options: AdminRoutesOptions
       gone.abort();
     });
     const signal = AbortSignal.any([gone.signal, closing]);
-    const events = service.events(typeof runId === 'string' ? runId : undefined, signal);
+    const events = service.events(typeof runId === 'string' ? runId : undefined, signal, history === '1');
     reply.headers(EVENT_STREAM_HEADERS);
     return reply.send(Readable.from(eventStream(events, frame, signal, log), { objectMode: false }));
   });

@@ -15,6 +15,7 @@ import { addBlobRoutes } from './blob-routes.ts';
 import { refuseBrowsers } from './browser-guard.ts';
 import { addEnrolmentRoute } from './enrolment-route.ts';
 import { frameworkError, notFound, sendError } from './error-reply.ts';
+import type { LogSource } from './log-route.ts';
 import { addMessageRoutes } from './message-routes.ts';
 import { addPageRoutes } from './page-routes.ts';
 import { PendingWork } from './pending-work.ts';
@@ -84,6 +85,8 @@ export interface TransportServerOptions {
   /** A page for operators, served at `/`. Without one, no web page is answered. */
   readonly page?: OperatorPage;
   readonly tls?: ServerTls;
+  /** Where operators read logs from (`/admin/logs`); they cannot when absent. */
+  readonly logs?: LogSource;
   /** Allows plain HTTP, and clients and operators without a credential, beyond this machine: for networks that are trusted themselves. */
   readonly allowInsecure?: boolean;
   readonly log?: TransportLog;
@@ -174,7 +177,7 @@ export async function createTransportServer(options: TransportServerOptions): Pr
   });
   void app.register(
     (operators, _options, done) => {
-      addAdminRoutes(operators, { ...shared, service, operatorToken, refusals, maxFollowers: limits.maxFollowers ?? 64 });
+      addAdminRoutes(operators, { ...shared, service, operatorToken, refusals, logs: options.logs, maxFollowers: limits.maxFollowers ?? 64 });
       done();
     },
     { prefix: '/admin' },

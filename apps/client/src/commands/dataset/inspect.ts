@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { zk0Home } from '@zk0/cli';
 import { inspectDataset, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
+import { makeDirectory } from '@zk0/storage';
 import { Command } from 'commander';
 import { inspectionText } from '../../dataset/inspection-text.ts';
 import { pageWidth } from '../../dataset/page.ts';
@@ -41,7 +41,7 @@ async function inspect(uri: string, options: InspectOptions, { progress, signal,
   if (options.out !== undefined) {
     const { writePictures } = await import('../../dataset/pictures.ts');
     const folder = resolve(options.out);
-    await mkdir(folder, { recursive: true });
+    makeDirectory(folder);
     pictures = await writePictures(found, folder, {
       cacheDirectory: zk0Home(),
       signal,

@@ -81,14 +81,22 @@ async function validate(uris: readonly string[], options: ValidateOptions, work:
   return isFine(copy, options) ? undefined : 1;
 }
 
-function checkOne(uri: string, samples: number | undefined, { progress, source }: DatasetWork): Promise<ValidationReport> {
-  return validateDataset(uri, {
+async function checkOne(uri: string, samples: number | undefined, { progress, source }: DatasetWork): Promise<ValidationReport> {
+  const report = await validateDataset(uri, {
     ...source(uri),
     ...(samples === undefined ? {} : { samples }),
     onCheck: ({ phase, done, total }) => {
       progress.update({ label: `checking ${phase}`, done, total });
     },
   });
+  return report.cameras?.length === 0 ? withoutCameras(report) : report;
+}
+
+/** Nothing is damaged, but the policies that this program trains see. */
+function withoutCameras(report: ValidationReport): ValidationReport {
+  const finding: Finding = { severity: 'error', code: 'DATASET_NO_CAMERAS', message: 'The dataset has no cameras; the policies that zk0-client trains need images.' };
+  const error = { ...report.counts.error, DATASET_NO_CAMERAS: 1 };
+  return { ...report, ok: false, findings: [finding, ...report.findings], counts: { ...report.counts, error } };
 }
 
 function isFine(report: ValidationReport, { strict }: ValidateOptions): boolean {
