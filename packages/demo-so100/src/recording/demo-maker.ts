@@ -10,7 +10,7 @@ const SETTINGS = ['fps', 'height', 'place', 'width'] as const;
  * and `listEpisodes` as `demo`.
  */
 export const demoMaker: DemoMaker = {
-  revision: 2,
+  revision: 3,
   make: (request, directory, { signal, onProgress }) =>
     makeDemoDataset(directory, {
       task: request.task,

@@ -17,8 +17,13 @@ export interface ScriptStep {
 
 /** Clearance above things while moving over them, metres. */
 const CLEARANCE = 0.07;
-const OPEN = 50;
+const OPEN = 60;
 const CLOSED = 4;
+/**
+ * How much further from the fixed finger than at the grasp point a thing is when the fingers close, metres. They sweep it in; a hand that is
+ * 15 mm beside its place still has it between them, where it would come down on it otherwise.
+ */
+const GRASP_MARGIN = 0.02;
 /** How much tighter than the thing's width the gripper is commanded: what holds it. */
 const SQUEEZE = 4;
 /** How much further than its width the fingers open around a thing that is let go: a bowl has little room, metres. */
@@ -51,33 +56,41 @@ export function scriptFor(action: DemoAction, target: Thing, goal: Thing | undef
     tilt = reachTilt(position) + lean,
   ): ScriptStep => ({ phase, pose: { position, tilt, roll }, gripper, seconds: seconds * pace });
 
-  const above = raised(place, grip + CLEARANCE);
   switch (action.kind) {
     case 'place':
     case 'lift': {
+      const across = closing(at, reachTilt(at) + lean, roll);
+      const beside: Vec3 = [place[0] - across[0] * GRASP_MARGIN, place[1] - across[1] * GRASP_MARGIN, place[2]];
+      const around = raised(beside, grip);
+      const above = raised(beside, grip + CLEARANCE);
       const squeeze = Math.max(0, gripperOpeningFor(2 * gripRadius(target.shape)) - SQUEEZE);
       const pick = [
         step('approach', above, OPEN, 1.3),
-        step('descend', at, OPEN, 0.8),
-        step('descend', at, OPEN, 0.2),
-        step('grasp', at, squeeze, 0.6),
-        step('lift', raised(place, grip + CLEARANCE), squeeze, 0.7),
+        step('descend', around, OPEN, 0.8),
+        step('descend', around, OPEN, 0.2),
+        step('grasp', around, squeeze, 0.6),
+        step('lift', above, squeeze, 0.7),
       ];
+      // A held thing lies against the fixed finger, beside the grasp point.
+      const holding = (spot: Vec3, tilt: number): Vec3 => {
+        const offset = heldOffset(spot, tilt, roll, gripRadius(target.shape));
+        return [spot[0] + offset[0], spot[1] + offset[1], spot[2]];
+      };
       if (action.kind === 'lift' || goal === undefined) {
+        const back = raised(holding(place, reachTilt(place) + lean), grip + 0.003);
         return [
           ...pick,
-          step('hold', raised(place, grip + CLEARANCE + 0.02), squeeze, 0.9),
-          step('lower', raised(place, grip + 0.003), squeeze, 0.8),
-          step('release', raised(place, grip + 0.003), OPEN, 0.5),
-          step('retreat', above, OPEN, 0.6),
+          step('hold', raised(above, 0.02), squeeze, 0.9),
+          step('lower', back, squeeze, 0.8),
+          step('release', back, OPEN, 0.5),
+          step('retreat', raised(back, CLEARANCE), OPEN, 0.6),
         ];
       }
       const letGo = gripperOpeningFor(2 * gripRadius(target.shape) + RELEASE);
-      // A held thing lies against the fixed finger, beside the grasp point.
       const spot = goal.pose.origin;
       const tilt = reachTilt(spot) + lean;
-      const offset = heldOffset(spot, tilt, roll, gripRadius(target.shape));
-      const down = raised([spot[0] + offset[0], spot[1] + offset[1], 0], restingHeight(goal.shape) + grip + (goal.shape.kind === 'bowl' ? BOWL_DROP : DROP));
+      const held = holding(spot, tilt);
+      const down = raised([held[0], held[1], 0], restingHeight(goal.shape) + grip + (goal.shape.kind === 'bowl' ? BOWL_DROP : DROP));
       const over = raised(down, heightOf(goal.shape) - restingHeight(goal.shape) + CLEARANCE);
       return [
         ...pick,

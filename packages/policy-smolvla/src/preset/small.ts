@@ -33,7 +33,7 @@ export const SMALL: Preset = {
   training: { learningRate: 1.5e-3, localSteps: 50, batchSize: 8 },
   pretrained: {
     file: 'small-v2.safetensors',
-    sha256: '78ba62892d08a0ad513f4c6800b10503886bd7f75b102ded60b4504511c85ce9',
+    sha256: '65f21325d12ea711fabb2304b8bb7fd0dd4cdb1095b94da32e2019f40d63a200',
   },
   policy: {
     type: 'smolvla',
