@@ -20,7 +20,7 @@ import { ControlStore, Participant, type ParticipantStatus } from '@zk0/federati
 import { createLogger } from '@zk0/logger';
 import { describeDevice } from '@zk0/policy-smolvla';
 import { openBlobStore } from '@zk0/storage';
-import { connect } from '@zk0/transport';
+import { connect, RemoteError } from '@zk0/transport';
 import { Command } from 'commander';
 import '../demo-datasets.ts';
 import { parseUnits } from '../dataset/parse-units.ts';
@@ -162,7 +162,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         onConnectionState: (now) => {
           activity.connected(now.state === 'connected');
           if (now.state === 'connected') log.info(`connected to ${options.server}`);
-          else log.warn(`no connection (attempt ${now.attempt}): ${now.error.message}`);
+          else log.warn(`${now.error instanceof RemoteError ? 'the server cannot take it now' : 'no connection'} (attempt ${now.attempt}): ${now.error.message}`);
         },
       });
       try {

@@ -52,6 +52,30 @@ const STATUS: Readonly<Record<string, number>> = {
 /** Seconds after which a client may try again what failed for lack of room. */
 const RETRY_AFTER: Readonly<Record<number, number>> = { 429: 5, 503: 1, 507: 30 };
 
+/** The server's own trouble, as its clients hear it: which file it is about is not for them. */
+const OWN_TROUBLE: Readonly<Record<string, string>> = {
+  DISK_FULL: 'the disk of the server is full; it is tried again',
+  DISK_READ_ONLY: 'the disk of the server is read-only; it is tried again',
+  DISK_FAULT: 'the disk of the server failed; it is tried again',
+  FILES_EXHAUSTED: 'the server has no file handle left; it is tried again',
+  FILE_UNWRITABLE: 'the server cannot write a file of its own',
+  FILE_UNREADABLE: 'the server cannot read a file of its own',
+  LEDGER_UNUSABLE: 'the server cannot use its ledger',
+  BLOB_DAMAGED: 'a file of the server is damaged',
+};
+/** Every client meets the same trouble: the log says it once in so many ms. */
+const TROUBLE_EVERY_MS = 60_000;
+const troubles = new WeakMap<TransportLog, Map<string, number>>();
+
+function logTrouble(log: TransportLog, error: Zk0Error): void {
+  const said = troubles.get(log) ?? new Map<string, number>();
+  troubles.set(log, said);
+  const now = performance.now();
+  if (now - (said.get(error.code) ?? -Infinity) < TROUBLE_EVERY_MS) return;
+  said.set(error.code, now);
+  log.warn(`${error.message}${error.hint === undefined ? '' : `. ${error.hint}`}`, { error });
+}
+
 /** Status and body of the answer to an error; what nobody foresaw is logged and told without details. */
 export function describeError(error: unknown, log: TransportLog): { readonly status: number; readonly body: ErrorReply } {
   // What is wrong with the server's own files is not for its clients.
@@ -60,6 +84,11 @@ export function describeError(error: unknown, log: TransportLog): { readonly sta
     return { status: 500, body: { code: 'INTERNAL', message: 'the server failed; its log says why' } };
   }
   const { code, message, hint } = error;
+  const trouble = OWN_TROUBLE[code];
+  if (trouble !== undefined) {
+    logTrouble(log, error);
+    return { status: STATUS[code]!, body: { code, message: trouble } };
+  }
   return {
     status: STATUS[code] ?? 409,
     body: {
