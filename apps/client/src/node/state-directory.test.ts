@@ -31,5 +31,5 @@ it('names an installation once, and is held by one process at a time, however th
 
 it('that cannot be used is one clear error', async () => {
   writeFileSync(join(root, 'file'), '');
-  await expect(openStateDirectory(join(root, 'file', 'state'))).rejects.toMatchObject({ code: 'STATE_UNWRITABLE' });
+  await expect(openStateDirectory(join(root, 'file', 'state'))).rejects.toMatchObject({ code: 'FILE_UNWRITABLE' });
 });

@@ -19,7 +19,7 @@ export interface StateDirectory {
  * Takes a client's state folder, making it if missing. SQLite's file lock keeps a second process away, and ends with this one however it
  * dies.
  *
- * @throws Zk0Error `CLIENT_RUNNING` while another process works there, `STATE_UNWRITABLE`
+ * @throws Zk0Error `CLIENT_RUNNING` while another process works there, `STATE_UNWRITABLE`; StorageError when the folder cannot be made
  */
 export async function openStateDirectory(directory: string): Promise<StateDirectory> {
   let lock: DatabaseSync | undefined;

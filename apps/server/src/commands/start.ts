@@ -119,7 +119,9 @@ function serverTls(material: TlsMaterial | undefined): ServerTls | undefined {
 const READY_MS = 60_000;
 
 async function startInBackground(out: string): Promise<undefined> {
-  const { pid, lines } = await detach(join(out, STATE_FOLDER, 'output.txt'), READY_MS);
+  const state = join(out, STATE_FOLDER);
+  makeWritable(state);
+  const { pid, lines } = await detach(join(state, 'output.txt'), READY_MS);
   const place = out === 'outputs' ? '' : ` --out ${out}`;
   const text = [
     ...(lines ?? ['the server is still getting ready']),
