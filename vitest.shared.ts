@@ -23,12 +23,15 @@ export const shared = {
 /** Where SwiftShader, a Vulkan driver in software, describes itself: Debian's chromium-common, Fedora's chromium. */
 const SOFTWARE_VULKAN = ['/usr/lib/chromium/vk_swiftshader_icd.json', '/usr/lib64/chromium-browser/vk_swiftshader_icd.json'];
 
+/** The Vulkan loader, which finds the driver; Debian's and Fedora's folders. Chromium installs the driver alone. */
+const VULKAN_LOADER = ['x86_64-linux-gnu', 'aarch64-linux-gnu'].map((folder) => `/usr/lib/${folder}/libvulkan.so.1`).concat('/usr/lib64/libvulkan.so.1');
+
 /**
  * Environment of tests that use WebGPU: they run where `ZK0_TEST_WEBGPU` is 1. It is where somebody says so, because there
  * is a GPU, and where SwiftShader and the Vulkan loader (`libvulkan1`) are installed. It is read before the driver is loaded.
  */
 export function webgpuEnvironment(): Record<string, string> {
   const driver = SOFTWARE_VULKAN.find((path) => existsSync(path));
-  if (process.env['ZK0_TEST_WEBGPU'] !== undefined || driver === undefined) return {};
+  if (process.env['ZK0_TEST_WEBGPU'] !== undefined || driver === undefined || !VULKAN_LOADER.some((path) => existsSync(path))) return {};
   return { ZK0_TEST_WEBGPU: '1', VK_DRIVER_FILES: driver, VK_ICD_FILENAMES: driver };
 }
