@@ -18,6 +18,7 @@ const commands: Readonly<Record<string, readonly [summary: string, load: Load]>>
   train: ['fine-tune on this machine, without a server', async (run) => (await import('./commands/train.ts')).trainCommand(run)],
   dataset: ['look at recordings, check, convert and make them', async (run) => (await import('./commands/dataset/index.ts')).datasetCommand(run)],
   checkpoint: ['a checkpoint in another form', async (run) => (await import('./commands/checkpoint.ts')).policyCheckpointCommand(run)],
+  cuda: ['use an NVIDIA GPU: find and link its libraries', async (run) => (await import('./commands/cuda.ts')).cudaCommand(run)],
   doctor: ['check this machine, the recordings and the server', async (run) => (await import('./commands/doctor.ts')).doctorCommand(run)],
 };
 

@@ -43,3 +43,29 @@ export class SessionError extends Zk0Error {
     super(code, message, options);
   }
 }
+
+/**
+ * What stands between this machine and CUDA:
+ * `CUDA_UNSUPPORTED` onnxruntime has no CUDA provider for this platform;
+ * `CUDA_PROVIDER_NOT_FOUND` onnxruntime's CUDA library is in none of the folders looked into;
+ * `CUDA_PROVIDER_MISMATCH` it is of another version or commit than the onnxruntime that is installed;
+ * `CUDA_LIBRARY_NOT_FOUND` a library that it needs is in none of them;
+ * `CUDA_LIBRARY_INVALID` a file is cut off, damaged, or for another processor;
+ * `CUDA_LINK_INVALID` what `cuda use` recorded cannot be written or read, or a file that it names has gone or changed.
+ */
+export type CudaErrorCode =
+  | 'CUDA_UNSUPPORTED'
+  | 'CUDA_PROVIDER_NOT_FOUND'
+  | 'CUDA_PROVIDER_MISMATCH'
+  | 'CUDA_LIBRARY_NOT_FOUND'
+  | 'CUDA_LIBRARY_INVALID'
+  | 'CUDA_LINK_INVALID';
+
+/** CUDA cannot be linked, or what was linked cannot be used. */
+export class CudaError extends Zk0Error {
+  declare readonly code: CudaErrorCode;
+
+  constructor(code: CudaErrorCode, message: string, options: Zk0ErrorOptions = {}) {
+    super(code, message, options);
+  }
+}

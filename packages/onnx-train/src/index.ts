@@ -3,7 +3,10 @@
  * ONNX graphs written and differentiated from TypeScript, optimisers, and sessions on the stock onnxruntime-node.
  */
 export { gradients } from './autodiff/gradients.ts';
-export { GraphError, NotDifferentiableError, SessionError, type SessionErrorCode } from './errors.ts';
+export { currentCudaState, type CudaState } from './cuda/load.ts';
+export type { CudaLink } from './cuda/link-file.ts';
+export { forgetCuda, useCuda, type CudaUse } from './cuda/use-cuda.ts';
+export { CudaError, GraphError, NotDifferentiableError, SessionError, type CudaErrorCode, type SessionErrorCode } from './errors.ts';
 export { DATA_TYPES, dataTypeOf, type DataType } from './graph/data-type.ts';
 export { encodeModel, OPSET, type OnnxModel } from './graph/encode-model.ts';
 export {

@@ -1,9 +1,9 @@
-import './no-telemetry.ts';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { listSupportedBackends } from 'onnxruntime-node';
+import { join } from 'node:path';
+import { cudaState } from '../cuda/load.ts';
 import { SessionError } from '../errors.ts';
+import { ort } from './ort.ts';
+import { runtimeFolder } from './runtime-folder.ts';
 
 /** An execution provider of onnxruntime. */
 export type Device = 'cpu' | 'webgpu' | 'cuda' | 'tensorrt' | 'dml' | 'coreml' | 'qnn';
@@ -13,7 +13,7 @@ const DEVICES: readonly string[] = ['cpu', 'webgpu', 'cuda', 'tensorrt', 'dml', 
 /** A device this build of onnxruntime knows. */
 export interface DeviceInfo {
   readonly device: Device;
-  /** Whether the provider's library is installed: bundled with the package, or fetched. */
+  /** Whether the provider's library is installed: bundled with the package, fetched, or linked. */
   readonly installed: boolean;
 }
 
@@ -22,31 +22,17 @@ export interface DeviceInfo {
  * made on it.
  */
 export function listDevices(): DeviceInfo[] {
-  return listSupportedBackends()
+  return ort
+    .listSupportedBackends()
     .filter(({ name }) => DEVICES.includes(name))
     .map(({ name, bundled }) => ({ device: name as Device, installed: bundled || hasLibrary(name) }));
 }
 
-/** Providers that are not bundled are libraries of their own beside onnxruntime's. */
+/** Providers that are not bundled are libraries of their own: linked, or beside onnxruntime's. */
 function hasLibrary(device: string): boolean {
-  const folder = join(runtimeFolder(), 'bin/napi-v6', process.platform, process.arch);
+  if (device === 'cuda' && cudaState().kind === 'linked') return true;
   const file = process.platform === 'win32' ? `onnxruntime_providers_${device}.dll` : `libonnxruntime_providers_${device}.so`;
-  return existsSync(join(folder, file));
-}
-
-/**
- * The package that onnxruntime's libraries are loaded from: the one that `ZK0_ONNXRUNTIME` names, the one for this platform that comes with
- * an installed `@zk0/onnx-train`, or onnxruntime-node itself.
- */
-function runtimeFolder(): string {
-  const named = process.env['ZK0_ONNXRUNTIME'];
-  if (named !== undefined && named !== '') return named;
-  const { resolve } = createRequire(import.meta.url);
-  try {
-    return dirname(resolve(`@zk0/onnxruntime-${process.platform}-${process.arch}/package.json`));
-  } catch {
-    return dirname(resolve('onnxruntime-node/package.json'));
-  }
+  return existsSync(join(runtimeFolder(), file));
 }
 
 /** What to do when a device cannot be used. */
@@ -55,8 +41,8 @@ export function deviceHint(device: Device): string {
     case 'cuda':
     case 'tensorrt':
       return (
-        'It needs Linux x64, an NVIDIA GPU, its driver, CUDA 12 and cuDNN 9, and the provider’s library, which is fetched once: ' +
-        'docs/accelerators.md says how. Or use --device webgpu or cpu.'
+        'It needs Linux x64, an NVIDIA GPU, its driver, and onnxruntime’s CUDA library with cuBLAS and cuDNN: `zk0-client cuda use` finds and ' +
+        'links them, or says what is missing and how to get it. Or use --device webgpu or cpu.'
       );
     case 'webgpu':
       return 'It needs a GPU with a Vulkan, Metal or Direct3D 12 driver. Install the driver, or use --device cpu.';
@@ -80,9 +66,12 @@ export function requireDevice(device: Device): void {
   const known = listDevices();
   const info = known.find((candidate) => candidate.device === device);
   if (info?.installed === true) return;
+  const state = cudaState();
   const reason =
     info === undefined
       ? `is not in this build of onnxruntime (${process.platform}-${process.arch} has ${known.map((k) => k.device).join(', ')})`
-      : 'needs a library that is not installed';
+      : device === 'cuda' && state.kind === 'broken'
+        ? `cannot be used: ${state.reason}`
+        : 'needs a library that is not installed';
   throw new SessionError('DEVICE_UNAVAILABLE', `device ${device} ${reason}`, { hint: deviceHint(device) });
 }

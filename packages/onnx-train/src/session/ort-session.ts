@@ -1,10 +1,11 @@
-import './no-telemetry.ts';
 import { errorMessage } from '@zk0/core';
-import * as ort from 'onnxruntime-node';
-import { SessionError } from '../errors.ts';
+import type * as Ort from 'onnxruntime-node';
+import { preloadCudaLibraries } from '../cuda/load.ts';
+import { CudaError, SessionError } from '../errors.ts';
 import type { DataType } from '../graph/data-type.ts';
 import type { ValueType } from '../graph/value.ts';
 import { deviceHint, type Device } from './devices.ts';
+import { ort } from './ort.ts';
 import { fromOrt, toOrt } from './ort-tensor.ts';
 import { ResidentState, type StateMap } from './resident-state.ts';
 import type { Tensor, Tensors } from './tensor.ts';
@@ -27,14 +28,14 @@ export interface OrtSessionOptions {
 export class OrtSession {
   readonly inputs: ReadonlyMap<string, ValueType>;
   readonly outputs: ReadonlyMap<string, ValueType>;
-  readonly #session: ort.InferenceSession;
+  readonly #session: Ort.InferenceSession;
   readonly #state: ResidentState;
   readonly #guards: readonly string[];
 
   private constructor(
-    session: ort.InferenceSession,
+    session: Ort.InferenceSession,
     { device, state, guards }: OrtSessionOptions,
-    settings: ort.InferenceSession.SessionOptions,
+    settings: Ort.InferenceSession.SessionOptions,
   ) {
     this.#session = session;
     this.inputs = describe(session.inputMetadata);
@@ -50,7 +51,7 @@ export class OrtSession {
     if (externalDirectory !== undefined) {
       entries['session.model_external_initializers_file_folder_path'] = externalDirectory;
     }
-    const settings: ort.InferenceSession.SessionOptions = {
+    const settings: Ort.InferenceSession.SessionOptions = {
       executionProviders: [device],
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
@@ -65,6 +66,7 @@ export class OrtSession {
       }),
     };
     try {
+      if (device === 'cuda') preloadCudaLibraries();
       // The binding takes the whole buffer behind a view, so both overloads are the same to it.
       const session =
         typeof model === 'string'
@@ -73,6 +75,9 @@ export class OrtSession {
       return new OrtSession(session, options, settings);
     } catch (error) {
       const message = errorMessage(error);
+      if (error instanceof CudaError) {
+        throw new SessionError('DEVICE_UNAVAILABLE', `device ${device} cannot be used: ${message}`, { hint: error.hint ?? deviceHint(device), cause: error });
+      }
       if (device !== 'cpu' && isDeviceFailure(message)) {
         throw new SessionError('DEVICE_UNAVAILABLE', `device ${device} cannot be used: ${reasonIn(message)}`, {
           hint: deviceHint(device),
@@ -138,7 +143,7 @@ async function failing<T>(what: string, work: () => Promise<T>): Promise<T> {
 }
 
 /** Types of inputs or outputs; a size that the model leaves open is −1. */
-function describe(metadata: readonly ort.InferenceSession.ValueMetadata[]): Map<string, ValueType> {
+function describe(metadata: readonly Ort.InferenceSession.ValueMetadata[]): Map<string, ValueType> {
   return new Map(
     metadata.map((value) => {
       if (!value.isTensor) throw new SessionError('MODEL_REJECTED', `${value.name} is not a tensor`);
@@ -155,5 +160,7 @@ function isDeviceFailure(message: string): boolean {
 
 /** What went wrong, without the place in onnxruntime's sources and the condition that did not hold. */
 function reasonIn(message: string): string {
+  const ofCuda = /CUDA failure (\d+): (.+?)\s*;/s.exec(message);
+  if (ofCuda !== null) return `CUDA failure ${ofCuda[1]}: ${ofCuda[2]}`;
   return message.replace(/^.*\bwas false\.\s*(?=\S)/s, '');
 }

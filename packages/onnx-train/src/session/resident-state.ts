@@ -1,9 +1,10 @@
-import * as ort from 'onnxruntime-node';
+import type * as Ort from 'onnxruntime-node';
 import { SessionError } from '../errors.ts';
 import { encodeModel } from '../graph/encode-model.ts';
 import { GraphBuilder } from '../graph/graph-builder.ts';
 import type { ValueType } from '../graph/value.ts';
 import * as ops from '../ops/index.ts';
+import { ort } from './ort.ts';
 import { fromOrt, toOrt } from './ort-tensor.ts';
 import { checkTensor, type Tensor, type Tensors } from './tensor.ts';
 
@@ -23,9 +24,9 @@ export class ResidentState {
   readonly #map: StateMap;
   readonly #types: ReadonlyMap<string, ValueType>;
   readonly #location: StateLocation;
-  readonly #settings: ort.InferenceSession.SessionOptions;
-  readonly #tensors = new Map<string, ort.Tensor>();
-  readonly #copiers = new Map<string, Promise<ort.InferenceSession>>();
+  readonly #settings: Ort.InferenceSession.SessionOptions;
+  readonly #tensors = new Map<string, Ort.Tensor>();
+  readonly #copiers = new Map<string, Promise<Ort.InferenceSession>>();
 
   /**
    * @param types the session's inputs.
@@ -35,7 +36,7 @@ export class ResidentState {
     map: StateMap,
     types: ReadonlyMap<string, ValueType>,
     location: StateLocation,
-    settings: ort.InferenceSession.SessionOptions,
+    settings: Ort.InferenceSession.SessionOptions,
   ) {
     this.#map = map;
     this.#types = types;
@@ -68,12 +69,12 @@ export class ResidentState {
   }
 
   /** The state as inputs of a run. */
-  feeds(): Record<string, ort.Tensor> {
+  feeds(): Record<string, Ort.Tensor> {
     return Object.fromEntries(Object.keys(this.#map).map((name) => [name, this.#get(name)]));
   }
 
   /** Puts a run's outputs in the place of what they were made from, or throws them away. */
-  take(results: Readonly<Record<string, ort.Tensor>>, isGood: boolean): void {
+  take(results: Readonly<Record<string, Ort.Tensor>>, isGood: boolean): void {
     for (const [name, output] of Object.entries(this.#map)) {
       if (output === null) continue;
       if (isGood) this.#replace(name, results[output]!);
@@ -87,20 +88,20 @@ export class ResidentState {
     for (const copier of this.#copiers.values()) await (await copier).release();
   }
 
-  #get(name: string): ort.Tensor {
+  #get(name: string): Ort.Tensor {
     if (!Object.hasOwn(this.#map, name)) throw notState(name);
     const tensor = this.#tensors.get(name);
     if (tensor !== undefined) return tensor;
     throw new SessionError('RUN_FAILED', `the session's state has no ${name} yet`, { hint: 'Set it with setState.' });
   }
 
-  #replace(name: string, tensor: ort.Tensor): void {
+  #replace(name: string, tensor: Ort.Tensor): void {
     this.#tensors.get(name)?.dispose();
     this.#tensors.set(name, tensor);
   }
 
   /** A copy of a tensor in the other memory. */
-  async #copy(name: string, tensor: ort.Tensor, to: StateLocation): Promise<ort.Tensor> {
+  async #copy(name: string, tensor: Ort.Tensor, to: StateLocation): Promise<Ort.Tensor> {
     const { dtype, shape } = this.#types.get(name)!;
     const key = `${dtype} ${shape.join()} ${to}`;
     let copier = this.#copiers.get(key);
