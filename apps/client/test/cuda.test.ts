@@ -75,6 +75,7 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('zk0-cli
     const { code, err } = await zk0('cuda', 'use', '--from', 'nowhere', '--verbose');
     expect(code).toBe(1);
     expect(err).toContain('CUDA_PROVIDER_NOT_FOUND');
+    expect(err).toContain('looked in --from nowhere, which is not a folder');
     expect(err).toContain('pip install "onnxruntime-gpu[cuda,cudnn]==1.30.0"');
     expect((await zk0('cuda', '--help')).out).toMatch(/use .*forget/s);
   });

@@ -4,6 +4,7 @@
  */
 export { gradients } from './autodiff/gradients.ts';
 export { currentCudaState, type CudaState } from './cuda/load.ts';
+export { leastDriver } from './cuda/needs.ts';
 export type { CudaLink } from './cuda/link-file.ts';
 export { forgetCuda, useCuda, type CudaUse } from './cuda/use-cuda.ts';
 export { CudaError, GraphError, NotDifferentiableError, SessionError, type CudaErrorCode, type SessionErrorCode } from './errors.ts';

@@ -90,7 +90,7 @@ function findProvider(runtime: InstalledRuntime, places: readonly SearchPlace[],
     }
   }
   if (first !== undefined) throw first;
-  const where = from === undefined ? describePlaces(places) : `--from ${from}`;
+  const where = from === undefined ? describePlaces(places) : `--from ${from}${places.length === 0 ? ', which is not a folder' : ''}`;
   throw new CudaError('CUDA_PROVIDER_NOT_FOUND', `${PROVIDER} was not found; looked in ${where}`, {
     hint: `Run \`${pipForProvider(runtime.version)}\` in a Python environment, and then \`zk0-client cuda use --from\` with the folder of that environment.`,
   });

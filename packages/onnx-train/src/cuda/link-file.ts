@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { errorMessage } from '@zk0/core';
 import { CudaError } from '../errors.ts';
 import { PROVIDER, PROVIDER_BRIDGE, type CudaInstallation } from './find-cuda.ts';
@@ -37,7 +37,7 @@ export interface CudaLink {
 
 /** Where links are kept: `cuda` below `ZK0_HOME`, else below `~/.cache/zk0`. */
 export function linkFolder(): string {
-  return join(process.env['ZK0_HOME'] ?? join(homedir(), '.cache', 'zk0'), 'cuda');
+  return resolve(process.env['ZK0_HOME'] ?? join(homedir(), '.cache', 'zk0'), 'cuda');
 }
 
 /**

@@ -4,6 +4,9 @@ const LOADED_BY_NODE = /^(ld-linux-x86-64|libc|libdl|libgcc_s|libm|libpthread|li
 /** Comes with NVIDIA's driver, never with a package: it has to fit the kernel's module. */
 export const DRIVER_LIBRARY = 'libcuda.so.1';
 
+/** cuDNN 9; its parts, `libcudnn_….so.9`, lie beside it. */
+export const CUDNN = 'libcudnn.so.9';
+
 export function isLoadedByNode(library: string): boolean {
   return LOADED_BY_NODE.test(library);
 }
@@ -40,10 +43,15 @@ const PACKAGES: readonly (readonly [RegExp, string])[] = [
   [/^libnvrtc/, 'nvidia-cuda-nvrtc'],
 ];
 
+/** The first driver that runs programs built for a CUDA (NVIDIA's release notes, "CUDA Toolkit and Minimum Required Driver Version"). */
+export function leastDriver(major: number): number {
+  return major >= 13 ? 580 : 525;
+}
+
 /** What brings a library, as a sentence that tells what to do. */
 export function howToGet(library: string, major: number): string {
   if (library === DRIVER_LIBRARY) {
-    return `It comes with NVIDIA's driver: install the driver that your distribution offers (CUDA ${major} needs ${major >= 13 ? '580' : '525'} or newer), and restart.`;
+    return `It comes with NVIDIA's driver: install the driver that your distribution offers (CUDA ${major} needs ${leastDriver(major)} or newer), and restart.`;
   }
   if (library.startsWith('libz.so')) return 'Install zlib: `apt-get install zlib1g`, or your distribution’s package.';
   const name = PACKAGES.find(([pattern]) => pattern.test(library))?.[1];

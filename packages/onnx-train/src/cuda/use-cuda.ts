@@ -15,8 +15,8 @@ export interface CudaUse {
 }
 
 /**
- * Finds onnxruntime's CUDA provider and all that it needs on this machine, checks it, and links it for sessions that are made from then on, in
- * this and other processes of the user. Nothing is downloaded.
+ * Finds onnxruntime's CUDA provider and all that it needs on this machine, checks it, and links it for processes of this user that
+ * start from then on: this one has loaded onnxruntime already. Nothing is downloaded.
  *
  * @param from a virtual environment, a site-packages folder or a folder of libraries; without it, the usual places are searched.
  * @throws CudaError

@@ -2,7 +2,7 @@
  * A program of its own: says on stdout, as JSON, how fast this machine's device (the argument) multiplies matrices.
  * Drivers that are missing or broken write to stderr or end the process; here neither does harm.
  */
-import { errorMessage } from '@zk0/core';
+import { errorMessage, Zk0Error } from '@zk0/core';
 import { encodeModel } from '../graph/encode-model.ts';
 import { GraphBuilder } from '../graph/graph-builder.ts';
 import * as ops from '../ops/index.ts';
@@ -49,6 +49,6 @@ async function secondsFor(device: Device, size: number): Promise<number> {
 const device = process.argv[2] as Device;
 const result = await gigaflops(device).then(
   (rate) => ({ gigaflops: rate }),
-  (error: unknown) => ({ reason: errorMessage(error).replaceAll(/\s+/g, ' ').trim() }),
+  (error: unknown) => ({ reason: errorMessage(error).replaceAll(/\s+/g, ' ').trim(), ...(error instanceof Zk0Error && { hint: error.hint }) }),
 );
 process.stdout.write(JSON.stringify(result));

@@ -80,7 +80,7 @@ export class OrtSession {
       }
       if (device !== 'cpu' && isDeviceFailure(message)) {
         throw new SessionError('DEVICE_UNAVAILABLE', `device ${device} cannot be used: ${reasonIn(message)}`, {
-          hint: deviceHint(device),
+          hint: cudaFailureHint(message) ?? deviceHint(device),
           cause: error,
         });
       }
@@ -160,7 +160,22 @@ function isDeviceFailure(message: string): boolean {
 
 /** What went wrong, without the place in onnxruntime's sources and the condition that did not hold. */
 function reasonIn(message: string): string {
-  const ofCuda = /CUDA failure (\d+): (.+?)\s*;/s.exec(message);
-  if (ofCuda !== null) return `CUDA failure ${ofCuda[1]}: ${ofCuda[2]}`;
-  return message.replace(/^.*\bwas false\.\s*(?=\S)/s, '');
+  const [ofCuda] = CUDA_FAILURE.exec(message) ?? [];
+  return ofCuda ?? message.replace(/^.*\bwas false\.\s*(?=\S)/s, '');
+}
+
+const CUDA_FAILURE = /CUDA failure (\d+): [^;\n]*[^;\s]/;
+
+/** What to do about a failure of CUDA's own, by its number (`cudaError` in CUDA's run-time API). */
+function cudaFailureHint(message: string): string | undefined {
+  switch (CUDA_FAILURE.exec(message)?.[1]) {
+    case '2':
+      return 'The memory of the GPU is full: end what else uses it (`nvidia-smi` lists that), or use --device cpu.';
+    case '35':
+      return 'Install a newer NVIDIA driver: CUDA 13 needs 580 or newer, CUDA 12 needs 525. `nvidia-smi` shows the installed one.';
+    case '100':
+      return 'The driver sees no GPU: `nvidia-smi` should list one, and CUDA_VISIBLE_DEVICES must not hide it. Or use --device cpu.';
+    default:
+      return undefined;
+  }
 }

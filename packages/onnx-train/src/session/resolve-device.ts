@@ -1,4 +1,4 @@
-import { errorMessage } from '@zk0/core';
+import { errorMessage, Zk0Error } from '@zk0/core';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { ownFile } from '../threads/start-worker.ts';
@@ -16,15 +16,15 @@ const PREFERENCE: readonly Device[] = ['cuda', 'webgpu', 'cpu'];
 /** Longest that the trial of a device may take. */
 const PROBE_MS = 60_000;
 
-/** How a device did when it was tried: the rate of its matrix products, or why it cannot be used. */
-export type DeviceTrial = { readonly gigaflops: number } | { readonly reason: string };
+/** How a device did when it was tried: the rate of its matrix products, or why it cannot be used and what to do. */
+export type DeviceTrial = { readonly gigaflops: number } | { readonly reason: string; readonly hint?: string };
 
 /** Tries a device in a process of its own, which a broken driver may end. */
 export async function tryDevice(device: Device): Promise<DeviceTrial> {
   try {
     requireDevice(device);
   } catch (error) {
-    return { reason: errorMessage(error) };
+    return { reason: errorMessage(error), ...(error instanceof Zk0Error && error.hint !== undefined && { hint: error.hint }) };
   }
   const { path, execArgv } = ownFile('session/device-probe');
   try {

@@ -14,13 +14,13 @@ export async function chooseDevice(wanted: string): Promise<DeviceChoice> {
   const device = known.find((candidate) => candidate === wanted);
   if (device === undefined) throw unavailable(undefined, `no device ${wanted}: onnxruntime here has ${known.join(', ')}`);
   const trial = await tryDevice(device);
-  if ('reason' in trial) throw unavailable(device, trial.reason);
+  if ('reason' in trial) throw unavailable(device, trial.reason, trial.hint);
   return { device, rejected: [] };
 }
 
-function unavailable(device: Device | undefined, reason: string): SessionError {
+function unavailable(device: Device | undefined, reason: string, hint?: string): SessionError {
   return new SessionError('DEVICE_UNAVAILABLE', reason, {
-    hint: device === undefined ? 'Use --device auto or cpu.' : deviceHint(device),
+    hint: hint ?? (device === undefined ? 'Use --device auto or cpu.' : deviceHint(device)),
   });
 }
 

@@ -1,4 +1,4 @@
-import { currentCudaState } from '@zk0/onnx-train';
+import { currentCudaState, leastDriver, listGpus } from '@zk0/onnx-train';
 import { describeTrial, deviceDetails } from './device-details.ts';
 
 /** Usable, but something that the reader should know. */
@@ -14,7 +14,7 @@ export interface DeviceCheck {
   readonly find: () => Promise<string | DeviceAttention>;
 }
 
-/** What onnxruntime brings and which GPUs there are; with a device, whether it starts, how fast it is, and why not. */
+/** What onnxruntime brings and which GPUs there are; whether a device starts (by default, which one `auto` takes), how fast it is, and why not. */
 export function deviceChecks(device: string | undefined): DeviceCheck[] {
   return [
     {
@@ -26,7 +26,7 @@ export function deviceChecks(device: string | undefined): DeviceCheck[] {
     },
     { name: 'GPUs', find: async () => (await deviceDetails()).gpus.join('; ') || 'none that their drivers tell of' },
     ...(process.platform === 'linux' && process.arch === 'x64' ? [{ name: 'CUDA', find: describeCuda }] : []),
-    ...(device === undefined ? [] : [{ name: `device ${device}`, find: () => describeTrial(device) }]),
+    { name: `device ${device ?? 'auto'}`, find: () => describeTrial(device ?? 'auto') },
   ];
 }
 
@@ -36,6 +36,11 @@ async function describeCuda(): Promise<string | DeviceAttention> {
   if (state.kind === 'broken') return { attention: state.reason, hint: 'Run `zk0-client cuda use` again, or `zk0-client cuda forget`.' };
   if (state.kind === 'linked') {
     const { version, commit, cudaMajor, provider } = state.link;
+    const least = leastDriver(cudaMajor);
+    const driver = (await listGpus()).find((gpu) => gpu.driver !== undefined && Number.parseInt(gpu.driver, 10) < least)?.driver;
+    if (driver !== undefined) {
+      return { attention: `linked for CUDA ${cudaMajor}, which needs driver ${least} or newer; the installed one is ${driver}`, hint: 'Install a newer NVIDIA driver.' };
+    }
     return `linked for CUDA ${cudaMajor}: ${provider.path} (${version}, ${commit === null ? 'commit unknown' : `commit ${commit}`})`;
   }
   const { gpus } = await deviceDetails();
