@@ -39,7 +39,7 @@ describe('scaffold', () => {
     const submitted = await runProgram('server', ['run', '--server', url, ...run], home.path);
     const runId = /run (\S+) is submitted/.exec(submitted.stdout)![1]!;
     // Both die in the second round, wherever it is then.
-    await server.until(/update accepted.*round=2/);
+    await server.until(/round 2: .*update accepted/);
     for (const program of [server, clients[1]!]) program.child.kill('SIGKILL');
     await Promise.all([server.exited, clients[1]!.exited]);
     server = serve(new URL(url).port);
