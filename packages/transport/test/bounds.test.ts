@@ -122,7 +122,7 @@ describe('one client', () => {
   });
 
   it('that sends steadily is not, however long it takes', async () => {
-    const { server, blobs } = await scope.server({ limits: { noProgressMs: 400, minBytesPerSecond: 10 } });
+    const { server, blobs } = await scope.server({ limits: { noProgressMs: 900, minBytesPerSecond: 10 } });
     const bytes = randomBytes(4010);
     const socket = halfUpload(server.port, 'a', bytes);
     for (let offset = 10; offset < bytes.length; offset += 100) {
