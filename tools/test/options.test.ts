@@ -14,7 +14,7 @@ const table: Record<Program, Map<string, Set<string>>> = { server: new Map(), cl
 
 /** Flags of other programs that documents and hints name: npm, node, git, docker, tools of this repository. */
 const OTHER_PROGRAMS = new Set([
-  ...['--prefix', '--ignore-scripts', '--omit', '--conditions', '--package-lock-only', '--project', '--allow-scripts', '--yes', '--build', '--build-arg'],
+  ...['--prefix', '--ignore-scripts', '--omit', '--conditions', '--package-lock-only', '--project', '--allow-scripts', '--yes', '--build', '--build-arg', '--no-deps'],
   ...['--target', '--dry-run', '--follow-tags', '--help', '--version', '--logdir', '--python', '--use-env-proxy', '--disable-warning'],
   // nvidia-smi, node, and the benchmarks and the chaos test of this repository.
   ...['--query-gpu', '--format', '--eval', '--print', '--frames', '--batch', '--kills'],
