@@ -5,7 +5,7 @@ import { connect, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { CancelledError, type HeartbeatMessage } from '@zk0/core';
 import { openBlobStore } from '@zk0/storage';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { randomBytes, Scope, sha256, until } from './harness.ts';
 import { choppingProxy } from './chopping-proxy.ts';
 
@@ -173,6 +173,20 @@ describe('a download', () => {
     const refused = scope.client(line.url, { onConnectionState: () => service.forbidden.add(blob.hash) });
     await expect(refused.download(blob.hash, blob.byteLength, local)).rejects.toMatchObject({ code: 'FORBIDDEN' });
     expect(await readdir(join(directory, 'uploads'))).toEqual([]);
+  });
+
+  it('leaves no file open when its connection closes, also of requests that wait for their turn', async () => {
+    const { server, blobs } = await scope.server();
+    const { hash } = await blobs.put(randomBytes(8 << 20));
+    const opened = vi.spyOn(blobs, 'openRead');
+    const socket = connect(server.port, '127.0.0.1').on('error', () => undefined);
+    socket.pause();
+    socket.write(`GET /blobs/${hash} HTTP/1.1\r\nhost: 127.0.0.1\r\nzk0-client: a\r\nzk0-instance: i\r\n\r\n`.repeat(3));
+    await until(() => opened.mock.results.length === 3);
+    const files = await Promise.all(opened.mock.results.map(({ value }) => value as ReturnType<typeof blobs.openRead>));
+    expect(files.map(({ destroyed }) => destroyed)).toEqual([false, false, false]);
+    socket.destroy();
+    await until(() => files.every(({ destroyed }) => destroyed));
   });
 
   it('of more than is expected is refused before anything is asked for', async () => {

@@ -183,6 +183,11 @@ function header(request: FastifyRequest, name: string): number {
 /** Sends a blob's bytes past the framework: it would leave every chunk to the garbage collector. A line that breaks ends the reading. */
 async function sendBlob(reply: FastifyReply, bytes: Readable): Promise<FastifyReply> {
   const { raw } = reply.hijack();
+  const { socket } = reply.request.raw;
+  // An answer that waits behind others on its connection is not told when that closes: its file would stay open.
+  const closeFile = (): void => { bytes.destroy(); };
+  socket.once('close', closeFile);
+  if (socket.destroyed) closeFile();
   raw.writeHead(reply.statusCode, reply.getHeaders() as OutgoingHttpHeaders);
   try {
     await writeChunks(bytes, raw);
@@ -191,7 +196,8 @@ async function sendBlob(reply: FastifyReply, bytes: Readable): Promise<FastifyRe
     // The head is out: only a cut connection can say that something is missing.
     raw.destroy();
   } finally {
-    bytes.destroy();
+    socket.off('close', closeFile);
+    closeFile();
   }
   return reply;
 }
