@@ -2,6 +2,22 @@ import nx from '@nx/eslint-plugin';
 import * as jsoncParser from 'jsonc-eslint-parser';
 import tseslint from 'typescript-eslint';
 
+const TESTS = '{projectRoot}/src/**/*.test.ts';
+
+/** Packages name what their sources import, and nothing else; files that are not part of what is installed do not count. */
+function dependencyChecks(files, ignoredFiles, ignoredDependencies = []) {
+  return {
+    files,
+    languageOptions: { parser: jsoncParser },
+    rules: {
+      '@nx/dependency-checks': [
+        'error',
+        { ignoredDependencies, ignoredFiles: ['{projectRoot}/{vitest,tsup}.config.ts', ...ignoredFiles] },
+      ],
+    },
+  };
+}
+
 export default tseslint.config(
   { ignores: ['**/dist', '**/out-tsc', '**/coverage', '**/.package', '.nx', '**/.venv'] },
   ...nx.configs['flat/base'],
@@ -49,56 +65,17 @@ export default tseslint.config(
       ],
     },
   },
-  {
-    files: ['{packages,apps}/*/package.json'],
-    languageOptions: { parser: jsoncParser },
-    rules: {
-      '@nx/dependency-checks': [
-        'error',
-        {
-          ignoredFiles: [
-            '{projectRoot}/{vitest,tsup}.config.ts',
-            '{projectRoot}/src/**/*.test.ts',
-            '{projectRoot}/{test,bench}/**/*',
-          ],
-        },
-      ],
-    },
-  },
-  {
-    // Bundled into the page when the package is built: nobody who installs it needs them.
-    files: ['packages/dashboard/package.json'],
-    languageOptions: { parser: jsoncParser },
-    rules: {
-      '@nx/dependency-checks': [
-        'error',
-        {
-          ignoredFiles: [
-            '{projectRoot}/{vitest,tsup}.config.ts',
-            '{projectRoot}/src/**/*.test.ts',
-            '{projectRoot}/src/bundle/{bundle-page,from-source,write-page}.ts',
-            '{projectRoot}/{page,test}/**/*',
-          ],
-        },
-      ],
-    },
-  },
-  {
-    // Found at run time with import.meta.resolve: the font's files, and the client that a simulation starts. Built into the package: echarts.
-    files: ['packages/charts/package.json', 'apps/server/package.json'],
-    languageOptions: { parser: jsoncParser },
-    rules: {
-      '@nx/dependency-checks': [
-        'error',
-        {
-          ignoredDependencies: ['@expo-google-fonts/arimo', '@zk0/client', 'echarts'],
-          ignoredFiles: [
-            '{projectRoot}/{vitest,tsup}.config.ts',
-            '{projectRoot}/src/**/*.test.ts',
-            '{projectRoot}/{test,bench}/**/*',
-          ],
-        },
-      ],
-    },
-  },
+  dependencyChecks(['{packages,apps}/*/package.json'], [TESTS, '{projectRoot}/{test,bench}/**/*']),
+  // Bundled into the page when the package is built: nobody who installs it needs them.
+  dependencyChecks(['packages/dashboard/package.json'], [
+    TESTS,
+    '{projectRoot}/src/bundle/{bundle-page,from-source,write-page}.ts',
+    '{projectRoot}/{page,test}/**/*',
+  ]),
+  // Found at run time with import.meta.resolve: the font's files, and the client that a simulation starts. Built into the package: echarts.
+  dependencyChecks(['packages/charts/package.json', 'apps/server/package.json'], [TESTS, '{projectRoot}/{test,bench}/**/*'], [
+    '@expo-google-fonts/arimo',
+    '@zk0/client',
+    'echarts',
+  ]),
 );

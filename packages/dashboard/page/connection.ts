@@ -106,7 +106,7 @@ async function refusalOf(reply: Response): Promise<string> {
   }
 }
 
-/** Waits, and less where there is reason to try at once. */
+/** Waits, and less where there is reason to try at once. Pages that lost a server together come back apart: nothing repeats this draw. */
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms * (0.75 + 0.5 * Math.random()));

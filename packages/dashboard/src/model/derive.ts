@@ -64,7 +64,7 @@ function clientSpans(round: RoundView, { metrics, settledAt, phases, state }: Pa
   return [{ kind: 'wait' as const, from: round.startedAt, to: first }, ...seen].filter(({ from, to }) => to > from);
 }
 
-/** Whom a round waited for last, and how much longer than for the one before, in ms. */
+/** The client whose update came last in a round, and how long after the one before it, in ms. */
 export function waitedFor(round: RoundView): { readonly clientId: string; readonly ms: number } | null {
   const settled = [...(round.participants?.values() ?? [])].filter(({ settledAt }) => settledAt !== undefined).sort((a, b) => b.settledAt! - a.settledAt!);
   const [last, previous] = settled;
