@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { adminClient } from '../src/index.ts';
+import { choppingProxy } from './chopping-proxy.ts';
 import { makeTask, randomBytes, Scope, sha256, until } from './harness.ts';
 
 const scope = new Scope();
@@ -48,6 +49,20 @@ describe('a round over the wire', () => {
     expect(client.takeByteCounts()).toEqual({ bytesUp: 0, bytesDown: 0 });
     await client.leave();
     expect(service.left).toEqual(['client-1']);
+  });
+
+  it('takes one connection, as long as the client does one thing after another', async () => {
+    const { server } = await scope.server({ limits: { pollWaitMs: 50 } });
+    const line = await choppingProxy(server.url);
+    scope.defer(() => line.close());
+    const local = await scope.store();
+    const client = scope.client(line.url);
+    await client.join(introduction);
+    expect(await client.poll(AbortSignal.timeout(2500))).toBeNull();
+    const update = await local.put(randomBytes(4_000_000));
+    await client.upload(update.hash, local);
+    // The poll that was broken off took its connection with it.
+    expect(line.connections).toBeLessThanOrEqual(2);
   });
 
   it('sends nothing for a blob that the other side has', async () => {

@@ -1,4 +1,5 @@
-import { Readable } from 'node:stream';
+import { getDefaultHighWaterMark, Readable } from 'node:stream';
+import { setImmediate as turn } from 'node:timers/promises';
 import { CancelledError, errorMessage, Watchdog, Zk0Error } from '@zk0/core';
 import type { Dispatcher } from 'undici';
 import { ForeignAnswerError, isTransportErrorCode, RemoteError, TransportError } from '../errors.ts';
@@ -116,6 +117,8 @@ export class Http {
     };
     const bytes = async (): Promise<Uint8Array> => {
       const body = await readBounded(chunks(), MAX_MESSAGE_BYTES);
+      // The connection is free again after a turn of the event loop: who asks sooner opens another one, and keeps both.
+      await turn();
       checkDigest(this.#origin, header(CONTENT_DIGEST), body);
       return body;
     };
@@ -161,12 +164,14 @@ export class Http {
     const count = async function* (this: Http): AsyncGenerator<Uint8Array> {
       for await (const chunk of body) {
         this.bytesUp += chunk.byteLength;
+        // A socket asks for more while it still has less than this to send; the memory of a chunk may be used again by then.
+        yield chunk.byteLength < getDefaultHighWaterMark(false) ? chunk.slice() : chunk;
         // Being asked for the next piece means that this one is on its way.
-        yield chunk;
         watchdog.touch();
       }
     };
-    return Readable.from(count.call(this), { objectMode: false });
+    // Reads one chunk ahead of the socket, and no further.
+    return Readable.from(count.call(this), { objectMode: false, highWaterMark: 1 });
   }
 
   async *#received(body: Readable, watchdog: Watchdog, fail: (cause: unknown) => Zk0Error): AsyncGenerator<Uint8Array> {
