@@ -2,14 +2,13 @@ import { createHash } from 'node:crypto';
 import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import type { BlobReference } from '@zk0/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { temporaryOf } from '../test/scratch-names.ts';
 import { DEAD_PID, randomBytes, scratchDirectories } from '../test/scratch.ts';
-import { createSafetensors, openBlobStore, type BlobStore } from './index.ts';
-import { blobStoreContract } from './testing.ts';
+import { createSafetensors, openBlobStore } from './index.ts';
+import { blobStoreContract, readBlob } from './testing.ts';
 
 const scratch = scratchDirectories();
 
@@ -24,9 +23,6 @@ async function* pieces(bytes: Uint8Array, size = 1000, failAt = Infinity): Async
     yield bytes.subarray(begin, begin + size);
   }
 }
-
-const collectIterable = async (store: BlobStore, hash: string, range?: { start: number; end: number }): Promise<Uint8Array> =>
-  new Uint8Array(await buffer(await store.openRead(hash, range)));
 
 blobStoreContract(
   'a directory',
@@ -55,9 +51,9 @@ describe('blobs', () => {
     expect(await store.has(blob.hash)).toBe(true);
     expect(await store.size(blob.hash)).toBe(10_000);
     expect(new Uint8Array(await readFile(store.path(blob.hash)))).toEqual(bytes);
-    expect(await collectIterable(store, blob.hash)).toEqual(bytes);
-    expect(await collectIterable(store, blob.hash, { start: 10, end: 20 })).toEqual(bytes.subarray(10, 20));
-    expect(await collectIterable(store, blob.hash, { start: 20, end: 20 })).toHaveLength(0);
+    expect(await readBlob(store, blob.hash)).toEqual(bytes);
+    expect(await readBlob(store, blob.hash, { start: 10, end: 20 })).toEqual(bytes.subarray(10, 20));
+    expect(await readBlob(store, blob.hash, { start: 20, end: 20 })).toHaveLength(0);
     for (const [start, end] of [[-1, 5], [6, 5], [0, 10_001], [0.5, 2]] as const) {
       await expect(store.openRead(blob.hash, { start, end })).rejects.toMatchObject({ code: 'BLOB_RANGE' });
     }
@@ -72,7 +68,7 @@ describe('blobs', () => {
     await writer.writeBytes('w', 0, randomBytes(100));
     const written = await writer.commit();
     expect(await store.putFile(path, written)).toEqual(written);
-    expect(reference(await collectIterable(store, written.hash))).toEqual(written);
+    expect(reference(await readBlob(store, written.hash))).toEqual(written);
     expect(await store.putFile(path)).toEqual(written);
     await writeFile(path, 'another file');
     await expect(store.putFile(path, written)).rejects.toMatchObject({ code: 'HASH_MISMATCH' });
@@ -139,7 +135,7 @@ describe('uploads', () => {
           if (offset < blob.byteLength) expect(await store.append(blob, offset, pieces(bytes.subarray(offset), size))).toBe(5000);
           await store.finish(blob);
           await store.finish(blob);
-          expect(await collectIterable(store, blob.hash)).toEqual(bytes);
+          expect(await readBlob(store, blob.hash)).toEqual(bytes);
           expect(await readdir(join(directory, 'uploads'))).toEqual([]);
         },
       ),

@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream';
 import type { BlobReference } from '@zk0/core';
 import { StorageError } from './errors.ts';
 
@@ -6,6 +5,19 @@ import { StorageError } from './errors.ts';
 export interface ByteRange {
   readonly start: number;
   readonly end: number;
+}
+
+/** The bytes of a blob, or of a range of it, to be read once. */
+export interface BlobReader extends AsyncIterable<Uint8Array> {
+  /**
+   * The bytes in order. Memory is used again: a chunk holds until the one after the next is asked for, and whoever keeps it longer copies
+   * it. Reading to the end, or stopping early, closes the reader.
+   *
+   * @throws StorageError when the bytes cannot be read, `FILE_UNREADABLE` also after {@link close}
+   */
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array>;
+  /** Gives back what is open, also while a chunk is being read. May be called again. */
+  close(): Promise<void>;
 }
 
 /** What {@link BlobStore.collect} removed. */
@@ -54,11 +66,11 @@ export interface BlobStore {
    */
   verifiedFile(blob: BlobReference): Promise<string>;
   /**
-   * Streams a blob, or a range of it.
+   * Opens a blob, or a range of it, for reading; the caller reads to the end, or closes.
    *
    * @throws StorageError `BLOB_NOT_FOUND`, `BLOB_RANGE`
    */
-  openRead(hash: string, range?: ByteRange): Promise<Readable>;
+  openRead(hash: string, range?: ByteRange): Promise<BlobReader>;
 
   /** Stores bytes; stores nothing when they are there already. @throws StorageError `BLOB_TOO_LARGE`, `STORE_FULL`, … */
   put(bytes: Uint8Array): Promise<BlobReference>;

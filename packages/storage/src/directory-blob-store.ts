@@ -1,17 +1,15 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import type { BlobReference } from '@zk0/core';
 import { syncDirectory } from './atomic.ts';
 import { assertSize, linkOrCopy, syncFile, writeNew } from './blob-files.ts';
-import { assertHash, type BlobStore, type ByteRange, type CollectReport, type UploadOptions } from './blob-store.ts';
+import { FileReader } from './blob-reader.ts';
+import { assertHash, type BlobReader, type BlobStore, type ByteRange, type CollectReport, type UploadOptions } from './blob-store.ts';
 import { Budget, type BlobStoreLimits } from './budget.ts';
 import { fileError, StorageError } from './errors.ts';
 import { makeDirectory } from './make-directory.ts';
 import { hashFile } from './hash.ts';
-import { CHUNK_BYTES } from './io.ts';
 import { removeStaleTemporaries, temporaryPath } from './temporary.ts';
 import { Uploads } from './uploads.ts';
 
@@ -100,7 +98,7 @@ class DirectoryBlobStore implements BlobStore {
     });
   }
 
-  async openRead(hash: string, range?: ByteRange): Promise<Readable> {
+  async openRead(hash: string, range?: ByteRange): Promise<BlobReader> {
     const path = this.path(hash);
     const handle = await open(path, 'r').catch((error: unknown) => {
       if (isNotFound(error)) throw new StorageError('BLOB_NOT_FOUND', `no blob ${hash} in the store`);
@@ -112,14 +110,11 @@ class DirectoryBlobStore implements BlobStore {
       if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || start > end || end > size) {
         throw new StorageError('BLOB_RANGE', `blob ${hash}: bytes ${start}…${end} of ${size}`);
       }
-      // A read stream's `end` is inclusive: an empty range cannot be said to it.
-      if (start < end) return createReadStream(path, { fd: handle, start, end: end - 1, highWaterMark: CHUNK_BYTES });
+      return new FileReader(handle, path, { start, end });
     } catch (error) {
       await handle.close();
       throw error;
     }
-    await handle.close();
-    return Readable.from([], { objectMode: false });
   }
 
   async put(bytes: Uint8Array): Promise<BlobReference> {

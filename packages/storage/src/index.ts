@@ -3,7 +3,7 @@
  * Files that never half-exist: atomic writes, safetensors on disk read and written by ranges, content-addressed blobs.
  */
 export { recoverDirectories, syncDirectory, writeDirectoryAtomic, writeFileAtomic } from './atomic.ts';
-export { assertHash, type BlobStore, type ByteRange, type CollectReport, type UploadOptions } from './blob-store.ts';
+export { assertHash, type BlobReader, type BlobStore, type ByteRange, type CollectReport, type UploadOptions } from './blob-store.ts';
 export {
   DEFAULT_MAX_BLOB_BYTES,
   DEFAULT_MAX_OWNER_UPLOADS,

@@ -13,7 +13,6 @@ import { createHash, hash as hashOf } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { BlobReference } from '@zk0/core';
 import type { BlobStore, ByteRange } from './blob-store.ts';
@@ -55,9 +54,9 @@ export function blobStoreContract(name: string, create: () => Promise<BlobStoreH
       const store = await harness.open();
       strictEqual(await store.has(blob.hash), true);
       strictEqual(await store.size(blob.hash), 10_000);
-      deepStrictEqual(await read(store, blob.hash), bytes);
-      deepStrictEqual(await read(store, blob.hash, { start: 10, end: 20 }), bytes.subarray(10, 20));
-      strictEqual((await read(store, blob.hash, { start: 20, end: 20 })).length, 0);
+      deepStrictEqual(await readBlob(store, blob.hash), bytes);
+      deepStrictEqual(await readBlob(store, blob.hash, { start: 10, end: 20 }), bytes.subarray(10, 20));
+      strictEqual((await readBlob(store, blob.hash, { start: 20, end: 20 })).length, 0);
       for (const [start, end] of [[-1, 5], [6, 5], [0, 10_001], [0.5, 2]] as const) {
         await rejects(store.openRead(blob.hash, { start, end }), { code: 'BLOB_RANGE' });
       }
@@ -99,7 +98,7 @@ export function blobStoreContract(name: string, create: () => Promise<BlobStoreH
         const blob = await store.putFile(path);
         deepStrictEqual(blob, reference(bytes));
         deepStrictEqual(await store.putFile(path, blob), blob);
-        deepStrictEqual(await read(store, blob.hash), bytes);
+        deepStrictEqual(await readBlob(store, blob.hash), bytes);
         deepStrictEqual(new Uint8Array(await readFile(path)), bytes);
         await rejects(store.putFile(path, { ...blob, byteLength: 4999 }), { code: 'HASH_MISMATCH' });
         await rejects(store.putFile(join(folder, 'no')), { code: 'FILE_NOT_FOUND' });
@@ -150,7 +149,7 @@ export function blobStoreContract(name: string, create: () => Promise<BlobStoreH
       strictEqual(await store.has(blob.hash), false);
       await store.finish(blob);
       await store.finish(blob);
-      deepStrictEqual(await read(store, blob.hash), bytes);
+      deepStrictEqual(await readBlob(store, blob.hash), bytes);
       strictEqual(await store.beginUpload(blob), 5000);
       await rejects(store.append(blob, 0, pieces(bytes)), { code: 'UPLOAD_OFFSET' });
       await rejects(store.beginUpload({ ...blob, byteLength: 999 }), { code: 'HASH_MISMATCH' });
@@ -182,7 +181,7 @@ export function blobStoreContract(name: string, create: () => Promise<BlobStoreH
         await store.append(blob, offset, pieces(bytes.subarray(offset, offset + 1_500_000), size));
       }
       await store.finish(blob);
-      deepStrictEqual(await read(store, blob.hash), bytes);
+      deepStrictEqual(await readBlob(store, blob.hash), bytes);
     });
 
     test('never takes more bytes than were announced', async (harness) => {
@@ -208,7 +207,7 @@ export function blobStoreContract(name: string, create: () => Promise<BlobStoreH
       silence.release();
       await outcome;
       await store.finish(blob);
-      deepStrictEqual(await read(store, blob.hash), bytes);
+      deepStrictEqual(await readBlob(store, blob.hash), bytes);
     });
 
     test('makes one blob of the same bytes that come from everywhere at once, and counts it once', async (harness) => {
@@ -224,7 +223,7 @@ export function blobStoreContract(name: string, create: () => Promise<BlobStoreH
         store.put(bytes),
         store.put(bytes),
       ]);
-      deepStrictEqual(await read(store, blob.hash), bytes);
+      deepStrictEqual(await readBlob(store, blob.hash), bytes);
       await store.put(pattern(3000, 2));
       await rejects(store.put(pattern(1, 3)), { code: 'STORE_FULL' });
     });
@@ -347,6 +346,9 @@ async function upload(store: BlobStore, bytes: Uint8Array, owner: string | undef
   await store.finish(blob, options);
 }
 
-async function read(store: BlobStore, hash: string, range?: ByteRange): Promise<Uint8Array> {
-  return new Uint8Array(await buffer(await store.openRead(hash, range)));
+/** The bytes of a blob, or of a range of it. */
+export async function readBlob(store: BlobStore, hash: string, range?: ByteRange): Promise<Uint8Array> {
+  const parts: Buffer[] = [];
+  for await (const chunk of await store.openRead(hash, range)) parts.push(Buffer.from(chunk));
+  return new Uint8Array(Buffer.concat(parts));
 }

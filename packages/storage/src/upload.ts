@@ -4,7 +4,7 @@ import { StorageError } from './errors.ts';
 import { gathered, PartialFile } from './partial-file.ts';
 
 /** So many bytes are forced to disk while the next ones arrive, so that not all of them are left for the end. */
-const SYNC_BYTES = 32 << 20;
+const SYNC_BYTES = 16 << 20;
 
 /** A blob that is arriving; of several appends at once, the newest goes on. */
 export class Upload {

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import type { BlobStore } from '@zk0/storage';
 import { connect, enroll, generateNodeKey, type ConnectOptions, type TransportClient } from '../src/index.ts';
 import { clock, content, Peer, percentile } from './shared.ts';
@@ -136,7 +135,7 @@ function memoryBlob(base: Buffer, index: number): { hash: string; store: BlobSto
   const store = {
     size: () => Promise.resolve(base.length),
     openRead: (_hash: string, { start, end } = { start: 0, end: base.length }) =>
-      Promise.resolve(Readable.from(bytes(start, end), { objectMode: false })),
+      Promise.resolve({ [Symbol.asyncIterator]: () => bytes(start, end), close: () => Promise.resolve() }),
   };
   return { hash, store: store as unknown as BlobStore };
 }

@@ -184,9 +184,10 @@ describe('a download', () => {
     socket.write(`GET /blobs/${hash} HTTP/1.1\r\nhost: 127.0.0.1\r\nzk0-client: a\r\nzk0-instance: i\r\n\r\n`.repeat(3));
     await until(() => opened.mock.results.length === 3);
     const files = await Promise.all(opened.mock.results.map(({ value }) => value as ReturnType<typeof blobs.openRead>));
-    expect(files.map(({ destroyed }) => destroyed)).toEqual([false, false, false]);
+    const closings = files.map((file) => vi.spyOn(file, 'close'));
+    expect(closings.map(({ mock }) => mock.calls.length)).toEqual([0, 0, 0]);
     socket.destroy();
-    await until(() => files.every(({ destroyed }) => destroyed));
+    await until(() => closings.every(({ mock }) => mock.calls.length > 0));
   });
 
   it('of more than is expected is refused before anything is asked for', async () => {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
+import { readBlob } from '@zk0/storage/testing';
 import { afterEach, expect, it } from 'vitest';
 import { enroll, generateNodeKey, openNodeRegistry } from '../src/index.ts';
 import { chaosProxy } from '../src/testing.ts';
@@ -50,7 +50,7 @@ it.each([1, 2])('a federation of clients with keys finishes over a line that dam
     const index = Number(clientId.slice(-1));
     const bytes = randomBytes(100_000, 1000 * seed + 10 * index + round);
     expect(outcome).toEqual({ ok: true, update: { hash: sha256(bytes), byteLength: 100_000 }, numExamples: index, metrics: { loss: round } });
-    expect((await buffer(await blobs.openRead(sha256(bytes)))).equals(bytes)).toBe(true);
+    expect(Buffer.from(await readBlob(blobs, sha256(bytes))).equals(bytes)).toBe(true);
   }
   // The line was as bad as it was meant to be.
   expect(Object.values(line.faults).every((count) => count > 0)).toBe(true);

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { CancelledError } from '@zk0/core';
 import { openBlobStore, type BlobStore } from '@zk0/storage';
+import { readBlob } from '@zk0/storage/testing';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type ConnectionState, createTransportServer } from '../src/index.ts';
@@ -66,7 +67,7 @@ describe('a transfer over a bad line', () => {
           const back = await scope.store();
           await client.download(hash, size, back);
           expect(await blobs.size(hash)).toBe(size);
-          expect(sha256(await readAll(back.openRead(hash)))).toBe(hash);
+          expect(sha256(await readBlob(back, hash))).toBe(hash);
         } finally {
           await client.close();
           await line.close();
@@ -245,7 +246,7 @@ describe('bytes that are not what they are called', () => {
     })());
     const local = await openBlobStore(directory);
     await scope.client(server.url).download(hash, 10_000, local);
-    expect(sha256(await readAll(local.openRead(hash)))).toBe(hash);
+    expect(sha256(await readBlob(local, hash))).toBe(hash);
   });
 
   it('of another size than the task said are refused', async () => {
@@ -264,12 +265,6 @@ describe('bytes that are not what they are called', () => {
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-async function readAll(stream: Promise<AsyncIterable<Uint8Array>>): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of await stream) chunks.push(chunk);
-  return Buffer.concat(chunks);
 }
 
 function bind<T extends object>(target: T): T {

@@ -42,15 +42,14 @@ export function connectLocally(server: () => LocalServer | null, clientId: strin
   };
   /** What a server answers, unless it goes away first: calls to one that has died never end. */
   const whileThere = async <T>(now: LocalServer, answer: Promise<T>): Promise<T | typeof GONE> => {
-    const over = new AbortController();
-    const gone = async (): Promise<typeof GONE> => {
-      while (server() === now && !over.signal.aborted) await wait(RETRY_MS, undefined, { signal: over.signal }).catch(() => undefined);
-      return GONE;
-    };
+    let look: NodeJS.Timeout | undefined;
+    const gone = new Promise<typeof GONE>((resolve) => {
+      look = setInterval(() => { if (server() !== now) resolve(GONE); }, RETRY_MS);
+    });
     try {
-      return await Promise.race([answer, gone()]);
+      return await Promise.race([answer, gone]);
     } finally {
-      over.abort();
+      clearInterval(look);
     }
   };
   const isPassing = async (error: unknown, { service }: LocalServer): Promise<boolean> => {

@@ -40,8 +40,19 @@ export interface CompiledKernel {
   };
 }
 
+/** Kernels that depend on nothing but their shape, of which there are few; every update of every round is inspected. */
+const inspectors = new Map<string, CompiledKernel>();
+
 /** Makes the kernel of a pass. */
 export function compileKernel(spec: KernelSpec, shape: KernelShape): CompiledKernel {
+  if (spec.kind !== 'inspect') return compile(spec, shape);
+  const key = JSON.stringify(shape);
+  let inspector = inspectors.get(key);
+  if (inspector === undefined) inspectors.set(key, (inspector = compile(spec, shape)));
+  return inspector;
+}
+
+function compile(spec: KernelSpec, shape: KernelShape): CompiledKernel {
   const layout = new LayoutBuilder(shape);
   const { functions, step = STEP, addresses } = buildKernel(spec, layout);
   return {

@@ -12,8 +12,8 @@ function sizes(bytesPerSecond: number, count: number, pieces = new Pieces()): nu
 
 describe('the pieces of an upload', () => {
   it('grow on a fast line up to their bound, at most twofold each time', () => {
-    expect(sizes(1e9, 8)).toEqual([1, 2, 4, 8, 16, 32, 32, 32].map((size) => size << 20));
-    expect(MAX_PIECE_BYTES).toBe(32 << 20);
+    expect(sizes(1e9, 9)).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 128].map((size) => size << 20));
+    expect(MAX_PIECE_BYTES).toBe(128 << 20);
   });
 
   it('shrink on a thin line to two seconds of it, and no further than their bound', () => {

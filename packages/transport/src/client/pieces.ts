@@ -1,6 +1,6 @@
 /** Below this a round trip costs more than the piece, on every line but the thinnest. */
 export const MIN_PIECE_BYTES = 1 << 18;
-export const MAX_PIECE_BYTES = 32 << 20;
+export const MAX_PIECE_BYTES = 128 << 20;
 const FIRST_PIECE_BYTES = 1 << 20;
 /** A piece takes about so long on this line, in ms: a cut then costs no more than that, and a server that many send to keeps up. */
 const PIECE_MS = 2000;

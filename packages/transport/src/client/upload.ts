@@ -73,7 +73,7 @@ export async function upload(
       if (state.state === 'receiving') pieces.took(end - offset, performance.now() - begun);
       return state;
     } finally {
-      body.destroy();
+      await body.close();
     }
   };
 

@@ -1,6 +1,9 @@
 import type { Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream';
 
+/** So many chunks wait for their reader before the stream is paused; every pause stops the socket, which costs more than a chunk. */
+const MAX_WAITING = 16;
+
 /**
  * The chunks of a body as the network brings them, one at a time; a stream's own iterator would join those that wait, by a copy. A reader
  * that stops early leaves the stream paused.
@@ -13,7 +16,7 @@ export async function* receivedChunks(stream: Readable): AsyncGenerator<Uint8Arr
   let end: { readonly error: unknown } | null = null;
   const take = (chunk: Uint8Array): void => {
     waiting.push(chunk);
-    stream.pause();
+    if (waiting.length >= MAX_WAITING) stream.pause();
     wake();
   };
   const forget = finished(stream, { writable: false }, (error) => {
@@ -57,7 +60,7 @@ export async function* freed(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<
   }
 }
 
-/** Writes all chunks, each when the one before has left, and gives its memory back. */
+/** Writes all chunks, each when the one before has left. */
 export async function writeChunks(chunks: AsyncIterable<Uint8Array>, to: Writable): Promise<void> {
   for await (const chunk of chunks) {
     await new Promise<void>((resolve, reject) => {
@@ -66,7 +69,6 @@ export async function writeChunks(chunks: AsyncIterable<Uint8Array>, to: Writabl
         else reject(error);
       });
     });
-    free(chunk);
   }
 }
 

@@ -93,17 +93,25 @@ function checkReply<T>(schema: ZodType<T>, reply: unknown, type: RequestType): T
   }
 }
 
+/** A poll that is held open. */
+interface HeldPoll {
+  /** By the clock of `performance.now()`, in ms. */
+  readonly until: number;
+  readonly end: (reason: TransportError | null) => void;
+}
+
 /** The polls that are held open; one for each installation. */
 class Polls {
   readonly #options: MessageRoutesOptions;
-  /** What ends each of them. */
-  readonly #open = new Map<string, (reason: TransportError | null) => void>();
+  /** The one that ends first comes first. */
+  readonly #open = new Map<string, HeldPoll>();
+  #sweep: NodeJS.Timeout | undefined;
 
   constructor(options: MessageRoutesOptions) {
     this.#options = options;
     // One listener for all: a signal looks through its listeners whenever one is added.
     options.closing.addEventListener('abort', () => {
-      for (const end of this.#open.values()) end(null);
+      for (const { end } of this.#open.values()) end(null);
     }, { once: true });
   }
 
@@ -118,31 +126,47 @@ class Polls {
     }
     // Of one installation the newest poll is the living one; the other is a broken line that the server has not noticed, or a copy
     // of the installation. What another installation may do under this id, the service decides.
-    before?.(new TransportError('CLIENT_ID_IN_USE', `client id ${clientId} is used by another process`, {
+    before?.end(new TransportError('CLIENT_ID_IN_USE', `client id ${clientId} is used by another process`, {
       hint: 'Give each client an id of its own.',
     }));
     const until = new AbortController();
     const replaced: { by: TransportError | null } = { by: null };
-    // Thousands of polls wait at once: one signal and one timer for each, and no reason with a stack, cost a third of composed signals.
+    // Thousands of polls wait at once: one signal for each, and no reason with a stack, cost a third of composed signals.
     const end = (reason: TransportError | null): void => {
       replaced.by = reason;
       until.abort(ENDED);
     };
-    const quit = (): void => { end(null); };
-    const timer = setTimeout(quit, pollWaitMs);
-    gone.addEventListener('abort', quit, { once: true });
-    this.#open.set(key, end);
+    gone.addEventListener('abort', () => { end(null); }, { once: true });
+    const poll: HeldPoll = { until: performance.now() + pollWaitMs, end };
+    this.#open.delete(key);
+    this.#open.set(key, poll);
+    this.#sweepLater();
     try {
       const task = await service.poll(client, until.signal);
       if (replaced.by !== null) throw replaced.by;
       return task;
     } finally {
-      clearTimeout(timer);
-      if (this.#open.get(key) === end) this.#open.delete(key);
+      if (this.#open.get(key) === poll) this.#open.delete(key);
     }
+  }
+
+  /** Polls end together, a little early: a process that wakes once for many of them does each in half of the time. */
+  #sweepLater(): void {
+    const everyMs = Math.min(SWEEP_MS, this.#options.pollWaitMs / 10);
+    this.#sweep ??= setTimeout(() => {
+      this.#sweep = undefined;
+      const soon = performance.now() + everyMs;
+      for (const { until, end } of this.#open.values()) {
+        if (until > soon) break;
+        end(null);
+      }
+      if (this.#open.size > 0) this.#sweepLater();
+    }, everyMs);
   }
 }
 
+/** How often it is looked which polls have waited long enough. */
+const SWEEP_MS = 500;
 /** Why signals abort here; as errors they would carry stacks that nobody reads. */
 const ENDED = 'the poll is over';
 const LINE_CLOSED = 'the connection is closed';

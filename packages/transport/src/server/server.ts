@@ -17,6 +17,7 @@ import { addEnrolmentRoute } from './enrolment-route.ts';
 import { frameworkError, notFound, sendError } from './error-reply.ts';
 import type { LogSource } from './log-route.ts';
 import { addMessageRoutes } from './message-routes.ts';
+import { connectionsThatFit } from './open-files.ts';
 import { addPageRoutes } from './page-routes.ts';
 import { PendingWork } from './pending-work.ts';
 import { RefusalLog } from './refusal-log.ts';
@@ -24,12 +25,13 @@ import { RefusalLog } from './refusal-log.ts';
 /** How long `close` waits for requests in flight before it cuts them. Transfers resume elsewhere or later. */
 const CLOSE_GRACE_MS = 2000;
 const SWEEP_MS = 20;
+const MAX_CONNECTIONS = 20_000;
 /** Requests of one client that are worked on at the same time. */
 const MAX_CLIENT_WORK = 16;
 
 /** Bounds of one server; blob sizes are the {@link BlobStore}'s own. */
 export interface TransportLimits {
-  /** How long a poll without a task is held open, in ms (45 000). */
+  /** How long a poll without a task is held open, in ms (50 000). */
   readonly pollWaitMs?: number;
   /**
    * A request that takes longer is answered with "not yet", and the client asks again, in ms (20 000): less than the proxies on the way
@@ -52,7 +54,7 @@ export interface TransportLimits {
   readonly minBytesPerSecond?: number;
   /** Event streams open at once (64). */
   readonly maxFollowers?: number;
-  /** Open connections (20 000). */
+  /** Open connections (20 000, or as many as the limit of open files leaves room for). */
   readonly maxConnections?: number;
   /** The clock of a client that signs may differ from the server's by so much, in ms (300 000). */
   readonly maxClockSkewMs?: number;
@@ -112,9 +114,9 @@ export async function createTransportServer(options: TransportServerOptions): Pr
   const { host, port, blobs, service, registry, operatorToken, tls, allowInsecure = false, limits = {}, log = silentLog, now, page } = options;
   const access = createAccess({ host, tls, registry, operatorToken, allowInsecure, maxClockSkewMs: limits.maxClockSkewMs, now, log });
   const refusals = new RefusalLog(log);
-  const { pollWaitMs = 45_000, answerWithinMs = 20_000, noProgressMs = 60_000, minBytesPerSecond = 1024 } = limits;
+  const { pollWaitMs = 50_000, answerWithinMs = 20_000, noProgressMs = 60_000, minBytesPerSecond = 1024 } = limits;
   const app = createApp(tls, noProgressMs);
-  app.server.maxConnections = limits.maxConnections ?? 20_000;
+  app.server.maxConnections = limits.maxConnections ?? connectionsThatFit(MAX_CONNECTIONS);
   const closing = new AbortController();
   // Every follower and every poll listens to it.
   EventEmitter.setMaxListeners(0, closing.signal);
