@@ -52,6 +52,17 @@ describe('ending a run', () => {
   });
 });
 
+describe('a round', () => {
+  it('counts the updates of all clients, also when their bytes are the same', async () => {
+    const made = await federation();
+    for (const id of ['a', 'b', 'c']) await made.join(id, localModel(id, [1, 2]));
+    const runId = await made.coordinator.submit(config({ rounds: 3, minClients: 3 }));
+    const { phase, rounds } = await made.ends(runId);
+    expect(phase).toBe('finished');
+    expect(rounds.flatMap(({ participants }) => [...participants.values()].map(({ outcome }) => outcome.state))).toEqual(Array(9).fill('accepted'));
+  });
+});
+
 describe('following a run', () => {
   it('begins with its history where that is asked for, and tells nothing twice', async () => {
     const made = await federation();

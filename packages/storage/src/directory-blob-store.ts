@@ -93,7 +93,7 @@ class DirectoryBlobStore implements BlobStore {
     await rename(path, join(this.#damaged, hash)).catch((error: unknown) => {
       if (!isNotFound(error)) throw fileError('write', path, error);
     });
-    throw new StorageError('BLOB_DAMAGED', `blob ${hash}: the ${found.byteLength} bytes in ${path} have hash ${found.hash} now`, {
+    throw new StorageError('BLOB_DAMAGED', `${path}: the file has changed since it was stored (its bytes no longer have the hash that it is named by)`, {
       hint: `Check the disk and the memory of this machine; what was found is in ${this.#damaged} for a day.`,
     });
   }

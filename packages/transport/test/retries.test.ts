@@ -141,6 +141,18 @@ describe('retries', () => {
     expect(await client.result(result)).toEqual({ status: 'accepted' });
   });
 
+  it('are no use against a server of another protocol version, which says what it reads', async () => {
+    const { url, requests } = await scripted((reply) => {
+      answer(reply, 400, 'error', { code: 'PROTOCOL_VERSION', message: 'no', hint: 'Run the same release.', supported: { min: 3, max: 4 } });
+    });
+    await expect(scope.client(url).join(introduction)).rejects.toMatchObject({
+      code: 'PROTOCOL_VERSION',
+      message: 'this program speaks protocol version 2, and the server reads 3 to 4',
+      hint: 'Run the same release.',
+    });
+    expect(requests()).toBe(1);
+  });
+
   it('wait longer each time, with full jitter, up to the bound', async () => {
     const { url } = await scripted(...Array.from({ length: 8 }, () => (reply: ServerResponse) => reply.writeHead(500).end()), complete);
     const slept: number[] = [];

@@ -61,9 +61,12 @@ export function connectLocally(server: () => LocalServer | null, clientId: strin
     return error.code === 'BUSY';
   };
   const copy = async (from: BlobStore, to: BlobStore, hash: string, byteLength: number): Promise<void> => {
-    const offset = await to.beginUpload({ hash, byteLength });
-    if (offset < byteLength) await to.append({ hash, byteLength }, offset, await from.openRead(hash, { start: offset, end: byteLength }));
-    await to.finish({ hash, byteLength });
+    const blob = { hash, byteLength };
+    // An upload of its own for each client: two may send the same bytes at the same time.
+    const owner = { owner: clientId };
+    const offset = await to.beginUpload(blob, owner);
+    if (offset < byteLength) await to.append(blob, offset, await from.openRead(hash, { start: offset, end: byteLength }), owner);
+    await to.finish(blob, owner);
   };
 
   return {

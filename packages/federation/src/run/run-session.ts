@@ -80,9 +80,9 @@ export class RunSession {
   /** Drives the run to its end, or until `signal` aborts. */
   async drive(signal: AbortSignal): Promise<RunState> {
     const state = await this.driver.run(signal);
-    const said = `run ${this.runId}: ${state.phase}${state.ending === undefined ? '' : ` (${state.ending.message})`}`;
-    if (state.phase === 'failed') this.#opened.log.error(said);
-    else this.#opened.log.info(said);
+    // Why a run has failed, the driver has said.
+    const why = state.ending === undefined || state.phase === 'failed' ? '' : ` (${state.ending.message})`;
+    this.#opened.log.info(`run ${this.runId}: ${state.phase}${why}`);
     return state;
   }
 

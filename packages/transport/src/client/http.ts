@@ -3,11 +3,11 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { CancelledError, errorMessage, Watchdog, Zk0Error } from '@zk0/core';
 import type { Dispatcher } from 'undici';
 import { ForeignAnswerError, isTransportErrorCode, RemoteError, TransportError } from '../errors.ts';
-import { decodeError } from '../protocol/codec.ts';
+import { decodeError, versionRange } from '../protocol/codec.ts';
 import { receivedChunks } from '../protocol/chunks.ts';
 import { CONTENT_DIGEST, contentDigest, matchesDigest } from '../protocol/digest.ts';
 import { isLoopback, PROTOCOL_HEADER } from '../protocol/http.ts';
-import { errorReplySchema, MAX_MESSAGE_BYTES, type ErrorReply } from '../protocol/messages.ts';
+import { errorReplySchema, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, type ErrorReply } from '../protocol/messages.ts';
 import type { RequestSigner } from '../signature/sign.ts';
 import { createDispatcher, type ProxyEnvironment } from './dispatcher.ts';
 import { causeCode, withRetryAfter } from './retry.ts';
@@ -275,8 +275,11 @@ function refusal(marked: boolean, status: number, bytes: Uint8Array): Zk0Error |
   const reply = decodeError(bytes) ?? (marked ? jsonError(bytes) : null);
   if (reply === null) return null;
   const hint = reply.hint === undefined ? {} : { hint: reply.hint };
-  const range = reply.supported === undefined ? '' : ` (it reads versions ${reply.supported.min}…${reply.supported.max})`;
-  if (isTransportErrorCode(reply.code)) return new TransportError(reply.code, reply.message + range, hint);
+  if (reply.code === 'PROTOCOL_VERSION' && reply.supported !== undefined) {
+    const what = `this program speaks protocol version ${PROTOCOL_VERSION}, and the server reads ${versionRange(reply.supported)}`;
+    return new TransportError('PROTOCOL_VERSION', what, hint);
+  }
+  if (isTransportErrorCode(reply.code)) return new TransportError(reply.code, reply.message, hint);
   return new RemoteError(reply.code, reply.message, status, hint);
 }
 

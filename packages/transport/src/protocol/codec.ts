@@ -58,11 +58,16 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   if (type !== 'error' && (v < SUPPORTED_VERSIONS.min || v > SUPPORTED_VERSIONS.max)) {
     throw new TransportError(
       'PROTOCOL_VERSION',
-      `protocol version ${v}; this side speaks ${SUPPORTED_VERSIONS.min}…${SUPPORTED_VERSIONS.max}`,
+      `a message of protocol version ${v}; this side reads ${versionRange(SUPPORTED_VERSIONS)}`,
       { hint: 'Run the same zk0 release on both sides.' },
     );
   }
   return { version: v, type, body };
+}
+
+/** A range of protocol versions in words: `2`, or `2 to 4`. */
+export function versionRange({ min, max }: { readonly min: number; readonly max: number }): string {
+  return min === max ? String(min) : `${min} to ${max}`;
 }
 
 /** Reads an `error` message's body, `null` when there is nothing to understand. */
