@@ -1,11 +1,12 @@
+import { readdir } from 'node:fs/promises';
 import { encodeParameters } from '@zk0/core';
 import { StorageError, type BlobStore } from '@zk0/storage';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { ClientRegistry } from '../src/clients/client-registry.ts';
-import type { LedgerStore } from '../src/index.ts';
+import type { LedgerStore, LocalModel } from '../src/index.ts';
 import { FakeClock, MemoryLedgerStore } from '../src/testing.ts';
 import { Puppet, TestFederation } from './harness.ts';
-import { config, localModel, numbers, Scratch, until } from './two-numbers.ts';
+import { config, fitTwoNumbers, localModel, numbers, Scratch, until } from './two-numbers.ts';
 
 const scratch = new Scratch();
 const open: TestFederation[] = [];
@@ -113,6 +114,27 @@ describe('what the strategy says of a round', () => {
     const state = await made.ends(runId);
     expect(state.phase).toBe('finished');
     expect(state.rounds.map(({ phase }) => phase)).toEqual(['skipped', 'done']);
+    // What a failed aggregation had begun to write is gone.
+    expect(await readdir(made.scratchDirectory)).toEqual([]);
+  });
+
+  it('SCAFFOLD’s clients correct their steps by what the server and they themselves know of the round before', async () => {
+    const made = await federation();
+    const seen: string[] = [];
+    const drift = { a: [1, 0], b: [0, 3] } as const;
+    for (const id of ['a', 'b'] as const) {
+      const fit: LocalModel['fit'] = async (task, global, { correction }) => {
+        const values = Buffer.alloc(8);
+        await correction!.readBytes('w', 0, values);
+        seen.push(`${id}/${task.fit.round}: ${values.readFloatLE(0)} ${values.readFloatLE(4)}`);
+        return { ...fitTwoNumbers(task, global, [1, 1]), meanGradient: numbers(...drift[id]) };
+      };
+      await made.join(id, localModel(id, [1, 1], { fit }));
+    }
+    const runId = await made.coordinator.submit(config({ rounds: 2, minClients: 2, strategy: { name: 'scaffold' } }));
+    expect((await made.ends(runId)).phase).toBe('finished');
+    // c is the mean of both gradients, (0.5, 1.5): what is added is c − c_k.
+    expect(seen.sort()).toEqual(['a/1: 0 0', 'a/2: -0.5 1.5', 'b/1: 0 0', 'b/2: 0.5 -1.5']);
   });
 
   it('after skipped rounds it pauses, longer each time, and gives up after five', async () => {

@@ -54,6 +54,11 @@ export class TestFederation {
   server: LocalServer | null = null;
   failure: unknown;
 
+  /** Where the server computes. */
+  get scratchDirectory(): string {
+    return join(this.#scratch.path, this.#home, 'scratch');
+  }
+
   constructor(scratch: Scratch, store: LedgerStore = new MemoryLedgerStore()) {
     this.#scratch = scratch;
     this.store = store;
@@ -67,7 +72,7 @@ export class TestFederation {
       leases: freeLeases,
       blobs: this.blobs,
       model: this.model,
-      scratchDirectory: join(this.#scratch.path, this.#home, 'scratch'),
+      scratchDirectory: this.scratchDirectory,
       clock: this.clock,
       log: this.log,
       ...options,

@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { CancelledError, Zk0Error } from '@zk0/core';
 import { StorageError } from '@zk0/storage';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { publicMessage, type ParticipantStatus } from '../src/index.ts';
+import { publicMessage, type LocalModel, type ParticipantStatus } from '../src/index.ts';
 import { TestFederation } from './harness.ts';
 import { config, fitTwoNumbers, localModel, Scratch, until } from './two-numbers.ts';
 
@@ -61,7 +61,7 @@ describe('a participant', () => {
     });
     await made.join('a', model, ({ state }) => {
       statuses.push(state);
-      if (state === 'blocked') full = false;
+      if (state === 'blocked') full = statuses.filter((each) => each === 'blocked').length < 2;
     });
     const runId = await made.coordinator.submit(config({ rounds: 1, minClients: 1 }));
     await until(() => statuses.includes('blocked'), 'it is blocked');
@@ -70,7 +70,20 @@ describe('a participant', () => {
       return (await made.state(runId)).phase === 'finished';
     }, 'it is tried again');
     expect((await made.ends(runId)).rounds[0]!.participants.get('a')!.outcome.state).toBe('accepted');
+    expect(statuses.filter((state) => state === 'blocked')).toHaveLength(2);
     expect(made.log.matching(/the task is tried again/)).toHaveLength(1);
+  });
+
+  it('says how long training and sending took, each by itself', async () => {
+    const made = await federation();
+    const fit: LocalModel['fit'] = async (task, global) => {
+      await wait(600);
+      return fitTwoNumbers(task, global, [1, 1]);
+    };
+    await made.join('a', localModel('a', [1, 1], { fit }));
+    const { participants } = (await made.ends(await made.coordinator.submit(config({ rounds: 1, minClients: 1 })))).rounds[0]!;
+    const { outcome } = participants.get('a')!;
+    expect(outcome.state === 'accepted' && outcome.metrics['upload_s']).toBeLessThan(0.6);
   });
 
   it('drops a task that the server does not want any more, while it trains', async () => {
@@ -97,8 +110,14 @@ describe('a participant', () => {
     const leave = await made.join('a', localModel('a', [1, 1]));
     leave.abort();
     await until(async () => (await made.coordinator.overview()).clients[0]!.state === 'left', 'it has left');
+    const waiting = (async () => {
+      for await (const event of made.coordinator.events(undefined, made.stop.signal)) if (event['kind'] === 'waiting') return event['reason'];
+      return undefined;
+    })();
     const runId = await made.coordinator.submit(config({ rounds: 1, minClients: 1 }));
     await until(async () => (await made.coordinator.overview()).waiting === '1 client is needed, 0 are there', 'the run waits');
+    // Whoever follows is told so too.
+    expect(await waiting).toBe('1 client is needed, 0 are there');
     await made.join('a', localModel('a', [1, 1]));
     expect((await made.ends(runId)).phase).toBe('finished');
   });
