@@ -27,6 +27,7 @@ import { parseUnits } from '../dataset/parse-units.ts';
 import { clientIdentity } from '../identity/client-id.ts';
 import { enrolmentWith, nodeKey } from '../identity/enrolments.ts';
 import { openActivityFile } from '../node/activity.ts';
+import { LocallyPrivateModel, parseLocalPrivacy, type LocalPrivacy } from '../node/local-privacy.ts';
 import { SmolVlaClient } from '../node/smolvla-client.ts';
 import { openStateDirectory } from '../node/state-directory.ts';
 import { parseCacheMode, parseFrames, parseRenames, parseThreads } from '../options.ts';
@@ -51,6 +52,8 @@ interface StartOptions extends Readonly<Record<string, unknown>> {
   readonly state?: string;
   readonly insecure?: boolean;
   readonly private?: boolean;
+  readonly localClip?: number;
+  readonly localNoise?: number;
   readonly dryRun?: boolean;
   readonly detach?: boolean;
   readonly verbose?: boolean;
@@ -77,6 +80,8 @@ export function startCommand(run: Run, version: string): Command {
     .option('--log-file <file>', 'append the log there (repeatable; default: in the state directory)', collect, [])
     .option('--state <dir>', 'where downloads and the log are kept')
     .option('--private', 'say nothing of the recordings’ values: what private runs (dp-*) ask for')
+    .option('--local-clip <c>', 'local differential privacy: bound the length of each update to this (with --local-noise)', Number)
+    .option('--local-noise <z>', 'and add noise of z × c to every value before it leaves; implies --private', Number)
     .option('--dry-run', 'show what would be sent to the server, and send nothing')
     .option('--verbose', 'more output; error codes and stacks with errors');
   withTlsOptions(command).action((options: StartOptions) => {
@@ -101,6 +106,8 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
   const rename = parseRenames(options.rename);
   const corruptFrames = parseFrames('--corrupt-frames', options.corruptFrames);
   const threads = parseThreads(options.threads);
+  const privacy = parseLocalPrivacy(options.localClip, options.localNoise);
+  const isPrivate = options.private === true || privacy !== undefined;
   const enrolment = await enrolmentWith(options.server);
   const clientId = await clientIdentity(options.id ?? enrolment?.clientId);
   const tls = readTls(options);
@@ -129,7 +136,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         dataset,
         device: options.device,
         precision: options.precision,
-        private: options.private === true,
+        private: isPrivate,
         onPolicy: (policy) => {
           log.info(describeDevice(policy));
         },
@@ -147,7 +154,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
       const introduction = { name: clientId, agent: `zk0-client ${version}` };
       if (options.dryRun === true) {
         progress.finish();
-        process.stdout.write(`${describeMessages({ ...introduction, profile: model.profile() }, options.private === true)}\n`);
+        process.stdout.write(`${describeMessages({ ...introduction, profile: model.profile() }, isPrivate, privacy)}\n`);
         return;
       }
       const activity = openActivityFile(state, options.server, name);
@@ -169,7 +176,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         const blobs = await openBlobStore(join(state, 'blobs'));
         const participant = new Participant({
           connection,
-          model,
+          model: privacy === undefined ? model : new LocallyPrivateModel(model, privacy, state, (line) => { log.info(line); }),
           blobs,
           controls: new ControlStore(join(state, 'control'), clientId, blobs),
           ...introduction,
@@ -271,7 +278,18 @@ function stopWithParent(signal: AbortSignal): AbortSignal {
 }
 
 /** Everything that leaves this machine, for somebody who wants to know before it does. */
-function describeMessages(join: JoinMessage, isPrivate: boolean): string {
+function describeMessages(join: JoinMessage, isPrivate: boolean, privacy: LocalPrivacy | undefined): string {
+  if (privacy !== undefined) {
+    const { clippingNorm, noiseMultiplier } = privacy;
+    return [
+      'When it joins, this client sends:',
+      JSON.stringify(join, null, 2),
+      'Every second while it trains, and every ten seconds else: which task, which phase, step of how many.',
+      `After each round: the trained weights, at most ${clippingNorm} away from those it began with, with noise of ${clippingNorm * noiseMultiplier} on every`,
+      '  value; the number of examples, durations and bytes; in private runs (dp-*) only what follows from the instructions.',
+      'No loss, no image, no single state or action, no task text. Nothing has been sent now.',
+    ].join('\n');
+  }
   return [
     'When it joins, this client sends:',
     JSON.stringify(join, null, 2),
