@@ -6,6 +6,7 @@ import { namingClient, type FederationEvent } from '@zk0/federation';
 interface RoundRow {
   policyLoss: number | null;
   clientLosses: number[];
+  accepted: number;
   refused: number;
   startedAt: number;
   seconds: number | null;
@@ -71,12 +72,12 @@ export class RunReporter {
         { header: 'clients', align: 'right' },
         { header: 'time', align: 'right' },
       ],
-      [...this.#rows].map(([round, { policyLoss, clientLosses, refused, seconds }]) => [
+      [...this.#rows].map(([round, { policyLoss, clientLosses, accepted, refused, seconds }]) => [
         String(round),
         policyLoss === null ? '–' : policyLoss.toFixed(4),
         policyLoss === null || first === null || round === 0 ? '' : `${((policyLoss / first - 1) * 100).toFixed(0)} %`,
         clientLosses.length === 0 ? '' : mean(clientLosses).toFixed(4),
-        round === 0 ? '' : `${clientLosses.length}/${clientLosses.length + refused}`,
+        round === 0 ? '' : `${accepted}/${accepted + refused}`,
         seconds === null ? '' : formatDuration(seconds),
       ]),
     );
@@ -90,11 +91,14 @@ export class RunReporter {
       case 'round-configured':
         this.#round = event.round;
         this.#clients.clear();
-        this.#rows.set(event.round, { policyLoss: null, clientLosses: [], refused: 0, startedAt: at, seconds: null });
+        this.#rows.set(event.round, { policyLoss: null, clientLosses: [], accepted: 0, refused: 0, startedAt: at, seconds: null });
         return;
       case 'update-accepted': {
         const loss = event.metrics['policy_loss'] ?? event.metrics['loss'];
-        if (loss !== undefined) this.#rows.get(event.round)?.clientLosses.push(loss);
+        const row = this.#rows.get(event.round);
+        if (row !== undefined) row.accepted++;
+        // Private updates come without a loss.
+        if (loss !== undefined) row?.clientLosses.push(loss);
         this.#clients.set(event.clientId, 'done');
         return;
       }
@@ -107,7 +111,7 @@ export class RunReporter {
       case 'round-evaluated': {
         const policyLoss = event.evaluation?.policyLoss ?? null;
         if (event.round === 0) {
-          this.#rows.set(0, { policyLoss, clientLosses: [], refused: 0, startedAt: at, seconds: null });
+          this.#rows.set(0, { policyLoss, clientLosses: [], accepted: 0, refused: 0, startedAt: at, seconds: null });
           if (policyLoss !== null) this.#progress.print(`initial model: held-out loss ${policyLoss.toFixed(4)}`);
           return;
         }
