@@ -12,21 +12,6 @@ export function parseCacheMode(text: string): CacheMode {
   return mode;
 }
 
-/** `from=to` pairs as a map. @throws InvalidArgumentError */
-export function parseRenames(pairs: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const [from, to, ...rest] = pair.split('=');
-      if (!from || !to || rest.length > 0) {
-        throw new InvalidArgumentError(`--rename ${pair} is not of the form from=to`, {
-          hint: 'For example --rename observation.images.front=observation.images.top.',
-        });
-      }
-      return [from, to] as const;
-    }),
-  );
-}
-
 /** A whole number of frames, or undefined. @throws InvalidArgumentError */
 export function parseFrames(flag: string, frames: number | undefined): number | undefined {
   if (frames === undefined || (Number.isSafeInteger(frames) && frames >= 0)) return frames;

@@ -1,4 +1,6 @@
+import { readRecordingOptions, withRecordingOptions } from '@zk0/cli';
 import { runConfigSchema, type RunConfig } from '@zk0/core';
+import { UNIT_CONVENTIONS } from '@zk0/dataset-so100';
 import type { Command } from 'commander';
 import * as z from 'zod';
 
@@ -39,7 +41,7 @@ export function withConfigOptions(command: Command): Command {
 
 /** Adds the flags that describe a run. */
 export function withRunOptions(command: Command): Command {
-  return command
+  return withRecordingOptions(command, UNIT_CONVENTIONS)
     .option('--rounds <n>', 'federated rounds', Number)
     .option('--policy <name|path>', 'policy preset or checkpoint')
     .option('--strategy <name>', 'aggregation strategy')
@@ -75,6 +77,7 @@ export function runFlags(options: Readonly<Record<string, unknown>>): Record<str
     evaluateBatches: options['evaluateBatches'],
     checkpointEvery: options['checkpointEvery'],
     maxParallel: options['maxParallel'],
+    ...readRecordingOptions(options, UNIT_CONVENTIONS),
     heldOut: heldOut.length === 0 ? undefined : heldOut,
   };
 }

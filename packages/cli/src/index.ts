@@ -34,6 +34,7 @@ export {
   type ProgressStream,
 } from './progress.ts';
 export { showPhases, type Phase } from './phase-progress.ts';
+export { parseRenames, readRecordingOptions, withRecordingOptions, withRenameOption, withUnitsOption, type RecordingOptions } from './recording-options.ts';
 export { runCli, serviceExitCode, type RunCliOptions } from './run-cli.ts';
 export { table, type TableColumn } from './table.ts';
 export { fitText, printable, textWidth, wrapText } from './text-width.ts';

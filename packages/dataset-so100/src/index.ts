@@ -10,6 +10,7 @@ export { loadSamples, type LoadOptions, type Sample } from './load/load-samples.
 export { joinDatasets, type DatasetPart, type JoinedDatasets } from './read/joined-dataset.ts';
 export { LeRobotDataset, type FrameLookup, type LeRobotDatasetParts } from './read/lerobot-dataset.ts';
 export { listEpisodes, openDataset, requireCameras, type EpisodeSummary, type OpenOptions } from './read/open.ts';
+export { checkRenames, openDatasets, type OpenSeveralOptions } from './read/open-several.ts';
 export { deltaFrames, readDeltaSample, type DeltaSample } from './read/delta-sample.ts';
 export type { TimestampDrift } from './read/timestamp-drift.ts';
 export { useDemoMaker, type DemoMaker, type DemoRequest, type SourceOptions, type SourceProgress } from './read/source.ts';
@@ -42,6 +43,8 @@ export {
   type VectorAlignment,
 } from './units/align-recordings.ts';
 export { alignedDataset, alignedMoments } from './units/aligned-dataset.ts';
+export { alignToTarget, readAlignmentTarget, TARGET_FILE, writeAlignmentTarget } from './units/target-file.ts';
+export { tryRecordings, type RecordingJudge, type TriedRecordings } from './units/try-recordings.ts';
 export { inferUnits, UNIT_CONVENTIONS, type UnitConvention, type UnitHints, type UnitInference } from './units/infer-units.ts';
 export { LEADER_OFFSET_DEGREES, leaderOffsets, type LeaderOffset } from './units/leader-offset.ts';
 export type { EpisodeScore } from './motion/score-episodes.ts';

@@ -9,6 +9,7 @@ export { demoTasks, findTask, type DemoAction, type DemoTask } from './tasks/dem
 export { placesOf } from './tasks/places.ts';
 export { DemoWorld, type DemoWorldOptions } from './world/demo-world.ts';
 export { Expert } from './world/expert.ts';
+export { TOP_CAMERA, WRIST_CAMERA } from './render/view.ts';
 export { DemoView } from './render/view.ts';
 export type { Surroundings, Thing } from './render/scene.ts';
 export { makeDemoDataset, type DemoDatasetOptions } from './recording/demo-dataset.ts';

@@ -1,5 +1,10 @@
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { openPolicy } from './open-policy.ts';
 import type { OpenPolicyOptions, SaveCheckpointOptions } from './policy.ts';
+
+/** Written by whoever trains on recordings, beside the files of LeRobot. */
+const RECORDINGS_FILE = 'policy_recordings.json';
 
 /** How a checkpoint is turned into another form. */
 export interface ConvertCheckpointOptions extends Pick<OpenPolicyOptions, 'cacheDirectory' | 'signal' | 'onProgress'> {
@@ -24,6 +29,10 @@ export async function convertCheckpoint(source: string, target: string, options:
   const policy = await openPolicy(source, { ...open, device: 'cpu', ...(base === undefined ? {} : { base }) });
   try {
     await policy.saveCheckpoint(target, await policy.initialParameters(), { form });
+    // What the weights were trained on, where the checkpoint says it: still true of them.
+    await copyFile(join(policy.directory, RECORDINGS_FILE), join(target, RECORDINGS_FILE)).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    });
   } finally {
     await policy.close();
   }

@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { elementCount, InvalidArgumentError, type Learner, type Normalizer, type Parameters, type RobotDataset, type TensorSpec } from '@zk0/core';
+import { elementCount, InvalidArgumentError, type Learner, type Normalizer, type Parameters, type RobotDataset, type RobotDatasetInfo, type TensorSpec } from '@zk0/core';
 import { isHubAddress } from '@zk0/hub';
 import { readParameters } from '@zk0/storage';
 import { createActor } from './acting/actor.ts';
@@ -30,11 +30,11 @@ import type {
 import { presetDirectory } from './preset/generate.ts';
 import { PRESETS } from './preset/presets.ts';
 import type { Preset } from './preset/small.ts';
-import { configFeatures } from './processing/cameras.ts';
+import { configFeatures, matchCameras } from './processing/cameras.ts';
 import { chooseDevice, chooseThreads } from './runtime/choose-device.ts';
 import { choosePrecision, takesFloat16, trainingPlace } from './runtime/choose-precision.ts';
 import { ModelRuntime } from './runtime/model-runtime.ts';
-import { DatasetBinding } from './training/dataset-binding.ts';
+import { checkSizes, DatasetBinding } from './training/dataset-binding.ts';
 import { createInputs, DEFAULT_CACHE_BUDGET_BYTES } from './training/create-inputs.ts';
 import type { ModelInputs } from './training/model-inputs.ts';
 import { SmolVlaLearner } from './training/learner.ts';
@@ -189,6 +189,12 @@ class LoadedPolicy implements SmolVlaPolicy {
     const inputs = (): Promise<ModelInputs> =>
       createInputs(binding, runtime, { cache, cacheBudgetBytes, cacheDirectory, baseHash: checkpoint.baseHash });
     return new SmolVlaLearner({ config, runtime, binding, inputs, actionSize: features.actionSize });
+  }
+
+  checkRecordings(recordings: Pick<RobotDatasetInfo, 'name' | 'stateNames' | 'actionNames' | 'cameras'>): void {
+    const features = this.#needFeatures();
+    checkSizes(features, recordings);
+    matchCameras({ cameras: features.cameras, emptyCameras: this.config.emptyCameras, renameMap: this.renameMap }, recordings, {});
   }
 
   cutTasks(tasks: readonly string[]): readonly { readonly task: string; readonly tokens: number; readonly kept: number }[] {

@@ -1,4 +1,4 @@
-import type { Learner, Normalizer, Parameters, RgbImage, RobotDataset, TensorSpec, WorkHooks, Zk0Error } from '@zk0/core';
+import type { Learner, Normalizer, Parameters, RgbImage, RobotDataset, RobotDatasetInfo, TensorSpec, WorkHooks, Zk0Error } from '@zk0/core';
 import type { HubOptions } from '@zk0/hub';
 import type { SmolVlaConfig } from './config/policy-config.ts';
 
@@ -175,6 +175,12 @@ export interface SmolVlaPolicy {
    * @throws PolicyError CAMERAS_MISMATCH, FEATURES_MISMATCH
    */
   learner(dataset: RobotDataset, options: LearnerOptions): Learner;
+  /**
+   * Whether the policy can be trained and evaluated on recordings: the sizes of their vectors, and a camera for each that it takes.
+   *
+   * @throws PolicyError CAMERAS_MISMATCH, FEATURES_MISMATCH
+   */
+  checkRecordings(recordings: Pick<RobotDatasetInfo, 'name' | 'stateNames' | 'actionNames' | 'cameras'>): void;
   /** Which of the task texts are longer than the model reads, in tokens, and how many of them it sees. */
   cutTasks(tasks: readonly string[]): readonly { readonly task: string; readonly tokens: number; readonly kept: number }[];
   /** An actor over these weights; the policy itself acts with the checkpoint's. */

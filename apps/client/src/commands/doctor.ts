@@ -1,16 +1,17 @@
-import { diskSpaceCheck, reportHealth, zk0Home, type HealthCheck } from '@zk0/cli';
-import { describeVideoDecoding, openDataset, requireCameras } from '@zk0/dataset-so100';
+import { diskSpaceCheck, readRecordingOptions, reportHealth, withRecordingOptions, zk0Home, type HealthCheck } from '@zk0/cli';
+import { describeVideoDecoding, tryRecordings, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
 import { checkHub } from '@zk0/hub';
-import { deviceChecks } from '@zk0/policy-smolvla';
+import { deviceChecks, recordingChecks } from '@zk0/policy-smolvla';
 import { adminClient } from '@zk0/transport';
 import { Command } from 'commander';
 import '../demo-datasets.ts';
-import type { Run } from './run-action.ts';
+import { collect, type Run } from './run-action.ts';
 import { verify } from './verify.ts';
 
-interface DoctorOptions {
+interface DoctorOptions extends Readonly<Record<string, unknown>> {
   readonly server?: string;
-  readonly dataset?: string;
+  readonly dataset: string[];
+  readonly policy?: string;
   readonly device?: string;
   readonly precision: string;
   readonly verify?: boolean;
@@ -22,13 +23,14 @@ export function doctorCommand(run: Run): Command {
   const command = new Command('doctor')
     .description('Check this machine, and with --server and --dataset whether a run would work.')
     .option('--server <url>', 'check that the server answers')
-    .option('--dataset <uri>', 'check that the dataset opens and its first and last frames decode')
+    .option('--dataset <uri>', 'check that the dataset opens and its first and last frames decode (repeatable)', collect, [])
+    .option('--policy <name|path>', 'with --dataset: check that this policy takes its cameras, joints and task texts')
     .option('--device <name>', 'check that this execution provider starts: auto, cpu, cuda, webgpu, …')
     .option('--verify', 'with --device: run training, evaluation and acting on it and compare with the processor')
     .option('--precision <type>', 'with --verify: matrix products in auto, float32, float16, bfloat16', 'auto')
     .option('--json', 'for scripts')
     .option('--verbose', 'error codes and stacks with errors');
-  command.action((options: DoctorOptions) => {
+  withRecordingOptions(command, UNIT_CONVENTIONS).action((options: DoctorOptions) => {
     run(() => {
       const json = options.json === true;
       if (options.verify === true) return verify(options.device ?? 'auto', options.precision, { json });
@@ -39,26 +41,14 @@ export function doctorCommand(run: Run): Command {
         { name: 'hub', find: () => checkHub() },
         diskSpaceCheck(zk0Home()),
       ];
-      const { server, dataset } = options;
-      if (dataset !== undefined) checks.push({ name: `dataset ${dataset}`, find: () => checkDataset(dataset) });
+      const { server, dataset: datasets, policy } = options;
+      const how = { ...readRecordingOptions(options, UNIT_CONVENTIONS), renameOthers: datasets.length > 1, cacheDirectory: zk0Home() };
+      checks.push(...recordingChecks(policy, datasets, { cacheDirectory: zk0Home() }, (uri, judge) => tryRecordings(uri, how, judge)));
       if (server !== undefined) checks.push({ name: `server ${server}`, find: () => checkServer(server) });
       return reportHealth(checks, { json });
     });
   });
   return command;
-}
-
-async function checkDataset(uri: string): Promise<string> {
-  const dataset = await openDataset(uri, { cacheDirectory: zk0Home() });
-  try {
-    const { info } = dataset;
-    requireCameras(info);
-    const keys = info.cameras.map(({ key }) => key);
-    for (const frame of [0, info.frameCount - 1]) await dataset.images(frame, keys);
-    return `${info.episodes.length} episodes, ${info.frameCount} frames, cameras ${keys.join(', ')}`;
-  } finally {
-    await dataset.close();
-  }
 }
 
 async function checkServer(url: string): Promise<string> {

@@ -6,38 +6,39 @@ import {
   formatBytes,
   isDetached,
   parseBytes,
+  readRecordingOptions,
   readTls,
   serviceExitCode,
   showPhases,
+  withRecordingOptions,
   withTlsOptions,
   writeProcessFile,
   zk0Home,
   type Progress,
+  type RecordingOptions,
 } from '@zk0/cli';
 import { InvalidArgumentError, type JoinMessage, type RobotDataset, type Zk0Error } from '@zk0/core';
-import { joinDatasets, openDataset, requireCameras, UNIT_CONVENTIONS, type LeRobotDataset, type UnitConvention } from '@zk0/dataset-so100';
+import { joinDatasets, openDatasets, requireCameras, UNIT_CONVENTIONS, type UnitConvention } from '@zk0/dataset-so100';
 import { ControlStore, Participant, type ParticipantStatus } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
-import { describeDevice } from '@zk0/policy-smolvla';
+import { describeCutTasks, describeDevice } from '@zk0/policy-smolvla';
 import { openBlobStore } from '@zk0/storage';
 import { connect, RemoteError } from '@zk0/transport';
 import { Command } from 'commander';
 import '../demo-datasets.ts';
-import { parseUnits } from '../dataset/parse-units.ts';
 import { clientIdentity } from '../identity/client-id.ts';
 import { enrolmentWith, nodeKey } from '../identity/enrolments.ts';
 import { openActivityFile } from '../node/activity.ts';
 import { LocallyPrivateModel, parseLocalPrivacy, type LocalPrivacy } from '../node/local-privacy.ts';
 import { SmolVlaClient } from '../node/smolvla-client.ts';
 import { openStateDirectory } from '../node/state-directory.ts';
-import { parseCacheMode, parseFrames, parseRenames, parseThreads } from '../options.ts';
+import { parseCacheMode, parseFrames, parseThreads } from '../options.ts';
 import { collect, type Run } from './run-action.ts';
 import { startInBackground } from './start-in-background.ts';
 
 interface StartOptions extends Readonly<Record<string, unknown>> {
   readonly server: string;
   readonly dataset: string[];
-  readonly units?: string;
   readonly wait?: boolean;
   readonly id?: string;
   readonly device: string;
@@ -45,7 +46,6 @@ interface StartOptions extends Readonly<Record<string, unknown>> {
   readonly threads?: number;
   readonly cache: string;
   readonly cacheBudget: string;
-  readonly rename: string[];
   readonly corruptFrames?: number;
   readonly policy?: string;
   readonly logFile: string[];
@@ -65,7 +65,6 @@ export function startCommand(run: Run, version: string): Command {
     .description('Join a federation and train on your dataset whenever the server asks. Ctrl-C leaves.')
     .requiredOption('--server <url>', 'the server, as it printed it')
     .option('--dataset <uri>', 'your recordings: a path, hf:owner/name, or demo:<task> (repeatable: several are read as one)', collect, [])
-    .option('--units <convention>', `what the joints' values mean, where it cannot be inferred: ${UNIT_CONVENTIONS.join(', ')}`)
     .option('--wait', 'wait for a server that is not there yet, instead of ending after ten seconds (always so under systemd)')
     .option('--detach', 'run in the background; see zk0-client status, logs and stop')
     .option('--id <name>', 'this node’s id (default: made once and kept)')
@@ -74,7 +73,6 @@ export function startCommand(run: Run, version: string): Command {
     .option('--threads <n>', 'CPU threads for training (default: all cores)', Number)
     .option('--cache <mode>', 'frozen work kept on disk: auto, prefix, vision or off', 'auto')
     .option('--cache-budget <size>', 'most disk the cache may take', '50GB')
-    .option('--rename <from=to>', 'dataset camera = policy camera (repeatable)', collect, [])
     .option('--corrupt-frames <n>', 'undecodable frames to skip at most (default: 1 % of all)', Number)
     .option('--policy <path|name>', 'a copy of the policy, instead of the source that the server names')
     .option('--log-file <file>', 'append the log there (repeatable; default: in the state directory)', collect, [])
@@ -84,7 +82,7 @@ export function startCommand(run: Run, version: string): Command {
     .option('--local-noise <z>', 'and add noise of z × c to every value before it leaves; implies --private', Number)
     .option('--dry-run', 'show what would be sent to the server, and send nothing')
     .option('--verbose', 'more output; error codes and stacks with errors');
-  withTlsOptions(command).action((options: StartOptions) => {
+  withTlsOptions(withRecordingOptions(command, UNIT_CONVENTIONS)).action((options: StartOptions) => {
     run(async (signal) => {
       if (options.detach === true) return startInBackground(options);
       try {
@@ -103,7 +101,7 @@ export function startCommand(run: Run, version: string): Command {
 async function start(options: StartOptions, version: string, signal: AbortSignal): Promise<void> {
   const cache = parseCacheMode(options.cache);
   const cacheBudgetBytes = parseBytes('--cache-budget', options.cacheBudget);
-  const rename = parseRenames(options.rename);
+  const how = readRecordingOptions(options, UNIT_CONVENTIONS);
   const corruptFrames = parseFrames('--corrupt-frames', options.corruptFrames);
   const threads = parseThreads(options.threads);
   const privacy = parseLocalPrivacy(options.localClip, options.localNoise);
@@ -126,7 +124,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
   });
   const forget = writeProcessFile(state, { server: options.server, log: files[0]! });
   try {
-    const { dataset, notes } = await openDatasets(options.dataset, parseUnits(options.units), progress, signal);
+    const { dataset, notes } = await openAll(options.dataset, how, progress, signal);
     try {
       requireCameras(dataset.info);
       const { name, episodes, frameCount, cameras } = dataset.info;
@@ -139,11 +137,11 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         private: isPrivate,
         onPolicy: (policy) => {
           log.info(describeDevice(policy));
+          for (const cut of describeCutTasks(policy, dataset.info.tasks)) log.warn(`dataset ${name}: ${cut}`);
         },
         cache,
         cacheBudgetBytes,
         cacheDirectory: zk0Home(),
-        rename,
         onCorruptFrame: (frame, error) => {
           log.warn(`frame ${frame} of ${name} is skipped: ${error.message}`);
         },
@@ -215,18 +213,22 @@ function isUnderSystemd(): boolean {
 }
 
 /** The recordings that are named, several of them as one, and what people should know about them. */
-async function openDatasets(
+async function openAll(
   uris: readonly string[],
-  units: UnitConvention | undefined,
+  how: RecordingOptions<UnitConvention>,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<{ readonly dataset: RobotDataset; readonly notes: readonly string[] }> {
   if (uris.length === 0) throw new InvalidArgumentError('no recordings are named', { hint: 'Name yours with --dataset: a path, hf:owner/name, or demo:<task>.' });
-  const opened: LeRobotDataset[] = [];
+  const opened = await openDatasets(uris, {
+    ...how,
+    cacheDirectory: zk0Home(),
+    signal,
+    onProgress: (uri, phase) => {
+      showPhases(progress, uri)(phase);
+    },
+  });
   try {
-    for (const uri of uris) {
-      opened.push(await openDataset(uri, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, uri), ...(units === undefined ? {} : { units }) }));
-    }
     const { dataset, notes } = joinDatasets(opened.map((part) => ({ dataset: part })));
     return { dataset, notes: [...opened.flatMap(({ warnings }) => warnings), ...notes] };
   } catch (error) {

@@ -1,16 +1,16 @@
 import { resolve } from 'node:path';
-import { createProgress, showPhases, zk0Home } from '@zk0/cli';
+import { createProgress, readRecordingOptions, showPhases, withRecordingOptions, zk0Home } from '@zk0/cli';
 import { InvalidArgumentError } from '@zk0/core';
-import { openDataset, requireCameras } from '@zk0/dataset-so100';
-import { describeDevice, openPolicy } from '@zk0/policy-smolvla';
+import { openDatasets, requireCameras, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
+import { describeCutTasks, describeDevice, openPolicy } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
 import '../demo-datasets.ts';
-import { parseCacheMode, parseRenames, parseThreads } from '../options.ts';
+import { parseCacheMode, parseThreads } from '../options.ts';
 import { joinDatasets } from '../train/join-datasets.ts';
 import { train } from '../train/train.ts';
 import { collect, type Run } from './run-action.ts';
 
-interface TrainFlags {
+interface TrainFlags extends Readonly<Record<string, unknown>> {
   readonly dataset: string[];
   readonly steps: number;
   readonly roundSteps: number;
@@ -23,7 +23,6 @@ interface TrainFlags {
   readonly precision: string;
   readonly threads?: number;
   readonly cache: string;
-  readonly rename: string[];
 }
 
 /** `zk0-client train`: fine-tunes a policy on this machine alone, without a server. */
@@ -42,9 +41,8 @@ export function trainCommand(run: Run): Command {
     .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
     .option('--threads <n>', 'CPU threads for training (default: all cores)', Number)
     .option('--cache <mode>', 'frozen work kept on disk: auto, prefix, vision or off', 'auto')
-    .option('--rename <from=to>', 'dataset camera = policy camera (repeatable)', collect, [])
     .option('--verbose', 'error codes and stacks with errors');
-  command.action((flags: TrainFlags) => {
+  withRecordingOptions(command, UNIT_CONVENTIONS).action((flags: TrainFlags) => {
     run(async (signal) => {
       await trainAlone(flags, signal);
       return undefined;
@@ -56,14 +54,18 @@ export function trainCommand(run: Run): Command {
 async function trainAlone(flags: TrainFlags, signal: AbortSignal): Promise<void> {
   if (flags.dataset.length === 0) throw new InvalidArgumentError('no dataset to train on', { hint: 'Name one with --dataset.' });
   const cache = parseCacheMode(flags.cache);
-  const rename = parseRenames(flags.rename);
+  const how = readRecordingOptions(flags, UNIT_CONVENTIONS);
   const threads = parseThreads(flags.threads);
   const progress = createProgress(process.stderr);
   try {
-    const parts = [];
-    for (const uri of flags.dataset) {
-      parts.push(await openDataset(uri, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, uri) }));
-    }
+    const parts = await openDatasets(flags.dataset, {
+      ...how,
+      cacheDirectory: zk0Home(),
+      signal,
+      onProgress: (uri, phase) => {
+        showPhases(progress, uri)(phase);
+      },
+    });
     const dataset = joinDatasets(parts);
     try {
       const { info } = dataset;
@@ -77,12 +79,13 @@ async function trainAlone(flags: TrainFlags, signal: AbortSignal): Promise<void>
         features: {
           stateSize: info.stateNames.length,
           actionSize: info.actionNames.length,
-          cameras: info.cameras.map(({ key }) => rename[key] ?? key),
+          cameras: info.cameras.map(({ key }) => key),
         },
       });
       try {
         progress.print(`${info.name}: ${info.episodes.length} episodes, ${info.frameCount} frames`);
         progress.print(describeDevice(policy));
+        for (const cut of describeCutTasks(policy, info.tasks)) progress.print(`${info.name}: ${cut}`);
         const defaults = policy.trainingDefaults;
         const checkpoint = await train({
           policy,
@@ -93,7 +96,6 @@ async function trainAlone(flags: TrainFlags, signal: AbortSignal): Promise<void>
           batchSize: flags.batchSize ?? defaults.batchSize,
           learningRate: flags.learningRate ?? defaults.learningRate,
           seed: flags.seed,
-          rename,
           cache,
           signal,
           onProgress: ({ phase, done, total, loss }) => {

@@ -30,8 +30,6 @@ export interface SmolVlaClientOptions {
   readonly cache: CacheMode;
   readonly cacheBudgetBytes: number;
   readonly cacheDirectory: string;
-  /** Dataset camera key → policy camera key. */
-  readonly rename: Readonly<Record<string, string>>;
   /** Most frames that may be undecodable and are skipped; the policy's default when absent. */
   readonly corruptFrames?: number;
   /** Told once of each of them. */
@@ -136,7 +134,6 @@ export class SmolVlaClient implements LocalModel {
       }
       const learner = policy.learner(dataset, {
         normalizer: context.normalizer,
-        rename: this.#options.rename,
         cache: this.#options.cache,
         cacheBudgetBytes: this.#options.cacheBudgetBytes,
         ...(corruptFrames === undefined ? {} : { corruptFrames }),

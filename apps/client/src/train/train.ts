@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { deriveSeed, InvalidArgumentError, type Parameters, type RobotDataset, type WorkHooks } from '@zk0/core';
-import { normalizerFrom } from '@zk0/dataset-so100';
+import { datasetProfile, deriveSeed, InvalidArgumentError, type Parameters, type RobotDataset, type WorkHooks } from '@zk0/core';
+import { alignRecordings, normalizerFrom, writeAlignmentTarget } from '@zk0/dataset-so100';
 import type { CacheMode, SmolVlaPolicy } from '@zk0/policy-smolvla';
 import { makeDirectory } from '@zk0/storage';
 import { loadProgress, saveProgress } from './training-state.ts';
@@ -20,7 +20,6 @@ export interface TrainOptions {
   /** Peak learning rate; it falls to a tenth over the whole of training, in half a cosine. */
   readonly learningRate: number;
   readonly seed: number;
-  readonly rename: Readonly<Record<string, string>>;
   readonly cache: CacheMode;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: { readonly phase: string; readonly done: number; readonly total: number; readonly loss?: number }) => void;
@@ -43,7 +42,7 @@ export async function train(options: TrainOptions): Promise<string> {
   }
   makeDirectory(directory);
   const normalizer = normalizerFrom(dataset.info.moments);
-  const learner = policy.learner(dataset, { normalizer, rename: options.rename, cache: options.cache });
+  const learner = policy.learner(dataset, { normalizer, cache: options.cache });
   const identity = JSON.stringify([policy.baseHash, dataset.info.contentHash, steps, roundSteps, batchSize, learningRate, seed]);
   const rounds = Math.ceil(steps / roundSteps);
   try {
@@ -74,6 +73,7 @@ export async function train(options: TrainOptions): Promise<string> {
     const checkpoint = join(directory, 'checkpoint');
     await rm(checkpoint, { recursive: true, force: true });
     await policy.saveCheckpoint(checkpoint, parameters, { normalizer });
+    await writeAlignmentTarget(checkpoint, alignRecordings(new Map(), datasetProfile(dataset.info)).target);
     return checkpoint;
   } finally {
     await learner.close();

@@ -1,10 +1,10 @@
-import { createProgress, loadConfig, showPhases, table, zk0Home, type Phase } from '@zk0/cli';
-import { datasetProfile, InvalidArgumentError, type RobotDatasetInfo } from '@zk0/core';
-import { openDataset } from '@zk0/dataset-so100';
-import { describeDevice, openPolicy, type OpenPolicyOptions, type PolicyFeatures, type SmolVlaPolicy } from '@zk0/policy-smolvla';
+import { createProgress, loadConfig, showPhases, table, withRecordingOptions, zk0Home, type Phase, type Progress } from '@zk0/cli';
+import { datasetProfile, InvalidArgumentError, type RobotDataset, type RobotDatasetInfo } from '@zk0/core';
+import { alignToTarget, openDatasets, readAlignmentTarget, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
+import { describeCutTasks, describeDevice, openPolicy, type OpenPolicyOptions, type PolicyFeatures, type SmolVlaPolicy } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
 import '../demo-datasets.ts';
-import { collect, configSchema, runFlags, withConfigOptions } from '../config.ts';
+import { collect, configSchema, runFlags, withConfigOptions, type Config } from '../config.ts';
 import { commonNormalizer } from '../model/normalizer.ts';
 import type { Run } from './run-action.ts';
 
@@ -20,7 +20,7 @@ export function evaluateCommand(run: Run): Command {
     .option('--device <name>', 'execution provider: auto, cpu, cuda, webgpu, …', 'auto')
     .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
     .option('--json', 'for scripts');
-  withConfigOptions(command).action((options: Record<string, unknown>) => {
+  withConfigOptions(withRecordingOptions(command, UNIT_CONVENTIONS)).action((options: Record<string, unknown>) => {
     run((signal) => evaluate(options, signal));
   });
   return command;
@@ -35,48 +35,22 @@ async function evaluate(options: Readonly<Record<string, unknown>>, signal: Abor
     set: options['set'] as string[],
   });
   const progress = createProgress(process.stderr);
-  const results: { readonly dataset: string; readonly policyLoss: number; readonly samples: number }[] = [];
-  for (const uri of uris) {
-    const dataset = await openDataset(uri, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, uri) });
-    try {
-      const { info } = dataset;
-      const policy = await openFor(config.policy, info, {
-        device: options['device'] as string,
-        precision: options['precision'] as string,
-        signal,
-        onPhase: showPhases(progress, config.policy),
-      });
-      progress.print(describeDevice(policy));
-      try {
-        // A checkpoint brings the normaliser it was trained with; an untrained preset takes the dataset's own.
-        const normalizer = policy.normalizer ?? commonNormalizer([datasetProfile(info)]);
-        const learner = policy.learner(dataset, {
-          normalizer,
-          onCorruptFrame: (frame, error) => {
-            progress.print(`frame ${frame} of ${info.name} is passed over: ${error.message}`);
-          },
-        });
-        try {
-          const { loss, numExamples } = await learner.evaluate(
-            await policy.initialParameters(),
-            { seed: String(config.seed), batches: config.evaluateBatches, batchSize: config.batchSize ?? policy.trainingDefaults.batchSize },
-            {
-              signal,
-              onProgress: ({ phase, step, totalSteps }) => {
-                progress.update({ label: `${info.name}: ${phase}`, done: step, total: totalSteps });
-              },
-            },
-          );
-          results.push({ dataset: info.name, policyLoss: loss, samples: numExamples });
-        } finally {
-          await learner.close();
-        }
-      } finally {
-        await policy.close();
-      }
-    } finally {
-      await dataset.close();
-    }
+  const { rename, units } = config;
+  const datasets = await openDatasets(uris, {
+    cacheDirectory: zk0Home(),
+    signal,
+    onProgress: (uri, phase) => {
+      showPhases(progress, uri)(phase);
+    },
+    ...(rename && { rename }),
+    ...(units && { units }),
+  });
+  const results: Result[] = [];
+  try {
+    const how = { device: options['device'] as string, precision: options['precision'] as string, signal };
+    for (const dataset of datasets) results.push(await evaluateOn(dataset, config, how, progress));
+  } finally {
+    await Promise.all(datasets.map((dataset) => dataset.close()));
   }
   progress.finish();
   if (options['json'] === true) process.stdout.write(`${JSON.stringify(results, null, 2)}\n`);
@@ -89,14 +63,61 @@ async function evaluate(options: Readonly<Record<string, unknown>>, signal: Abor
   return undefined;
 }
 
+interface Result {
+  readonly dataset: string;
+  readonly policyLoss: number;
+  readonly samples: number;
+}
+
+interface DeviceOptions {
+  readonly device: string;
+  readonly precision: string;
+  readonly signal: AbortSignal;
+}
+
+async function evaluateOn(recorded: RobotDataset, config: Config, how: DeviceOptions, progress: Progress): Promise<Result> {
+  const { info } = recorded;
+  const policy = await openFor(config.policy, info, { ...how, onPhase: showPhases(progress, config.policy) });
+  progress.print(describeDevice(policy));
+  try {
+    policy.checkRecordings(info);
+    for (const cut of describeCutTasks(policy, info.tasks)) progress.print(`${info.name}: ${cut}`);
+    const target = await readAlignmentTarget(policy.directory);
+    const { dataset, notes } = target === null ? { dataset: recorded, notes: [] } : alignToTarget(recorded, target, 'the policy');
+    for (const note of notes) progress.print(note);
+    // A checkpoint brings the normaliser it was trained with; an untrained preset takes the dataset's own.
+    const normalizer = policy.normalizer ?? commonNormalizer([datasetProfile(info)]);
+    const learner = policy.learner(dataset, {
+      normalizer,
+      onCorruptFrame: (frame, error) => {
+        progress.print(`frame ${frame} of ${info.name} is passed over: ${error.message}`);
+      },
+    });
+    try {
+      const { loss, numExamples } = await learner.evaluate(
+        await policy.initialParameters(),
+        { seed: String(config.seed), batches: config.evaluateBatches, batchSize: config.batchSize ?? policy.trainingDefaults.batchSize },
+        {
+          signal: how.signal,
+          onProgress: ({ phase, step, totalSteps }) => {
+            progress.update({ label: `${info.name}: ${phase}`, done: step, total: totalSteps });
+          },
+        },
+      );
+      return { dataset: info.name, policyLoss: loss, samples: numExamples };
+    } finally {
+      await learner.close();
+    }
+  } finally {
+    await policy.close();
+  }
+}
+
 /** A checkpoint knows its own sizes and cameras; a preset takes the dataset's. */
 async function openFor(
   source: string,
   info: RobotDatasetInfo,
-  {
-    onPhase,
-    ...how
-  }: { readonly device: string; readonly precision: string; readonly signal: AbortSignal; readonly onPhase: (phase: Phase) => void },
+  { onPhase, ...how }: DeviceOptions & { readonly onPhase: (phase: Phase) => void },
 ): Promise<SmolVlaPolicy> {
   const options: OpenPolicyOptions = {
     ...how,

@@ -1,12 +1,11 @@
 import { resolve } from 'node:path';
-import { createProgress, EXIT_CODE, showPhases, table, zk0Home } from '@zk0/cli';
+import { createProgress, EXIT_CODE, parseRenames, showPhases, table, withRenameOption, zk0Home } from '@zk0/cli';
 import { InvalidArgumentError } from '@zk0/core';
 import { describeDevice, openPolicy } from '@zk0/policy-smolvla';
 import { formatRate, type RolloutReport, type TrialSummary } from '@zk0/rollout';
 import { Command } from 'commander';
 import '../demo-datasets.ts';
 import { collect } from '../config.ts';
-import { cameraNames } from '../rollout/policy-controller.ts';
 import { tryBaselines, tryPolicy, type Baselines } from '../rollout/try-policy.ts';
 import { openWorlds } from '../rollout/worlds.ts';
 import type { Run } from './run-action.ts';
@@ -36,14 +35,13 @@ export function rolloutCommand(run: Run): Command {
     .option('--trials <n>', 'trials over all tasks and places', Number, DEFAULT_TRIALS)
     .option('--seed <n>', 'fixes layouts and noise', Number, 0)
     .option('--video <dir>', 'write MP4 clips of the first successes and failures there')
-    .option('--rename <from=to>', 'world camera = policy camera (repeatable)', collect, [])
     .option('--no-baselines', 'leave out the arm that does nothing and the blind replay')
     .option('--device <name>', 'execution provider: auto, cpu, cuda, webgpu, …', 'auto')
     .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
     .option('--threads <n>', 'CPU threads (default: all)', Number)
     .option('--json', 'for scripts')
     .option('--verbose', 'error codes and stacks with errors');
-  command.action((flags: RolloutFlags) => {
+  withRenameOption(command).action((flags: RolloutFlags) => {
     run((signal) => tryOut(flags, signal));
   });
   return command;
@@ -55,7 +53,7 @@ async function tryOut(flags: RolloutFlags, signal: AbortSignal): Promise<number 
     throw new InvalidArgumentError(`--trials is ${trials}; it must be a whole number above 0`, { hint: 'For example --trials 100.' });
   }
   if (flags.task.length === 0) throw new InvalidArgumentError('no task to try the policy at', { hint: 'Name one with --task, e.g. --task demo:cube-to-bowl.' });
-  const names = cameraNames(flags.rename);
+  const names = new Map(Object.entries(parseRenames(flags.rename)));
   const progress = createProgress(process.stderr);
   const worlds = await openWorlds(flags.task);
   try {

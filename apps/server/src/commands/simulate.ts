@@ -1,13 +1,12 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { createProgress, EXIT_CODE, loadConfig, programName, showPhases, zk0Home, type Progress } from '@zk0/cli';
+import { createProgress, EXIT_CODE, loadConfig, programName, zk0Home } from '@zk0/cli';
 import { InvalidArgumentError, Zk0Error, type RunConfig } from '@zk0/core';
-import { assertNoOverlap, listEpisodes, openDataset, requireCameras } from '@zk0/dataset-so100';
-import { demoTasks, SO100_JOINT_NAMES } from '@zk0/demo-so100';
+import { assertNoOverlap, checkRenames, listEpisodes } from '@zk0/dataset-so100';
+import { demoTasks } from '@zk0/demo-so100';
 import { checkStrategy } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
-import { openPolicy } from '@zk0/policy-smolvla';
 import { createStrategy, sampleSize } from '@zk0/strategy';
 import { Command } from 'commander';
 import type * as z from 'zod';
@@ -19,6 +18,7 @@ import { startServer, type RunningServer } from '../server-process.ts';
 import { makeWritable } from '../state-files.ts';
 import { startClientProcess, type ClientProcess } from '../simulate/client-processes.ts';
 import { parseSplit, planSimulation, type DatasetCatalogue, type SimulationPlan } from '../simulate/plan.ts';
+import { preflight } from '../simulate/preflight.ts';
 import type { Run } from './run-action.ts';
 
 /** Rounds of a simulation that does not say. */
@@ -39,7 +39,6 @@ export function simulateCommand(run: Run): Command {
     .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
     .option('--threads <n>', 'CPU threads per client (default: cores shared among them)', Number)
     .option('--cache <mode>', 'frozen work kept on disk: auto, prefix, vision or off', 'auto')
-    .option('--rename <from=to>', 'dataset camera = policy camera (repeatable)', collect, [])
     .option('--out <dir>', 'outputs directory (default: outputs/<timestamp>)');
   withConfigOptions(withRunOptions(command)).action((options: SimulateOptions) => {
     run((signal) => simulate(options, signal));
@@ -57,7 +56,6 @@ interface SimulateOptions extends Readonly<Record<string, unknown>> {
   readonly precision: string;
   readonly threads?: number;
   readonly cache: string;
-  readonly rename: string[];
   readonly out?: string;
   readonly config?: string;
   readonly set: string[];
@@ -78,7 +76,7 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
     set: options.set,
   }));
   checkStrategy(settings);
-  await preflight(options, settings.policy, settings.heldOut, signal);
+  const recordings = await preflight({ ...options, ...settings, datasets: [...options.dataset, ...settings.heldOut] }, signal);
   const plan = await planSimulation(
     {
       clients,
@@ -92,11 +90,18 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
   );
   // By content: a recording may be in two datasets, or twice in one. Demo ones are made apart by task and seed.
   await assertNoOverlap([...plan.clients, ...plan.heldOut].filter((uri) => !uri.startsWith('demo:')), { cacheDirectory: zk0Home(), signal });
-  const config = runConfigOf(settings, plan.heldOut);
+  const { rename = {}, ...others } = settings;
+  // Held out are the last episodes of the clients' datasets, where none are named.
+  const heldOutOf = settings.heldOut.length > 0 || options.dataset.length === 0 ? plan.heldOut : options.dataset;
+  const clientsOf = plan.clients.map((uri, index) => options.dataset[index] ?? options.dataset[0] ?? uri);
+  checkRenames(rename, [...heldOutOf, ...clientsOf].map((uri) => recordings.of(uri)));
+  const heldOutRename = plan.heldOut.length > 0 ? recordings.renamesOf(rename, heldOutOf) : {};
+  const config = runConfigOf({ ...others, ...(Object.keys(heldOutRename).length > 0 && { rename: heldOutRename }) }, plan.heldOut);
+  const clientRenames = clientsOf.map((uri) => recordings.renamesOf(rename, [uri]));
   const out = resolve(options.out ?? join('outputs', timestamp(new Date())));
   refuseUsed(out);
   makeWritable(out);
-  return runSimulation({ ...options, out, plan, config }, signal);
+  return runSimulation({ ...options, out, plan, config, clientRenames }, signal);
 }
 
 /** A folder that holds a run keeps it: its record would otherwise be of two. */
@@ -121,70 +126,12 @@ function withMinClients(clients: number, settings: z.output<typeof simulationSch
   return { ...settings, minClients };
 }
 
-/** Finds out before anything is started whether the device, the policy and the recordings can be used. */
-async function preflight(options: SimulateOptions, source: string, heldOut: readonly string[], signal: AbortSignal): Promise<void> {
-  const progress = createProgress();
-  try {
-    await openAll(options, source, heldOut, progress, signal);
-  } finally {
-    progress.finish();
-  }
-}
-
-async function openAll(
-  options: SimulateOptions,
-  source: string,
-  heldOut: readonly string[],
-  progress: Progress,
-  signal: AbortSignal,
-): Promise<void> {
-  const onPhase = showPhases(progress, source);
-  const policy = await openPolicy(source, {
-    device: options.device,
-    precision: options.precision,
-    cacheDirectory: zk0Home(),
-    signal,
-    onProgress: ({ phase, step, totalSteps }) => {
-      onPhase({ phase, done: step, total: totalSteps });
-    },
-  });
-  await policy.close();
-  const sizes: DatasetSize[] = [];
-  for (const uri of [...options.dataset, ...heldOut]) {
-    // Not made before the clients do it, side by side; all are of one robot.
-    if (uri.startsWith('demo:')) {
-      sizes.push({ uri, states: SO100_JOINT_NAMES.length, actions: SO100_JOINT_NAMES.length });
-      continue;
-    }
-    const dataset = await openDataset(uri, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, uri) });
-    await dataset.close();
-    requireCameras(dataset.info);
-    sizes.push({ uri, states: dataset.info.stateNames.length, actions: dataset.info.actionNames.length });
-  }
-  assertOneSize(sizes);
-}
-
-interface DatasetSize {
-  readonly uri: string;
-  readonly states: number;
-  readonly actions: number;
-}
-
-/** One model takes them all: clients whose recordings are of another size would be waited for in vain. */
-function assertOneSize([first, ...others]: readonly DatasetSize[]): void {
-  for (const other of others) {
-    if (other.states === first!.states && other.actions === first!.actions) continue;
-    const words = ({ uri, states, actions }: DatasetSize): string => `${uri} has ${states} state values and ${actions} actions`;
-    throw new InvalidArgumentError(`${words(first!)}, ${words(other)}: one model cannot take both`, {
-      hint: 'Choose recordings of one kind of robot, for clients and for --held-out.',
-    });
-  }
-}
-
-interface Simulation extends Pick<SimulateOptions, 'device' | 'precision' | 'threads' | 'cache' | 'rename' | 'verbose'> {
+interface Simulation extends Pick<SimulateOptions, 'device' | 'precision' | 'threads' | 'cache' | 'verbose'> {
   readonly out: string;
   readonly plan: SimulationPlan;
   readonly config: RunConfig;
+  /** Of each client. */
+  readonly clientRenames: readonly Readonly<Record<string, string>>[];
 }
 
 async function runSimulation(simulation: Simulation, signal: AbortSignal): Promise<number | undefined> {
@@ -225,7 +172,7 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
     for (const [index, dataset] of plan.clients.entries()) {
       const id = String(index);
       progress.print(`client ${id}: ${dataset}`);
-      clients.push(startClientProcess(id, clientArguments(simulation, server.url, id, dataset, threads, paths)));
+      clients.push(startClientProcess(id, clientArguments(simulation, server.url, index, dataset, threads, paths)));
     }
     for (const uri of plan.heldOut) progress.print(`held out: ${uri}`);
     progress.update({ label: 'clients are getting ready' });
@@ -269,11 +216,13 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
 function clientArguments(
   simulation: Simulation,
   url: string,
-  id: string,
+  index: number,
   dataset: string,
   threads: number,
   paths: RunPaths,
 ): string[] {
+  const id = String(index);
+  const { units } = simulation.config;
   return [
     ...['--server', url, '--id', id, '--dataset', dataset, '--device', simulation.device, '--precision', simulation.precision, '--threads', String(threads)],
     ...['--cache', simulation.cache, '--log-file', paths.clientLog(id), '--log-file', paths.simulationLog],
@@ -281,7 +230,8 @@ function clientArguments(
     // A policy of this machine's files: a server names none to its clients.
     ...(/[/\\.]/.test(simulation.config.policy) && !simulation.config.policy.startsWith('hf:') ? ['--policy', simulation.config.policy] : []),
     ...(createStrategy(simulation.config.strategy).isPrivate ? ['--private'] : []),
-    ...simulation.rename.flatMap((rename) => ['--rename', rename]),
+    ...Object.entries(simulation.clientRenames[index]!).flatMap(([from, to]) => ['--rename', `${from}=${to}`]),
+    ...(units === undefined ? [] : ['--units', units]),
     ...(simulation.verbose === true ? ['--verbose'] : []),
   ];
 }

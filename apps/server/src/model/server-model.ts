@@ -11,7 +11,7 @@ import {
   type WorkHooks,
   type Zk0Error,
 } from '@zk0/core';
-import { openDataset } from '@zk0/dataset-so100';
+import { alignRecordings, alignToTarget, openDatasets, type AlignmentTarget } from '@zk0/dataset-so100';
 import { describeDevice, openPolicy, type ParameterCount, type SmolVlaPolicy, type TrainingDefaults } from '@zk0/policy-smolvla';
 import { readParameters } from '@zk0/storage';
 
@@ -28,6 +28,10 @@ export interface ServerModelOptions {
   readonly features?: Features;
   /** Where sizes and cameras come from when there is no held-out dataset. */
   readonly fallback?: ClientProfile['dataset'];
+  /** What recordings are brought to in a run that has started already. */
+  readonly alignment?: AlignmentTarget | undefined;
+  /** Told of what is done to held-out datasets so that they agree. */
+  readonly onNote?: (note: string) => void;
   /** Told once of each frame of a held-out dataset that cannot be decoded, and is passed over. */
   readonly onCorruptFrame: (dataset: string, frame: number, error: Zk0Error) => void;
 }
@@ -61,31 +65,43 @@ export class ServerModel {
 
   /**
    * Opens the run's policy and its held-out datasets. Sizes and cameras come from the run, else from the first held-out
-   * dataset, else from a client.
+   * dataset, else from a client; so do the joints, their units and the frame rate that all held-out datasets are brought to.
+   *
+   * @throws DatasetError `DATASET_UNLIKE` for a held-out dataset that cannot be brought there; PolicyError `CAMERAS_MISMATCH`,
+   *   `FEATURES_MISMATCH` for one that the policy cannot be evaluated on
    */
   static async open(config: RunConfig, options: ServerModelOptions): Promise<ServerModel> {
     const { device, precision = 'auto', threads, cacheDirectory, onCorruptFrame } = options;
-    const heldOut: RobotDataset[] = [];
+    const { rename, units } = config;
+    const heldOut: RobotDataset[] = await openDatasets(config.heldOut, { cacheDirectory, ...(rename && { rename }), ...(units && { units }) });
+    let policy: SmolVlaPolicy | undefined;
     try {
-      for (const uri of config.heldOut) heldOut.push(await openDataset(uri, { cacheDirectory }));
       const shape = heldOut[0]?.info ?? options.fallback;
       const features = options.features ?? {
         stateSize: shape!.stateNames.length,
         actionSize: shape!.actionNames.length,
         cameras: shape!.cameras.map(({ key }) => key),
       };
-      const policy = await openPolicy(config.policy, {
+      policy = await openPolicy(config.policy, {
         device,
         precision,
         cacheDirectory,
         features,
         ...(threads === undefined ? {} : { threads }),
       });
+      const target = options.alignment ?? (heldOut[0] && alignRecordings(new Map(), datasetProfile(heldOut[0].info)).target);
+      for (const [index, dataset] of target === undefined ? [] : heldOut.entries()) {
+        policy.checkRecordings(dataset.info);
+        const aligned = alignToTarget(dataset, target!, 'the run');
+        for (const note of aligned.notes) options.onNote?.(`held out, ${note}`);
+        heldOut[index] = aligned.dataset;
+      }
       const robot = { stateNames: shape?.stateNames ?? [], actionNames: shape?.actionNames ?? [] };
       // A checkpoint decides its inputs; a preset takes them as they are found.
       const taken = policy.features ?? features;
       return new ServerModel({ policy, initialParameters: await policy.initialParameters(), features: { ...taken, cameras: [...taken.cameras] }, robot, heldOut, onCorruptFrame });
     } catch (error) {
+      await policy?.close();
       await Promise.all(heldOut.map((dataset) => dataset.close()));
       throw error;
     }
@@ -109,6 +125,15 @@ export class ServerModel {
   /** What it runs on, in a line for the log. */
   get device(): string {
     return describeDevice(this.#policy);
+  }
+
+  /**
+   * Whether the run's policy can be trained on recordings.
+   *
+   * @throws PolicyError CAMERAS_MISMATCH, FEATURES_MISMATCH
+   */
+  checkRecordings(recordings: Pick<ClientProfile['dataset'], 'name' | 'stateNames' | 'actionNames' | 'cameras'>): void {
+    this.#policy.checkRecordings(recordings);
   }
 
   get baseHash(): string {

@@ -36,23 +36,36 @@ export class SmolVlaModel implements FederatedModel {
     const { log, directory } = this.#options;
     const start = context === null ? undefined : startContextSchema.parse(context);
     const started = start === undefined ? null : start.run;
-    const [first] = clients;
     const model = await ServerModel.open(
       // The policy as it was when the run began, though its branch on the hub may have moved.
       started === null ? config : { ...config, policy: started.policy.source },
       {
         ...this.#options,
         ...(started !== null && { features: started.features }),
-        ...(first !== undefined && { fallback: profileOf(first).dataset }),
+        ...(clients.length > 0 && { fallback: usualRecording(clients.map((client) => profileOf(client).dataset)) }),
+        alignment: start?.alignment,
+        onNote: (note) => {
+          log.info(note);
+        },
         onCorruptFrame: (dataset, frame, error) => {
           log.warn(`evaluation skips frame ${frame} of ${dataset}: ${error.message}`);
         },
       },
     );
     log.info(model.device);
-    log.info(`the policy's sizes and cameras (${model.features.cameras.join(', ')}) come from ${model.featuresFrom === 'config' ? 'its checkpoint' : 'the recordings'}`);
+    const [held] = model.heldOut;
+    const from = started === null ? `the recordings ${held === undefined ? 'that most clients have' : `held out, ${held.name}`}` : 'the start of the run';
+    log.info(`the policy's sizes and cameras (${model.features.cameras.join(', ')}) come from ${model.featuresFrom === 'config' ? 'its checkpoint' : from}`);
     return new SmolVlaRun({ model, config, directory: directory(runId), alignment: start?.alignment, log });
   }
+}
+
+/** The first of the recordings whose cameras and sizes most clients have. */
+function usualRecording(datasets: readonly ClientProfile['dataset'][]): ClientProfile['dataset'] {
+  const shape = ({ cameras, stateNames, actionNames }: ClientProfile['dataset']): string =>
+    JSON.stringify([cameras.map(({ key }) => key).sort(), stateNames.length, actionNames.length]);
+  const count = (wanted: string): number => datasets.filter((dataset) => shape(dataset) === wanted).length;
+  return datasets.reduce((best, dataset) => (count(shape(dataset)) > count(shape(best)) ? dataset : best));
 }
 
 /** What a registered client said of itself. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import type { Evaluation, JsonObject, Parameters, RunConfig, RunState, WorkHooks } from '@zk0/core';
-import { alignRecording, alignRecordings, type AlignmentTarget } from '@zk0/dataset-so100';
+import { Zk0Error, type ClientProfile, type Evaluation, type JsonObject, type Parameters, type RunConfig, type RunState, type WorkHooks } from '@zk0/core';
+import { alignRecording, alignRecordings, writeAlignmentTarget, type AlignmentTarget } from '@zk0/dataset-so100';
 import { fitTaskSchema, type RegisteredClient, type RunModel, type TrainingDefaults } from '@zk0/federation';
 import { writeDirectoryAtomic, writeFileAtomic } from '@zk0/storage';
 import { createStrategy } from '@zk0/strategy';
@@ -49,10 +49,23 @@ export class SmolVlaRun implements RunModel {
     const { stateSize, actionSize } = this.#model.features;
     const [states, actions] = [dataset.stateNames.length, dataset.actionNames.length];
     if (states === stateSize && actions === actionSize) {
+      const cameras = this.#cameraMisfit(dataset);
+      if (cameras !== null) return cameras;
       const decision = alignRecording(dataset, this.#target(all));
       return decision.kind === 'ready' ? null : `${dataset.name}: ${decision.reason} ${decision.hint}`;
     }
     return `${dataset.name} has ${states} and ${actions}, this run's model takes ${stateSize} state values and ${actionSize} actions`;
+  }
+
+  /** Both sides' cameras and the likeliest renaming, where they do not match. */
+  #cameraMisfit(dataset: ClientProfile['dataset']): string | null {
+    try {
+      this.#model.checkRecordings(dataset);
+      return null;
+    } catch (error) {
+      if (error instanceof Zk0Error) return `${error.message}. ${error.hint ?? ''}`.trim();
+      throw error;
+    }
   }
 
   start(clients: readonly RegisteredClient[]): Promise<{ parameters: Parameters; context: JsonObject }> {
@@ -111,6 +124,7 @@ export class SmolVlaRun implements RunModel {
               },
         features: { ...robot, cameras: run.features.cameras },
       });
+      if (this.#alignment !== undefined) await writeAlignmentTarget(temporary, this.#alignment);
       await writeFileAtomic(join(temporary, 'README.md'), card);
       await writeFileAtomic(join(temporary, 'metrics.json'), `${JSON.stringify(rounds.at(-1) ?? null, null, 2)}\n`);
     });

@@ -1,20 +1,9 @@
-import { deriveSeed, InvalidArgumentError, Zk0Error, type RgbImage, type WorldInfo } from '@zk0/core';
-import type { Actor, PolicyFeatures } from '@zk0/policy-smolvla';
+import { deriveSeed, Zk0Error, type RgbImage, type WorldInfo } from '@zk0/core';
+import { proposeRenames, type Actor, type PolicyFeatures } from '@zk0/policy-smolvla';
 import type { Controller } from '@zk0/rollout';
 
 /** World camera → policy camera, for those that have different names. */
 export type CameraNames = ReadonlyMap<string, string>;
-
-/** Reads `--rename world=policy` flags. */
-export function cameraNames(flags: readonly string[]): CameraNames {
-  return new Map(
-    flags.map((flag) => {
-      const [from, to, ...rest] = flag.split('=');
-      if (!from || !to || rest.length > 0) throw new InvalidArgumentError(`--rename ${flag} is not understood`, { hint: 'Write --rename <world camera>=<policy camera>.' });
-      return [from, to] as const;
-    }),
-  );
-}
 
 /**
  * Fails unless a policy can act in a world: the same number of joints, and a picture for each of its cameras.
@@ -30,11 +19,16 @@ export function checkFit(features: PolicyFeatures, world: WorldInfo, names: Came
       { hint: 'Choose a policy that was trained for this robot.' },
     );
   }
-  const given = world.cameras.map(({ key }) => names.get(key) ?? key);
+  const keys = world.cameras.map(({ key }) => key);
+  const given = keys.map((key) => names.get(key) ?? key);
+  const unknown = [...names.keys()].filter((key) => !keys.includes(key));
   const missing = features.cameras.filter((key) => !given.includes(key));
-  if (missing.length === 0) return;
-  throw new Zk0Error('ROLLOUT_MISMATCH', `the policy takes [${features.cameras.join(', ')}], ${world.name} has [${given.join(', ')}]`, {
-    hint: 'Name the cameras of the world as the policy does, with --rename <world camera>=<policy camera>.',
+  if (missing.length === 0 && unknown.length === 0) return;
+  const what = unknown.length > 0 ? `renaming names no camera of the world: ${unknown.join(', ')}` : `no camera for ${missing.join(', ')}`;
+  const listed = keys.map((key) => (names.has(key) ? `${key} as ${names.get(key)!}` : key));
+  const likeliest = Object.entries(proposeRenames(features.cameras, keys)).map(([from, to]) => `--rename ${from}=${to}`);
+  throw new Zk0Error('ROLLOUT_MISMATCH', `${what}; the policy takes [${features.cameras.join(', ')}], ${world.name} has [${listed.join(', ')}]`, {
+    hint: likeliest.length === 0 ? 'Leave renamings out: the names are the same.' : `The likeliest is ${likeliest.join(' ')}; check that each camera sees what the policy was trained on.`,
   });
 }
 

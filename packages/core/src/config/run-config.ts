@@ -28,6 +28,10 @@ export const runConfigSchema = z.strictObject({
   learningRate: z.number().gt(0).max(1).optional(),
   /** Datasets that nobody trains on; the server evaluates on them after each round. */
   heldOut: z.array(z.string().min(1)).max(100).default([]),
+  /** Cameras of the datasets held out, as recorded → as the policy names them. */
+  rename: z.record(z.string().min(1).max(200), z.string().min(1).max(200)).optional(),
+  /** What the joints' values mean in the datasets held out; inferred from them when absent. */
+  units: z.enum(['degrees', 'degrees-2024', 'normalized', 'radians', 'ticks']).optional(),
   /** Evaluate every so many rounds; the last round always. */
   evaluateEvery: z.int().min(1).default(1),
   /** Batches per held-out dataset; 0 = all. */

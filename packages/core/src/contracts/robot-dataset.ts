@@ -4,6 +4,8 @@ export interface CameraInfo {
   readonly key: string;
   readonly height: number;
   readonly width: number;
+  /** The name in the recordings, where it was opened under another one. */
+  readonly recordedAs?: string;
 }
 
 /** One decoded image: RGB, row-major, `height × width × 3` bytes. */

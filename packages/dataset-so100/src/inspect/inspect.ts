@@ -94,7 +94,7 @@ export async function inspectDataset(uri: string, options: SourceOptions & { rea
     }
   }
   const decoding = await decodingOf([...new Set(codecs.values())], problems);
-  const units = unitsOf(info, rows, options.units);
+  const units = unitsOf(info, rows, options.units ?? source.units);
   const lengths = episodes.map((episode) => episode.length).sort((a, b) => a - b);
   return {
     name,

@@ -13,7 +13,7 @@ const METADATA = /^meta\/(?:(?:info|stats)\.json|(?:episodes|episodes_stats|task
  * @throws HubError, StorageError, CancelledError
  */
 export async function openHubSource(address: DatasetUri & { readonly scheme: 'hf' }, options: SourceOptions): Promise<DatasetSource> {
-  const { repository: name, revision, episodes, lookup = 'evidence', minScore = 0 } = address;
+  const { repository: name, revision, episodes, lookup = 'evidence', minScore = 0, units } = address;
   const repository = { type: 'dataset', name } as const;
   const { signal, hub: hubOptions = {} } = options;
   const hooks = {
@@ -33,6 +33,7 @@ export async function openHubSource(address: DatasetUri & { readonly scheme: 'hf
     episodes,
     lookup,
     minScore,
+    ...(units === undefined ? {} : { units }),
     commit: snapshot.commit,
     warnings: offlineWarning(snapshot, name),
     fetch: async (chosen, { cameras }) => {

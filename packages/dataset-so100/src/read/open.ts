@@ -28,6 +28,8 @@ export interface OpenOptions extends SourceOptions {
   readonly episodes?: readonly number[];
   /** Camera name as recorded → name to give it, e.g. `observation.images.front` → `observation.images.camera1`. */
   readonly rename?: Readonly<Record<string, string>>;
+  /** Have `rename` name cameras that this dataset does not have: for several datasets that share one list, see {@link openDatasets}. */
+  readonly renameOthers?: boolean;
   /**
    * How a row's frame is found in its video. `evidence` (default): decided for each episode, see `decidePairing`. `position`: the
    * k-th frame of an episode is at `k / fps`, which is where LeRobot's own recorder puts it. `timestamp`: at the row's recorded
@@ -37,7 +39,7 @@ export interface OpenOptions extends SourceOptions {
   /** How far a frame may be from where it is looked for, in seconds; default half a frame. LeRobot's default is 1e-4. */
   readonly tolerance?: number;
   readonly video?: VideoOptions;
-  /** Units of all joints, where they cannot be inferred or are inferred wrongly; default by inference, see `inferUnits`. */
+  /** Units of all joints, where they cannot be inferred or are inferred wrongly; default as the address says, else by inference, see `inferUnits`. */
   readonly units?: UnitConvention;
 }
 
@@ -72,13 +74,13 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
   const codecs = new Set([...videos.files.values()].map(({ summary }) => summary.codec));
   // Chosen now, so that a machine that cannot decode says so before training begins.
   const decoding = codecs.size === 0 ? null : await chooseBackend([...codecs], options.video);
-  const { cameras, recordedKeys } = renameCameras(videos.cameras, options.rename ?? {}, name);
+  const { cameras, recordedKeys } = renameCameras(videos.cameras, options.rename ?? {}, name, options.renameOthers === true);
   const { info } = recording;
   const hasPictures = info.cameras.some(({ kind }) => kind === 'image');
   const pictures = hasPictures ? await Promise.all([...new Set(rows.files)].map(fileFingerprint)) : [];
   const drift = timestampDrift(rows, info.fps);
   const { pairings, notes } = pairAll(recording, episodes, rows, videos, options.lookup ?? source.lookup);
-  const units = unitsOf(info, rows, options.units);
+  const units = unitsOf(info, rows, options.units ?? source.units);
   const described: RobotDatasetInfo = {
     name,
     uri,
@@ -145,17 +147,21 @@ function renameCameras(
   cameras: readonly CameraInfo[],
   rename: Readonly<Record<string, string>>,
   name: string,
+  renameOthers: boolean,
 ): { cameras: readonly CameraInfo[]; recordedKeys: ReadonlyMap<string, string> } {
   const recorded = cameras.map((camera) => camera.key);
   const unknown = Object.keys(rename).find((key) => !recorded.includes(key));
-  if (unknown !== undefined) {
+  if (unknown !== undefined && !renameOthers) {
     throw new DatasetError(
       'DATASET_CAMERA_UNKNOWN',
       `Cannot rename "${unknown}": ${name} has the cameras ${recorded.join(', ') || '(none)'}`,
       { hint: 'Write --rename <recorded name>=<new name>.' },
     );
   }
-  const renamed = cameras.map((camera) => ({ ...camera, key: rename[camera.key] ?? camera.key }));
+  const renamed = cameras.map((camera) => {
+    const to = rename[camera.key] ?? camera.key;
+    return to === camera.key ? camera : { ...camera, key: to, recordedAs: camera.key };
+  });
   const recordedKeys = new Map(renamed.map((camera, i) => [camera.key, recorded[i]!]));
   if (recordedKeys.size !== cameras.length) {
     const names = renamed.map((camera) => camera.key).join(', ');

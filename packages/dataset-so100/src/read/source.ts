@@ -6,6 +6,7 @@ import type { HubOptions } from '@zk0/hub';
 import { DatasetError } from '../errors.ts';
 import type { DatasetInfo } from '../format/info.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
+import type { UnitConvention } from '../units/infer-units.ts';
 import { openHubSource } from './hub-source.ts';
 import type { FrameLookup } from './lerobot-dataset.ts';
 import { parseDatasetUri, type DatasetUri } from './uri.ts';
@@ -51,6 +52,8 @@ export interface DatasetSource {
   readonly lookup: FrameLookup;
   /** Least score of an episode that is chosen; 0 for all. */
   readonly minScore: number;
+  /** What the joints' values mean, where the address says it. */
+  readonly units?: UnitConvention;
   /** Commit of the hub repository that it is; undefined for others. */
   readonly commit?: string;
   readonly warnings: readonly string[];
@@ -86,18 +89,19 @@ export interface SourceOptions {
  */
 export async function locateDataset(uri: string, options: SourceOptions = {}): Promise<DatasetSource> {
   const parsed = parseDatasetUri(uri);
-  const { lookup = 'evidence', minScore = 0 } = parsed;
+  const { lookup = 'evidence', minScore = 0, episodes, units } = parsed;
+  const how: Pick<DatasetSource, 'episodes' | 'lookup' | 'minScore' | 'units'> = { episodes, lookup, minScore, ...(units === undefined ? {} : { units }) };
   switch (parsed.scheme) {
     case 'local':
-      return onDisk({ root: parsed.path, name: path.basename(path.resolve(parsed.path)), episodes: parsed.episodes, lookup, minScore });
+      return onDisk({ root: parsed.path, name: path.basename(path.resolve(parsed.path)), ...how });
     case 'demo':
-      return onDisk({ root: await ensureDemo(parsed, options), name: `demo-${parsed.task}`, episodes: parsed.episodes, lookup, minScore });
+      return onDisk({ root: await ensureDemo(parsed, options), name: `demo-${parsed.task}`, ...how });
     case 'hf':
       return openHubSource(parsed, options);
   }
 }
 
-function onDisk(source: Pick<DatasetSource, 'root' | 'name' | 'episodes' | 'lookup' | 'minScore'>): DatasetSource {
+function onDisk(source: Pick<DatasetSource, 'root' | 'name' | 'episodes' | 'lookup' | 'minScore' | 'units'>): DatasetSource {
   return { ...source, warnings: [], fetch: () => Promise.resolve(), fetchData: () => Promise.resolve() };
 }
 

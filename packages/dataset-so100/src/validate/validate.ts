@@ -27,6 +27,8 @@ export interface ValidateOptions extends SourceOptions {
   readonly motion?: boolean;
   /** Units of all joints, where they cannot be inferred. */
   readonly units?: UnitConvention;
+  /** Sentences about task texts that the policy to be trained does not read whole; without, long ones are told by their words. */
+  readonly describeTasks?: (texts: readonly string[]) => readonly string[];
   /** Called now and then while the check goes on. */
   readonly onCheck?: (progress: CheckProgress) => void;
 }
@@ -83,7 +85,7 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
     recording = { ...listed, episodes: withoutDoubledEpisodes(listed.episodes) };
     checkListing(listed, recording, findings);
     checkCounts(recording, findings);
-    checkTaskTable(recording, findings);
+    checkTaskTable(recording, findings, options.describeTasks);
     episodes = chooseEpisodes(recording, source.episodes);
   } catch (error) {
     findings.addError(error);
@@ -96,7 +98,7 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
   checked.frames = facts.reduce((sum, { episode }) => sum + episode.length, 0);
   checkDuplicates(facts, findings);
   await checkStatistics(recording, facts, tables, findings);
-  const motion = options.motion === true ? checkMovement(recording, facts, options.units, findings) : [];
+  const motion = options.motion === true ? checkMovement(recording, facts, options.units ?? source.units, findings) : [];
   options.onCheck?.({ phase: 'videos', done: 0, total: episodes.length });
   const videos = await checkVideoFiles(recording, episodes, findings, signal);
   checked.videoFiles = videos.size;

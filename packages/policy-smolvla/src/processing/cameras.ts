@@ -56,23 +56,26 @@ export function matchCameras(
   rename: Readonly<Record<string, string>>,
 ): CameraBinding {
   const keys = dataset.cameras.map(({ key }) => key);
-  const both = `policy takes [${cameras.join(', ')}], dataset ${dataset.name} has [${keys.join(', ') || 'no cameras'}]`;
+  // A renaming is proposed of the names in the recordings, whatever they were opened under.
+  const recorded = dataset.cameras.map(({ key, recordedAs = key }) => recordedAs);
+  const listed = dataset.cameras.map(({ key, recordedAs }) => (recordedAs === undefined ? key : `${recordedAs} as ${key}`));
+  const both = `policy takes [${cameras.join(', ')}], dataset ${dataset.name} has [${listed.join(', ') || 'no cameras'}]`;
   const strangers = Object.keys(rename).filter((key) => !keys.includes(key));
-  if (strangers.length > 0) throw mismatch(`renaming names no camera of the dataset: ${strangers.join(', ')}; ${both}`, cameras, keys, emptyCameras);
+  if (strangers.length > 0) throw mismatch(`renaming names no camera of the dataset: ${strangers.join(', ')}; ${both}`, cameras, recorded, emptyCameras);
   const towards = Object.entries(rename).find(([, name]) => !cameras.includes(name));
   if (towards !== undefined) {
-    throw mismatch(`renaming ${towards[0]} to ${towards[1]} names no camera of the policy; ${both}`, cameras, keys, emptyCameras);
+    throw mismatch(`renaming ${towards[0]} to ${towards[1]} names no camera of the policy; ${both}`, cameras, recorded, emptyCameras);
   }
   const byPolicyKey = new Map<string, string>();
   for (const key of keys) {
     const name = rename[key] ?? renameMap[key] ?? key;
     const other = byPolicyKey.get(name);
-    if (other !== undefined) throw mismatch(`cameras ${other} and ${key} both become ${name}; ${both}`, cameras, keys, emptyCameras);
+    if (other !== undefined) throw mismatch(`cameras ${other} and ${key} both become ${name}; ${both}`, cameras, recorded, emptyCameras);
     byPolicyKey.set(name, key);
   }
   const found = cameras.flatMap((name) => byPolicyKey.get(name) ?? []);
   const missing = cameras.filter((name) => !byPolicyKey.has(name));
-  if (found.length === 0 || missing.length > emptyCameras) throw mismatch(`no camera for ${missing.join(', ')}; ${both}`, cameras, keys, emptyCameras);
+  if (found.length === 0 || missing.length > emptyCameras) throw mismatch(`no camera for ${missing.join(', ')}; ${both}`, cameras, recorded, emptyCameras);
   return { datasetKeys: found, emptySlots: emptyCameras };
 }
 

@@ -1,4 +1,4 @@
-import type { Normalizer, RobotDataset } from '@zk0/core';
+import type { Normalizer, RobotDataset, RobotDatasetInfo } from '@zk0/core';
 import { boolTensor, float32Tensor, type Tensors } from '@zk0/onnx-train';
 import type { SmolVlaConfig } from '../config/policy-config.ts';
 import { PolicyError } from '../errors.ts';
@@ -35,7 +35,7 @@ export class DatasetBinding {
     options: Pick<LearnerOptions, 'rename' | 'corruptFrames' | 'onCorruptFrame'>,
   ) {
     const { info } = dataset;
-    checkSizes(info.name, policy.features, info.stateNames.length, info.actionNames.length);
+    checkSizes(policy.features, info);
     if (info.frameCount === 0 || info.tasks.length === 0) {
       throw new PolicyError('FEATURES_MISMATCH', `dataset ${info.name} has no frames or no task text`, {
         hint: 'Record at least one episode with a task.',
@@ -122,11 +122,12 @@ export class DatasetBinding {
   }
 }
 
-function checkSizes(name: string, features: PolicyFeatures, stateSize: number, actionSize: number): void {
-  if (stateSize === features.stateSize && actionSize === features.actionSize) return;
+/** @throws PolicyError FEATURES_MISMATCH */
+export function checkSizes(features: PolicyFeatures, { name, stateNames, actionNames }: Pick<RobotDatasetInfo, 'name' | 'stateNames' | 'actionNames'>): void {
+  if (stateNames.length === features.stateSize && actionNames.length === features.actionSize) return;
   throw new PolicyError(
     'FEATURES_MISMATCH',
-    `dataset ${name} has ${stateSize} state and ${actionSize} action values, the policy ${features.stateSize} and ${features.actionSize}`,
+    `dataset ${name} has ${stateNames.length} state and ${actionNames.length} action values, the policy ${features.stateSize} and ${features.actionSize}`,
     { hint: 'Use recordings of the robot that the policy is for.' },
   );
 }

@@ -1,20 +1,21 @@
+import { readRecordingOptions, withUnitsOption } from '@zk0/cli';
 import { InvalidArgumentError } from '@zk0/core';
 import { UNIT_CONVENTIONS, validateDataset, type ValidationReport } from '@zk0/dataset-so100';
 import { Command } from 'commander';
 import { pageWidth } from '../../dataset/page.ts';
-import { parseUnits } from '../../dataset/parse-units.ts';
 import { sarifLog } from '../../dataset/sarif.ts';
 import { scoreText } from '../../dataset/score-text.ts';
+import { withTaskLimit } from '../../dataset/task-limit.ts';
 import { validationText } from '../../dataset/validation-report.ts';
 import type { Run } from '../run-action.ts';
 import { runWork, type DatasetWork } from './dataset-work.ts';
 
-interface DoctorOptions {
+interface DoctorOptions extends Readonly<Record<string, unknown>> {
   readonly json?: boolean;
   readonly sarif?: boolean;
   readonly failOn: string;
   readonly samples?: string;
-  readonly units?: string;
+  readonly policy?: string;
 }
 
 const FAIL_ON = ['error', 'warning', 'never'] as const;
@@ -25,38 +26,42 @@ export function doctorCommand(run: Run): Command {
     .description('Check datasets as `validate` does, and how every episode moves: arms, grippers, encoders, clocks, cameras. Gives each a score.')
     .argument('<uri...>', 'path, hf:owner/name or demo:<task>')
     .option('--fail-on <severity>', `exit code 1 from this on: ${FAIL_ON.join(', ')}`, 'error')
-    .option('--units <convention>', `what the joints' values mean, where it cannot be inferred: ${UNIT_CONVENTIONS.join(', ')}`)
+    .option('--policy <name|path>', 'name the task texts that this policy would cut at its token limit')
     .option('--samples <n>', 'images to decode of each episode and camera (default: 5)')
     .option('--json', 'for scripts')
     .option('--sarif', 'for code hosts: a SARIF 2.1.0 log')
     .option('--verbose', 'error codes and stacks with errors');
-  command.action((uris: string[], options: DoctorOptions) => {
+  withUnitsOption(command, UNIT_CONVENTIONS).action((uris: string[], options: DoctorOptions) => {
     runWork(run, (work) => examine(uris, options, work));
   });
   return command;
 }
 
-async function examine(uris: readonly string[], options: DoctorOptions, { progress, source }: DatasetWork): Promise<number | undefined> {
+async function examine(uris: readonly string[], options: DoctorOptions, { progress, signal, source }: DatasetWork): Promise<number | undefined> {
   const failOn = FAIL_ON.find((one) => one === options.failOn);
   if (failOn === undefined) throw new InvalidArgumentError(`--fail-on ${options.failOn} is not known`, { hint: `Choose from ${FAIL_ON.join(', ')}.` });
   if (options.samples !== undefined && !/^\d{1,6}$/.test(options.samples)) {
     throw new InvalidArgumentError(`--samples ${options.samples} is no number`, { hint: 'Write a whole number.' });
   }
-  const units = parseUnits(options.units);
-  const reports: ValidationReport[] = [];
-  for (const uri of uris) {
-    reports.push(
-      await validateDataset(uri, {
-        ...source(uri),
-        motion: true,
-        ...(units === undefined ? {} : { units }),
-        ...(options.samples === undefined ? {} : { samples: Number(options.samples) }),
-        onCheck: ({ phase, done, total }) => {
-          progress.update({ label: `checking ${phase}`, done, total });
-        },
-      }),
-    );
-  }
+  const { units } = readRecordingOptions(options, UNIT_CONVENTIONS);
+  const reports = await withTaskLimit(options.policy, signal, async (describeTasks) => {
+    const all: ValidationReport[] = [];
+    for (const uri of uris) {
+      all.push(
+        await validateDataset(uri, {
+          ...source(uri),
+          motion: true,
+          ...(units === undefined ? {} : { units }),
+          ...(describeTasks === undefined ? {} : { describeTasks }),
+          ...(options.samples === undefined ? {} : { samples: Number(options.samples) }),
+          onCheck: ({ phase, done, total }) => {
+            progress.update({ label: `checking ${phase}`, done, total });
+          },
+        }),
+      );
+    }
+    return all;
+  });
   progress.finish();
   if (options.sarif === true) process.stdout.write(`${JSON.stringify(sarifLog(reports), null, 2)}\n`);
   else if (options.json === true) process.stdout.write(`${JSON.stringify(reports.length === 1 ? reports[0] : { datasets: reports }, null, 2)}\n`);

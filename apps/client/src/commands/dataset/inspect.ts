@@ -1,18 +1,18 @@
 import { resolve } from 'node:path';
-import { zk0Home } from '@zk0/cli';
+import { readRecordingOptions, withUnitsOption, zk0Home } from '@zk0/cli';
 import { inspectDataset, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
 import { makeDirectory } from '@zk0/storage';
 import { Command } from 'commander';
 import { inspectionText } from '../../dataset/inspection-text.ts';
 import { pageWidth } from '../../dataset/page.ts';
-import { parseUnits } from '../../dataset/parse-units.ts';
+import { withTaskLimit } from '../../dataset/task-limit.ts';
 import type { Run } from '../run-action.ts';
 import { runWork, type DatasetWork } from './dataset-work.ts';
 
-interface InspectOptions {
+interface InspectOptions extends Readonly<Record<string, unknown>> {
   readonly out?: string;
   readonly json?: boolean;
-  readonly units?: string;
+  readonly policy?: string;
 }
 
 /** `zk0-client dataset inspect`: what is in a dataset, in words and pictures. */
@@ -21,10 +21,10 @@ export function inspectCommand(run: Run): Command {
     .description('Show what is in a dataset.')
     .argument('<uri>', 'path, hf:owner/name or demo:<task>')
     .option('--out <dir>', 'write pictures there: contact-sheet.png (cameras) and joints.png (state and action)')
-    .option('--units <convention>', `what the joints' values mean, where it cannot be inferred: ${UNIT_CONVENTIONS.join(', ')}`)
+    .option('--policy <name|path>', 'name the task texts that this policy would cut at its token limit')
     .option('--json', 'for scripts')
     .option('--verbose', 'error codes and stacks with errors');
-  command.action((uri: string, options: InspectOptions) => {
+  withUnitsOption(command, UNIT_CONVENTIONS).action((uri: string, options: InspectOptions) => {
     runWork(run, (work) => inspect(uri, options, work));
   });
   return command;
@@ -32,8 +32,10 @@ export function inspectCommand(run: Run): Command {
 
 async function inspect(uri: string, options: InspectOptions, { progress, signal, source }: DatasetWork): Promise<undefined> {
   progress.update({ label: 'reading' });
-  const units = parseUnits(options.units);
-  const found = await inspectDataset(uri, { ...source(uri), ...(units === undefined ? {} : { units }) });
+  const { units } = readRecordingOptions(options, UNIT_CONVENTIONS);
+  const seen = await inspectDataset(uri, { ...source(uri), ...(units === undefined ? {} : { units }) });
+  const cut = await withTaskLimit(options.policy, signal, (describe) => Promise.resolve(describe?.(seen.tasks.map(({ text }) => text)) ?? []));
+  const found = { ...seen, problems: [...seen.problems, ...cut] };
   progress.finish();
   // The words first: they are true of a dataset that is too damaged for pictures, too.
   if (options.json !== true) process.stdout.write(`${inspectionText(found, pageWidth())}\n`);
