@@ -53,14 +53,14 @@ async function record(name: string, truth: LeRobotDataset, { order = [0, 1, 2, 3
 }
 
 /** A run small enough for a test; everything else is as in production. */
-const SETTINGS = ['--policy', 'tiny', '--rounds', '3', '--seed', '7', '--local-steps', '20', '--batch-size', '8', '--set', 'evaluateBatches=0'];
+const SETTINGS = ['--policy', 'tiny', '--rounds', '2', '--seed', '7', '--local-steps', '20', '--batch-size', '8', '--set', 'evaluateBatches=0'];
 
 function losses(run: string): number[] {
   const history = JSON.parse(readFileSync(join(run, 'server', 'eval_policy_loss_history.json'), 'utf8')) as Record<string, { server_policy_loss: number }>;
   return Object.values(history).map(({ server_policy_loss: loss }) => loss);
 }
 
-describe('a federation of arms that record differently', { timeout: 300_000 }, () => {
+describe('a federation of arms that record differently', { timeout: 420_000 }, () => {
   let heldOut = '';
   const clean: string[] = [];
   const different: string[] = [];
@@ -90,7 +90,7 @@ describe('a federation of arms that record differently', { timeout: 300_000 }, (
     expect(simulated.code, simulated.stderr).toBe(0);
 
     const folder = join(home.path, 'by-hand');
-    const server = startProgram('server', ['start', '--port', '0', '--out', folder, '--device', 'cpu'], home.path);
+    const server = startProgram('server', ['start', '--port', '0', '--out', folder, '--device', 'cpu', '--allow-folder', home.path], home.path);
     const url = (await server.until(/zk0-server is at (http\S+)/))[1]!;
     const start = (id: number, dataset: string, ...more: string[]): ReturnType<typeof startProgram> =>
       startProgram('client', ['start', '--server', url, '--id', String(id), '--dataset', dataset, '--threads', '1', '--device', 'cpu', ...more], home.path);
@@ -99,7 +99,7 @@ describe('a federation of arms that record differently', { timeout: 300_000 }, (
     await Promise.all([refused, ...clients].map((client) => client.until(/connected to/)));
     const run = startProgram('server', ['run', '--server', url, '--min-clients', '4', '--held-out', heldOut, '--stream', ...SETTINGS], home.path);
     const runId = (await run.until(/run (\S+) is submitted/))[1]!;
-    await run.until(/round 1\/3 · held-out loss/);
+    await run.until(/round 1\/2 · held-out loss/);
     const status = await runProgram('server', ['status', '--server', url, '--json'], home.path);
     const { clients: seen } = JSON.parse(status.stdout) as { clients: { clientId: string; misfit?: string }[] };
     const why = 'encoder counts say nothing without the calibration of the arm';
@@ -108,17 +108,18 @@ describe('a federation of arms that record differently', { timeout: 300_000 }, (
     expect(await run.exited, run.stderr()).toBe(0);
 
     const [equal, differing] = [losses(out), losses(join(folder, runId))];
-    expect(equal).toHaveLength(4);
+    expect(equal).toHaveLength(3);
     expect(equal.at(-1)).toBeLessThan(0.9 * equal[0]!);
     for (const [round, loss] of equal.entries()) expect(Math.abs(differing[round]! / loss - 1), `round ${round}: ${loss} and ${differing[round]!}`).toBeLessThan(0.03);
 
-    const log = readFileSync(join(folder, runId, 'server', 'server.log'), 'utf8');
+    if (process.env['DUMP']) (await import('node:fs')).writeFileSync('/tmp/agreement-figures.json', JSON.stringify([equal, differing]));
+    const log = readFileSync(join(folder, 'server.log'), 'utf8');
     expect(log).toContain('client 1: state reordered to');
     expect(log).toMatch(/client 2: state shoulder_pan\.pos, .* converted from normalized to degrees$/m);
     expect(log).toContain(`client 4 cannot take part: counts: state shoulder_pan.pos is recorded in ticks`);
     expect(readFileSync(join(home.path, 'clients', '4', 'client.log'), 'utf8')).toContain(why);
 
-    const checkpoint = join(folder, runId, 'models', 'checkpoint_round_3');
+    const checkpoint = join(folder, runId, 'models', 'checkpoint_round_2');
     await evaluates(checkpoint);
   });
 
