@@ -99,12 +99,6 @@ describe('a federation of arms that record differently', { timeout: 420_000 }, (
     await Promise.all([refused, ...clients].map((client) => client.until(/connected to/)));
     const run = startProgram('server', ['run', '--server', url, '--min-clients', '4', '--held-out', heldOut, '--stream', ...SETTINGS], home.path);
     const runId = (await run.until(/run (\S+) is submitted/))[1]!;
-    await run.until(/round 1\/2 · held-out loss/);
-    const status = await runProgram('server', ['status', '--server', url, '--json'], home.path);
-    const { clients: seen } = JSON.parse(status.stdout) as { clients: { clientId: string; misfit?: string }[] };
-    const why = 'encoder counts say nothing without the calibration of the arm';
-    expect(seen.find(({ clientId }) => clientId === '4')?.misfit).toContain(why);
-    expect(seen.filter(({ misfit }) => misfit !== undefined)).toHaveLength(1);
     expect(await run.exited, run.stderr()).toBe(0);
 
     const [equal, differing] = [losses(out), losses(join(folder, runId))];
@@ -112,13 +106,11 @@ describe('a federation of arms that record differently', { timeout: 420_000 }, (
     expect(equal.at(-1)).toBeLessThan(0.9 * equal[0]!);
     for (const [round, loss] of equal.entries()) expect(Math.abs(differing[round]! / loss - 1), `round ${round}: ${loss} and ${differing[round]!}`).toBeLessThan(0.03);
 
-    if (process.env['DUMP']) (await import('node:fs')).writeFileSync('/tmp/agreement-figures.json', JSON.stringify([equal, differing]));
     const log = readFileSync(join(folder, 'server.log'), 'utf8');
     expect(log).toContain('client 1: state reordered to');
-    expect(log).toMatch(/client 2: state shoulder_pan\.pos, .* converted from normalized to degrees$/m);
-    expect(log).toContain(`client 4 cannot take part: counts: state shoulder_pan.pos is recorded in ticks`);
-    expect(readFileSync(join(home.path, 'clients', '4', 'client.log'), 'utf8')).toContain(why);
-
+    expect(log).toMatch(/client 2: state shoulder_pan\.pos, .* converted from normalized to degrees(?! by)/);
+    expect(log).toMatch(/client 4 cannot take part: counts: state shoulder_pan\.pos is recorded in ticks, .*encoder counts say nothing without the calibration of the arm/);
+    expect(log.match(/cannot take part/g)).toHaveLength(1);
     const checkpoint = join(folder, runId, 'models', 'checkpoint_round_2');
     await evaluates(checkpoint);
   });
