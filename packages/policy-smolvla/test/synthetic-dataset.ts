@@ -55,7 +55,7 @@ export function syntheticDataset(options: SyntheticOptions = {}): RobotDataset &
       to: (episodeIndex + 1) * framesPerEpisode,
     })),
     tasks: [task],
-    moments: { state: moments(states), action: moments(actions) },
+    moments: { state: momentsOfRows(states), action: momentsOfRows(actions) },
   };
   let decoded = 0;
   return {
@@ -104,7 +104,8 @@ function paint(width: number, height: number, goal: { x: number; y: number }, ca
   return { width, height, data };
 }
 
-function moments(rows: readonly Float32Array[]): FeatureMoments {
+/** Moments of rows of one size. */
+export function momentsOfRows(rows: readonly Float32Array[]): FeatureMoments {
   const axes = [...rows[0]!.keys()];
   const mean = axes.map((axis) => rows.reduce((sum, row) => sum + row[axis]!, 0) / rows.length);
   return {
