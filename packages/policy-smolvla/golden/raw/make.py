@@ -1,6 +1,6 @@
 """What LeRobot makes of raw pixels, joint values and words: its own pre- and post-processors, loss and predicted actions.
 
-    node --conditions=@zk0/source golden/raw/write.ts FOLDER     # in the package's folder
+    node --conditions=@zk0/source test/interop/write-raw.ts FOLDER     # in the package's folder
     python golden/raw/make.py FOLDER                             # in the environment of ../make.py
 
 writes `cases.json` beside this script: per case the loss, the actions of every sample, and the versions used.

@@ -1,11 +1,11 @@
 /**
- * Writes what `make.py` beside it gives to LeRobot: `node --conditions=@zk0/source golden/raw/write.ts FOLDER`, a checkpoint and a
+ * Writes what `golden/raw/make.py` gives to LeRobot: `node --conditions=@zk0/source test/interop/write-raw.ts FOLDER`, a checkpoint and a
  * batch of raw pixels, joint values and words for each case of `test/raw-cases.ts`.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openPolicy } from '../../src/index.ts';
-import { computeRaw, RAW_CASES, rawCamera, rawDataset, rawDraws, writeRawCheckpoint } from '../../test/raw-cases.ts';
+import { computeRaw, RAW_CASES, rawCamera, rawDataset, rawDraws, writeRawCheckpoint } from '../raw-cases.ts';
 
 const folder = process.argv[2];
 if (folder === undefined) throw new Error('usage: write.ts FOLDER');
