@@ -54,6 +54,7 @@ export function withRunOptions(command: Command): Command {
     .option('--evaluate-every <n>', 'evaluate every so many rounds, and after the last', Number)
     .option('--evaluate-batches <n>', 'batches for each held-out dataset; 0: all', Number)
     .option('--checkpoint-every <n>', 'save a checkpoint every so many rounds, and after the last', Number)
+    .option('--stop-when <rule>', 'finish before the last round, e.g. "heldOutLoss<0.8" or "noImprovement>=5" (evaluations)')
     .option('--held-out <uri>', 'dataset to evaluate on, nobody trains on it (repeatable)', collect, []);
 }
 
@@ -75,6 +76,7 @@ export function runFlags(options: Readonly<Record<string, unknown>>): Record<str
     evaluateBatches: options['evaluateBatches'],
     checkpointEvery: options['checkpointEvery'],
     maxParallel: options['maxParallel'],
+    stopWhen: options['stopWhen'],
     heldOut: heldOut.length === 0 ? undefined : heldOut,
   };
 }

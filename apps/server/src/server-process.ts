@@ -7,8 +7,9 @@ import { openBlobStore } from '@zk0/storage';
 import { createTransportServer, isLoopback, openNodeRegistry, openOperatorToken, type TransportServerOptions } from '@zk0/transport';
 import { SmolVlaModel, type SmolVlaModelOptions } from './model/smolvla-model.ts';
 import { logSource } from './outputs/log-file.ts';
-import { runFiles, versions } from './outputs/index.ts';
+import { runFiles } from './outputs/index.ts';
 import { makeWritable, stateFiles } from './state-files.ts';
+import { versions } from './versions.ts';
 
 /** What a server is started with. */
 export interface ServerOptions
@@ -27,6 +28,8 @@ export interface ServerOptions
   /** Folder of the server's own log. */
   readonly logDirectory: string;
   readonly log: RootLogger;
+  /** What else belongs into the `config.json` of runs: how a simulation was started. Plain JSON. */
+  readonly record?: Readonly<Record<string, unknown>>;
 }
 
 /** A server that listens and drives runs. */
@@ -75,7 +78,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       openRun: ({ state: { runId } }) => {
         const runLog = openRunLog(runId);
         runLog.observe(page.line);
-        return { log: runLog, observers: [runFiles(runDirectory(runId))], close: () => runLog.close() };
+        return { log: runLog, observers: [runFiles(runDirectory(runId), { entries: (id) => ledger.entries(id), ...(options.record !== undefined && { record: options.record }) })], close: () => runLog.close() };
       },
     });
     const page = createDashboard({ ledger, coordinator, version: versions().zk0, log, ...(registry !== undefined && { nodes: registry }) });

@@ -7,7 +7,7 @@ export { convertCheckpoint, type ConvertCheckpointOptions } from './convert-chec
 export { openPolicy } from './open-policy.ts';
 export { matchCameras, type CameraBinding, type CameraNeeds } from './processing/cameras.ts';
 export { proposeRenames } from './processing/propose-cameras.ts';
-export { forgetCuda, useCuda, type CudaUse } from '@zk0/onnx-train';
+export { forgetCuda, runtimeVersion, useCuda, type CudaUse } from '@zk0/onnx-train';
 export { deviceChecks, type DeviceCheck } from './runtime/device-checks.ts';
 export { describeDevice } from './runtime/describe-device.ts';
 export { isVerified, verificationRows } from './verify/describe-verification.ts';

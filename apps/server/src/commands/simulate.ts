@@ -5,7 +5,7 @@ import { createProgress, EXIT_CODE, loadConfig, programName, showPhases, zk0Home
 import { InvalidArgumentError, Zk0Error, type RunConfig } from '@zk0/core';
 import { assertNoOverlap, listEpisodes, openDataset, requireCameras } from '@zk0/dataset-so100';
 import { demoTasks, SO100_JOINT_NAMES } from '@zk0/demo-so100';
-import { checkStrategy } from '@zk0/federation';
+import { checkRun, checkStrategy } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
 import { openPolicy } from '@zk0/policy-smolvla';
 import { createStrategy, sampleSize } from '@zk0/strategy';
@@ -93,6 +93,7 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
   // By content: a recording may be in two datasets, or twice in one. Demo ones are made apart by task and seed.
   await assertNoOverlap([...plan.clients, ...plan.heldOut].filter((uri) => !uri.startsWith('demo:')), { cacheDirectory: zk0Home(), signal });
   const config = runConfigOf(settings, plan.heldOut);
+  checkRun(config);
   const out = resolve(options.out ?? join('outputs', timestamp(new Date())));
   refuseUsed(out);
   makeWritable(out);
@@ -214,6 +215,14 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
       cacheDirectory: zk0Home(),
       device,
       precision: simulation.precision,
+      record: {
+        clients: plan.clients.map((dataset, index) => ({ client_id: String(index), dataset })),
+        device,
+        precision: simulation.precision,
+        threads_per_client: threads,
+        cache: simulation.cache,
+        rename: simulation.rename,
+      },
       log,
     });
     progress.print(`${plan.clients.length} ${plan.clients.length === 1 ? 'client' : 'clients'} and a server on this machine, ${config.rounds} ${config.rounds === 1 ? 'round' : 'rounds'} of policy ${config.policy}`);
@@ -295,7 +304,7 @@ async function stopRun(server: RunningServer, runId: string): Promise<void> {
 
 function report(reporter: RunReporter, { out, config }: Simulation, paths: RunPaths): void {
   process.stdout.write(`\n${reporter.table()}\n\n`);
-  const { ending, losses, checkpoint } = reporter;
+  const { ending, losses, checkpoint, best } = reporter;
   if (ending?.phase !== 'finished') {
     throw new Zk0Error('RUN_ENDED', `the run ${ending?.phase ?? 'broke off'}: ${ending?.message ?? 'the server went away'}`, {
       hint: `Read ${paths.simulationLog}.`,
@@ -312,6 +321,9 @@ function report(reporter: RunReporter, { out, config }: Simulation, paths: RunPa
       `checkpoint   ${checkpoint}`,
       `evaluate it  ${programName('zk0-server')} evaluate --policy ${quoted(checkpoint)} --dataset ${quoted(config.heldOut[0] ?? 'URI')}`,
     );
+  }
+  if (best !== null && config.keepBest && existsSync(paths.bestCheckpoint)) {
+    lines.push(`best so far  ${paths.bestCheckpoint} (round ${best.round}, held-out loss ${best.loss.toFixed(4)})`);
   }
   process.stdout.write(`${lines.join('\n')}\n`);
 }

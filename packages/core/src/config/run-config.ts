@@ -1,7 +1,22 @@
 import * as z from 'zod';
+import { errorMessage } from '../errors.ts';
+import { parseStopRule } from '../run/stop-rule.ts';
 
 /** A strategy's name and its own options; `@zk0/strategy` checks the options. */
 const strategySchema = z.looseObject({ name: z.string().min(1).default('fedprox') });
+
+/** The text of a stop rule, checked when the run is submitted. */
+const stopWhenSchema = z
+  .string()
+  .min(1)
+  .max(500)
+  .superRefine((text, context) => {
+    try {
+      parseStopRule(text);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: errorMessage(error).replace(/^stopWhen: /, '') });
+    }
+  });
 
 /** Everything that fixes what a run computes. Two runs with the same configuration and data give the same bytes. */
 export const runConfigSchema = z.strictObject({
@@ -34,6 +49,10 @@ export const runConfigSchema = z.strictObject({
   evaluateBatches: z.int().min(0).default(4),
   /** Save a checkpoint every so many rounds; the last round always. */
   checkpointEvery: z.int().min(1).default(20),
+  /** Keep the checkpoint of the round with the lowest held-out loss so far, as `models/checkpoint_best`. */
+  keepBest: z.boolean().default(true),
+  /** The run is complete before its last round when this holds, e.g. `heldOutLoss<0.8 or noImprovement>=5`; see `parseStopRule`. */
+  stopWhen: stopWhenSchema.optional(),
   /** `full`: what LeRobot loads, frozen weights included; `trained`: the trained weights and the hash of their base. */
   checkpointForm: z.enum(['full', 'trained']).default('full'),
   /** A round closes with what has arrived when this many seconds have passed. */
