@@ -55,6 +55,7 @@ export function withRunOptions(command: Command): Command {
     .option('--evaluate-batches <n>', 'batches for each held-out dataset; 0: all', Number)
     .option('--checkpoint-every <n>', 'save a checkpoint every so many rounds, and after the last', Number)
     .option('--stop-when <rule>', 'finish before the last round, e.g. "heldOutLoss<0.8" or "noImprovement>=5" (evaluations)')
+    .option('--push-to <owner/name>', 'hub repository that the newest checkpoint is pushed to when the run has finished (HF_TOKEN of the server)')
     .option('--held-out <uri>', 'dataset to evaluate on, nobody trains on it (repeatable)', collect, []);
 }
 
@@ -77,6 +78,7 @@ export function runFlags(options: Readonly<Record<string, unknown>>): Record<str
     checkpointEvery: options['checkpointEvery'],
     maxParallel: options['maxParallel'],
     stopWhen: options['stopWhen'],
+    pushTo: options['pushTo'],
     heldOut: heldOut.length === 0 ? undefined : heldOut,
   };
 }

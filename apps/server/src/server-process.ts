@@ -5,9 +5,11 @@ import { closeAll, Coordinator, Ledger, openSqliteStores } from '@zk0/federation
 import type { RootLogger } from '@zk0/logger';
 import { openBlobStore } from '@zk0/storage';
 import { createTransportServer, isLoopback, openNodeRegistry, openOperatorToken, type TransportServerOptions } from '@zk0/transport';
+import { processFigures, prometheusText } from './metrics/prometheus.ts';
 import { SmolVlaModel, type SmolVlaModelOptions } from './model/smolvla-model.ts';
 import { logSource } from './outputs/log-file.ts';
 import { runFiles } from './outputs/index.ts';
+import { pushWhenFinished } from './push/push-observer.ts';
 import { makeWritable, stateFiles } from './state-files.ts';
 import { versions } from './versions.ts';
 
@@ -78,7 +80,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       openRun: ({ state: { runId } }) => {
         const runLog = openRunLog(runId);
         runLog.observe(page.line);
-        return { log: runLog, observers: [runFiles(runDirectory(runId), { entries: (id) => ledger.entries(id), ...(options.record !== undefined && { record: options.record }) })], close: () => runLog.close() };
+        return { log: runLog, observers: [runFiles(runDirectory(runId), { entries: (id) => ledger.entries(id), ...(options.record !== undefined && { record: options.record }) }), pushWhenFinished(runLog)], close: () => runLog.close() };
       },
     });
     const page = createDashboard({ ledger, coordinator, version: versions().zk0, log, ...(registry !== undefined && { nodes: registry }) });
@@ -88,6 +90,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       blobs,
       service: coordinator,
       page,
+      monitoring: { version: versions().zk0, metrics: async () => prometheusText(await coordinator.overview(), processFigures(versions().zk0)) },
       logs: logSource((runId) => (runId === undefined ? options.logDirectory : runDirectory(runId))),
       ...(registry !== undefined && { registry }),
       ...(operatorToken !== undefined && { operatorToken }),

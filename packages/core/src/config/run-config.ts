@@ -55,6 +55,8 @@ export const runConfigSchema = z.strictObject({
   stopWhen: stopWhenSchema.optional(),
   /** `full`: what LeRobot loads, frozen weights included; `trained`: the trained weights and the hash of their base. */
   checkpointForm: z.enum(['full', 'trained']).default('full'),
+  /** A repository of models on the hub (`owner/name`) that the newest checkpoint is pushed to when the run has finished. */
+  pushTo: z.string().regex(/^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9][\w.-]{0,95}$/).optional(),
   /** A round closes with what has arrived when this many seconds have passed. */
   roundDeadlineSeconds: z.number().gt(0).max(30 * 24 * 3600).default(3600),
   /** Clients that train at the same time, at most; 0 = no limit. One machine with one GPU wants 1. */
