@@ -1,6 +1,7 @@
 import { runConfigSchema, type RunConfig } from '@zk0/core';
 import type { Command } from 'commander';
 import * as z from 'zod';
+import { checkStrategyOptions } from './strategy-options.ts';
 
 /** Where the server listens and what it runs on. */
 const serverSchema = z.strictObject({
@@ -27,6 +28,12 @@ export function runConfigOf(config: Config, heldOut: readonly string[] = config.
     ...Object.fromEntries(Object.entries(config).filter(([key]) => key !== 'server')),
     heldOut: [...heldOut],
   });
+}
+
+/** {@link runConfigOf}, for a configuration that is about to run: its strategy's name and options are looked up first. */
+export function checkedRunConfig(config: Config, heldOut: readonly string[] = config.heldOut): RunConfig {
+  checkStrategyOptions(config.strategy);
+  return runConfigOf(config, heldOut);
 }
 
 /** Adds the flags that every command with a configuration has. */

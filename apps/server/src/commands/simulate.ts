@@ -18,6 +18,7 @@ import { RunReporter } from '../reporting/run-reporter.ts';
 import { startServer, type RunningServer } from '../server-process.ts';
 import { makeWritable } from '../state-files.ts';
 import { startClientProcess, type ClientProcess } from '../simulate/client-processes.ts';
+import { checkStrategyOptions } from '../strategy-options.ts';
 import { parseSplit, planSimulation, type DatasetCatalogue, type SimulationPlan } from '../simulate/plan.ts';
 import type { Run } from './run-action.ts';
 
@@ -77,6 +78,7 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
     flags: { ...given, rounds, maxParallel },
     set: options.set,
   }));
+  checkStrategyOptions(settings.strategy);
   checkStrategy(settings);
   await preflight(options, settings.policy, settings.heldOut, signal);
   const plan = await planSimulation(

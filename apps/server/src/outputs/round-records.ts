@@ -14,7 +14,7 @@ export function runInfo(state: RunState, startedAt: Date): RunInfo {
     versions: compute?.versions ?? versions(),
     datasets,
     ...(resolved !== undefined && { resolved }),
-    ...(compute !== undefined && { compute: { server: compute.server, clients: compute.clients } }),
+    ...(compute !== undefined && { compute: { server: compute.server, clients: compute.clients.map(({ clientId, agent, device }) => ({ client_id: clientId, agent, device })) } }),
     context: run,
   };
 }
