@@ -21,6 +21,6 @@ it('names defaults that are those of the strategy', () => {
   for (const { name, options } of describeStrategies()) {
     const given = Object.fromEntries(options.filter(({ required }) => required).map((option) => [option.name, 1]));
     const explicit = Object.fromEntries(options.filter((option) => option.default !== undefined).map((option) => [option.name, option.default]));
-    expect(createStrategy({ name, ...given, ...explicit } as Parameters<typeof createStrategy>[0]).name).toBe(createStrategy({ name, ...given } as Parameters<typeof createStrategy>[0]).name);
+    expect(createStrategy({ name, ...given, ...explicit }).name).toBe(createStrategy({ name, ...given }).name);
   }
 });

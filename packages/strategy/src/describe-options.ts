@@ -75,11 +75,13 @@ function optionsOf(option: z.core.$ZodType): readonly StrategyOption[] {
 }
 
 function takes(property: Property): string {
-  const { type, minimum, exclusiveMinimum, maximum, exclusiveMaximum, properties } = property;
+  const { type, properties } = property;
+  const bound = (name: string): number | undefined => (typeof property[name] === 'number' ? property[name] : undefined);
+  const [minimum, exclusiveMinimum, maximum, exclusiveMaximum] = ['minimum', 'exclusiveMinimum', 'maximum', 'exclusiveMaximum'].map(bound);
   if (typeof properties === 'object' && properties !== null) return `{ ${Object.keys(properties).join(', ')} }`;
   if (type === 'number' || type === 'integer') {
-    const low = exclusiveMinimum !== undefined ? `${String(exclusiveMinimum)} < x` : minimum !== undefined && minimum !== Number.MIN_SAFE_INTEGER ? `${String(minimum)} ≤ x` : '';
-    const high = exclusiveMaximum !== undefined ? `x < ${String(exclusiveMaximum)}` : maximum !== undefined && maximum !== Number.MAX_SAFE_INTEGER ? `x ≤ ${String(maximum)}` : '';
+    const low = exclusiveMinimum !== undefined ? `${exclusiveMinimum} < x` : minimum !== undefined && minimum !== Number.MIN_SAFE_INTEGER ? `${minimum} ≤ x` : '';
+    const high = exclusiveMaximum !== undefined ? `x < ${exclusiveMaximum}` : maximum !== undefined && maximum !== Number.MAX_SAFE_INTEGER ? `x ≤ ${maximum}` : '';
     const range = low !== '' && high !== '' ? `${low}${high.slice(1)}` : low + high;
     return `${type === 'integer' ? 'whole number' : 'number'}${range === '' ? '' : `, ${range}`}`;
   }

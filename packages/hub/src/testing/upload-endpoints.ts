@@ -96,7 +96,7 @@ export class UploadEndpoints {
     const object = this.#objects.get(String(oid));
     const isRight = object?.byteLength === size && createHash('sha256').update(object ?? '').digest('hex') === oid;
     if (!isRight) return refuse(400, 'VerificationFailed');
-    this.#verified.add(String(oid));
+    this.#verified.add(oid);
     return json({});
   }
 

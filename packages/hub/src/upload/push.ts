@@ -227,8 +227,9 @@ class Push {
     return this.#retry(what, async () => {
       const reply = await this.#context.http.post(path, value, this.#request);
       // What is created or tagged may be answered without a body.
-      if (path.includes('/tag/') || path.endsWith('/create')) return reply.discard();
-      return reply.json();
+      if (!path.includes('/tag/') && !path.endsWith('/create')) return reply.json();
+      reply.discard();
+      return undefined;
     });
   }
 

@@ -50,7 +50,8 @@ export async function uploadLarge(repository: Repository, file: LocalFile, branc
       async () => {
         const reply = await http.post(path, value, { about, signal, headers: { accept: LFS } }, LFS);
         if (what === 'asking where to upload') return reply.json();
-        return reply.discard();
+        reply.discard();
+        return undefined;
       },
       retries.policy(),
     );
