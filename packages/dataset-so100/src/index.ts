@@ -3,6 +3,11 @@
  * LeRobot datasets v2.0, v2.1 and v3.0 in and out: rows, video, statistics, partitioning.
  */
 export { DatasetError, type DatasetErrorCode, type DatasetErrorOptions } from './errors.ts';
+export { dropEpisodes, type DropResult, type DropRule } from './edit/drop.ts';
+export type { EditOptions, EditResult } from './edit/edit.ts';
+export { mergeDatasets, type MergeOptions } from './edit/merge.ts';
+export { relabelDataset, type RelabelResult, type RelabelRule } from './edit/relabel.ts';
+export { splitDataset, type SplitPart, type SplitResult, type SplitRule } from './edit/split.ts';
 export { formatEpisodeList, parseEpisodeList } from './read/episode-list.ts';
 export { inspectDataset, type DatasetInspection, type JointSummary } from './inspect/inspect.ts';
 export { FrameOrder } from './load/frame-order.ts';
