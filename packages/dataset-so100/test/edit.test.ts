@@ -173,8 +173,13 @@ describe('merging', () => {
     expect(stats[CAMERAS[0]!]!['count']).toEqual([25]);
   });
 
-  it('says where an episode is in both', async () => {
-    const { warnings, episodes } = await mergeDatasets([at('v3'), at('v2')], fresh(), { video: VIDEO });
+  it('says where an episode is in both, and takes units that are stated where two are not sure', async () => {
+    const to = fresh();
+    // What is not said in the values is guessed from the format's version, and a guess is no ground for a merge.
+    await expect(mergeDatasets([at('v3'), at('v2')], to, { video: VIDEO })).rejects.toEqual(
+      withCode('DATASET_UNLIKE', 'units of state a: degrees \\(\\d+ % sure\\) and degrees-2024'),
+    );
+    const { warnings, episodes } = await mergeDatasets([at('v3'), at('v2')], to, { video: VIDEO, units: 'degrees' });
     expect(episodes).toBe(10);
     expect(warnings.filter((warning) => warning.includes('same states and actions'))).toHaveLength(5);
   });

@@ -8,14 +8,13 @@ import {
   parseBytes,
   readTls,
   serviceExitCode,
-  showPhases,
   withTlsOptions,
   writeProcessFile,
   zk0Home,
   type Progress,
 } from '@zk0/cli';
-import { InvalidArgumentError, type JoinMessage, type RobotDataset, type Zk0Error } from '@zk0/core';
-import { joinDatasets, openDataset, requireCameras, UNIT_CONVENTIONS, type LeRobotDataset, type UnitConvention } from '@zk0/dataset-so100';
+import type { JoinMessage, Zk0Error } from '@zk0/core';
+import { requireCameras, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
 import { ControlStore, Participant, type ParticipantStatus } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
 import { describeDevice } from '@zk0/policy-smolvla';
@@ -23,6 +22,7 @@ import { openBlobStore } from '@zk0/storage';
 import { connect, RemoteError } from '@zk0/transport';
 import { Command } from 'commander';
 import '../demo-datasets.ts';
+import { openDatasets, parseFps } from '../dataset/open-datasets.ts';
 import { parseUnits } from '../dataset/parse-units.ts';
 import { clientIdentity } from '../identity/client-id.ts';
 import { enrolmentWith, nodeKey } from '../identity/enrolments.ts';
@@ -38,6 +38,7 @@ interface StartOptions extends Readonly<Record<string, unknown>> {
   readonly server: string;
   readonly dataset: string[];
   readonly units?: string;
+  readonly fps?: number;
   readonly wait?: boolean;
   readonly id?: string;
   readonly device: string;
@@ -64,7 +65,8 @@ export function startCommand(run: Run, version: string): Command {
   const command = new Command('start')
     .description('Join a federation and train on your dataset whenever the server asks. Ctrl-C leaves.')
     .requiredOption('--server <url>', 'the server, as it printed it')
-    .option('--dataset <uri>', 'your recordings: a path, hf:owner/name, or demo:<task> (repeatable: several are read as one)', collect, [])
+    .option('--dataset <uri>', 'your recordings: a path, hf:owner/name, or demo:<task> (repeatable: several are read as one; PATH?weight=2 counts twice)', collect, [])
+    .option('--fps <n>', 'frames a second that faster recordings are taken down to (default: as recorded, and all have to be alike)', Number)
     .option('--units <convention>', `what the joints' values mean, where it cannot be inferred: ${UNIT_CONVENTIONS.join(', ')}`)
     .option('--wait', 'wait for a server that is not there yet, instead of ending after ten seconds (always so under systemd)')
     .option('--detach', 'run in the background; see zk0-client status, logs and stop')
@@ -126,7 +128,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
   });
   const forget = writeProcessFile(state, { server: options.server, log: files[0]! });
   try {
-    const { dataset, notes } = await openDatasets(options.dataset, parseUnits(options.units), progress, signal);
+    const { dataset, notes } = await openDatasets(options.dataset, { units: parseUnits(options.units), fps: parseFps(options.fps), progress, signal });
     try {
       requireCameras(dataset.info);
       const { name, episodes, frameCount, cameras } = dataset.info;
@@ -212,27 +214,6 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
 /** Started by systemd, not from a terminal that systemd started. */
 function isUnderSystemd(): boolean {
   return process.env['INVOCATION_ID'] !== undefined && !process.stderr.isTTY;
-}
-
-/** The recordings that are named, several of them as one, and what people should know about them. */
-async function openDatasets(
-  uris: readonly string[],
-  units: UnitConvention | undefined,
-  progress: Progress,
-  signal: AbortSignal,
-): Promise<{ readonly dataset: RobotDataset; readonly notes: readonly string[] }> {
-  if (uris.length === 0) throw new InvalidArgumentError('no recordings are named', { hint: 'Name yours with --dataset: a path, hf:owner/name, or demo:<task>.' });
-  const opened: LeRobotDataset[] = [];
-  try {
-    for (const uri of uris) {
-      opened.push(await openDataset(uri, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, uri), ...(units === undefined ? {} : { units }) }));
-    }
-    const { dataset, notes } = joinDatasets(opened.map((part) => ({ dataset: part })));
-    return { dataset, notes: [...opened.flatMap(({ warnings }) => warnings), ...notes] };
-  } catch (error) {
-    await Promise.all(opened.map((part) => part.close()));
-    throw error;
-  }
 }
 
 function show(progress: Progress, status: ParticipantStatus): void {

@@ -1,17 +1,19 @@
 import { resolve } from 'node:path';
-import { createProgress, showPhases, zk0Home } from '@zk0/cli';
-import { InvalidArgumentError } from '@zk0/core';
-import { openDataset, requireCameras } from '@zk0/dataset-so100';
+import { createProgress, zk0Home } from '@zk0/cli';
+import { requireCameras, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
 import { describeDevice, openPolicy } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
 import '../demo-datasets.ts';
+import { openDatasets, parseFps } from '../dataset/open-datasets.ts';
+import { parseUnits } from '../dataset/parse-units.ts';
 import { parseCacheMode, parseRenames, parseThreads } from '../options.ts';
-import { joinDatasets } from '../train/join-datasets.ts';
 import { train } from '../train/train.ts';
 import { collect, type Run } from './run-action.ts';
 
 interface TrainFlags {
   readonly dataset: string[];
+  readonly units?: string;
+  readonly fps?: number;
   readonly steps: number;
   readonly roundSteps: number;
   readonly policy: string;
@@ -30,7 +32,9 @@ interface TrainFlags {
 export function trainCommand(run: Run): Command {
   const command = new Command('train')
     .description('Train on your recordings alone, without a server. Run again with the same flags, it goes on where it stopped.')
-    .option('--dataset <uri>', 'recordings: a path, hf:owner/name, or demo:<task> (repeatable: all of them together)', collect, [])
+    .option('--dataset <uri>', 'recordings: a path, hf:owner/name, or demo:<task> (repeatable: all of them together; PATH?weight=2 counts twice)', collect, [])
+    .option('--units <convention>', `what the joints' values mean, where it cannot be inferred: ${UNIT_CONVENTIONS.join(', ')}`)
+    .option('--fps <n>', 'frames a second that faster recordings are taken down to (default: as recorded, and all have to be alike)', Number)
     .requiredOption('--steps <n>', 'optimiser steps in all', Number)
     .requiredOption('--out <dir>', 'where the checkpoint and the state of training go')
     .option('--policy <name|path>', 'policy preset or checkpoint to start from', 'small')
@@ -54,17 +58,13 @@ export function trainCommand(run: Run): Command {
 }
 
 async function trainAlone(flags: TrainFlags, signal: AbortSignal): Promise<void> {
-  if (flags.dataset.length === 0) throw new InvalidArgumentError('no dataset to train on', { hint: 'Name one with --dataset.' });
   const cache = parseCacheMode(flags.cache);
   const rename = parseRenames(flags.rename);
   const threads = parseThreads(flags.threads);
   const progress = createProgress(process.stderr);
   try {
-    const parts = [];
-    for (const uri of flags.dataset) {
-      parts.push(await openDataset(uri, { cacheDirectory: zk0Home(), signal, onProgress: showPhases(progress, uri) }));
-    }
-    const dataset = joinDatasets(parts);
+    const { dataset, notes } = await openDatasets(flags.dataset, { units: parseUnits(flags.units), fps: parseFps(flags.fps), progress, signal });
+    for (const note of notes) progress.print(note);
     try {
       const { info } = dataset;
       requireCameras(info);

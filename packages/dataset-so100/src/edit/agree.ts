@@ -3,7 +3,7 @@ import { DatasetError } from '../errors.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
 import { readRows } from '../read/rows.ts';
 import { momentsOf } from '../stats/moments.ts';
-import type { UnitConvention } from '../units/infer-units.ts';
+import { KNOWN_CONFIDENCE, type UnitConvention } from '../units/infer-units.ts';
 import { unitsOf } from '../units/units-of.ts';
 import type { EditSource } from './edit-source.ts';
 
@@ -85,13 +85,17 @@ function hintFor(differences: readonly string[]): string {
 
 function unitDifferences(kind: 'state' | 'action', names: readonly string[], a: Meaning, b: Meaning): string[] {
   return names.flatMap((name, i) => {
-    const [one, two] = [a.joints[kind][i]!.unit, b.joints[kind][i]!.unit];
-    if (one !== two) return [`units of ${kind} ${name}: ${one} and ${two}`];
+    const [one, two] = [a.joints[kind][i]!, b.joints[kind][i]!];
+    if (one.unit !== two.unit) return [`units of ${kind} ${name}: ${inWords(one)} and ${inWords(two)}`];
     const [wide, narrow] = [Math.max(a.ranges[kind][i]!, b.ranges[kind][i]!), Math.min(a.ranges[kind][i]!, b.ranges[kind][i]!)];
     // A joint that hardly moved in one of them says nothing.
-    if (one !== 'unknown' || narrow === 0 || wide / narrow < RANGE_FACTOR) return [];
+    if (one.unit !== 'unknown' || narrow === 0 || wide / narrow < RANGE_FACTOR) return [];
     return [`range of ${kind} ${name}, whose units are unknown: ${a.ranges[kind][i]!.toPrecision(3)} and ${b.ranges[kind][i]!.toPrecision(3)}`];
   });
+}
+
+function inWords({ unit, confidence }: JointConvention): string {
+  return confidence >= KNOWN_CONFIDENCE ? unit : `${unit} (${Math.round(confidence * 100)} % sure)`;
 }
 
 function camerasOf(source: EditSource): string {
