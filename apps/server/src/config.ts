@@ -3,6 +3,7 @@ import { runConfigSchema, type RunConfig } from '@zk0/core';
 import { UNIT_CONVENTIONS } from '@zk0/dataset-so100';
 import type { Command } from 'commander';
 import * as z from 'zod';
+import { checkStrategyOptions } from './strategy-options.ts';
 
 /** Where the server listens and what it runs on. */
 const serverSchema = z.strictObject({
@@ -31,6 +32,12 @@ export function runConfigOf(config: Config, heldOut: readonly string[] = config.
   });
 }
 
+/** {@link runConfigOf}, for a configuration that is about to run: its strategy's name and options are looked up first. */
+export function checkedRunConfig(config: Config, heldOut: readonly string[] = config.heldOut): RunConfig {
+  checkStrategyOptions(config.strategy);
+  return runConfigOf(config, heldOut);
+}
+
 /** Adds the flags that every command with a configuration has. */
 export function withConfigOptions(command: Command): Command {
   return command
@@ -56,6 +63,8 @@ export function withRunOptions(command: Command): Command {
     .option('--evaluate-every <n>', 'evaluate every so many rounds, and after the last', Number)
     .option('--evaluate-batches <n>', 'batches for each held-out dataset; 0: all', Number)
     .option('--checkpoint-every <n>', 'save a checkpoint every so many rounds, and after the last', Number)
+    .option('--stop-when <rule>', 'finish before the last round, e.g. "heldOutLoss<0.8" or "noImprovement>=5" (evaluations)')
+    .option('--push-to <owner/name>', 'hub repository that the newest checkpoint is pushed to when the run has finished (HF_TOKEN of the server)')
     .option('--held-out <uri>', 'dataset to evaluate on, nobody trains on it (repeatable)', collect, []);
 }
 
@@ -78,6 +87,8 @@ export function runFlags(options: Readonly<Record<string, unknown>>): Record<str
     checkpointEvery: options['checkpointEvery'],
     maxParallel: options['maxParallel'],
     ...readRecordingOptions(options, UNIT_CONVENTIONS),
+    stopWhen: options['stopWhen'],
+    pushTo: options['pushTo'],
     heldOut: heldOut.length === 0 ? undefined : heldOut,
   };
 }

@@ -5,10 +5,13 @@ import { closeAll, Coordinator, Ledger, openSqliteStores } from '@zk0/federation
 import type { RootLogger } from '@zk0/logger';
 import { openBlobStore } from '@zk0/storage';
 import { createTransportServer, isLoopback, openNodeRegistry, openOperatorToken, type TransportServerOptions } from '@zk0/transport';
+import { processFigures, prometheusText } from './metrics/prometheus.ts';
 import { SmolVlaModel, type SmolVlaModelOptions } from './model/smolvla-model.ts';
 import { logSource } from './outputs/log-file.ts';
-import { runFiles, versions } from './outputs/index.ts';
+import { runFiles } from './outputs/index.ts';
+import { pushWhenFinished } from './push/push-observer.ts';
 import { makeWritable, stateFiles } from './state-files.ts';
+import { versions } from './versions.ts';
 
 /** What a server is started with. */
 export interface ServerOptions
@@ -27,6 +30,8 @@ export interface ServerOptions
   /** Folder of the server's own log. */
   readonly logDirectory: string;
   readonly log: RootLogger;
+  /** What else belongs into the `config.json` of runs: how a simulation was started. Plain JSON. */
+  readonly record?: Readonly<Record<string, unknown>>;
 }
 
 /** A server that listens and drives runs. */
@@ -75,7 +80,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       openRun: ({ state: { runId } }) => {
         const runLog = openRunLog(runId);
         runLog.observe(page.line);
-        return { log: runLog, observers: [runFiles(runDirectory(runId))], close: () => runLog.close() };
+        return { log: runLog, observers: [runFiles(runDirectory(runId), { entries: (id) => ledger.entries(id), ...(options.record !== undefined && { record: options.record }) }), pushWhenFinished(runLog)], close: () => runLog.close() };
       },
     });
     const page = createDashboard({ ledger, coordinator, version: versions().zk0, log, ...(registry !== undefined && { nodes: registry }) });
@@ -85,6 +90,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       blobs,
       service: coordinator,
       page,
+      monitoring: { version: versions().zk0, metrics: async () => prometheusText(await coordinator.overview(), processFigures(versions().zk0)) },
       logs: logSource((runId) => (runId === undefined ? options.logDirectory : runDirectory(runId))),
       ...(registry !== undefined && { registry }),
       ...(operatorToken !== undefined && { operatorToken }),

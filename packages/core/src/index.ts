@@ -91,6 +91,8 @@ export {
 } from './run/events.ts';
 export { isFinal, type Participation, type RoundPhase, type RoundState, type RunPhase, type RunState } from './run/state.ts';
 export { applyRunEvent, IllegalTransitionError, replay } from './run/apply.ts';
+export { clientLoss } from './run/client-loss.ts';
+export { bestRound, parseStopRule, stopReason, type StopCondition } from './run/stop-rule.ts';
 export { allHeard, hasEnough, isDue, nextAction, type NextAction } from './run/next-action.ts';
 export { clientProfileSchema, datasetProfile, type ClientProfile } from './federation/client-profile.ts';
 export {

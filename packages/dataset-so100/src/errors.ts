@@ -23,7 +23,9 @@ import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core/errors';
  * - `DATASET_NO_DECODER`: no way to decode video on this machine.
  * - `DATASET_CLOSED`: the dataset was closed.
  * - `DATASET_CORRUPT_BUDGET`: more frames could not be decoded than were allowed for.
- * - `DATASET_UNLIKE`: several datasets cannot be read as one.
+ * - `DATASET_UNLIKE`: several datasets cannot be read, or merged, as one.
+ * - `DATASET_TASK`: a task cannot be given the text that was asked for.
+ * - `DATASET_VIDEO_CUT`: episodes cannot be copied out of a video without the others in it.
  * - `DATASET_OVERLAP`: an episode would be in two places.
  */
 export type DatasetErrorCode =
@@ -48,6 +50,8 @@ export type DatasetErrorCode =
   | 'DATASET_CLOSED'
   | 'DATASET_CORRUPT_BUDGET'
   | 'DATASET_UNLIKE'
+  | 'DATASET_TASK'
+  | 'DATASET_VIDEO_CUT'
   | 'DATASET_OVERLAP';
 
 /** Where in a dataset an error happened. */

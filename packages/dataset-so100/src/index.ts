@@ -3,11 +3,17 @@
  * LeRobot datasets v2.0, v2.1 and v3.0 in and out: rows, video, statistics, partitioning.
  */
 export { DatasetError, type DatasetErrorCode, type DatasetErrorOptions } from './errors.ts';
+export { dropEpisodes, type DropResult, type DropRule } from './edit/drop.ts';
+export type { EditOptions, EditResult } from './edit/edit.ts';
+export { mergeDatasets, type MergeOptions } from './edit/merge.ts';
+export { relabelDataset, type RelabelResult, type RelabelRule } from './edit/relabel.ts';
+export { splitDataset, type SplitPart, type SplitResult, type SplitRule } from './edit/split.ts';
 export { formatEpisodeList, parseEpisodeList } from './read/episode-list.ts';
 export { inspectDataset, type DatasetInspection, type JointSummary } from './inspect/inspect.ts';
 export { FrameOrder } from './load/frame-order.ts';
 export { loadSamples, type LoadOptions, type Sample } from './load/load-samples.ts';
-export { joinDatasets, type DatasetPart, type JoinedDatasets } from './read/joined-dataset.ts';
+export { joinDatasets, type DatasetPart, type JoinedDatasets, type JoinOptions } from './read/joined-dataset.ts';
+export { resampledDataset } from './read/resampled-dataset.ts';
 export { LeRobotDataset, type FrameLookup, type LeRobotDatasetParts } from './read/lerobot-dataset.ts';
 export { listEpisodes, openDataset, requireCameras, type EpisodeSummary, type OpenOptions } from './read/open.ts';
 export { checkRenames, openDatasets, type OpenSeveralOptions } from './read/open-several.ts';

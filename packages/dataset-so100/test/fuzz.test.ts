@@ -6,4 +6,4 @@ it('reads damaged datasets, or refuses them with a typed error; `npx nx fuzz dat
   expect(failures).toEqual([]);
   expect([...outcomes.values()].reduce((sum, count) => sum + count, 0)).toBe(60);
   expect(outcomes.has('DATASET_FILE_DAMAGED')).toBe(true);
-}, 120_000);
+}, 240_000);

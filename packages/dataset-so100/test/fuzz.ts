@@ -9,12 +9,13 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
 import { Random, Zk0Error } from '@zk0/core';
 import { convertDataset, DROP_REASONS, inspectDataset, openDataset, repairDataset, validateDataset } from '../src/index.ts';
+import { editVisits } from './fuzz-edits.ts';
 import { CODINGS, encodeNumbered } from './encode-video.ts';
 import { PICTURE_SIZE, put, writeFixture } from './fixtures.ts';
 import { filesOf, withMutation } from './mutations.ts';
@@ -30,7 +31,7 @@ interface FuzzSet {
 }
 
 /** What is done with a damaged set; each returns a word for how it ended. */
-const VISITS: readonly ((root: string) => Promise<string>)[] = [readAll, validate, readAll, repair, inspect, convert];
+const VISITS: readonly ((root: string) => Promise<string>)[] = [readAll, validate, ...editVisits(readAll), repair, inspect, convert];
 
 async function readAll(root: string): Promise<string> {
   const dataset = await openDataset(root, { video: { threads: 1 } });
@@ -128,12 +129,14 @@ async function makeVideoSets(folder: string): Promise<FuzzSet[]> {
   );
 }
 
-/** Mutations of a set that is refused as it is would try nothing but the refusal. */
+/** Mutations of a set that is refused as it is would try nothing but the refusal. A copy is kept to merge damaged ones with. */
 async function assertSound({ root }: FuzzSet): Promise<void> {
   await readAll(root);
   const ended = [await validate(root), await repair(root)];
   if (ended.join() !== 'valid,repaired') throw new Error(`${root} is not sound before it is damaged: ${ended.join()}`);
   if (!root.endsWith('v3.0')) await convert(root);
+  await cp(root, `${root}-sound`, { recursive: true });
+  for (const edit of editVisits(readAll)) await edit(root);
 }
 
 /** How mutations ended. */

@@ -1,6 +1,6 @@
 import type { RobotDataset } from '@zk0/core';
 import { describe, expect, it } from 'vitest';
-import { FrameOrder, joinDatasets } from '../src/index.ts';
+import { FrameOrder, joinDatasets, resampledDataset } from '../src/index.ts';
 import { momentsOf } from '../src/stats/moments.ts';
 import { NAMES, recordArm } from './recorded-arm.ts';
 
@@ -70,5 +70,42 @@ describe('several datasets', () => {
     expect(joinDatasets([{ dataset: a.dataset }]).dataset).toBe(a.dataset);
     expect(() => joinDatasets([{ dataset: a.dataset, weight: 0.5 }])).toThrow(expect.objectContaining({ code: 'DATASET_UNLIKE' }));
     expect(() => joinDatasets([])).toThrow(expect.objectContaining({ code: 'DATASET_UNLIKE' }));
+  });
+});
+
+describe('datasets of other frame rates', () => {
+  const fast = recordArm({ units: 'degrees', seed: 6, fps: 30, frames: 300 });
+  const slow = recordArm({ units: 'degrees', seed: 7, fps: 10, frames: 300 });
+
+  it('are taken down to one: the frames nearest to its grid, of every episode from its first', () => {
+    const taken = resampledDataset(fast.dataset, 20);
+    const { info } = taken;
+    expect(info).toMatchObject({ fps: 20, frameCount: 201, episodes: fast.dataset.info.episodes.map(({ episodeIndex }, i) => ({ episodeIndex, from: 67 * i, to: 67 * (i + 1) })) });
+    for (const [here, there] of [[0, 0], [1, 2], [2, 3], [66, 99], [67, 100], [68, 102]] as const) expect(taken.state(here)).toEqual(fast.dataset.state(there));
+    const { actions, isPad } = taken.actionChunk(65, 4);
+    const action = (frame: number): number[] => [...fast.dataset.actionChunk(frame, 1).actions];
+    expect([...actions]).toEqual([action(98), action(99), action(99), action(99)].flat());
+    expect([...isPad]).toEqual([0, 0, 1, 1]);
+    const all = momentsOf(Float32Array.from(Array.from({ length: 201 }, (_, frame) => [...taken.state(frame)]).flat()), 6);
+    info.moments.state.mean.forEach((mean, i) => {
+      expect(mean).toBeCloseTo(all.mean[i]!, 9);
+    });
+    expect(info.contentHash).not.toBe(fast.dataset.info.contentHash);
+    expect(() => taken.state(201)).toThrow(RangeError);
+  });
+
+  it('are read as one at the rate that is asked for, and the refusal without says so', () => {
+    const parts = [{ dataset: slow.dataset }, { dataset: fast.dataset }];
+    expect(() => joinDatasets(parts)).toThrow(expect.objectContaining({ code: 'DATASET_UNLIKE', hint: expect.stringContaining('--fps 10') as string }));
+    const { dataset, notes } = joinDatasets(parts, { fps: 10 });
+    expect(dataset.info).toMatchObject({ fps: 10, frameCount: 300 + 102 });
+    expect(notes.join()).toContain('30 frames a second taken down to 10, 102 of its 300 frames');
+    expect(() => joinDatasets(parts, { fps: 20 })).toThrow(expect.objectContaining({ code: 'DATASET_UNLIKE', message: expect.stringContaining('fewer than the 20') as string }));
+  });
+
+  it('count as often as their address says', () => {
+    const weighted: RobotDataset = { ...slow.dataset, info: { ...slow.dataset.info, uri: '/sets/slow?weight=3' } };
+    expect(joinDatasets([{ dataset: weighted }, { dataset: slow.dataset }]).dataset.info.frameCount).toBe(1200);
+    expect(joinDatasets([{ dataset: weighted, weight: 1 }, { dataset: slow.dataset }]).dataset.info.frameCount).toBe(600);
   });
 });

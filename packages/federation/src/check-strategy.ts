@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type RunConfig } from '@zk0/core';
+import { InvalidArgumentError, parseStopRule, type RunConfig } from '@zk0/core';
 import { createStrategy } from '@zk0/strategy';
 
 /**
@@ -18,5 +18,23 @@ export function checkStrategy({ strategy: settings, minClients }: Pick<RunConfig
     throw new InvalidArgumentError('poissonRate: a run chooses a fixed number of clients, which does not count in privacy’s favour', {
       hint: 'Leave poissonRate out: the privacy spent is then accounted as if every client took part.',
     });
+  }
+}
+
+/**
+ * Refuses a run that could only fail later, or whose stop rule could never hold.
+ *
+ * @throws Zk0Error saying what does not fit.
+ */
+export function checkRun(config: Pick<RunConfig, 'strategy' | 'minClients' | 'stopWhen' | 'heldOut'>): void {
+  checkStrategy(config);
+  if (config.stopWhen === undefined) return;
+  for (const { metric } of parseStopRule(config.stopWhen)) {
+    if (metric !== 'clientLoss' && config.heldOut.length === 0) {
+      throw new InvalidArgumentError(`stopWhen: ${metric} needs held-out datasets, and the run has none`, { hint: 'Name one with --held-out.' });
+    }
+    if (metric === 'clientLoss' && createStrategy(config.strategy).isPrivate) {
+      throw new InvalidArgumentError('stopWhen: in a private run clients report no loss', { hint: 'Use heldOutLoss or noImprovement.' });
+    }
   }
 }

@@ -20,7 +20,7 @@ import {
 } from '@zk0/core';
 import type { BlobStore } from '@zk0/storage';
 import { closeAll } from './close-all.ts';
-import { checkStrategy } from './check-strategy.ts';
+import { checkRun } from './check-strategy.ts';
 import { ClientRegistry, type RegisteredClient } from './clients/client-registry.ts';
 import { pause, systemClock, type Clock } from './clock.ts';
 import { FederationError } from './errors.ts';
@@ -265,7 +265,7 @@ export class Coordinator implements FederationService {
    * @throws Zk0Error when the configuration could only fail later.
    */
   async submit(config: RunConfig): Promise<string> {
-    checkStrategy(config);
+    checkRun(config);
     await this.#options.model.checkConfig?.(config);
     const time = new Date(this.#clock.now()).toISOString().slice(0, 19).replaceAll(':', '-').replace('T', '_');
     const runId = `${time}_${randomUUID().slice(0, 8)}`;

@@ -17,7 +17,7 @@ export type { ClientActivity, ClientDescription, RegisteredClient } from './clie
 export { federationEventSchema, type FederationEvent } from './events/federation-event.ts';
 export type { Observer } from './observers/observer.ts';
 export type { FederatedModel, LocalModel, LocalTask, OpenRunOptions, RunModel, TrainingDefaults } from './model.ts';
-export { checkStrategy } from './check-strategy.ts';
+export { checkRun, checkStrategy } from './check-strategy.ts';
 export { assignmentSchema, fitTaskSchema, type Assignment, type FitTask } from './run/instructions.ts';
 export { namingClient } from './run/naming-client.ts';
 export type { OpenedRun } from './run/run-session.ts';

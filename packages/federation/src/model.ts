@@ -67,6 +67,11 @@ export interface RunModel {
    * @returns where it is.
    */
   saveCheckpoint(path: string, round: number, state: RunState, createdAt: Date): Promise<string>;
+  /**
+   * Saves the parameters of the round with the lowest held-out loss so far, in place of those that had it before; absent: no such checkpoint
+   * is kept. Called after {@link saveCheckpoint} of the same round, where there is one.
+   */
+  saveBest?(path: string, round: number, state: RunState, createdAt: Date): Promise<void>;
   close?(): Promise<void>;
 }
 

@@ -64,6 +64,38 @@ describe('a round', () => {
   });
 });
 
+describe('a stop rule', () => {
+  it('finishes a run before its last round, with a checkpoint of the newest, and each new best is kept', async () => {
+    const made = await federation();
+    await made.join('a', localModel('a', [-8, 0]));
+    const runId = await made.coordinator.submit(config({ rounds: 9, minClients: 1, heldOut: ['held'], stopWhen: 'heldOutLoss<-5' }));
+    const state = await made.ends(runId);
+    expect(state).toMatchObject({ phase: 'finished', ending: { code: 'FINISHED_EARLY', message: 'heldOutLoss is -6 after round 2, and the run was to stop when heldOutLoss<-5' } });
+    expect(state.rounds).toHaveLength(2);
+    expect(made.model.best).toEqual([1, 2]);
+    expect(made.model.saved.map((entry) => entry.split(':')[0])).toEqual(['2']);
+  });
+
+  it('keeps nothing that is no better, and nothing at all where that is not wanted', async () => {
+    const made = await federation();
+    await made.join('a', localModel('a', [8, 0]));
+    const worse = await made.coordinator.submit(config({ rounds: 9, minClients: 1, heldOut: ['held'], stopWhen: 'heldOutLoss<-5 or noImprovement>=3' }));
+    expect((await made.ends(worse)).rounds).toHaveLength(3);
+    expect(made.model.best).toEqual([1]);
+    await made.ends(await made.coordinator.submit(config({ rounds: 1, minClients: 1, keepBest: false })));
+    expect(made.model.best).toEqual([1]);
+  });
+
+  it.each([
+    [{ stopWhen: 'heldOutLoss<1' }, 'heldOutLoss needs held-out datasets'],
+    [{ stopWhen: 'noImprovement>=2' }, 'noImprovement needs held-out datasets'],
+    [{ stopWhen: 'clientLoss<1', strategy: { name: 'dp-fixed', noiseMultiplier: 1, clippingNorm: 1 } }, 'clients report no loss'],
+  ])('that could never hold is refused: %j', async (settings, message) => {
+    const made = await federation();
+    await expect(made.coordinator.submit(config({ rounds: 1, minClients: 1, ...settings }))).rejects.toThrow(message);
+  });
+});
+
 describe('following a run', () => {
   it('begins with its history where that is asked for, and tells nothing twice', async () => {
     const made = await federation();

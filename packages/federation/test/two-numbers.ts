@@ -11,6 +11,8 @@ export const numbers = (...values: number[]): Parameters => new Map([['w', { sha
 /** The server's side of a model of two numbers: nothing to open, its evaluation is the first number. */
 export class TwoNumbers implements FederatedModel {
   readonly saved: string[] = [];
+  /** Rounds that were kept as the best so far, in order. */
+  readonly best: number[] = [];
   evaluate: (path: string) => Promise<Evaluation | null> = async (path) => {
     const policyLoss = (await readParameters(path)).get('w')!.data[0]!;
     return { policyLoss, totalSamples: 1, datasets: [] };
@@ -33,6 +35,10 @@ export class TwoNumbers implements FederatedModel {
       saveCheckpoint: (path, round) => {
         this.saved.push(`${round}:${path}`);
         return Promise.resolve(`checkpoint_${round}`);
+      },
+      saveBest: (_path, round) => {
+        this.best.push(round);
+        return Promise.resolve();
       },
       close: () => Promise.resolve(),
     });

@@ -8,7 +8,7 @@ export type HubErrorCode =
   | 'HUB_SETTINGS'
   /** The hub wants a token, or does not accept the one it was given. */
   | 'HUB_UNAUTHORIZED'
-  /** The token's owner may not read the repository: it is gated or forbidden. */
+  /** The token's owner may not read the repository (it is gated or forbidden), or not write to it. */
   | 'HUB_FORBIDDEN'
   /** No such repository or revision. */
   | 'HUB_NOT_FOUND'
@@ -33,16 +33,20 @@ export type HubErrorCode =
 export interface HubErrorOptions extends Zk0ErrorOptions {
   /** What the hub asked to wait before the next request, in ms. */
   readonly retryAfterMs?: number | undefined;
+  /** Status of the hub's answer, where it was one. */
+  readonly status?: number | undefined;
 }
 
 /** A failure of this package that a user can act on. Messages never hold a token or a signed address. */
 export class HubError extends Zk0Error {
   declare readonly code: HubErrorCode;
   readonly retryAfterMs: number | undefined;
+  readonly status: number | undefined;
 
   constructor(code: HubErrorCode, message: string, options: HubErrorOptions = {}) {
     super(code, message, options);
     this.retryAfterMs = options.retryAfterMs;
+    this.status = options.status;
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { CancelledError, errorMessage, Watchdog, type Zk0Error } from '@zk0/core';
 import { EnvHttpProxyAgent, type Dispatcher } from 'undici';
 import { HubError } from './errors.ts';
@@ -28,6 +28,14 @@ export interface HubRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A request that carries something. */
+export interface HubUpload extends HubRequest {
+  readonly contentType: string;
+  /** Read anew for every attempt. */
+  readonly body: () => AsyncIterable<Uint8Array>;
+  readonly byteLength: number;
+}
+
 /** An answer below 400. Its body must be read to the end, or discarded. */
 export interface HubReply {
   readonly status: number;
@@ -39,7 +47,7 @@ export interface HubReply {
   discard(): void;
 }
 
-/** GET requests to a hub: typed errors, silence noticed, redirects followed with the token left behind. */
+/** Requests to a hub: typed errors, silence noticed, redirects followed with the token left behind. */
 export class HubHttp {
   readonly #endpoint: URL;
   readonly #token: string | undefined;
@@ -74,11 +82,36 @@ export class HubHttp {
     throw new HubError('HUB_PROTOCOL', `${this.#endpoint.host} redirects without end`, { hint: 'Check HF_ENDPOINT.' });
   }
 
+  /**
+   * Sends JSON.
+   *
+   * @param path - below the endpoint, encoded, or a whole address that the hub named.
+   * @throws as {@link get}; redirects are not followed.
+   */
+  async post(path: string, value: unknown, request: HubRequest = {}, contentType = 'application/json'): Promise<HubReply> {
+    const bytes = Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
+    return this.upload('POST', path, { ...request, contentType, body: () => once(bytes), byteLength: bytes.byteLength });
+  }
+
+  /** Sends a body as it is read. @throws as {@link get}; redirects are not followed. */
+  async upload(method: 'POST' | 'PUT', path: string, request: HubUpload): Promise<HubReply> {
+    const reply = await this.#send(this.#address(path), request, method, request);
+    if (reply.status < 300) return reply;
+    reply.discard();
+    throw new HubError('HUB_PROTOCOL', `${this.#endpoint.host} redirects an upload`, { hint: 'Check HF_ENDPOINT and the name of the repository.' });
+  }
+
+  /** Where a path of ours, or an address that the hub named, is. */
+  #address(path: string): URL {
+    if (path.startsWith('/')) return new URL(this.#endpoint.href.replace(/\/$/, '') + path);
+    return redirectTarget(this.#endpoint, path);
+  }
+
   async close(): Promise<void> {
     await this.#agent.destroy();
   }
 
-  async #send(url: URL, { about = 'the request', headers = {}, signal }: HubRequest): Promise<HubReply> {
+  async #send(url: URL, { about = 'the request', headers = {}, signal }: HubRequest, method: 'GET' | 'POST' | 'PUT' = 'GET', upload?: HubUpload): Promise<HubReply> {
     const isHub = url.origin === this.#endpoint.origin;
     const stalled = new AbortController();
     const watchdog = new Watchdog(this.#noProgressMs, () => {
@@ -86,14 +119,14 @@ export class HubHttp {
     });
     const fail = (cause: unknown): Zk0Error => {
       watchdog.stop();
-      if (signal?.aborted === true) return new CancelledError('the download', { cause });
+      if (signal?.aborted === true) return new CancelledError(upload === undefined ? 'the download' : 'the upload', { cause });
       if (stalled.signal.aborted) {
         return new HubError('HUB_STALLED', `${url.host}: nothing moved for ${this.#noProgressMs / 1000} s`, {
-          hint: 'Check the network; the download goes on where it stopped.',
+          hint: upload === undefined ? 'Check the network; the download goes on where it stopped.' : 'Check the network and try again; files that arrived are not sent again.',
         });
       }
       return new HubError('HUB_UNREACHABLE', `${url.host}: the connection failed (${causeText(cause)})`, {
-        hint: 'Check the network, HTTPS_PROXY and HF_ENDPOINT; downloads go on where they stopped.',
+        hint: upload === undefined ? 'Check the network, HTTPS_PROXY and HF_ENDPOINT; downloads go on where they stopped.' : 'Check the network, HTTPS_PROXY and HF_ENDPOINT, and try again; files that arrived are not sent again.',
       });
     };
     let reply: Dispatcher.ResponseData;
@@ -101,13 +134,15 @@ export class HubHttp {
       reply = await this.#agent.request({
         origin: url.origin,
         path: url.pathname + url.search,
-        method: 'GET',
+        method,
+        ...(upload === undefined ? {} : { body: Readable.from(watched(upload.body(), watchdog)) }),
         headers: {
           'user-agent': `zk0-hub; node/${process.versions.node}`,
           // Sizes are checked, so bodies come as they are.
           'accept-encoding': 'identity',
           // The token is the hub's alone: where large files are kept, addresses are signed.
           ...(isHub && this.#token !== undefined ? { authorization: `Bearer ${this.#token}` } : {}),
+          ...(upload === undefined ? {} : { 'content-type': upload.contentType, 'content-length': String(upload.byteLength) }),
           ...headers,
         },
         signal: signal === undefined ? stalled.signal : AbortSignal.any([signal, stalled.signal]),
@@ -131,6 +166,18 @@ export class HubHttp {
     }
     const chunks = (): AsyncGenerator<Uint8Array> => received(reply.body, watchdog, fail);
     return { status: reply.statusCode, header, json: () => readJson(chunks(), url.host), chunks, discard };
+  }
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(bytes);
+}
+
+/** What is taken from a body shows that the connection moves. */
+async function* watched(body: AsyncIterable<Uint8Array>, watchdog: Watchdog): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) {
+    watchdog.touch();
+    yield chunk;
   }
 }
 

@@ -7,6 +7,7 @@ import { HubHttp } from './http.ts';
 import { RetrySettings } from './retry-settings.ts';
 import { readSettings, type HubOptions, type HubSettings } from './settings.ts';
 import { HubSnapshot } from './snapshot.ts';
+import { pushFiles, type PushedRepository, type PushOptions } from './upload/push.ts';
 
 const CONCURRENCY = 8;
 const NO_PROGRESS_MS = 30_000;
@@ -70,6 +71,38 @@ export class Hub {
         attention: `not reachable (${error.message})`,
         hint: `hf: addresses work from ${cacheDirectory} only. ${error.hint ?? ''}`,
       };
+    }
+  }
+
+  /**
+   * Makes a repository hold these files: it is created where it is missing, what it has already is not sent again, large files go to where the
+   * hub keeps them, and one commit adds everything that differs. The result is compared with what was meant, then tagged.
+   *
+   * @throws HubError, CancelledError; StorageError when a file cannot be read. `HUB_UNAUTHORIZED` without a token, `HUB_OFFLINE` when offline.
+   */
+  async push(repository: Repository, options: PushOptions): Promise<PushedRepository> {
+    this.#assertWritable(repository);
+    return pushFiles(repository, options, { http: this.#http, retries: this.#retries, endpoint: this.#settings.endpoint });
+  }
+
+  /**
+   * Finds out early whether {@link push} could begin: there is a token, and the hub knows it. Whether it may write to the repository, only
+   * writing tells.
+   *
+   * @throws HubError
+   */
+  async checkPush(repository: Repository, signal?: AbortSignal): Promise<void> {
+    this.#assertWritable(repository);
+    await (await this.#http.get('/api/whoami-v2', { about: `pushing to ${repository.name}`, signal })).json();
+  }
+
+  #assertWritable(repository: Repository): void {
+    const { offline, token, endpoint } = this.#settings;
+    if (offline) throw new HubError('HUB_OFFLINE', 'HF_HUB_OFFLINE says not to ask the hub', { hint: 'Unset HF_HUB_OFFLINE to upload.' });
+    if (token === undefined) {
+      throw new HubError('HUB_UNAUTHORIZED', `${endpoint.host}: there is no token to write to ${repository.name} with`, {
+        hint: 'Set HF_TOKEN to a token that may write, or log in with `hf auth login`.',
+      });
     }
   }
 

@@ -37,7 +37,7 @@ export function statusError(status: number, header: (name: string) => string | u
     });
   }
   if (status === 403) {
-    return new HubError('HUB_FORBIDDEN', `${about}: ${host} forbids access`, { hint: 'Use a token that may read this repository.' });
+    return new HubError('HUB_FORBIDDEN', `${about}: ${host} forbids access`, { status, hint: 'Use a token that may read this repository.' });
   }
   if (code === 'EntryNotFound') return new HubError('HUB_FILE_MISSING', `${about}: ${host} has no such file`, { hint: 'Check the revision.' });
   if (status === 404 || code?.endsWith('NotFound') === true) {
@@ -46,7 +46,7 @@ export function statusError(status: number, header: (name: string) => string | u
       hint: hasToken ? 'Check owner, name and revision.' : 'Check owner, name and revision; for a private repository set HF_TOKEN.',
     });
   }
-  return new HubError('HUB_REFUSED', `${about}: ${host} answered with status ${status}`, { hint: 'Check HF_ENDPOINT, owner, name and revision.' });
+  return new HubError('HUB_REFUSED', `${about}: ${host} answered with status ${status}`, { status, hint: 'Check HF_ENDPOINT, owner, name and revision.' });
 }
 
 /** `Retry-After`, or the time to the end of the window in the hub's `RateLimit: "api";r=0;t=45`. */

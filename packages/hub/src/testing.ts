@@ -9,6 +9,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { join, sep } from 'node:path';
 import type { RepositoryType } from './api.ts';
+import { json, refuse, type Answer } from './testing/answers.ts';
+import { UploadEndpoints } from './testing/upload-endpoints.ts';
 
 /** A repository that a test hub serves. */
 export interface TestRepository {
@@ -50,7 +52,11 @@ export type TestFault =
   /** Other bytes altogether. */
   | { readonly content: Uint8Array }
   /** Ranges are not known. */
-  | { readonly ignoreRange: true };
+  | { readonly ignoreRange: true }
+  /** The connection breaks after so many bytes of what is sent to it. */
+  | { readonly cutBodyAfter: number }
+  /** The request has its effect, and the connection breaks in place of the answer. */
+  | { readonly loseAnswer: true };
 
 /** A running test hub. */
 export interface TestHub {
@@ -62,6 +68,10 @@ export interface TestHub {
   fault: (request: TestRequest) => TestFault | undefined;
   /** Adds or replaces a repository; says its commit. */
   serve(repository: TestRepository): string;
+  /** Tags by repository and name, e.g. `owner/name v1`, with their commits. */
+  readonly tags: ReadonlyMap<string, string>;
+  /** Files of a repository as they are now. */
+  files(type: RepositoryType, name: string): Readonly<Record<string, Uint8Array>> | undefined;
   close(): Promise<void>;
 }
 
@@ -90,43 +100,67 @@ export function readTree(directory: string): Record<string, Uint8Array> {
   return files;
 }
 
-/** An answer before anything goes wrong with it. */
-interface Answer {
-  readonly status: number;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array | string;
-}
-
 /** Starts a test hub on two free ports of this machine. */
-export async function startTestHub({ pageSize = 1000 }: { readonly pageSize?: number } = {}): Promise<TestHub> {
+export async function startTestHub({
+  pageSize = 1000,
+  writeToken,
+  chunkBytes,
+}: {
+  readonly pageSize?: number;
+  /** The token that may create and write; nobody may where absent. */
+  readonly writeToken?: string;
+  /** Large files are uploaded in parts of so many bytes; at once where absent. */
+  readonly chunkBytes?: number;
+} = {}): Promise<TestHub> {
   const repositories = new Map<string, StoredRepository>();
   const requests: TestRequest[] = [];
   const hub: { fault: TestHub['fault'] } = { fault: () => undefined };
 
-  const listen = async (host: TestRequest['host'], answer: (request: TestRequest, fault: TestFault | undefined) => Answer): Promise<Server> => {
+  const listen = async (host: TestRequest['host'], answer: (request: TestRequest, fault: TestFault | undefined, body: Buffer) => Answer): Promise<Server> => {
     const server = createServer((incoming: IncomingMessage, response) => {
       const { method = '', url = '', headers } = incoming;
       const request: TestRequest = { host, method, url, headers: { ...headers } as Record<string, string> };
       requests.push(request);
       const fault = hub.fault(request);
-      send(request, response, fault !== undefined && 'status' in fault ? fault : answer(request, fault), fault);
+      void receive(incoming, fault).then((body) => {
+        if (body === null) return;
+        const reply = fault !== undefined && 'status' in fault ? fault : answer(request, fault, body);
+        if (fault !== undefined && 'loseAnswer' in fault) incoming.destroy();
+        else send(request, response, reply, fault);
+      });
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return server;
   };
 
-  const cdnServer = await listen('cdn', (request, fault) => {
+  const serve = (repository: TestRepository): string => {
+    const stored = new Map(Object.entries(repository.files).map(([path, bytes]) => [path, store(path, bytes)]));
+    const commit = repository.commit ?? createHash('sha1').update([...stored.values()].map(({ path, sha1 }) => path + sha1).join()).digest('hex');
+    repositories.set(`${repository.type} ${repository.name}`, { ...repository, commit, stored });
+    return commit;
+  };
+  const uploads = new UploadEndpoints({
+    ...(writeToken !== undefined && { writeToken }),
+    ...(chunkBytes !== undefined && { chunkBytes }),
+    cdn: () => origin(cdnServer),
+    hub: () => origin(hubServer),
+    files: (type, name) => repositories.get(`${type} ${name}`)?.files,
+    serve: (type, name, files) => serve({ type, name, files }),
+  });
+  const cdnServer = await listen('cdn', (request, fault, body) => {
+    if (request.method === 'PUT') return uploads.store(request, body);
     const sha256 = /^\/content\/([0-9a-f]{64})\?/.exec(request.url)?.[1];
     const found = [...repositories.values()].flatMap(({ stored }) => [...stored.values()]).find((file) => file.sha256 === sha256);
     return found === undefined ? refuse(403, 'AccessDenied') : content(request, found, fault);
   });
-  const hubServer = await listen('hub', (request, fault) => {
+  const hubServer = await listen('hub', (request, fault, body) => {
+    if (request.method === 'POST') return uploads.post(request, body);
     const url = new URL(request.url, 'http://hub');
     const path = decodeURIComponent(url.pathname);
     if (path === '/api/models') return json([]);
     const isAllowed = ({ token }: TestRepository): boolean => token === undefined || request.headers['authorization'] === `Bearer ${token}`;
     if (path === '/api/whoami-v2') {
-      const isKnown = [...repositories.values()].some((one) => one.token !== undefined && isAllowed(one));
+      const isKnown = (writeToken !== undefined && request.headers['authorization'] === `Bearer ${writeToken}`) || [...repositories.values()].some((one) => one.token !== undefined && isAllowed(one));
       return isKnown ? json({ type: 'user', name: 'tester' }) : refuse(401, 'Unauthorized');
     }
     const [, api, apiName = '', what = 'resolve', rest = ''] = /^\/api\/(model|dataset)s\/([^/]+\/[^/]+)\/(revision|tree)\/(.+)$/.exec(path) ?? [];
@@ -134,6 +168,7 @@ export async function startTestHub({ pageSize = 1000 }: { readonly pageSize?: nu
     const repository = repositories.get(`${api ?? (prefix === undefined ? 'model' : 'dataset')} ${name}`);
     if (repository === undefined || !isAllowed(repository)) return refuse(401, 'RepoNotFound');
     const [revision = '', ...parts] = file.split('/');
+    if (what === 'revision' && uploads.tags.has(`${name} ${revision}`)) return json({ id: repository.name, sha: uploads.tags.get(`${name} ${revision}`) });
     if (![repository.commit, 'main'].includes(revision)) return refuse(404, 'RevisionNotFound');
     if (what === 'revision') return json({ id: repository.name, sha: repository.commit });
     if (what === 'tree') return treePage(repository, parts.join('/'), url, request.headers['host'] ?? '', pageSize);
@@ -143,12 +178,9 @@ export async function startTestHub({ pageSize = 1000 }: { readonly pageSize?: nu
   return Object.assign(hub, {
     endpoint: origin(hubServer),
     requests,
-    serve: (repository: TestRepository): string => {
-      const stored = new Map(Object.entries(repository.files).map(([path, bytes]) => [path, store(path, bytes)]));
-      const commit = repository.commit ?? createHash('sha1').update([...stored.values()].map(({ path, sha1 }) => path + sha1).join()).digest('hex');
-      repositories.set(`${repository.type} ${repository.name}`, { ...repository, commit, stored });
-      return commit;
-    },
+    tags: uploads.tags,
+    files: (type: RepositoryType, name: string) => repositories.get(`${type} ${name}`)?.files,
+    serve,
     close: async (): Promise<void> => {
       for (const server of [hubServer, cdnServer]) {
         server.closeAllConnections();
@@ -223,14 +255,6 @@ function content(request: TestRequest, file: StoredFile, fault: TestFault | unde
   return { status: 206, headers: { ...headers, ...range }, body: bytes.subarray(from) };
 }
 
-function json(value: unknown): Answer {
-  return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(value) };
-}
-
-function refuse(status: number, code: string): Answer {
-  return { ...json({ error: code }), status, headers: { 'x-error-code': code } };
-}
-
 function send(request: TestRequest, response: ServerResponse, { status, headers, body = '' }: Answer, fault: TestFault | undefined): void {
   const bytes = Buffer.from(body);
   response.writeHead(status, { 'content-length': bytes.byteLength, ...headers });
@@ -239,6 +263,25 @@ function send(request: TestRequest, response: ServerResponse, { status, headers,
   else if (fault !== undefined && 'stallAfter' in fault) response.write(bytes.subarray(0, fault.stallAfter));
   else if (fault !== undefined && 'trickleAfter' in fault) trickle(response, bytes, fault.trickleAfter);
   else response.end(bytes);
+}
+
+/** What a request carries; null where the connection breaks before its end. */
+async function receive(incoming: IncomingMessage, fault: TestFault | undefined): Promise<Buffer | null> {
+  const most = fault !== undefined && 'cutBodyAfter' in fault ? fault.cutBodyAfter : Infinity;
+  const parts: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const part of incoming as AsyncIterable<Buffer>) {
+      parts.push(part);
+      size += part.byteLength;
+      if (size <= most) continue;
+      incoming.destroy();
+      return null;
+    }
+  } catch {
+    return null;
+  }
+  return Buffer.concat(parts);
 }
 
 /** A byte every few milliseconds, for as long as somebody listens. */

@@ -42,6 +42,7 @@ export { deviceConfig, deviceHint, listDevices, type Device, type DeviceInfo } f
 export { listGpus, type Gpu } from './session/gpus.ts';
 export { reasonAgainstPrecision } from './session/probe-precision.ts';
 export { resolveDevice, tryDevice, type DeviceChoice, type DeviceTrial } from './session/resolve-device.ts';
+export { runtimeVersion } from './session/runtime-folder.ts';
 export { createSession, type RunOptions, type Session, type SessionOptions } from './session/session.ts';
 export {
   boolTensor,

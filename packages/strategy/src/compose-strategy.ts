@@ -1,4 +1,4 @@
-import type { Metrics, TensorSpec } from '@zk0/core';
+import type { TensorSpec } from '@zk0/core';
 import { acceptDeclared, acceptInspected, type AcceptedUpdates } from './accept-updates.ts';
 import { checkParameters, operands, type UpdateGuards } from './check-update.ts';
 import { pairDistances, planCombine } from './combine-updates.ts';
@@ -7,7 +7,6 @@ import type {
   AggregationOptions,
   AggregationOutput,
   AggregationResult,
-  ClientUpdate,
   FitContext,
   FitPlan,
   Scalars,
@@ -21,10 +20,9 @@ import { AggregationError } from './errors.ts';
 import { OPTIMIZER_STATE } from './kernels/optimizers.ts';
 import { REPLACE, stepsTaken, type ServerOptimizer } from './optimizers.ts';
 import type { PrivacyMechanism, PrivateRound } from './privacy/mechanism.ts';
-import { privateMetrics } from './privacy/private-report.ts';
+import { roundMetrics } from './round-metrics.ts';
 import type { CheckedUpdate, Combination, Rule } from './rules/rule.ts';
 import { scheduled, type ScheduleOptions } from './schedule/schedule.ts';
-import { weightedMean } from './statistics.ts';
 
 /** What a strategy is made of. Only the rule is necessary. */
 export interface StrategyParts {
@@ -148,7 +146,7 @@ class ComposedStrategy implements Strategy {
     const population = this.#parts.controlVariates === true ? await writeControl(input, output, accepted, executor, signal) : undefined;
     return {
       metrics: {
-        ...meanMetrics(accepted, this.isPrivate),
+        ...roundMetrics(accepted, this.isPrivate),
         ...privateRound?.metrics,
         num_clients: accepted.length,
         param_update_norm: norm,
@@ -281,12 +279,4 @@ async function writeControl(
     signal,
   );
   return population;
-}
-
-/** Example-weighted means of the metrics that every client reported; equal weights under privacy, as everywhere there. */
-function meanMetrics(updates: readonly ClientUpdate[], isPrivate: boolean): Metrics {
-  const reports = updates.map(({ metrics }) => (isPrivate ? privateMetrics(metrics) : metrics));
-  const names = Object.keys(reports[0] ?? {}).filter((name) => reports.every((metrics) => Object.hasOwn(metrics, name)));
-  const weights = updates.map(({ numExamples }) => (isPrivate ? 1 : numExamples));
-  return Object.fromEntries(names.map((name) => [name, weightedMean(reports.map((metrics) => metrics[name]!), weights)]));
 }

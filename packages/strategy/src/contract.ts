@@ -82,7 +82,8 @@ export interface ExcludedUpdate {
 
 export interface AggregationResult {
   /**
-   * `num_clients`, `param_update_norm`, example-weighted means of the metrics that every client reported, the strategy's own figures.
+   * `num_clients`, `param_update_norm`, example-weighted means of the metrics that every client reported (sums of counts: `num_…`, `bytes_…`),
+   * the strategy's own figures.
    * Every one is finite. Under privacy, of the clients' metrics only those of `PUBLIC_METRICS`.
    */
   readonly metrics: Metrics;

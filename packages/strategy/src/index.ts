@@ -41,6 +41,7 @@ export {
   type StrategyConfig,
   type StrategyConfigInput,
 } from './config.ts';
+export { commonStrategyOptions, describeStrategies, type StrategyDescription, type StrategyOption } from './describe-options.ts';
 export {
   aggregateParameters,
   type ParametersInput,

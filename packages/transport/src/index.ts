@@ -9,6 +9,7 @@ export { isLoopback } from './protocol/http.ts';
 export { MAX_MESSAGE_BYTES, PROTOCOL_VERSION, SUPPORTED_VERSIONS } from './protocol/messages.ts';
 export { adminClient, type AdminClient, type AdminClientOptions, type FollowOptions, type LogOptions } from './client/admin.ts';
 export type { LogRequest, LogSource } from './server/log-route.ts';
+export type { Monitoring } from './server/monitor-routes.ts';
 export { connect } from './client/client.ts';
 export { enroll, type EnrollOptions } from './client/enroll.ts';
 export type { EnrolmentReply } from './protocol/enrolment.ts';

@@ -9,16 +9,14 @@ import {
   readRecordingOptions,
   readTls,
   serviceExitCode,
-  showPhases,
   withRecordingOptions,
   withTlsOptions,
   writeProcessFile,
   zk0Home,
   type Progress,
-  type RecordingOptions,
 } from '@zk0/cli';
-import { InvalidArgumentError, type JoinMessage, type RobotDataset, type Zk0Error } from '@zk0/core';
-import { joinDatasets, openDatasets, requireCameras, UNIT_CONVENTIONS, type UnitConvention } from '@zk0/dataset-so100';
+import type { JoinMessage, Zk0Error } from '@zk0/core';
+import { requireCameras, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
 import { ControlStore, Participant, type ParticipantStatus } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
 import { describeCutTasks, describeDevice } from '@zk0/policy-smolvla';
@@ -26,6 +24,7 @@ import { openBlobStore } from '@zk0/storage';
 import { connect, RemoteError } from '@zk0/transport';
 import { Command } from 'commander';
 import '../demo-datasets.ts';
+import { openTogether, parseFps } from '../dataset/open-together.ts';
 import { clientIdentity } from '../identity/client-id.ts';
 import { enrolmentWith, nodeKey } from '../identity/enrolments.ts';
 import { openActivityFile } from '../node/activity.ts';
@@ -39,6 +38,7 @@ import { startInBackground } from './start-in-background.ts';
 interface StartOptions extends Readonly<Record<string, unknown>> {
   readonly server: string;
   readonly dataset: string[];
+  readonly fps?: number;
   readonly wait?: boolean;
   readonly id?: string;
   readonly device: string;
@@ -64,7 +64,8 @@ export function startCommand(run: Run, version: string): Command {
   const command = new Command('start')
     .description('Join a federation and train on your dataset whenever the server asks. Ctrl-C leaves.')
     .requiredOption('--server <url>', 'the server, as it printed it')
-    .option('--dataset <uri>', 'your recordings: a path, hf:owner/name, or demo:<task> (repeatable: several are read as one)', collect, [])
+    .option('--dataset <uri>', 'your recordings: a path, hf:owner/name, or demo:<task> (repeatable: several are read as one; PATH?weight=2 counts twice)', collect, [])
+    .option('--fps <n>', 'frames a second that faster recordings are taken down to (default: as recorded, and all have to be alike)', Number)
     .option('--wait', 'wait for a server that is not there yet, instead of ending after ten seconds (always so under systemd)')
     .option('--detach', 'run in the background; see zk0-client status, logs and stop')
     .option('--id <name>', 'this node’s id (default: made once and kept)')
@@ -124,7 +125,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
   });
   const forget = writeProcessFile(state, { server: options.server, log: files[0]! });
   try {
-    const { dataset, notes } = await openAll(options.dataset, how, progress, signal);
+    const { dataset, notes } = await openTogether(options.dataset, { ...how, fps: parseFps(options.fps), progress, signal });
     try {
       requireCameras(dataset.info);
       const { name, episodes, frameCount, cameras } = dataset.info;
@@ -210,31 +211,6 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
 /** Started by systemd, not from a terminal that systemd started. */
 function isUnderSystemd(): boolean {
   return process.env['INVOCATION_ID'] !== undefined && !process.stderr.isTTY;
-}
-
-/** The recordings that are named, several of them as one, and what people should know about them. */
-async function openAll(
-  uris: readonly string[],
-  how: RecordingOptions<UnitConvention>,
-  progress: Progress,
-  signal: AbortSignal,
-): Promise<{ readonly dataset: RobotDataset; readonly notes: readonly string[] }> {
-  if (uris.length === 0) throw new InvalidArgumentError('no recordings are named', { hint: 'Name yours with --dataset: a path, hf:owner/name, or demo:<task>.' });
-  const opened = await openDatasets(uris, {
-    ...how,
-    cacheDirectory: zk0Home(),
-    signal,
-    onProgress: (uri, phase) => {
-      showPhases(progress, uri)(phase);
-    },
-  });
-  try {
-    const { dataset, notes } = joinDatasets(opened.map((part) => ({ dataset: part })));
-    return { dataset, notes: [...opened.flatMap(({ warnings }) => warnings), ...notes] };
-  } catch (error) {
-    await Promise.all(opened.map((part) => part.close()));
-    throw error;
-  }
 }
 
 function show(progress: Progress, status: ParticipantStatus): void {

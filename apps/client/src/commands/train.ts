@@ -1,17 +1,17 @@
 import { resolve } from 'node:path';
-import { createProgress, readRecordingOptions, showPhases, withRecordingOptions, zk0Home } from '@zk0/cli';
-import { InvalidArgumentError } from '@zk0/core';
-import { openDatasets, requireCameras, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
+import { createProgress, readRecordingOptions, withRecordingOptions, zk0Home } from '@zk0/cli';
+import { requireCameras, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
 import { describeCutTasks, describeDevice, openPolicy } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
 import '../demo-datasets.ts';
+import { openTogether, parseFps } from '../dataset/open-together.ts';
 import { parseCacheMode, parseThreads } from '../options.ts';
-import { joinDatasets } from '../train/join-datasets.ts';
 import { train } from '../train/train.ts';
 import { collect, type Run } from './run-action.ts';
 
 interface TrainFlags extends Readonly<Record<string, unknown>> {
   readonly dataset: string[];
+  readonly fps?: number;
   readonly steps: number;
   readonly roundSteps: number;
   readonly policy: string;
@@ -29,7 +29,8 @@ interface TrainFlags extends Readonly<Record<string, unknown>> {
 export function trainCommand(run: Run): Command {
   const command = new Command('train')
     .description('Train on your recordings alone, without a server. Run again with the same flags, it goes on where it stopped.')
-    .option('--dataset <uri>', 'recordings: a path, hf:owner/name, or demo:<task> (repeatable: all of them together)', collect, [])
+    .option('--dataset <uri>', 'recordings: a path, hf:owner/name, or demo:<task> (repeatable: all of them together; PATH?weight=2 counts twice)', collect, [])
+    .option('--fps <n>', 'frames a second that faster recordings are taken down to (default: as recorded, and all have to be alike)', Number)
     .requiredOption('--steps <n>', 'optimiser steps in all', Number)
     .requiredOption('--out <dir>', 'where the checkpoint and the state of training go')
     .option('--policy <name|path>', 'policy preset or checkpoint to start from', 'small')
@@ -52,21 +53,13 @@ export function trainCommand(run: Run): Command {
 }
 
 async function trainAlone(flags: TrainFlags, signal: AbortSignal): Promise<void> {
-  if (flags.dataset.length === 0) throw new InvalidArgumentError('no dataset to train on', { hint: 'Name one with --dataset.' });
   const cache = parseCacheMode(flags.cache);
   const how = readRecordingOptions(flags, UNIT_CONVENTIONS);
   const threads = parseThreads(flags.threads);
   const progress = createProgress(process.stderr);
   try {
-    const parts = await openDatasets(flags.dataset, {
-      ...how,
-      cacheDirectory: zk0Home(),
-      signal,
-      onProgress: (uri, phase) => {
-        showPhases(progress, uri)(phase);
-      },
-    });
-    const dataset = joinDatasets(parts);
+    const { dataset, notes } = await openTogether(flags.dataset, { ...how, fps: parseFps(flags.fps), progress, signal });
+    for (const note of notes) progress.print(note);
     try {
       const { info } = dataset;
       requireCameras(info);

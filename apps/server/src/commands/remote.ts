@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { loadConfig, programName, runningProcess, stopProcess } from '@zk0/cli';
 import { InvalidArgumentError, Zk0Error, type JsonObject } from '@zk0/core';
 import { Command } from 'commander';
-import { configSchema, runConfigOf, runFlags, withConfigOptions, withRunOptions } from '../config.ts';
+import { checkedRunConfig, configSchema, runFlags, withConfigOptions, withRunOptions } from '../config.ts';
 import { STATE_FOLDER } from '../state-files.ts';
 import { withAdmin, withServerOptions } from './admin-connection.ts';
 import { followRun } from './follow.ts';
@@ -19,7 +19,7 @@ export function runCommand(run: Run): Command {
     .option('--stream', 'follow the run to its end; Ctrl-C leaves it alone');
   withServerOptions(withConfigOptions(withRunOptions(command))).action((options: Record<string, unknown>) => {
     run(async (signal) => {
-      const config = runConfigOf(
+      const config = checkedRunConfig(
         await loadConfig(configSchema, { file: options['config'] as string | undefined, flags: runFlags(options), set: options['set'] as string[] }),
       );
       return withAdmin(options, async (admin) => {

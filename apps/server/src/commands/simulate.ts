@@ -5,7 +5,7 @@ import { createProgress, EXIT_CODE, loadConfig, programName, zk0Home } from '@zk
 import { InvalidArgumentError, Zk0Error, type RunConfig } from '@zk0/core';
 import { assertNoOverlap, checkRenames, listEpisodes } from '@zk0/dataset-so100';
 import { demoTasks } from '@zk0/demo-so100';
-import { checkStrategy } from '@zk0/federation';
+import { checkRun, checkStrategy } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
 import { createStrategy, sampleSize } from '@zk0/strategy';
 import { Command } from 'commander';
@@ -17,6 +17,7 @@ import { RunReporter } from '../reporting/run-reporter.ts';
 import { startServer, type RunningServer } from '../server-process.ts';
 import { makeWritable } from '../state-files.ts';
 import { startClientProcess, type ClientProcess } from '../simulate/client-processes.ts';
+import { checkStrategyOptions } from '../strategy-options.ts';
 import { parseSplit, planSimulation, type DatasetCatalogue, type SimulationPlan } from '../simulate/plan.ts';
 import { preflight } from '../simulate/preflight.ts';
 import type { Run } from './run-action.ts';
@@ -75,6 +76,7 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
     flags: { ...given, rounds, maxParallel },
     set: options.set,
   }));
+  checkStrategyOptions(settings.strategy);
   checkStrategy(settings);
   const recordings = await preflight({ ...options, ...settings, datasets: [...options.dataset, ...settings.heldOut] }, signal);
   const plan = await planSimulation(
@@ -97,6 +99,7 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
   checkRenames(rename, [...heldOutOf, ...clientsOf].map((uri) => recordings.of(uri)));
   const heldOutRename = plan.heldOut.length > 0 ? recordings.renamesOf(rename, heldOutOf) : {};
   const config = runConfigOf({ ...others, ...(Object.keys(heldOutRename).length > 0 && { rename: heldOutRename }) }, plan.heldOut);
+  checkRun(config);
   const clientRenames = clientsOf.map((uri) => recordings.renamesOf(rename, [uri]));
   const out = resolve(options.out ?? join('outputs', timestamp(new Date())));
   refuseUsed(out);
@@ -161,6 +164,13 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
       cacheDirectory: zk0Home(),
       device,
       precision: simulation.precision,
+      record: {
+        clients: plan.clients.map((dataset, index) => ({ client_id: String(index), dataset, rename: { ...simulation.clientRenames[index] } })),
+        device,
+        precision: simulation.precision,
+        threads_per_client: threads,
+        cache: simulation.cache,
+      },
       log,
     });
     progress.print(`${plan.clients.length} ${plan.clients.length === 1 ? 'client' : 'clients'} and a server on this machine, ${config.rounds} ${config.rounds === 1 ? 'round' : 'rounds'} of policy ${config.policy}`);
@@ -245,7 +255,7 @@ async function stopRun(server: RunningServer, runId: string): Promise<void> {
 
 function report(reporter: RunReporter, { out, config }: Simulation, paths: RunPaths): void {
   process.stdout.write(`\n${reporter.table()}\n\n`);
-  const { ending, losses, checkpoint } = reporter;
+  const { ending, losses, checkpoint, best } = reporter;
   if (ending?.phase !== 'finished') {
     throw new Zk0Error('RUN_ENDED', `the run ${ending?.phase ?? 'broke off'}: ${ending?.message ?? 'the server went away'}`, {
       hint: `Read ${paths.simulationLog}.`,
@@ -262,6 +272,9 @@ function report(reporter: RunReporter, { out, config }: Simulation, paths: RunPa
       `checkpoint   ${checkpoint}`,
       `evaluate it  ${programName('zk0-server')} evaluate --policy ${quoted(checkpoint)} --dataset ${quoted(config.heldOut[0] ?? 'URI')}`,
     );
+  }
+  if (best !== null && config.keepBest && existsSync(paths.bestCheckpoint)) {
+    lines.push(`best so far  ${paths.bestCheckpoint} (round ${best.round}, held-out loss ${best.loss.toFixed(4)})`);
   }
   process.stdout.write(`${lines.join('\n')}\n`);
 }

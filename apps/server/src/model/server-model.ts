@@ -44,6 +44,7 @@ export class ServerModel {
   readonly initialParameters: Parameters;
   readonly #policy: SmolVlaPolicy;
   readonly #heldOut: readonly RobotDataset[];
+  readonly #threads: number | null;
   readonly #onCorruptFrame: ServerModelOptions['onCorruptFrame'];
   #learners: { readonly key: string; readonly learners: readonly Learner[] } | undefined;
 
@@ -53,6 +54,7 @@ export class ServerModel {
     readonly features: Features;
     readonly robot: ServerModel['robot'];
     readonly heldOut: readonly RobotDataset[];
+    readonly threads: number | undefined;
     readonly onCorruptFrame: ServerModelOptions['onCorruptFrame'];
   }) {
     this.#policy = parts.policy;
@@ -60,6 +62,7 @@ export class ServerModel {
     this.features = parts.features;
     this.robot = parts.robot;
     this.#heldOut = parts.heldOut;
+    this.#threads = parts.threads ?? null;
     this.#onCorruptFrame = parts.onCorruptFrame;
   }
 
@@ -99,7 +102,7 @@ export class ServerModel {
       const robot = { stateNames: shape?.stateNames ?? [], actionNames: shape?.actionNames ?? [] };
       // A checkpoint decides its inputs; a preset takes them as they are found.
       const taken = policy.features ?? features;
-      return new ServerModel({ policy, initialParameters: await policy.initialParameters(), features: { ...taken, cameras: [...taken.cameras] }, robot, heldOut, onCorruptFrame });
+      return new ServerModel({ policy, initialParameters: await policy.initialParameters(), features: { ...taken, cameras: [...taken.cameras] }, robot, heldOut, threads, onCorruptFrame });
     } catch (error) {
       await policy?.close();
       await Promise.all(heldOut.map((dataset) => dataset.close()));
@@ -136,12 +139,23 @@ export class ServerModel {
     this.#policy.checkRecordings(recordings);
   }
 
+  /** What it runs on, for the record. `threads` is null where onnxruntime chooses. */
+  get compute(): { readonly device: string; readonly precision: string; readonly threads: number | null } {
+    const { device, precision } = this.#policy;
+    return { device, precision, threads: this.#threads };
+  }
+
   get baseHash(): string {
     return this.#policy.baseHash;
   }
 
   get trainingDefaults(): TrainingDefaults {
     return this.#policy.trainingDefaults;
+  }
+
+  /** Samples of a batch in evaluations: the policy's own, so that what a run trains with changes nothing about what it is measured with. */
+  get evaluationBatchSize(): number {
+    return this.#policy.trainingDefaults.batchSize;
   }
 
   /** Policy loss on every held-out dataset, with the same samples, noise and times every round. */
@@ -151,20 +165,31 @@ export class ServerModel {
     const datasets: Evaluation['datasets'] = [];
     for (const [index, learner] of learners.entries()) {
       const { info } = this.#heldOut[index]!;
-      const { loss, numExamples } = await learner.evaluate(
+      const { loss, numExamples, metrics } = await learner.evaluate(
         parameters,
         {
           seed: `${config.seed}/evaluate/${index}`,
           batches: config.evaluateBatches,
-          batchSize: config.batchSize ?? this.trainingDefaults.batchSize,
+          batchSize: this.evaluationBatchSize,
         },
         hooks,
       );
-      datasets.push({ name: info.name, policyLoss: loss, samples: numExamples, actionDim: info.actionNames.length });
+      const { successful_batches: successfulBatches, total_batches: totalBatches, standard_error: standardError } = metrics;
+      datasets.push({
+        name: info.name,
+        policyLoss: loss,
+        samples: numExamples,
+        actionDim: info.actionNames.length,
+        ...(standardError !== undefined && { standardError }),
+        ...(successfulBatches !== undefined && { successfulBatches }),
+        ...(totalBatches !== undefined && { totalBatches }),
+      });
     }
     const totalSamples = datasets.reduce((sum, { samples }) => sum + samples, 0);
     const policyLoss = datasets.reduce((sum, dataset) => sum + dataset.policyLoss * dataset.samples, 0) / totalSamples;
-    return { policyLoss, totalSamples, datasets };
+    const known = datasets.every(({ standardError }) => standardError !== undefined);
+    const standardError = Math.sqrt(datasets.reduce((sum, one) => sum + ((one.standardError ?? 0) * one.samples) ** 2, 0)) / totalSamples;
+    return { policyLoss, totalSamples, ...(known && { standardError }), datasets };
   }
 
   /** Writes a checkpoint; says how many numbers the whole model has. */

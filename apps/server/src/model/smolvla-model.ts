@@ -1,5 +1,6 @@
 import { clientProfileSchema, Zk0Error, type ClientProfile, type JsonObject, type RunConfig } from '@zk0/core';
 import type { ClientDescription, FederatedModel, OpenRunOptions, RegisteredClient, RunModel } from '@zk0/federation';
+import { openHub } from '@zk0/hub';
 import { checkSources } from './allowed-sources.ts';
 import { ServerModel, type ServerModelOptions } from './server-model.ts';
 import { SmolVlaRun } from './smolvla-run.ts';
@@ -27,9 +28,16 @@ export class SmolVlaModel implements FederatedModel {
     return { label: dataset.name, numExamples: dataset.frames };
   }
 
-  checkConfig(config: RunConfig): void {
+  async checkConfig(config: RunConfig): Promise<void> {
     const { folders } = this.#options;
     if (folders !== undefined) checkSources(config, folders);
+    if (config.pushTo === undefined) return;
+    const hub = await openHub();
+    try {
+      await hub.checkPush({ type: 'model', name: config.pushTo });
+    } finally {
+      await hub.close();
+    }
   }
 
   async openRun({ runId, config, context, clients }: OpenRunOptions): Promise<RunModel> {

@@ -4,6 +4,7 @@ import { alignRecording, alignRecordings, writeAlignmentTarget, type AlignmentTa
 import { fitTaskSchema, type RegisteredClient, type RunModel, type TrainingDefaults } from '@zk0/federation';
 import { writeDirectoryAtomic, writeFileAtomic } from '@zk0/storage';
 import { createStrategy } from '@zk0/strategy';
+import { renderLossChart } from '../outputs/charts/loss-chart.ts';
 import { modelCard, roundRecords, runInfo, RunPaths } from '../outputs/index.ts';
 import type { ServerModel } from './server-model.ts';
 import { profileOf } from './smolvla-model.ts';
@@ -75,11 +76,11 @@ export class SmolVlaRun implements RunModel {
       const decision = alignRecording(profileOf(client).dataset, target);
       if (decision.kind === 'ready') for (const note of decision.notes) this.#log.info(`client ${client.clientId}: ${note}`);
     }
-    const profiled = clients.map((client) => ({ clientId: client.clientId, profile: profileOf(client) }));
+    const profiled = clients.map((client) => ({ clientId: client.clientId, agent: client.agent, profile: profileOf(client) }));
     for (const { clients: ids, dataset } of sameRecordings(profiled)) {
       this.#log.warn(`clients ${ids.slice(0, 10).join(', ')} train on the same recordings (${dataset}): they count ${ids.length} times; give each client its own`);
     }
-    const context = startContext(this.#model, profiled, target);
+    const context = startContext(this.#model, this.#config, profiled, target);
     return Promise.resolve({ parameters: this.#model.initialParameters, context: JSON.parse(JSON.stringify(context)) as JsonObject });
   }
 
@@ -97,8 +98,16 @@ export class SmolVlaRun implements RunModel {
   }
 
   /** Writes `models/checkpoint_round_N`, whole or not at all. */
-  async saveCheckpoint(path: string, round: number, state: RunState, startedAt: Date): Promise<string> {
-    const directory = this.#paths.checkpoint(round);
+  saveCheckpoint(path: string, round: number, state: RunState, startedAt: Date): Promise<string> {
+    return this.#save(this.#paths.checkpoint(round), path, round, state, startedAt, 'losses.png');
+  }
+
+  /** Writes `models/checkpoint_best` in place of the one before. */
+  async saveBest(path: string, round: number, state: RunState, startedAt: Date): Promise<void> {
+    await this.#save(this.#paths.bestCheckpoint, path, round, state, startedAt);
+  }
+
+  async #save(directory: string, path: string, round: number, state: RunState, startedAt: Date, chart?: string): Promise<string> {
     const { run, robot } = startContextSchema.parse(state.context);
     const { checkpointForm: form, policy, strategy } = this.#config;
     const rounds = roundRecords(state).filter((record) => record.round <= round);
@@ -110,6 +119,7 @@ export class SmolVlaRun implements RunModel {
         run: runInfo(state, startedAt),
         rounds,
         basePolicy: policy,
+        ...(chart !== undefined && { chart }),
         form,
         parameters,
         strategy: strategy.name,
@@ -125,6 +135,8 @@ export class SmolVlaRun implements RunModel {
         features: { ...robot, cameras: run.features.cameras },
       });
       if (this.#alignment !== undefined) await writeAlignmentTarget(temporary, this.#alignment);
+      // Drawing takes a while: the best so far, which may change with every round, goes without.
+      if (chart !== undefined) await writeFileAtomic(join(temporary, chart), await renderLossChart(rounds));
       await writeFileAtomic(join(temporary, 'README.md'), card);
       await writeFileAtomic(join(temporary, 'metrics.json'), `${JSON.stringify(rounds.at(-1) ?? null, null, 2)}\n`);
     });

@@ -7,5 +7,5 @@ export { modelCard, type ModelCardInput } from './model-card.ts';
 export { RunPaths } from './paths.ts';
 export { createRunOutputs, type RunOutputs } from './run-outputs.ts';
 export type { ClientRound, MissingClient, RoundRecord, RunDataset, RunInfo, ServerEvaluation } from './types.ts';
-export { roundRecords, runInfo, versions } from './round-records.ts';
+export { roundRecords, runInfo } from './round-records.ts';
 export { runFiles } from './run-files.ts';

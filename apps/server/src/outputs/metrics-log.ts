@@ -2,11 +2,13 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
 import { OutputsError } from './errors.ts';
 import { aggregatedMetrics, clientFile, serverFile } from './reports.ts';
+import { roundTimeFields, type RoundTime } from './round-times.ts';
 import type { RoundRecord } from './types.ts';
 
 // JSON has no NaN: a diverged loss is written as null.
 const number = z.number().nullable().transform((value) => value ?? NaN);
 const round = z.int().min(0);
+const date = z.iso.datetime().transform((text) => new Date(text));
 const clientLine = z
   .object({
     type: z.literal('client'),
@@ -15,6 +17,7 @@ const clientLine = z
     dataset_name: z.string(),
     num_examples: z.number(),
     param_hash: z.string().optional(),
+    received_at: date.optional(),
   })
   .catchall(number);
 const missingLine = z.object({ type: z.literal('missing'), round, client_id: z.string(), reason: z.string() });
@@ -22,11 +25,13 @@ const serverLine = z.object({
   type: z.literal('server'),
   round,
   policy_loss: number,
+  standard_error: number.optional(),
   total_samples: z.number(),
   datasets: z.array(
     z.object({
       name: z.string(),
       policy_loss: number,
+      standard_error: number.optional(),
       action_dim: z.number(),
       total_samples: z.number(),
       successful_batches: z.number().optional(),
@@ -35,7 +40,14 @@ const serverLine = z.object({
   ),
 });
 const roundLine = z
-  .object({ type: z.literal('round'), round, param_hash: z.string().optional(), skipped: z.string().optional() })
+  .object({
+    type: z.literal('round'),
+    round,
+    param_hash: z.string().optional(),
+    skipped: z.string().optional(),
+    started_at: date.optional(),
+    ended_at: date.optional(),
+  })
   .catchall(number);
 const line = z.discriminatedUnion('type', [clientLine, missingLine, serverLine, roundLine]);
 type Line = z.infer<typeof line>;
@@ -85,7 +97,7 @@ export class MetricsLog {
 
 function linesOf(record: RoundRecord): Readonly<Record<string, unknown>>[] {
   return [
-    ...record.clients.map((client) => ({ ...clientFile(record.round, client), type: 'client' })),
+    ...record.clients.map((client) => ({ ...clientFile(record.round, client, record.time?.receivedAt.get(client.clientId)), type: 'client' })),
     ...(record.missing ?? []).map(({ clientId, reason }) => ({
       type: 'missing',
       round: record.round,
@@ -97,6 +109,7 @@ function linesOf(record: RoundRecord): Readonly<Record<string, unknown>>[] {
       ...aggregatedMetrics(record),
       type: 'round',
       round: record.round,
+      ...(record.time === undefined ? {} : roundTimeFields(record.time)),
       ...(record.paramHash === undefined ? {} : { param_hash: record.paramHash }),
       ...(record.skipped === undefined ? {} : { skipped: record.skipped }),
     },
@@ -147,7 +160,8 @@ function recordOf(lines: readonly Line[], end: z.infer<typeof roundLine>): Round
       entry.type === 'missing' ? [{ clientId: entry.client_id, reason: entry.reason }] : [],
     ),
     server: server === undefined ? null : evaluationOf(server),
-    aggregated: numbersOf(end, ['round']),
+    aggregated: numbersOf(end, ['round', ...TIMES]),
+    ...timeOf(lines, end),
     ...(paramHash === undefined ? {} : { paramHash }),
     ...(skipped === undefined ? {} : { skipped }),
   };
@@ -163,6 +177,33 @@ function clientOf(entry: z.infer<typeof clientLine>): RoundRecord['clients'][num
   };
 }
 
+/** Durations of a `round` line that {@link timeOf} gives back as times. */
+const TIMES = ['round_s', 'collect_s', 'aggregate_s', 'evaluate_s'];
+
+/** When things happened in a round, from its lines: times from durations where only these were written. */
+function timeOf(lines: readonly Line[], end: z.infer<typeof roundLine>): { readonly time?: RoundTime } {
+  const { started_at: startedAt, ended_at: endedAt } = end;
+  if (startedAt === undefined || endedAt === undefined) return {};
+  const after = (from: Date | undefined, name: string): Date | undefined => {
+    const seconds = end[name];
+    return from === undefined || typeof seconds !== 'number' ? undefined : new Date(from.getTime() + Math.round(seconds * 1000));
+  };
+  const closedAt = after(startedAt, 'collect_s');
+  const aggregatedAt = after(closedAt, 'aggregate_s');
+  const evaluatedAt = after(aggregatedAt ?? startedAt, 'evaluate_s');
+  const receivedAt = new Map(lines.flatMap((entry) => (entry.type === 'client' && entry.received_at !== undefined ? [[entry.client_id, entry.received_at] as const] : [])));
+  return {
+    time: {
+      startedAt,
+      ...(closedAt !== undefined && { closedAt }),
+      ...(aggregatedAt !== undefined && { aggregatedAt }),
+      ...(evaluatedAt !== undefined && { evaluatedAt }),
+      endedAt,
+      receivedAt,
+    },
+  };
+}
+
 /** The metrics of a line: every number that is not one of its fixed keys. */
 function numbersOf(entry: Readonly<Record<string, unknown>>, fixed: readonly string[]): Record<string, number> {
   return Object.fromEntries(
@@ -175,10 +216,12 @@ function numbersOf(entry: Readonly<Record<string, unknown>>, fixed: readonly str
 function evaluationOf(entry: z.infer<typeof serverLine>): NonNullable<RoundRecord['server']> {
   return {
     policyLoss: entry.policy_loss,
+    ...(entry.standard_error === undefined ? {} : { standardError: entry.standard_error }),
     totalSamples: entry.total_samples,
     datasets: entry.datasets.map((dataset) => ({
       name: dataset.name,
       policyLoss: dataset.policy_loss,
+      ...(dataset.standard_error === undefined ? {} : { standardError: dataset.standard_error }),
       samples: dataset.total_samples,
       actionDim: dataset.action_dim,
       ...(dataset.successful_batches === undefined ? {} : { successfulBatches: dataset.successful_batches }),

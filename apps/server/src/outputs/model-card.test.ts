@@ -15,14 +15,27 @@ const input: ModelCardInput = {
 
 describe('modelCard', () => {
   it('begins with metadata that the hub reads', () => {
-    expect(modelCard(input)).toMatch(/^---\nlicense: apache-2\.0\nlibrary_name: lerobot\npipeline_tag: robotics\ntags:\n(  - [\w-]+\n)+action_dim: 2\n---\n/);
+    expect(modelCard(input)).toMatch(/^---\nlicense: apache-2\.0\nlibrary_name: lerobot\npipeline_tag: robotics\ntags:\n(  - [\w-]+\n)+action_dim: 2\nmodel-index:\n/);
+    const onHub = { ...exampleInfo.datasets[0]!, uri: `hf:owner/set@${'a'.repeat(40)}` };
+    const card = modelCard({ ...input, basePolicy: 'hf:lerobot/smolvla_base@main', run: { ...exampleInfo, datasets: [onHub] } });
+    expect(card.split('---\n')[1]).toContain(
+      'action_dim: 2\nbase_model: lerobot/smolvla_base\ndatasets:\n  - owner/set\nmodel-index:\n  - name: "run-1"\n    results:\n      - task:\n          type: robotics\n' +
+        '        dataset:\n          name: "held"\n          type: "held"\n        metrics:\n          - type: flow-matching-loss\n' +
+        '            name: Flow-matching loss on held-out recordings\n            value: 0.125\n',
+    );
   });
 
   it('says what it was trained and evaluated on, and how well', () => {
     const card = modelCard(input);
     expect(card).toContain('after 3 federated rounds');
-    expect(card).toContain('| `client_0` | `kitchen 0` | 8 | 400 |');
-    expect(card).toContain('| `held` | 1.0000 | 0.1250 | 64 |');
+    expect(card).toContain('| `client_0` | `kitchen 0` | 8 | 400 | 3 of 3 rounds | 50.0 % | `aaaaaaaaaaaaaaaa` |');
+    expect(card).toContain('| `held` | 1.0000 | 0.1250 | 0.0200 | 64 |');
+    expect(card).toContain('The lowest held-out loss so far is 0.1250, of round 3: this one.');
+    expect(card).toContain(`SHA-256 of the trained weights**: \`${'f'.repeat(64)}\``);
+    expect(card).toContain('SmolVLAPolicy.from_pretrained("PATH_OR_REPOSITORY")');
+    expect(card).toContain('zk0-server evaluate --policy PATH_OR_ADDRESS --dataset demo:held');
+    expect(card).not.toContain('![');
+    expect(modelCard({ ...input, chart: 'losses.png' })).toContain('![Losses by round](losses.png)');
     expect(card).toContain('1,200,000 trained of 3,000,000');
     expect(card).toContain('| 3 | 2 | 0.1750 | 0.1250 |');
   });
@@ -43,7 +56,12 @@ describe('modelCard', () => {
 
   it('says whether noise was added for privacy', () => {
     expect(modelCard(input)).toContain('no differential privacy was applied');
-    expect(modelCard({ ...input, strategy: 'dp-fixed' })).toContain('noise was added as `dp-fixed` says');
+    expect(modelCard(input)).not.toContain('## Differential privacy');
+    const aggregated = { dp_epsilon: 3.25, dp_delta: 1e-5, dp_noise_multiplier: 1.1, dp_clipping_norm: 0.5 };
+    const card = modelCard({ ...input, strategy: 'dp-fixed', rounds: input.rounds.map((round) => ({ ...round, aggregated })) });
+    expect(card).toContain('noise was added as `dp-fixed` says');
+    expect(card).toContain('(ε, δ) = (3.25, 0.00001)');
+    expect(card).toContain('1.1 times the clipping norm');
   });
 
   it('tells skipped rounds', () => {

@@ -50,6 +50,10 @@ export class RunPaths {
   checkpoint(round: number): string {
     return join(this.directory, 'models', `checkpoint_round_${round}`);
   }
+  /** The checkpoint of the round with the lowest held-out loss so far. */
+  get bestCheckpoint(): string {
+    return join(this.directory, 'models', 'checkpoint_best');
+  }
   clientLog(clientId: string): string {
     return join(this.client(clientId), 'client.log');
   }

@@ -1,28 +1,43 @@
-import { readFileSync } from 'node:fs';
-import { Zk0Error, type RoundState, type RunState } from '@zk0/core';
+import type { RoundState, RunState } from '@zk0/core';
 import { startContextSchema, type StartContext } from '../model/start-context.ts';
+import { versions } from '../versions.ts';
+import type { RoundTime } from './round-times.ts';
 import type { RoundRecord, RunInfo } from './types.ts';
 
 /** What identifies a run that has started. */
 export function runInfo(state: RunState, startedAt: Date): RunInfo {
-  const { datasets, run } = startContextSchema.parse(state.context);
-  return { runId: state.runId, startedAt, config: state.config, versions: versions(), datasets, context: run };
+  const { datasets, run, resolved, compute } = startContextSchema.parse(state.context);
+  return {
+    runId: state.runId,
+    startedAt,
+    config: state.config,
+    versions: compute?.versions ?? versions(),
+    datasets,
+    ...(resolved !== undefined && { resolved }),
+    ...(compute !== undefined && { compute: { server: compute.server, clients: compute.clients.map(({ clientId, agent, device }) => ({ client_id: clientId, agent, device })) } }),
+    context: run,
+  };
 }
 
 /**
  * What there is to say of each round that is over but for its checkpoint, or skipped; round 0 is the initial model.
  *
  * @param after - rounds up to this one are left out
+ * @param times - when things happened in each round, where that is known
  */
-export function roundRecords(state: RunState, after = -1): RoundRecord[] {
+export function roundRecords(state: RunState, after = -1, times: ReadonlyMap<number, RoundTime> = new Map()): RoundRecord[] {
   const { datasets } = startContextSchema.parse(state.context);
   const initial = state.initialParameters;
+  const timeOf = (round: number): { readonly time?: RoundTime } => {
+    const time = times.get(round);
+    return time === undefined ? {} : { time };
+  };
   const baseline: RoundRecord[] =
     state.baseline === undefined || after >= 0
       ? []
-      : [{ round: 0, clients: [], server: state.baseline, aggregated: {}, ...(initial !== null && { paramHash: initial.hash }) }];
+      : [{ round: 0, clients: [], server: state.baseline, aggregated: {}, ...(initial !== null && { paramHash: initial.hash }), ...timeOf(0) }];
   const over = state.rounds.filter(({ round, phase }) => round > after && (phase === 'checkpointing' || phase === 'done' || phase === 'skipped'));
-  return [...baseline, ...over.map((round) => roundRecord(round, datasets))];
+  return [...baseline, ...over.map((round) => ({ ...roundRecord(round, datasets), ...timeOf(round.round) }))];
 }
 
 function roundRecord(round: RoundState, datasets: StartContext['datasets']): RoundRecord {
@@ -56,15 +71,4 @@ function roundRecord(round: RoundState, datasets: StartContext['datasets']): Rou
     ...(round.aggregate === undefined ? {} : { paramHash: round.aggregate.parameters.hash }),
     ...(round.skippedBecause === undefined ? {} : { skipped: round.skippedBecause }),
   };
-}
-
-/** Versions of what computes: of this program and of Node. */
-export function versions(): Readonly<Record<'zk0' | 'node', string>> {
-  const version = (specifier: string): string => {
-    const url = new URL(import.meta.resolve(specifier));
-    const { version } = JSON.parse(readFileSync(url, 'utf8')) as { version?: string };
-    if (version === undefined) throw new Zk0Error('INSTALLATION_BROKEN', `${specifier} names no version`, { hint: 'Install zk0 again.' });
-    return version;
-  };
-  return { zk0: version('@zk0/core/package.json'), node: process.versions.node };
 }

@@ -72,16 +72,24 @@ describe('createRunOutputs', () => {
       round: 1,
       client_id: 'client_1',
       dataset_name: 'kitchen 1',
-      loss: 0.6,
+      policy_loss: 0.6,
       num_examples: 101,
+      received_at: '2026-01-31T12:00:15.001Z',
       param_hash: '1'.repeat(64),
     });
     expect(read('server/federated_metrics.json')).toMatchObject({
+      best: { round: 2, server_policy_loss: 0.25 },
       rounds: [
-        { round: 0, num_clients: 0, server_policy_loss: 1 },
+        { round: 0, num_clients: 0, server_policy_loss: 1, started_at: '2026-01-31T12:00:00.000Z', round_s: 8, evaluate_s: 8 },
         {
           round: 1,
           num_clients: 2,
+          started_at: '2026-01-31T12:00:10.000Z',
+          ended_at: '2026-01-31T12:00:18.000Z',
+          round_s: 8,
+          collect_s: 6,
+          aggregate_s: 0.5,
+          evaluate_s: 1.5,
           avg_client_loss: 0.55,
           std_client_loss: expect.closeTo(0.05, 6) as number,
           avg_client_proximal_loss: 0.01,
@@ -93,7 +101,21 @@ describe('createRunOutputs', () => {
         { round: 2, num_clients: 1, std_client_loss: 0, missing: [{ client_id: 'client_1', reason: 'deadline' }] },
       ],
     });
-    expect(read('config.json')).toMatchObject({ run_id: 'run-1', config: { seed: 42 }, datasets: [{ role: 'train' }, { role: 'held-out' }] });
+    expect(read('config.json')).toMatchObject({
+      run_id: 'run-1',
+      resolved: { localSteps: 20, learningRate: 1e-4, strategy: { proximalMu: 0.01 } },
+      compute: { server: { device: 'cpu', threads: 1 } },
+      simulation: { clients: [{ dataset: 'demo:cube-to-bowl' }] },
+    });
+    expect(read('config.json')).toMatchObject({ config: { seed: 42 }, datasets: [{ role: 'train' }, { role: 'held-out' }] });
+  });
+
+  it('means the policy’s loss by a client’s loss, in every file', async () => {
+    const [zero, one] = exampleRounds(1, 1);
+    await record([zero!, { ...one!, clients: [{ ...one!.clients[0]!, metrics: { loss: 9, policy_loss: 2, fedprox_loss: 7 } }] }]);
+    expect(read('server/federated_metrics.json')).toMatchObject({ rounds: [{}, { avg_client_loss: 2, avg_client_proximal_loss: 7 }] });
+    expect(read('server/eval_policy_loss_history.json')).toMatchObject({ 1: { clients: { client_0: 2 } } });
+    expect(read('clients/client_0/round_1.json')).toMatchObject({ loss: 9, policy_loss: 2 });
   });
 
   it('goes on where an earlier process ended, and ignores rounds that it has', async () => {

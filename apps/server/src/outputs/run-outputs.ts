@@ -45,7 +45,7 @@ export async function createRunOutputs(directory: string, info: RunInfo): Promis
   const writeDerived = async (record: RoundRecord): Promise<void> => {
     for (const client of record.clients) {
       await mkdir(paths.client(client.clientId), { recursive: true });
-      await writeFileAtomic(paths.clientRound(client.clientId, record.round), json(clientFile(record.round, client)));
+      await writeFileAtomic(paths.clientRound(client.clientId, record.round), json(clientFile(record.round, client, record.time?.receivedAt.get(client.clientId))));
     }
     if (record.server !== null) {
       await writeFileAtomic(paths.serverEvaluation(record.round), json(serverFile(record.round, record.server)));

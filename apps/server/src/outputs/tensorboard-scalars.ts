@@ -1,7 +1,11 @@
+import { clientLoss } from '@zk0/core';
 import { aggregatedMetrics, namedMetrics } from './reports.ts';
 import type { RoundRecord } from './types.ts';
 
-/** A round as TensorBoard tags: `server/…`, `aggregated/…`, `client_metric/<id>`, so that clients share one plot group. */
+/**
+ * A round as TensorBoard tags: `server/…`, `aggregated/…`, `client_metric/<id>`, so that clients share one plot group. `client_loss` is what is
+ * called so everywhere, the policy's; what a client minimised is `client_objective`.
+ */
 export function scalarsOf(record: RoundRecord): Readonly<Record<string, number>> {
   const scalars: Record<string, number> = {};
   if (record.server !== null) {
@@ -12,7 +16,11 @@ export function scalarsOf(record: RoundRecord): Readonly<Record<string, number>>
     for (const [name, value] of Object.entries(aggregatedMetrics(record))) scalars[`aggregated/${name}`] = value;
   }
   for (const client of record.clients) {
-    for (const [name, value] of Object.entries(namedMetrics(client.metrics))) scalars[`client_${name}/${client.clientId}`] = value;
+    const { loss: objective, policy_loss: policyLoss, ...others } = namedMetrics(client.metrics);
+    const loss = clientLoss(client.metrics);
+    if (loss !== undefined) scalars[`client_loss/${client.clientId}`] = loss;
+    if (objective !== undefined && policyLoss !== undefined) scalars[`client_objective/${client.clientId}`] = objective;
+    for (const [name, value] of Object.entries(others)) scalars[`client_${name}/${client.clientId}`] = value;
   }
   return scalars;
 }

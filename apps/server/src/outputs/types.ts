@@ -1,4 +1,5 @@
 import type { Metrics } from '@zk0/core';
+import type { RoundTime } from './round-times.ts';
 
 /** A dataset that had a part in a run. */
 export interface RunDataset {
@@ -8,6 +9,8 @@ export interface RunDataset {
   readonly name: string;
   /** Commit of the hub repository; absent for recordings from elsewhere. */
   readonly commit?: string;
+  /** Where it can be had again, where that is known. */
+  readonly uri?: string;
   readonly contentHash: string;
   readonly episodes: number;
   readonly frames: number;
@@ -17,11 +20,17 @@ export interface RunDataset {
 export interface RunInfo {
   readonly runId: string;
   readonly startedAt: Date;
-  /** The resolved configuration; seeds are part of it. */
+  /** The configuration as it was submitted; seeds are part of it. */
   readonly config: Readonly<Record<string, unknown>>;
   /** Versions of what computed: `zk0`, `node`, `onnxruntime`, … */
   readonly versions: Readonly<Record<string, string>>;
   readonly datasets: readonly RunDataset[];
+  /** What the configuration leaves to policy and strategy: local steps, batch size, learning rate, μ, every option of the strategy. */
+  readonly resolved?: Readonly<Record<string, unknown>>;
+  /** Devices, threads and processors of server and clients. */
+  readonly compute?: Readonly<Record<string, unknown>>;
+  /** How a simulation was started. */
+  readonly simulation?: Readonly<Record<string, unknown>>;
   /** Anything else worth keeping: policy, features, normaliser. Plain JSON. */
   readonly context?: Readonly<Record<string, unknown>>;
 }
@@ -46,12 +55,15 @@ export interface MissingClient {
 /** Held-out evaluation of one set of global parameters; `Evaluation` of `@zk0/core` is one. */
 export interface ServerEvaluation {
   readonly policyLoss: number;
+  /** Of `policyLoss`, from the spread between batches. */
+  readonly standardError?: number;
   readonly totalSamples: number;
   readonly datasets: readonly {
     readonly name: string;
     readonly policyLoss: number;
     readonly samples: number;
     readonly actionDim: number;
+    readonly standardError?: number;
     readonly successfulBatches?: number;
     readonly totalBatches?: number;
   }[];
@@ -71,6 +83,8 @@ export interface RoundRecord {
   readonly aggregated: Metrics;
   /** Hex SHA-256 of the global parameters after the round. */
   readonly paramHash?: string;
+  /** When it happened; absent where that is not known. */
+  readonly time?: RoundTime;
   /** Why the global parameters did not change, for a skipped round. */
   readonly skipped?: string;
 }

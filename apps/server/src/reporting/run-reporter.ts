@@ -1,5 +1,5 @@
 import { formatDuration, table, type Progress } from '@zk0/cli';
-import type { RunEvent } from '@zk0/core';
+import { clientLoss, type RunEvent } from '@zk0/core';
 import { namingClient, type FederationEvent } from '@zk0/federation';
 
 /** What one round came to, for the table at the end. */
@@ -40,6 +40,12 @@ export class RunReporter {
   get losses(): { readonly first: number; readonly last: number } | null {
     const evaluated = [...this.#rows.values()].flatMap(({ policyLoss }) => (policyLoss === null ? [] : [policyLoss]));
     return evaluated.length < 2 ? null : { first: evaluated[0]!, last: evaluated.at(-1)! };
+  }
+
+  /** The round with the lowest held-out loss, the earliest of several; `null` before the first that was evaluated. */
+  get best(): { readonly round: number; readonly loss: number } | null {
+    const evaluated = [...this.#rows].flatMap(([round, { policyLoss }]) => (round === 0 || policyLoss === null ? [] : [{ round, loss: policyLoss }]));
+    return evaluated.sort((a, b) => a.loss - b.loss || a.round - b.round)[0] ?? null;
   }
 
   /** Takes one event of the stream. */
@@ -94,7 +100,7 @@ export class RunReporter {
         this.#rows.set(event.round, { policyLoss: null, clientLosses: [], accepted: 0, refused: 0, startedAt: at, seconds: null });
         return;
       case 'update-accepted': {
-        const loss = event.metrics['policy_loss'] ?? event.metrics['loss'];
+        const loss = clientLoss(event.metrics);
         const row = this.#rows.get(event.round);
         if (row !== undefined) row.accepted++;
         // Private updates come without a loss.

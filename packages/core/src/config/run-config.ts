@@ -1,7 +1,22 @@
 import * as z from 'zod';
+import { errorMessage } from '../errors.ts';
+import { parseStopRule } from '../run/stop-rule.ts';
 
 /** A strategy's name and its own options; `@zk0/strategy` checks the options. */
 const strategySchema = z.looseObject({ name: z.string().min(1).default('fedprox') });
+
+/** The text of a stop rule, checked when the run is submitted. */
+const stopWhenSchema = z
+  .string()
+  .min(1)
+  .max(500)
+  .superRefine((text, context) => {
+    try {
+      parseStopRule(text);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: errorMessage(error).replace(/^stopWhen: /, '') });
+    }
+  });
 
 /** Everything that fixes what a run computes. Two runs with the same configuration and data give the same bytes. */
 export const runConfigSchema = z.strictObject({
@@ -38,8 +53,14 @@ export const runConfigSchema = z.strictObject({
   evaluateBatches: z.int().min(0).default(4),
   /** Save a checkpoint every so many rounds; the last round always. */
   checkpointEvery: z.int().min(1).default(20),
+  /** Keep the checkpoint of the round with the lowest held-out loss so far, as `models/checkpoint_best`. */
+  keepBest: z.boolean().default(true),
+  /** The run is complete before its last round when this holds, e.g. `heldOutLoss<0.8 or noImprovement>=5`; see `parseStopRule`. */
+  stopWhen: stopWhenSchema.optional(),
   /** `full`: what LeRobot loads, frozen weights included; `trained`: the trained weights and the hash of their base. */
   checkpointForm: z.enum(['full', 'trained']).default('full'),
+  /** A repository of models on the hub (`owner/name`) that the newest checkpoint is pushed to when the run has finished. */
+  pushTo: z.string().regex(/^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9][\w.-]{0,95}$/).optional(),
   /** A round closes with what has arrived when this many seconds have passed. */
   roundDeadlineSeconds: z.number().gt(0).max(30 * 24 * 3600).default(3600),
   /** Clients that train at the same time, at most; 0 = no limit. One machine with one GPU wants 1. */

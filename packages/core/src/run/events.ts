@@ -15,8 +15,20 @@ export const blobReferenceSchema = blob;
 export const evaluationSchema = z.strictObject({
   policyLoss: z.number(),
   totalSamples: z.int().min(0),
+  /** Standard error of `policyLoss`. */
+  standardError: z.number().min(0).exactOptional(),
   datasets: z.array(
-    z.strictObject({ name: z.string(), policyLoss: z.number(), samples: z.int().min(0), actionDim: z.int().min(1) }),
+    z.strictObject({
+      name: z.string(),
+      policyLoss: z.number(),
+      samples: z.int().min(0),
+      actionDim: z.int().min(1),
+      /** Standard error of `policyLoss`, from the spread between its batches. This and the next two are absent in ledgers of earlier releases. */
+      standardError: z.number().min(0).exactOptional(),
+      /** Batches that gave a loss, and those that were asked for: they differ where frames could not be decoded. */
+      successfulBatches: z.int().min(0).exactOptional(),
+      totalBatches: z.int().min(0).exactOptional(),
+    }),
   ),
 });
 export type Evaluation = z.infer<typeof evaluationSchema>;
@@ -86,7 +98,7 @@ export const runEventSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('round-skipped'), round, reason: z.string() }),
   /**
    * `checkpoint`: of the last round that counted, where the last of all was skipped. `early`: why the run is complete before its last
-   * round (a spent privacy budget).
+   * round (a spent privacy budget, its stop rule).
    */
   z.strictObject({ type: z.literal('run-finished'), checkpoint: z.string().optional(), early: z.string().exactOptional() }),
   z.strictObject({ type: z.literal('run-failed'), code: z.string(), message: z.string() }),

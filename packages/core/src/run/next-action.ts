@@ -1,3 +1,4 @@
+import { stopReason } from './stop-rule.ts';
 import { isFinal, type RoundState, type RunState } from './state.ts';
 
 /** What a server has to do next for a run. Each leads to the journal entries that change the state. */
@@ -9,7 +10,8 @@ export type NextAction =
   | { readonly do: 'aggregate'; readonly round: number }
   | { readonly do: 'evaluate'; readonly round: number }
   | { readonly do: 'checkpoint'; readonly round: number }
-  | { readonly do: 'finish' }
+  /** All rounds are done, or (`early`) the run's stop rule says that it is complete before its last. */
+  | { readonly do: 'finish'; readonly early?: string }
   /** Somebody asked for the run's end. */
   | { readonly do: 'stop'; readonly reason: string }
   | { readonly do: 'nothing' };
@@ -32,8 +34,11 @@ export function nextAction(state: RunState): NextAction {
     case 'checkpointing':
       return { do: 'checkpoint', round: last.round };
     case 'done':
-    case 'skipped':
+    case 'skipped': {
+      const early = last.round >= state.config.rounds ? null : stopReason(state);
+      if (early !== null) return { do: 'finish', early };
       return last.round >= state.config.rounds ? { do: 'finish' } : { do: 'configure-round', round: last.round + 1 };
+    }
   }
 }
 

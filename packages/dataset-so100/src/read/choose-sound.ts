@@ -1,7 +1,7 @@
 import { DatasetError } from '../errors.ts';
 import type { EpisodeRecord } from '../format/episodes.ts';
 import type { TableReader } from '../format/table-reader.ts';
-import { scoreEpisodes } from '../motion/score-episodes.ts';
+import { scoreEpisodes, type EpisodeScore } from '../motion/score-episodes.ts';
 import { unitsOf } from '../units/units-of.ts';
 import { EpisodeTables } from './episode-tables.ts';
 import { chooseEpisodes, type Recording } from './recording.ts';
@@ -23,11 +23,26 @@ export async function chooseSound(
 ): Promise<readonly EpisodeRecord[]> {
   const chosen = chooseEpisodes(recording, wanted);
   if (source.minScore <= 0) return chosen;
+  await source.fetch(chosen, recording.info);
+  const scores = await scoresOf(recording, chosen, new EpisodeTables(recording, tables, source.fetchData));
+  const sound = chosen.filter((_, i) => scores[i]!.score >= source.minScore);
+  if (sound.length > 0) return sound;
+  const best = Math.max(...scores.map(({ score }) => score));
+  throw new DatasetError('DATASET_EPISODES', `${recording.folder.root}: no episode has a score of ${source.minScore} or more; the best has ${best}`, {
+    hint: 'Ask for less; `zk0-client dataset doctor` says what was found.',
+  });
+}
+
+/**
+ * How soundly each of some episodes moves. Their rows are in memory together.
+ *
+ * @throws DatasetError naming file and row
+ */
+export async function scoresOf(recording: Recording, episodes: readonly EpisodeRecord[], tables: EpisodeTables): Promise<readonly EpisodeScore[]> {
   const { info } = recording;
-  await source.fetch(chosen, info);
-  const rows = await readRows(recording, chosen, new EpisodeTables(recording, tables, source.fetchData));
+  const rows = await readRows(recording, episodes, tables);
   const [states, actions] = [info.state.names.length, info.action.names.length];
-  const episodes = chosen.map(({ episodeIndex }, i) => {
+  const moved = episodes.map(({ episodeIndex }, i) => {
     const [from, to] = [rows.offsets[i]!, rows.offsets[i + 1]!];
     return {
       episodeIndex,
@@ -37,11 +52,5 @@ export async function chooseSound(
     };
   });
   const { joints } = unitsOf(info, rows, undefined);
-  const scores = scoreEpisodes(episodes, { fps: info.fps, robotType: info.robotType, stateNames: info.state.names, actionNames: info.action.names, joints });
-  const sound = chosen.filter((_, i) => scores[i]!.score >= source.minScore);
-  if (sound.length > 0) return sound;
-  const best = Math.max(...scores.map(({ score }) => score));
-  throw new DatasetError('DATASET_EPISODES', `${recording.folder.root}: no episode has a score of ${source.minScore} or more; the best has ${best}`, {
-    hint: 'Ask for less; `zk0-client dataset doctor` says what was found.',
-  });
+  return scoreEpisodes(moved, { fps: info.fps, robotType: info.robotType, stateNames: info.state.names, actionNames: info.action.names, joints });
 }

@@ -1,15 +1,23 @@
 import { createHash } from 'node:crypto';
-import { datasetProfile, type ActionChunk, type RgbImage, type RobotDataset, type RobotDatasetInfo } from '@zk0/core';
+import { datasetProfile, Zk0Error, type ActionChunk, type RgbImage, type RobotDataset, type RobotDatasetInfo } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import { mergeMoments } from '../stats/moments.ts';
+import { resampledDataset } from './resampled-dataset.ts';
+import { parseDatasetUri } from './uri.ts';
 import { alignedDataset } from '../units/aligned-dataset.ts';
 import { alignRecordings } from '../units/align-recordings.ts';
 
 /** One of several datasets that are read as one. */
 export interface DatasetPart {
   readonly dataset: RobotDataset;
-  /** How often each of its frames is in the joined index, a whole number; default 1. */
+  /** How often each of its frames is in the joined index, a whole number; default what its address says, else 1. */
   readonly weight?: number;
+}
+
+/** How datasets are joined. */
+export interface JoinOptions {
+  /** Frames a second that all are brought to, see `resampledDataset`; default none: rates that differ are refused. */
+  readonly fps?: number;
 }
 
 /** What was joined, and what was changed for it. */
@@ -25,26 +33,32 @@ const MAX_WEIGHT = 100;
  * Reads several datasets of one arm as one: one index, one order, one statistic. Joints are brought into the order and units of the
  * recordings that have most frames. Cameras are those that all parts have, in their own sizes: a policy resizes every image.
  *
- * Weights repeat frames in the index; moments are those of the recordings, each frame once.
+ * Weights repeat frames in the index; moments are those of the recordings, each frame once. A part's weight is what its address says
+ * (`?weight=2`) where none is given.
  *
  * @throws DatasetError `DATASET_UNLIKE` where frame rates, joints, units or cameras keep them apart, naming the part and the reason.
  *   The parts stay the caller's to close then; afterwards the joined dataset closes them.
  */
-export function joinDatasets(parts: readonly DatasetPart[]): JoinedDatasets {
+export function joinDatasets(given: readonly DatasetPart[], { fps }: JoinOptions = {}): JoinedDatasets {
+  const notes: string[] = [];
+  const parts = given.map(({ dataset, weight = weightOf(dataset) }) => {
+    const resampled = fps === undefined ? dataset : resampledDataset(dataset, fps);
+    if (resampled !== dataset) notes.push(`${dataset.info.uri}: ${dataset.info.fps} frames a second taken down to ${fps!}, ${resampled.info.frameCount} of its ${dataset.info.frameCount} frames`);
+    return { dataset: resampled, weight };
+  });
   const [first] = parts;
   if (first === undefined) throw new DatasetError('DATASET_UNLIKE', 'There is no dataset to join');
-  const wrong = parts.find(({ weight = 1 }) => !Number.isInteger(weight) || weight < 1 || weight > MAX_WEIGHT);
+  const wrong = parts.find(({ weight }) => !Number.isInteger(weight) || weight < 1 || weight > MAX_WEIGHT);
   if (wrong !== undefined) {
-    throw new DatasetError('DATASET_UNLIKE', `${wrong.dataset.info.name} has a weight of ${wrong.weight!}; it is a whole number from 1 to ${MAX_WEIGHT}`);
+    throw new DatasetError('DATASET_UNLIKE', `${wrong.dataset.info.name} has a weight of ${wrong.weight}; it is a whole number from 1 to ${MAX_WEIGHT}`);
   }
-  if (parts.length === 1 && (first.weight ?? 1) === 1) return { dataset: first.dataset, notes: [] };
+  if (parts.length === 1 && first.weight === 1) return { dataset: first.dataset, notes };
   const { decisions } = alignRecordings(new Map(parts.map(({ dataset }, i) => [String(i), datasetProfile(dataset.info)])));
-  const notes: string[] = [];
-  const aligned = parts.map(({ dataset, weight = 1 }, i) => {
+  const aligned = parts.map(({ dataset, weight }, i) => {
     const decision = decisions.get(String(i))!;
     const { uri } = dataset.info;
     if (decision.kind === 'refused') {
-      throw new DatasetError('DATASET_UNLIKE', `${uri} cannot be read as one with the others: ${decision.reason}`, { hint: decision.hint });
+      throw new DatasetError('DATASET_UNLIKE', `${uri} cannot be read as one with the others: ${decision.reason}`, { hint: hintFor(parts, decision.hint) });
     }
     notes.push(...decision.notes.map((note) => `${uri}: ${note}`));
     return { dataset: alignedDataset(dataset, decision.alignment), weight };
@@ -59,6 +73,22 @@ export function joinDatasets(parts: readonly DatasetPart[]): JoinedDatasets {
     if (left.length > 0) notes.push(`${info.uri}: ${left.join(', ')} left out, which not all datasets have`);
   }
   return { dataset: new JoinedDataset(aligned, keys), notes };
+}
+
+/** What the address of a dataset says; 1 where it is none that is understood, as of datasets made in memory. */
+function weightOf({ info }: RobotDataset): number {
+  try {
+    return parseDatasetUri(info.uri).weight ?? 1;
+  } catch (error) {
+    if (error instanceof Zk0Error) return 1;
+    throw error;
+  }
+}
+
+function hintFor(parts: readonly DatasetPart[], hint: string): string {
+  const rates = parts.map(({ dataset }) => dataset.info.fps);
+  const lowest = Math.min(...rates);
+  return Math.max(...rates) / lowest > 1.01 ? `Bring all to one rate with --fps ${lowest}: of faster ones the frames nearest to it are taken.` : hint;
 }
 
 /** Where a frame of the joined index is. */

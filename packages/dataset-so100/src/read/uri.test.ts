@@ -14,12 +14,13 @@ describe('parseDatasetUri', () => {
     ['demo:stack?episodes=5&seed=7&select=0-1', { scheme: 'demo', task: 'stack', count: 5, seed: '7', settings: {}, episodes: [0, 1] }],
     ['demo:stack?place=left&fps=5', { scheme: 'demo', task: 'stack', count: 20, seed: '0', settings: { fps: '5', place: 'left' }, episodes: null }],
     ['hf:lerobot/svla_so100', { scheme: 'hf', repository: 'lerobot/svla_so100', revision: 'main', episodes: null }],
+    ['set?weight=3&episodes=1', { scheme: 'local', path: 'set', episodes: [1], weight: 3 }],
     ['hf:a/b@v2.1?episodes=3', { scheme: 'hf', repository: 'a/b', revision: 'v2.1', episodes: [3] }],
   ])('reads %s', (uri, parsed) => {
     expect(parseDatasetUri(uri)).toEqual(parsed);
   });
 
-  it.each(['', 'ftp:x', 'demo:', 'demo:UPPER', 'demo:a?episodes=0', 'demo:a?episodes=0-3', 'demo:a?x=a b', 'x?episodes=', 'x?episodes=3-1', 'x?y=1', 'x?episodes=99999999'])(
+  it.each(['', 'ftp:x', 'demo:', 'demo:UPPER', 'demo:a?episodes=0', 'demo:a?episodes=0-3', 'demo:a?x=a b', 'x?episodes=', 'x?episodes=3-1', 'x?y=1', 'x?episodes=99999999', 'x?weight=0', 'x?weight=1.5', 'demo:a?weight=101'])(
     'refuses "%s"',
     (uri) => {
       expect(() => parseDatasetUri(uri)).toThrow(expect.objectContaining({ code: 'DATASET_URI' }));

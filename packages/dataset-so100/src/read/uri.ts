@@ -15,6 +15,8 @@ export interface Selection {
   readonly minScore?: number;
   /** What the joints' values mean, where the address says it. */
   readonly units?: UnitConvention;
+  /** How often its frames count where several datasets are read as one, where the address says it. */
+  readonly weight?: number;
 }
 
 /** A dataset's address, taken apart. */
@@ -35,8 +37,9 @@ const MAX_DEMO_EPISODES = 10_000;
  *
  * `?episodes=0-3,7` selects recorded episodes of any of them. For `demo:`, `episodes=20` (a plain number) says instead
  * how many to make, and `select=0-3,7` selects; `seed=1` fixes them; anything else is a setting for the maker of demo datasets.
- * `lookup=position` or `lookup=timestamp` says how frames are found, `units=radians` what the joints' values mean, and `score>=0.6`
- * chooses episodes that move soundly (quote it from the shell).
+ * `lookup=position` or `lookup=timestamp` says how frames are found, `units=radians` what the joints' values mean, `score>=0.6`
+ * chooses episodes that move soundly (quote it from the shell), and `weight=2` has its frames count twice where several datasets
+ * are read as one.
  *
  * @throws DatasetError `DATASET_URI`, HubError `HUB_ADDRESS`
  */
@@ -94,7 +97,7 @@ function refuseUnknown(query: URLSearchParams, known: readonly string[], uri: st
 }
 
 function selection(query: URLSearchParams, key: 'episodes' | 'select', uri: string): Selection {
-  if (key === 'episodes') refuseUnknown(query, ['episodes', 'lookup', 'score>', 'units'], uri);
+  if (key === 'episodes') refuseUnknown(query, ['episodes', 'lookup', 'score>', 'units', 'weight'], uri);
   const text = query.get(key);
   const lookup = query.get('lookup');
   if (lookup !== null && lookup !== 'position' && lookup !== 'timestamp') {
@@ -111,8 +114,13 @@ function selection(query: URLSearchParams, key: 'episodes' | 'select', uri: stri
   if (stated !== null && units === undefined) {
     throw new DatasetError('DATASET_URI', `"${uri}": the units "${stated.slice(0, 40)}" are not known`, { hint: `Choose from ${UNIT_CONVENTIONS.join(', ')}.` });
   }
+  const weight = query.get('weight');
+  if (weight !== null && !/^(?:[1-9]\d?|100)$/.test(weight)) {
+    throw new DatasetError('DATASET_URI', `"${uri}": weight takes a whole number from 1 to 100, not "${weight.slice(0, 40)}"`, { hint: 'For example ?weight=2.' });
+  }
   return {
     episodes: text === null ? null : parseEpisodeList(text),
+    ...(weight === null ? {} : { weight: Number(weight) }),
     ...(lookup === null ? {} : { lookup }),
     ...(least === null ? {} : { minScore: Number(least) }),
     ...(units === undefined ? {} : { units }),
@@ -132,7 +140,7 @@ function demoUri(task: string, query: URLSearchParams, uri: string): DatasetUri 
   }
   const seed = query.get('seed') ?? '0';
   if (!/^[\w.-]{1,64}$/.test(seed)) throw new DatasetError('DATASET_URI', `"${uri}": seed must be a short word or number`);
-  const others = [...query].filter(([key]) => !['episodes', 'seed', 'select', 'lookup', 'score>', 'units'].includes(key));
+  const others = [...query].filter(([key]) => !['episodes', 'seed', 'select', 'lookup', 'score>', 'units', 'weight'].includes(key));
   const unclear = others.find(([, value]) => !/^[\w.-]{1,64}$/.test(value));
   if (unclear !== undefined) throw new DatasetError('DATASET_URI', `"${uri}": ${unclear[0]} must be a short word or number`);
   const settings = Object.fromEntries(others.sort(([a], [b]) => (a < b ? -1 : 1)));

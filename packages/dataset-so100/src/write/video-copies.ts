@@ -16,7 +16,7 @@ const CODEC_NAMES: Readonly<Record<string, string>> = {
   vp09: 'vp9',
 };
 
-/** Copies video files byte for byte to where a v3.0 dataset has them, each once. */
+/** Copies video files to where a v3.0 dataset has them, byte for byte, each once. */
 export class VideoCopies {
   /** How each camera's videos are coded, told from its first file as `info.json` does. */
   readonly codings = new Map<string, VideoCoding>();
@@ -36,13 +36,23 @@ export class VideoCopies {
     const key = `${camera}\0${source}`;
     const known = this.#positions.get(key);
     if (known !== undefined) return known;
+    const position = await this.place(camera, source, (target) => copyFile(source, target, constants.COPYFILE_FICLONE));
+    this.#positions.set(key, position);
+    return position;
+  }
+
+  /**
+   * Has a camera's next file written from a file of the source, of which it holds a part or all. Returns its place in the new dataset.
+   *
+   * @param write writes the file at the path that it is given
+   */
+  async place(camera: string, source: string, write: (target: string) => Promise<void>): Promise<FilePosition> {
     if (!this.codings.has(camera)) this.codings.set(camera, await codingOf(source, this.#pixelFormats.get(camera)));
     const position = this.#next.get(camera) ?? FIRST_FILE;
+    this.#next.set(camera, nextFile(position));
     const target = join(this.#root, PATHS.video(camera, position));
     await mkdir(dirname(target), { recursive: true });
-    await copyFile(source, target, constants.COPYFILE_FICLONE);
-    this.#next.set(camera, nextFile(position));
-    this.#positions.set(key, position);
+    await write(target);
     return position;
   }
 }

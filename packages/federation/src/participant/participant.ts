@@ -1,5 +1,6 @@
 import {
   CancelledError,
+  clientLoss,
   encodeParameters,
   errorMessage,
   Heartbeat,
@@ -177,7 +178,8 @@ export class Participant {
       }
       const uploadSeconds = clock();
       await blobs.collect(new Set([update.hash]));
-      this.#log.info(result.metrics['loss'] === undefined ? 'round trained' : `round trained: loss ${result.metrics['loss'].toFixed(4)}`, { round });
+      const loss = clientLoss(result.metrics);
+      this.#log.info(loss === undefined ? 'round trained' : `round trained: loss ${loss.toFixed(4)}`, { round });
       const { bytesUp, bytesDown } = connection.takeByteCounts();
       const times = { bytes_up: bytesUp, bytes_down: bytesDown, download_s: downloadSeconds, upload_s: uploadSeconds };
       const report = { numExamples: result.numExamples, metrics: { ...finite(result.metrics), ...times } };

@@ -1,4 +1,4 @@
-import { deriveSeed, type BlobReference, type JsonObject, type RoundState, type RunState } from '@zk0/core';
+import { clientLoss, deriveSeed, type BlobReference, type JsonObject, type RoundState, type RunState } from '@zk0/core';
 import { sampleSize, selectClients, type RoundRecord, type Scalars, type Strategy } from '@zk0/strategy';
 import type { RegisteredClient } from '../clients/client-registry.ts';
 import { FederationError } from '../errors.ts';
@@ -121,7 +121,7 @@ function roundHistory(state: RunState): RoundRecord[] {
       clients: Object.fromEntries(
         [...participants].flatMap(([clientId, { outcome }]) =>
           // Its turn did not count: it comes first again as if it had not been asked.
-          outcome.state === 'unneeded' ? [] : [[clientId, { loss: outcome.state === 'accepted' ? (outcome.metrics['loss'] ?? null) : null }]],
+          outcome.state === 'unneeded' ? [] : [[clientId, { loss: outcome.state === 'accepted' ? (clientLoss(outcome.metrics) ?? null) : null }]],
         ),
       ),
     }));

@@ -191,10 +191,11 @@ export class RunDriver {
       case 'checkpoint': {
         const due = isDue(action.round, config.checkpointEvery, config.rounds);
         const path = due ? await work.saveCheckpoint(this.state, action.round) : null;
+        await work.saveBest(this.state, action.round);
         return this.#record(action, { type: 'round-checkpointed', round: action.round, path });
       }
       case 'finish':
-        return this.#finish(action);
+        return this.#finish(action, action.early);
       case 'stop':
         await work.saveLastCheckpoint(this.state);
         return this.#record(action, { type: 'run-stopped', reason: action.reason });

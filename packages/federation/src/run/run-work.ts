@@ -1,4 +1,4 @@
-import { encodeParameters, type BlobReference, type Evaluation, type JsonObject, type RunEvent, type RunState } from '@zk0/core';
+import { bestRound, encodeParameters, type BlobReference, type Evaluation, type JsonObject, type RunEvent, type RunState } from '@zk0/core';
 import type { BlobStore } from '@zk0/storage';
 import { createStrategy, type Strategy } from '@zk0/strategy';
 import type { ClientRegistry, RegisteredClient } from '../clients/client-registry.ts';
@@ -117,6 +117,13 @@ export class RunWork {
     const path = await model.saveCheckpoint(await this.#options.blobs.verifiedFile(state.parameters!), round, state, this.#options.createdAt);
     this.#options.log.info(`checkpoint saved: ${path}`, { round });
     return path;
+  }
+
+  /** Keeps the parameters of the round that has the lowest held-out loss so far. */
+  async saveBest(state: RunState, round: number): Promise<void> {
+    if (!state.config.keepBest || bestRound(state)?.round !== round) return;
+    const model = await this.#modelOf(state);
+    await model.saveBest?.(await this.#options.blobs.verifiedFile(state.parameters!), round, state, this.#options.createdAt);
   }
 
   /** When a run ends early: the newest finished round gets its checkpoint if it has none. */

@@ -1,4 +1,4 @@
-import { errorMessage, type ClientPrincipal, type ResultReply, type RunEvent, type RunState, type TaskResult } from '@zk0/core';
+import { clientLoss, errorMessage, type ClientPrincipal, type ResultReply, type RunEvent, type RunState, type TaskResult } from '@zk0/core';
 import { UpdateRejectedError } from '@zk0/strategy';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { FederationLog } from '../log.ts';
@@ -63,7 +63,7 @@ export class UpdateIntake {
       log.error(`round ${round}: the update of client ${clientId} could not be checked: ${errorMessage(error)}`, { error });
       throw error;
     }
-    log.info(`client ${clientId}: update accepted, loss ${metrics['loss']?.toFixed(4) ?? 'unknown'}`, { round });
+    log.info(`client ${clientId}: update accepted, loss ${clientLoss(metrics)?.toFixed(4) ?? 'unknown'}`, { round });
     return this.#record(clientId, result, { type: 'update-accepted', round, clientId, ...blobs, numExamples, metrics }, { status: 'accepted' });
   }
 

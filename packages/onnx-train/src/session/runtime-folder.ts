@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
@@ -18,5 +19,15 @@ function runtimePackage(): string {
     return dirname(resolve(`@zk0/onnxruntime-${process.platform}-${process.arch}/package.json`));
   } catch {
     return dirname(resolve('onnxruntime-node/package.json'));
+  }
+}
+
+/** Version of the onnxruntime whose libraries are used; `unknown` where its package does not say. */
+export function runtimeVersion(): string {
+  try {
+    const { version } = JSON.parse(readFileSync(join(runtimePackage(), 'package.json'), 'utf8')) as { readonly version?: unknown };
+    return typeof version === 'string' ? version : 'unknown';
+  } catch {
+    return 'unknown';
   }
 }

@@ -94,7 +94,7 @@ export class SmolVlaLearner implements Learner {
           gradientNormOfLast = gradientNorm;
         } else skipped++;
         last = { loss: policyLoss + proximalLoss, policyLoss, proximalLoss };
-        options.onProgress?.({ phase: 'training', step: step + 1, totalSteps: localSteps, loss: last.loss });
+        options.onProgress?.({ phase: 'training', step: step + 1, totalSteps: localSteps, loss: last.policyLoss });
       },
     });
     const parameters = peak === learningRate ? trained : copyOf(global);
@@ -146,6 +146,8 @@ export class SmolVlaLearner implements Learner {
     const key = `evaluate ${JSON.stringify([inputs.source, shape])}`;
     const model = await runtime.weighted(key, hasManyRows(inputs.source), () => graphFrom('evaluate', runtime, shape, inputs.source));
     const weights = Object.fromEntries(sharedWeights(config.model, parameters));
+    const totalBatches = plan.current.batches.length;
+    const batchLosses: { readonly mean: number; readonly count: number }[] = [];
     let sum = 0;
     let count = 0;
     for (let step = 0; step < plan.current.batches.length; step++) {
@@ -161,7 +163,9 @@ export class SmolVlaLearner implements Learner {
         });
       }
       sum += batchSum;
-      count += arrayOf(lossCount!)[0]!;
+      const batchCount = arrayOf(lossCount!)[0]!;
+      count += batchCount;
+      batchLosses.push({ mean: batchSum / batchCount, count: batchCount });
       hooks.onProgress?.({ phase: 'evaluating', step: step + 1, totalSteps: plan.current.batches.length, loss: sum / count });
     }
     const { batches, skipped } = plan.current;
@@ -174,6 +178,9 @@ export class SmolVlaLearner implements Learner {
       metrics: {
         policy_loss: loss,
         num_steps: batches.length,
+        successful_batches: batchLosses.length,
+        total_batches: totalBatches,
+        ...standardError(batchLosses, loss),
         ...(skipped.size > 0 && { num_corrupt_frames: skipped.size }),
         num_examples: numExamples,
         duration_s: durationS,
@@ -233,6 +240,14 @@ export class SmolVlaLearner implements Learner {
       time: float32Tensor(time, [shape.batch]),
     });
   }
+}
+
+/** How far the loss may be from that of all such samples: the standard error of a ratio, from the spread between batches. */
+function standardError(batches: readonly { readonly mean: number; readonly count: number }[], loss: number): { standard_error?: number } {
+  if (batches.length < 2) return {};
+  const total = batches.reduce((sum, { count }) => sum + count, 0);
+  const squares = batches.reduce((sum, { mean, count }) => sum + (count * (mean - loss)) ** 2, 0);
+  return { standard_error: Math.sqrt((batches.length / (batches.length - 1)) * squares) / total };
 }
 
 function checkInstructions({ localSteps, batchSize, learningRate, proximalMu }: FitInstructions): void {

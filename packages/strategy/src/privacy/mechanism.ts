@@ -8,6 +8,9 @@ import { addGaussian, deriveNoiseKey, NOISE_SECRET_BYTES } from './noise.ts';
 /** Clients per unit of the count's noise, by default (Andrew et al., 2021). */
 const COUNT_PER_STDDEV = 20;
 
+/** δ at which ε is reported of a run without a budget; one over the number of clients, or less, is usual, and no federation here has so many. */
+export const REPORTED_DELTA = 1e-5;
+
 /** How clipping norms are found. */
 export type Clipping =
   | { readonly kind: 'fixed'; readonly norm: number }
@@ -120,11 +123,12 @@ export class PrivacyMechanism {
     const noiseKey = noiseMultiplier === 0 ? null : deriveNoiseKey(this.assertSecret(secret), 'round', round);
     const common = {
       noiseKey,
-      metrics: budget === undefined ? {} : { dp_epsilon: privacySpent(ledger, budget.delta) },
+      metrics: { ...spent(ledger, budget?.delta ?? REPORTED_DELTA), dp_noise_multiplier: noiseMultiplier },
     };
     if (clipping.kind === 'fixed') {
       return {
         ...common,
+        metrics: { ...common.metrics, dp_clipping_norm: clipping.norm },
         scales: norms.map((norm) => clipScale(norm, clipping.norm)),
         sigma: (boundedBy) => (noiseMultiplier * clipping.norm) / boundedBy,
         scalars: { ledger: ledger.map((event) => ({ ...event })) },
@@ -169,6 +173,12 @@ export class PrivacyMechanism {
       ? [...ledger.slice(0, -1), { ...last, rounds: last.rounds + 1 }]
       : [...ledger, { noiseMultiplier, samplingRate, rounds: 1 }];
   }
+}
+
+/** ε so far and its δ; nothing where there is no noise, for ε is infinite then. */
+function spent(ledger: readonly PrivacyEvent[], delta: number): Metrics {
+  const epsilon = privacySpent(ledger, delta);
+  return Number.isFinite(epsilon) ? { dp_epsilon: epsilon, dp_delta: delta } : {};
 }
 
 const ledgerSchema = z.array(

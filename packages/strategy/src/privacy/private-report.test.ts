@@ -29,7 +29,7 @@ describe('what a client reports under privacy', () => {
     const dp = createStrategy({ name: 'dp-fixed', noiseMultiplier: 0, clippingNorm: 10 });
     expect(dp.isPrivate).toBe(true);
     const { metrics } = await aggregateParameters(dp, { global: model(0), updates: sent });
-    expect(metrics).toEqual({ num_steps: 20, lr: 0.5, mu: 0.01, num_clients: 2, param_update_norm: 2 });
+    expect(metrics).toEqual({ num_steps: 40, lr: 0.5, mu: 0.01, num_clients: 2, param_update_norm: 2, dp_noise_multiplier: 0, dp_clipping_norm: 10 });
     const plain = createStrategy({ name: 'fedavg' });
     expect(plain.isPrivate).toBe(false);
     expect((await aggregateParameters(plain, { global: model(0), updates: sent })).metrics['loss']).toBeCloseTo(0.4, 12);

@@ -17,6 +17,7 @@ import { addEnrolmentRoute } from './enrolment-route.ts';
 import { frameworkError, notFound, sendError } from './error-reply.ts';
 import type { LogSource } from './log-route.ts';
 import { addMessageRoutes } from './message-routes.ts';
+import { addMonitorRoutes, type Monitoring } from './monitor-routes.ts';
 import { connectionsThatFit } from './open-files.ts';
 import { addPageRoutes } from './page-routes.ts';
 import { PendingWork } from './pending-work.ts';
@@ -89,6 +90,8 @@ export interface TransportServerOptions {
   readonly tls?: ServerTls;
   /** Where operators read logs from (`/admin/logs`); they cannot when absent. */
   readonly logs?: LogSource;
+  /** What is answered at `/health` and `/metrics`; nothing when absent. */
+  readonly monitoring?: Monitoring;
   /** Allows plain HTTP, and clients and operators without a credential, beyond this machine: for networks that are trusted themselves. */
   readonly allowInsecure?: boolean;
   readonly log?: TransportLog;
@@ -151,6 +154,13 @@ export async function createTransportServer(options: TransportServerOptions): Pr
   if (page !== undefined) {
     void app.register((pages, _options, done) => {
       addPageRoutes(pages, { ...shared, page, operatorToken, rules: access.page, refusals, maxFollowers: limits.maxFollowers ?? 64, now: now ?? Date.now });
+      done();
+    });
+  }
+  const { monitoring } = options;
+  if (monitoring !== undefined) {
+    void app.register((monitors, _options, done) => {
+      addMonitorRoutes(monitors, { monitoring, operatorToken, refusals, log, closing: closing.signal });
       done();
     });
   }

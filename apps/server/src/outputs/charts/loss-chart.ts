@@ -1,5 +1,5 @@
+import { clientLoss } from '@zk0/core';
 import { AXIS_LINE, INK, label, MUTED, PALETTE, renderPng, SPLIT_LINE, tick, type ChartOption, type ChartSeries } from '@zk0/charts';
-import { clientLoss } from '../reports.ts';
 import type { RoundRecord } from '../types.ts';
 import { clientIds, missingNote, perRound, quantile, roundAxis } from './series.ts';
 import { clientLabel } from './text.ts';
@@ -131,7 +131,7 @@ function clientSeries(axis: readonly number[], rounds: readonly RoundRecord[]): 
     name: label(datasets.has(id) ? `${clientLabel(id)}: ${datasets.get(id)!}` : clientLabel(id)),
     data: perRound(axis, rounds, ({ clients }) => {
       const client = clients.find(({ clientId }) => clientId === id);
-      return client && clientLoss(client);
+      return client && clientLoss(client.metrics);
     }),
     // A dot also shows a round between two gaps, where there is no line.
     symbol: 'circle',
@@ -144,7 +144,7 @@ function clientSeries(axis: readonly number[], rounds: readonly RoundRecord[]): 
 function clientBand(axis: readonly number[], rounds: readonly RoundRecord[], count: number): ChartSeries[] {
   const at = (q: number): (number | null)[] =>
     perRound(axis, rounds, ({ clients }) => {
-      const losses = clients.map(clientLoss).filter((loss) => loss !== undefined && Number.isFinite(loss));
+      const losses = clients.map(({ metrics }) => clientLoss(metrics)).filter((loss) => loss !== undefined && Number.isFinite(loss));
       return losses.length === 0 ? undefined : quantile(losses.sort((a, b) => a! - b!) as number[], q);
     });
   const [low, high] = [at(0.1), at(0.9)];
