@@ -22,7 +22,7 @@ function checkpoint(weights = WEIGHTS): { path: string; content: string }[] {
 
 async function push(server: TestHub, options: { readonly files?: ReturnType<typeof checkpoint>; readonly token?: string; readonly offline?: boolean; readonly tag?: string; readonly onProgress?: (progress: PushProgress) => void } = {}): Promise<PushedRepository> {
   const { files = checkpoint(), token = TOKEN, offline = false, ...rest } = options;
-  const hub = await client(server, scratch(), { token, offline, maxFailures: 3 });
+  const hub = await client(server, scratch(), { token, offline, maxFailures: 3, noProgressMs: 2000 });
   return hub.push(REPOSITORY, { files, message: 'Round 3', ...rest });
 }
 
