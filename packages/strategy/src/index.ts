@@ -75,7 +75,7 @@ export {
 
 export { addGaussian, createNoiseSecret, deriveNoiseKey, NOISE_SECRET_BYTES } from './privacy/noise.ts';
 export { PUBLIC_METRICS, privateMetrics, privateReport, publicMoments } from './privacy/private-report.ts';
-export { clipAndNoise, localPrivacySpent, type LocalPrivacyOptions } from './privacy/local-privacy.ts';
+export { clipAndNoise, localPrivacySpent, type LocalPrivacyOptions, type LocalRounds } from './privacy/local-privacy.ts';
 
 // What clients compute.
 export {

@@ -15,6 +15,11 @@ export function paragraph(text: string, width: number, indent: number, mark = ''
   return wrapText(printable(text), width - indent - mark.length).map((line, i) => `${margin}${i === 0 ? mark : hang}${line}`);
 }
 
+/** The line about features that a written dataset lacks; none where it has all. */
+export function notCopied(features: readonly string[]): readonly string[] {
+  return features.length === 0 ? [] : [`Not copied, v3.0 as written here has no columns for them: ${features.join(', ')}`];
+}
+
 /** `1 episode`, `2 episodes`. */
 export function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`;

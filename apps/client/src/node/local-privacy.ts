@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { encodeParameters, InvalidArgumentError, Zk0Error, type FitOptions, type FitResult, type JsonObject, type Parameters, type StepProgress } from '@zk0/core';
 import type { LocalModel, LocalTask } from '@zk0/federation';
 import { readJsonFile, writeFileAtomic } from '@zk0/storage';
-import { clipAndNoise, createNoiseSecret, NOISE_SECRET_BYTES, privacySpent } from '@zk0/strategy';
+import { clipAndNoise, createNoiseSecret, localPrivacySpent, NOISE_SECRET_BYTES } from '@zk0/strategy';
 import * as z from 'zod';
 
 /** The δ that ε is stated for. */
@@ -44,11 +44,6 @@ function counted(updates: State['updates'], noiseMultiplier: number): State['upd
   const before = updates.find((each) => each.noiseMultiplier === noiseMultiplier);
   const count = (before?.count ?? 0) + 1;
   return [...updates.filter((each) => each !== before), { noiseMultiplier, count }];
-}
-
-/** Two clipped updates can differ by 2C: z counts as z/2 of the Gaussian mechanism, as in `localPrivacySpent`. */
-function epsilonOf(updates: State['updates']): number {
-  return privacySpent(updates.map(({ noiseMultiplier, count }) => ({ noiseMultiplier: noiseMultiplier / 2, samplingRate: 1, rounds: count })), LOCAL_DELTA);
 }
 
 /**
@@ -99,7 +94,8 @@ export class LocallyPrivateModel implements LocalModel {
     const updates = state.last === purpose ? state.updates : counted(state.updates, this.#privacy.noiseMultiplier);
     await this.#save({ ...state, updates, last: purpose });
     const total = updates.reduce((sum, { count }) => sum + count, 0);
-    this.#say(`local privacy: ε ${epsilonOf(updates).toPrecision(3)} (δ ${LOCAL_DELTA}) after ${total} ${total === 1 ? 'update' : 'updates'} of this node`);
+    const epsilon = localPrivacySpent(updates.map(({ noiseMultiplier, count }) => ({ noiseMultiplier, rounds: count })), LOCAL_DELTA);
+    this.#say(`local privacy: ε ${epsilon.toPrecision(3)} (δ ${LOCAL_DELTA}) after ${total} ${total === 1 ? 'update' : 'updates'} of this node`);
     return noised;
   }
 

@@ -90,7 +90,7 @@ async function evaluateOn(recorded: RobotDataset, config: Config, how: DeviceOpt
     const learner = policy.learner(dataset, {
       normalizer,
       onCorruptFrame: (frame, error) => {
-        progress.print(`frame ${frame} of ${info.name} is passed over: ${error.message}`);
+        progress.print(`frame ${frame} of ${info.name} is skipped: ${error.message}`);
       },
     });
     try {

@@ -30,9 +30,9 @@ export interface ServerModelOptions {
   readonly fallback?: ClientProfile['dataset'];
   /** What recordings are brought to in a run that has started already. */
   readonly alignment?: AlignmentTarget | undefined;
-  /** Told of what is done to held-out datasets so that they agree. */
+  /** Receives a line for each change that brings held-out datasets to common joints and units. */
   readonly onNote?: (note: string) => void;
-  /** Told once of each frame of a held-out dataset that cannot be decoded, and is passed over. */
+  /** Called once for each frame of a held-out dataset that cannot be decoded and is skipped. */
   readonly onCorruptFrame: (dataset: string, frame: number, error: Zk0Error) => void;
 }
 

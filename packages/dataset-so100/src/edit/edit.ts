@@ -23,7 +23,7 @@ export interface EditWork {
   readonly root: string;
   /** Opens a dataset; it is closed at the end. */
   readonly open: (uri: string) => Promise<EditSource>;
-  /** Counts an episode of so many as written. */
+  /** Starts a count of `total` episodes; what it returns is called after each one that is written. */
   readonly counter: (total: number) => () => void;
 }
 

@@ -57,12 +57,19 @@ export async function clipAndNoise(update: Parameters, global: Parameters, optio
   return noised;
 }
 
+/** Rounds of {@link clipAndNoise} with the same z. */
+export interface LocalRounds {
+  readonly noiseMultiplier: number;
+  readonly rounds: number;
+}
+
 /**
- * ε of (ε, δ) after so many rounds of {@link clipAndNoise}, for all that the client's updates say about its recordings. Two clipped
- * updates can differ by 2C, so noise of z·C counts as z/2 of the Gaussian mechanism; nobody samples in the client's favour.
+ * ε of (ε, δ) after so many rounds of {@link clipAndNoise}, of one z or of several, for all that the client's updates say about its
+ * recordings. Two clipped updates can differ by 2C, so noise of z·C counts as z/2 of the Gaussian mechanism; nobody samples in the client's
+ * favour.
  */
-export function localPrivacySpent({ noiseMultiplier, rounds }: { readonly noiseMultiplier: number; readonly rounds: number }, delta: number): number {
-  return privacySpent([{ noiseMultiplier: noiseMultiplier / 2, samplingRate: 1, rounds }], delta);
+export function localPrivacySpent(spent: LocalRounds | readonly LocalRounds[], delta: number): number {
+  return privacySpent([spent].flat().map(({ noiseMultiplier, rounds }) => ({ noiseMultiplier: noiseMultiplier / 2, samplingRate: 1, rounds })), delta);
 }
 
 async function distance(update: Parameters, global: Parameters): Promise<number> {

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { convertDataset } from '@zk0/dataset-so100';
 import { Command } from 'commander';
-import { counted, pageWidth, paragraph } from '../../dataset/page.ts';
+import { counted, notCopied, pageWidth, paragraph } from '../../dataset/page.ts';
 import type { Run } from '../run-action.ts';
 import { runWork } from './dataset-work.ts';
 
@@ -30,7 +30,7 @@ export function convertCommand(run: Run): Command {
       const lines = [
         `${path}: ${counted(episodes, 'episode')}, ${counted(frames, 'frame')}`,
         ...warnings,
-        ...(leftOut.length === 0 ? [] : [`Not copied, v3.0 as written here has no columns for them: ${leftOut.join(', ')}`]),
+        ...notCopied(leftOut),
       ];
       process.stdout.write(`${lines.flatMap((line) => paragraph(line, pageWidth(), 0)).join('\n')}\n`);
       return undefined;

@@ -13,7 +13,7 @@ import {
 } from '@zk0/dataset-so100';
 import { Command } from 'commander';
 import { parseScore, relabelRules, splitRule, type RelabelFlags, type SplitFlags } from '../../dataset/edit-arguments.ts';
-import { counted, pageWidth, paragraph } from '../../dataset/page.ts';
+import { counted, notCopied, pageWidth, paragraph } from '../../dataset/page.ts';
 import { collect, type Run } from '../run-action.ts';
 import { runWork, type DatasetWork } from './dataset-work.ts';
 
@@ -139,6 +139,5 @@ function print({ json }: EditFlags, { progress }: DatasetWork, result: Pick<Edit
     process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
     return;
   }
-  const left = result.leftOut.length === 0 ? [] : [`Not copied, v3.0 as written here has no columns for them: ${result.leftOut.join(', ')}`];
-  process.stdout.write(`${[...lines, ...result.warnings, ...left].flatMap((line) => paragraph(line, pageWidth(), 0)).join('\n')}\n`);
+  process.stdout.write(`${[...lines, ...result.warnings, ...notCopied(result.leftOut)].flatMap((line) => paragraph(line, pageWidth(), 0)).join('\n')}\n`);
 }
