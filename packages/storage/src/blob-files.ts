@@ -3,12 +3,12 @@ import type { BlobReference } from '@zk0/core';
 import { fileError, StorageError } from './errors.ts';
 import { writeFully } from './io.ts';
 
-/** Writes a file that must not be there yet, forced to disk. */
-export async function writeNew(path: string, bytes: Uint8Array): Promise<void> {
+/** Writes a file that must not be there yet; where `durable`, it is forced to disk. */
+export async function writeNew(path: string, bytes: Uint8Array, durable: boolean): Promise<void> {
   const handle = await open(path, 'wx');
   try {
     await writeFully(handle, bytes, 0);
-    await handle.sync();
+    if (durable) await handle.sync();
   } finally {
     await handle.close();
   }

@@ -24,12 +24,15 @@ async function* pieces(bytes: Uint8Array, size = 1000, failAt = Infinity): Async
   }
 }
 
-blobStoreContract(
-  'a directory',
+describe.each([
+  ['a directory', true],
+  ['a directory that is not forced to disk', false],
+])('%s', (name, durable) => { blobStoreContract(
+  name,
   async () => {
     const directory = await mkdtemp(join(tmpdir(), 'zk0-blob-store-'));
     return {
-      open: (limits) => openBlobStore(directory, limits),
+      open: (limits) => openBlobStore(directory, { ...limits, durable }),
       damage: async (hash) => {
         const path = join(directory, 'sha256', hash);
         const bytes = await readFile(path);
@@ -40,7 +43,7 @@ blobStoreContract(
     };
   },
   { describe, it },
-);
+); });
 
 describe('blobs', () => {
   it('are found under their hash, whole and by ranges', async () => {

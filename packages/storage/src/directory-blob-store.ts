@@ -22,10 +22,20 @@ const DAMAGED_KEPT_MS = 24 * 3600_000;
  *
  * @throws StorageError `FILE_UNWRITABLE` when the folder cannot be used.
  */
-export async function openBlobStore(directory: string, limits: BlobStoreLimits = {}): Promise<BlobStore> {
-  const store = new DirectoryBlobStore(directory, limits);
+export async function openBlobStore(directory: string, options: BlobStoreOptions = {}): Promise<BlobStore> {
+  const store = new DirectoryBlobStore(directory, options);
   await store.open();
   return store;
+}
+
+/** How a store is opened. */
+export interface BlobStoreOptions extends BlobStoreLimits {
+  /**
+   * Whether bytes are forced to disk before they count. False for a cache of what can be had again: it saves a wait for the disk at
+   * every blob, and what a power cut damages is found by `verifiedFile`.
+   * @default true
+   */
+  readonly durable?: boolean;
 }
 
 interface StoredFile {
@@ -41,15 +51,17 @@ class DirectoryBlobStore implements BlobStore {
   readonly #damaged: string;
   readonly #budget: Budget;
   readonly #uploads: Uploads;
+  readonly #durable: boolean;
   /** Blobs get their names one after another, so that each is counted once. */
   #naming: Promise<unknown> = Promise.resolve();
 
-  constructor(directory: string, limits: BlobStoreLimits) {
+  constructor(directory: string, { durable = true, ...limits }: BlobStoreOptions) {
     this.#blobs = join(directory, 'sha256');
     this.#uploadDirectory = join(directory, 'uploads');
     this.#damaged = join(directory, 'damaged');
     this.#budget = new Budget(limits);
-    this.#uploads = new Uploads(this.#uploadDirectory, this.#budget);
+    this.#durable = durable;
+    this.#uploads = new Uploads(this.#uploadDirectory, this.#budget, durable);
   }
 
   async open(): Promise<void> {
@@ -119,7 +131,7 @@ class DirectoryBlobStore implements BlobStore {
 
   async put(bytes: Uint8Array): Promise<BlobReference> {
     const blob = { hash: createHash('sha256').update(bytes).digest('hex'), byteLength: bytes.byteLength };
-    return this.#store(blob, (temporary) => writeNew(temporary, bytes));
+    return this.#store(blob, (temporary) => writeNew(temporary, bytes, this.#durable));
   }
 
   async putFile(path: string, written?: BlobReference): Promise<BlobReference> {
@@ -127,7 +139,7 @@ class DirectoryBlobStore implements BlobStore {
     const blob = written ?? (await hashFile(path));
     return this.#store(blob, async (temporary) => {
       await linkOrCopy(path, temporary);
-      await syncFile(temporary);
+      if (this.#durable) await syncFile(temporary);
     });
   }
 
@@ -230,14 +242,14 @@ class DirectoryBlobStore implements BlobStore {
     return blob;
   }
 
-  /** Gives complete, synced bytes their name, or drops them when the blob is there already; `onDone` says which, at once. */
+  /** Gives complete bytes their name, or drops them when the blob is there already; `onDone` says which, at once. */
   #name(from: string, hash: string, onDone: (isNew: boolean) => void): Promise<void> {
     const naming = this.#naming.then(async () => {
       const isNew = !(await this.has(hash));
       if (isNew) await rename(from, this.path(hash));
       else await rm(from);
       onDone(isNew);
-      await syncDirectory(this.#blobs);
+      if (this.#durable) await syncDirectory(this.#blobs);
     });
     this.#naming = naming.catch(() => undefined);
     return naming;

@@ -11,7 +11,7 @@ export {
   DEFAULT_UPLOAD_IDLE_MS,
   type BlobStoreLimits,
 } from './budget.ts';
-export { openBlobStore } from './directory-blob-store.ts';
+export { openBlobStore, type BlobStoreOptions } from './directory-blob-store.ts';
 export { fileError, isPassingStorageError, StorageError, type StorageErrorCode } from './errors.ts';
 export { hashFile } from './hash.ts';
 export { makeDirectory } from './make-directory.ts';

@@ -13,6 +13,7 @@ export class Upload {
   /** When it was last touched, in ms since the epoch. */
   touched = Date.now();
   readonly #file: PartialFile;
+  readonly #durable: boolean;
   /** The append that may write; an older one finds itself replaced. */
   #current: symbol | undefined;
   #write: Promise<void> = Promise.resolve();
@@ -21,15 +22,16 @@ export class Upload {
   #isSyncing = false;
   #unsynced = 0;
 
-  private constructor(blob: BlobReference, file: PartialFile) {
+  private constructor(blob: BlobReference, file: PartialFile, durable: boolean) {
     this.blob = blob;
     this.path = file.path;
     this.#file = file;
+    this.#durable = durable;
   }
 
   /** Opens the partial file, making it if there is none. What is longer than announced is cut off. */
-  static async open(blob: BlobReference, path: string): Promise<Upload> {
-    return new Upload(blob, await PartialFile.open(path, blob.byteLength));
+  static async open(blob: BlobReference, path: string, durable: boolean): Promise<Upload> {
+    return new Upload(blob, await PartialFile.open(path, blob.byteLength), durable);
   }
 
   /** Bytes on disk and in the hash. */
@@ -62,7 +64,7 @@ export class Upload {
         if (this.offset + piece.byteLength > this.blob.byteLength) {
           throw new StorageError('UPLOAD_TOO_LONG', `upload ${this.blob.hash} was announced with ${this.blob.byteLength} bytes`);
         }
-        if (this.#unsynced >= SYNC_BYTES) {
+        if (this.#durable && this.#unsynced >= SYNC_BYTES) {
           await this.#synced();
           this.#beginSync(handle);
         }
@@ -84,9 +86,10 @@ export class Upload {
     }
   }
 
-  /** Hex SHA-256 of what is there; the bytes are forced to disk first. */
+  /** Hex SHA-256 of what is there; where the store is durable, the bytes are forced to disk first. */
   async digest(): Promise<string> {
     await this.#write.catch(() => undefined);
+    if (!this.#durable) return this.#file.digest();
     await this.#synced();
     const handle = await this.#file.openHandle();
     try {

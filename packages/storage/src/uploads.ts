@@ -15,11 +15,14 @@ const PARTIAL = /^(?<hash>[0-9a-f]{64})-(?<size>\d{1,16})(?:-(?<owner>[0-9a-f]{1
 export class Uploads {
   readonly #directory: string;
   readonly #budget: Budget;
+  readonly #durable: boolean;
   readonly #open = new Map<string, Promise<Upload>>();
 
-  constructor(directory: string, budget: Budget) {
+  /** @param durable whether what arrived is forced to disk before it counts */
+  constructor(directory: string, budget: Budget, durable: boolean) {
     this.#directory = directory;
     this.#budget = budget;
+    this.#durable = durable;
   }
 
   /** Finds what an earlier process left. */
@@ -38,7 +41,7 @@ export class Uploads {
     if (known !== undefined) return known;
     const loading = (async () => {
       if (!this.#budget.has(name)) await this.#announce(name, blob, owner);
-      return Upload.open({ ...blob }, join(this.#directory, name));
+      return Upload.open({ ...blob }, join(this.#directory, name), this.#durable);
     })();
     this.#open.set(name, loading);
     try {

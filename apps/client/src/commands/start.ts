@@ -172,7 +172,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         },
       });
       try {
-        const blobs = await openBlobStore(join(state, 'blobs'));
+        const blobs = await openBlobStore(join(state, 'blobs'), { durable: false });
         const participant = new Participant({
           connection,
           model: privacy === undefined ? model : new LocallyPrivateModel(model, privacy, state, (line) => { log.info(line); }),

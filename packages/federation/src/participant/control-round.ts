@@ -4,6 +4,7 @@ import { scaffoldCorrection, serverControl } from '@zk0/strategy';
 import type { FederationLog } from '../log.ts';
 import type { FitTask } from '../run/instructions.ts';
 import type { FederationConnection } from './connection.ts';
+import { fetchBlob } from './fetch-blob.ts';
 import type { ControlPosition, ControlStore } from './control-store.ts';
 
 /** What a client's control variates need of it. */
@@ -54,12 +55,12 @@ export class ControlRound {
     const { round } = fit;
     const { specs } = MemoryTensorSource.fromParameters(global);
     const position = { runId, round, last: control.last };
-    if (control.server !== null) await connection.download(control.server.hash, control.server.byteLength, blobs, { signal });
+    const serverFile = control.server === null ? null : await fetchBlob(control.server, { connection, blobs }, { signal });
     const { variate, lost } = await controls.open(position, specs);
     if (lost !== undefined) log.warn(`the control variate of this client is lost (${lost}): it begins with zero`, { round });
     let server: SafetensorsFile | null = null;
     try {
-      server = control.server === null ? null : await openSafetensors(blobs.path(control.server.hash));
+      server = serverFile === null ? null : await openSafetensors(serverFile);
       const variates = { server: server === null ? null : serverControl(server), client: variate };
       return new ControlRound(controls, position, { server, client: variate, correction: scaffoldCorrection(variates, specs) });
     } catch (error) {

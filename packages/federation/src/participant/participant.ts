@@ -20,6 +20,7 @@ import { fitTaskSchema, type FitTask } from '../run/instructions.ts';
 import type { FederationConnection } from './connection.ts';
 import { ControlRound } from './control-round.ts';
 import type { ControlStore } from './control-store.ts';
+import { fetchBlob } from './fetch-blob.ts';
 import { publicMessage } from './public-message.ts';
 
 /** Between two progress reports while training, in ms; in other phases the heartbeat's own interval holds. */
@@ -153,11 +154,10 @@ export class Participant {
     const { connection, model, blobs } = this.#options;
     const { round, runId } = task;
     const fitTask = this.#checked(task);
-    const { hash, byteLength } = task.parameters;
     this.#log.info('round starts', { round });
     const clock = stopwatch();
-    await connection.download(hash, byteLength, blobs, { signal, onProgress: this.#transfer('downloading', round, byteLength) });
-    const global = await readParameters(await blobs.verifiedFile(task.parameters));
+    const onProgress = this.#transfer('downloading', round, task.parameters.byteLength);
+    const global = await readParameters(await fetchBlob(task.parameters, this.#options, { signal, onProgress }));
     const control = await ControlRound.open(runId, fitTask, global, { ...this.#options, log: this.#log }, signal);
     try {
       const downloadSeconds = clock();
