@@ -133,7 +133,7 @@ describe('createRunOutputs', () => {
     expect(inParts).toEqual(atOnce);
   });
 
-  it('cuts off a round that a crash tore, at any byte, and writes what is missing of the last whole one', async () => {
+  it('cuts off a round that a crash tore, at any byte, and writes what is missing or empty of the others', async () => {
     const rounds = exampleRounds(2, 2);
     await record(rounds);
     const log = path.join(folder, 'metrics.jsonl');
@@ -142,11 +142,15 @@ describe('createRunOutputs', () => {
     for (const cut of [secondRound + 1, secondRound + 200, whole.length - 20, whole.length - 1]) {
       writeFileSync(log, whole.slice(0, cut));
       rmSync(path.join(folder, 'server', 'federated_metrics.json'));
+      rmSync(path.join(folder, 'server', 'round_0_server_eval.json'));
+      writeFileSync(path.join(folder, 'clients', 'client_0', 'round_1.json'), '');
       const outputs = await createRunOutputs(folder, exampleInfo);
       expect(outputs.rounds.map(({ round }) => round)).toEqual([0, 1]);
-      expect(read('server/federated_metrics.json')).toMatchObject({ rounds: [{ round: 0 }, { round: 1 }] });
+      expect(read('server/round_0_server_eval.json')).toMatchObject({ round: 0 });
+      expect(read('clients/client_0/round_1.json')).toMatchObject({ round: 1 });
       await outputs.recordRound(rounds[2]!);
       await outputs.close();
+      expect(read('server/federated_metrics.json')).toMatchObject({ rounds: [{ round: 0 }, { round: 1 }, { round: 2 }] });
       expect(readFileSync(log, 'utf8')).toBe(whole);
     }
   });

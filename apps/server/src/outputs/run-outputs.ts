@@ -1,4 +1,5 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { writeFileAtomic } from '@zk0/storage';
 import { renderLossChart } from './charts/loss-chart.ts';
 import { renderMetricsChart } from './charts/metrics-chart.ts';
@@ -16,8 +17,9 @@ export interface RunOutputs {
   /** Rounds recorded so far, by this process or by one before it that wrote into the same folder. */
   readonly rounds: readonly RoundRecord[];
   /**
-   * Writes everything about a finished round: metrics, evaluation, event files; the charts follow a moment later. A round that is recorded already
-   * is left as it is, so a restarted server may record again what it finds in its journal. Rounds must come in order.
+   * Writes everything about a finished round: metrics, evaluation, event files; what is made from all rounds (overviews, charts)
+   * follows a moment later. A round that is recorded already is left as it is, so a restarted server may record again what it finds
+   * in its journal. Rounds must come in order.
    */
   recordRound(record: RoundRecord): Promise<void>;
   close(): Promise<void>;
@@ -36,33 +38,26 @@ export async function createRunOutputs(directory: string, info: RunInfo): Promis
   const log = await MetricsLog.open(paths.metrics);
   const events = new TensorBoardWriter(paths.tensorboard);
 
-  const charts = new DeferredDrawing(async () => {
+  // What is made from all rounds grows with them: it is made anew a moment later, for several short rounds at once.
+  const overviews = new DeferredDrawing(async () => {
+    await write(paths.federatedMetrics, json(federatedMetrics(log.rounds)));
+    await write(paths.lossHistory, json(lossHistory(log.rounds)));
     await writeFileAtomic(paths.lossChart, await renderLossChart(log.rounds));
     await writeFileAtomic(paths.federatedMetricsChart, await renderMetricsChart(log.rounds));
   });
 
-  /** Writes what follows from the log; repeating it changes nothing. */
-  const writeDerived = async (record: RoundRecord): Promise<void> => {
-    for (const client of record.clients) {
-      await mkdir(paths.client(client.clientId), { recursive: true });
-      await writeFileAtomic(paths.clientRound(client.clientId, record.round), json(clientFile(record.round, client, record.time?.receivedAt.get(client.clientId))));
-    }
-    if (record.server !== null) {
-      await writeFileAtomic(paths.serverEvaluation(record.round), json(serverFile(record.round, record.server)));
-    }
-    await writeFileAtomic(paths.federatedMetrics, json(federatedMetrics(log.rounds)));
-    await writeFileAtomic(paths.lossHistory, json(lossHistory(log.rounds)));
-    await charts.request();
-  };
   // The process before may have died between the log and the files made from it.
-  const last = log.rounds.at(-1);
-  if (last !== undefined) await writeDerived(last);
+  for (const record of log.rounds) {
+    for (const file of roundFiles(record, paths)) if (!(await isWritten(file.path))) await write(file.path, file.text());
+  }
+  if (log.rounds.length > 0) await overviews.request();
 
   const recordRound = async (record: RoundRecord): Promise<void> => {
     if (record.round <= (log.rounds.at(-1)?.round ?? -1)) return;
     await log.append(record);
     events.scalars(record.round, scalarsOf(record));
-    await writeDerived(record);
+    for (const file of roundFiles(record, paths)) await write(file.path, file.text());
+    await overviews.request();
   };
   return {
     paths,
@@ -71,11 +66,36 @@ export async function createRunOutputs(directory: string, info: RunInfo): Promis
     },
     recordRound,
     close: async () => {
-      const closed = await Promise.allSettled([charts.finish(), log.close(), Promise.resolve().then(() => { events.close(); })]);
+      const closed = await Promise.allSettled([overviews.finish(), log.close(), Promise.resolve().then(() => { events.close(); })]);
       const failed = closed.find((result) => result.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
     },
   };
+}
+
+interface DerivedFile {
+  readonly path: string;
+  readonly text: () => string;
+}
+
+/** The files of one round that follow from the log. */
+function roundFiles({ round, clients, server, time }: RoundRecord, paths: RunPaths): DerivedFile[] {
+  const ofClients = clients.map((client) => ({
+    path: paths.clientRound(client.clientId, round),
+    text: () => json(clientFile(round, client, time?.receivedAt.get(client.clientId))),
+  }));
+  return server === null ? ofClients : [...ofClients, { path: paths.serverEvaluation(round), text: () => json(serverFile(round, server)) }];
+}
+
+/** The log is forced to disk; what is made from it is not, for the next process makes what is missing or empty. */
+async function write(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFileAtomic(path, text, { durable: false });
+}
+
+async function isWritten(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  return found !== undefined && found.size > 0;
 }
 
 function json(value: unknown): string {
