@@ -56,6 +56,24 @@ describe('the optimiser over arrays', () => {
     await optimizer.close();
   });
 
+  it('goes on from moments that it is given', async () => {
+    const { rule } = TORCH.adamw;
+    const weights = startWeights();
+    const gradients = startWeights();
+    const zeros = (): Arrays => ({ a: new Float32Array(3), b: new Float32Array(2) });
+    const moments = { first: zeros(), second: zeros() };
+    for (let step = 1; step <= STEPS; step++) {
+      const optimizer = new Optimizer({ rule, weights, gradients, maxGradientNorm: 2, moments });
+      optimizer.stepsTaken = step - 1;
+      setGradients(gradients, step);
+      await optimizer.step(rate(step));
+      await optimizer.close();
+    }
+    closeTo(weights['a']!, TORCH.adamw.a, 3e-7);
+    closeTo(weights['b']!, TORCH.adamw.b, 3e-7);
+    expect(() => new Optimizer({ rule, weights, gradients, moments: { ...moments, second: { a: new Float32Array(3) } } })).toThrow('second moments: b');
+  });
+
   it('computes the same bits with any number of threads', async () => {
     const sizes = { small: 5, large: 2 * PIECE + 17, other: PIECE };
     const train = async (threads: number): Promise<Arrays> => {

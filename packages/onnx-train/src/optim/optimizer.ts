@@ -42,12 +42,22 @@ export interface OptimizerOptions {
    * the federation's gradient, and a correction on top of a clipped one would outweigh it.
    */
   readonly correction?: Readonly<Record<string, Float32Array>>;
+  /** Moments to go on from, by tensor; they are changed in place. Zeros by default. */
+  readonly moments?: OptimizerMoments;
   /**
    * More than one thread needs all memory to be shared (`sharedTensor`), and keeps this one free. The results do not
    * depend on the number.
    * @default 1: computed in the calling thread
    */
   readonly threads?: number;
+}
+
+/** What an optimiser remembers of earlier steps, by tensor; empty where the rule keeps none. */
+export interface OptimizerMoments {
+  /** AdamW's first moments or SGD's velocities. */
+  readonly first: Readonly<Record<string, Float32Array>>;
+  /** AdamW's second moments. */
+  readonly second: Readonly<Record<string, Float32Array>>;
 }
 
 /** What a step found out. */
@@ -80,7 +90,7 @@ export class Optimizer {
   readonly #pool: ThreadPool | undefined;
 
   constructor(options: OptimizerOptions) {
-    const { weights, gradients, proximal, correction, maxGradientNorm = Infinity, threads = 1 } = options;
+    const { weights, gradients, proximal, correction, moments, maxGradientNorm = Infinity, threads = 1 } = options;
     this.#names = Object.keys(weights);
     this.#settings = completeSettings(options.rule);
     this.#maxNorm = maxGradientNorm;
@@ -89,14 +99,14 @@ export class Optimizer {
     this.#pieces = cutIntoPieces(lengths);
     const zeros = (): Record<string, Float32Array> =>
       Object.fromEntries(this.#names.map((name) => [name, new Float32Array(shared(4 * weights[name]!.length))]));
-    this.firstMoments = this.#settings.kind === 'adamw' || this.#settings.momentum !== 0 ? zeros() : {};
-    this.secondMoments = this.#settings.kind === 'adamw' ? zeros() : {};
+    this.firstMoments = this.#settings.kind === 'adamw' || this.#settings.momentum !== 0 ? (moments?.first ?? zeros()) : {};
+    this.secondMoments = this.#settings.kind === 'adamw' ? (moments?.second ?? zeros()) : {};
     this.gradientSums = correction === undefined ? {} : zeros();
     this.#memory = {
       weights: this.#list('weights', weights, lengths),
       gradients: this.#list('gradients', gradients, lengths),
-      first: Object.values(this.firstMoments),
-      second: Object.values(this.secondMoments),
+      first: isEmpty(this.firstMoments) ? [] : this.#list('first moments', this.firstMoments, lengths),
+      second: isEmpty(this.secondMoments) ? [] : this.#list('second moments', this.secondMoments, lengths),
       reference: proximal === undefined ? [] : this.#list('reference', proximal.reference, lengths),
       correction: correction === undefined ? [] : this.#list('correction', correction, lengths),
       gradientSums: Object.values(this.gradientSums),
@@ -106,8 +116,8 @@ export class Optimizer {
     };
     if (!Number.isInteger(threads) || threads < 1) throw new InvalidArgumentError(`an optimiser of ${threads} threads`);
     if (threads > 1) {
-      const { weights: w, gradients: g, reference, correction: c } = this.#memory;
-      if (![...w, ...g, ...reference, ...c].every(({ buffer }) => buffer instanceof SharedArrayBuffer)) {
+      const { weights: w, gradients: g, first, second, reference, correction: c } = this.#memory;
+      if (![...w, ...g, ...first, ...second, ...reference, ...c].every(({ buffer }) => buffer instanceof SharedArrayBuffer)) {
         throw new InvalidArgumentError('an optimiser of several threads needs weights and gradients in shared memory', {
           hint: 'Allocate them with sharedTensor, or use one thread.',
         });
@@ -162,6 +172,10 @@ export class Optimizer {
       return array;
     });
   }
+}
+
+function isEmpty(arrays: Readonly<Record<string, Float32Array>>): boolean {
+  return Object.keys(arrays).length === 0;
 }
 
 function completeSettings(rule: OptimizerOptions['rule']): OptimizerSettings {

@@ -117,6 +117,7 @@ export class OrtSession {
       const results = await this.#session.run(inputs, fetches);
       const isGood = this.#guards.every((name) => (fromOrt(results[name]!).data as Float32Array).every(Number.isFinite));
       this.#state.take(results, isGood);
+      for (const name of outputs) if (Object.hasOwn(into, name)) disown(results[name]!, into[name]!);
       const fresh = outputs.filter((name) => !Object.hasOwn(into, name));
       return Object.fromEntries(fresh.map((name) => [name, fromOrt(results[name]!)]));
     });
@@ -126,6 +127,15 @@ export class OrtSession {
     await this.#state.release();
     await this.#session.release();
   }
+}
+
+/**
+ * onnxruntime wraps memory that it was given in a buffer of its own, which V8 counts as allocated: a training step that writes gradients
+ * into the same memory again and again would be followed by garbage collections that find nothing.
+ */
+function disown({ data }: Ort.Tensor, given: Tensor): void {
+  const { buffer } = data as Float32Array;
+  if (buffer instanceof ArrayBuffer && buffer !== given.data.buffer) buffer.transfer(0);
 }
 
 /** Where a provider can keep tensors between runs; onnxruntime-node binds none of CUDA's memory. */

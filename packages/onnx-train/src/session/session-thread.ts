@@ -3,7 +3,8 @@ import type { Worker } from 'node:worker_threads';
 import { SessionError } from '../errors.ts';
 import { startWorker } from '../threads/start-worker.ts';
 import type { Device } from './devices.ts';
-import type { SessionReply, SessionRequest, ThreadReply, ThreadRequest } from './protocol.ts';
+import type { SentRequest, SessionReply, SessionRequest, ThreadReply, ThreadRequest } from './protocol.ts';
+import { SharedMemorySender } from './shared-memory.ts';
 
 /** What a session hears from its thread. */
 export interface ThreadListener {
@@ -16,6 +17,9 @@ export interface ThreadListener {
 export class SessionThread {
   readonly #worker: Worker;
   readonly #listeners = new Map<number, ThreadListener>();
+  readonly #memory = new SharedMemorySender((forget) => {
+    if (this.isOpen) this.#worker.postMessage({ forget } satisfies ThreadRequest);
+  });
   /** When the thread has gone. */
   readonly exited: Promise<void>;
   #nextSession = 0;
@@ -57,7 +61,12 @@ export class SessionThread {
   }
 
   send(session: number, request: SessionRequest): void {
-    this.#worker.postMessage({ session, request } satisfies ThreadRequest);
+    try {
+      this.#worker.postMessage({ session, request: this.#packed(request) } satisfies ThreadRequest);
+    } catch (error) {
+      this.#memory.reset();
+      throw error;
+    }
     this.#busy++;
     this.#worker.ref();
   }
@@ -73,6 +82,16 @@ export class SessionThread {
     await this.exited;
   }
 
+  #packed(request: SessionRequest): SentRequest {
+    switch (request.kind) {
+      case 'run':
+        return { ...request, feeds: this.#memory.pack(request.feeds), into: this.#memory.pack(request.into) };
+      case 'setState':
+        return { ...request, tensors: this.#memory.pack(request.tensors) };
+      default:
+        return request;
+    }
+  }
 
   #rest(): void {
     this.#busy--;

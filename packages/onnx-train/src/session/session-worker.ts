@@ -6,13 +6,15 @@ import { errorMessage } from '@zk0/core';
 import { parentPort } from 'node:worker_threads';
 import { SessionError } from '../errors.ts';
 import { OrtSession } from './ort-session.ts';
-import type { SessionReply, SessionRequest, ThreadReply, ThreadRequest } from './protocol.ts';
+import type { SentRequest, SessionReply, ThreadReply, ThreadRequest } from './protocol.ts';
+import { SharedMemoryReceiver } from './shared-memory.ts';
 import type { Tensors } from './tensor.ts';
 
 const port = parentPort!;
 const sessions = new Map<number, OrtSession>();
+const memory = new SharedMemoryReceiver();
 
-async function handle(id: number, request: SessionRequest): Promise<SessionReply> {
+async function handle(id: number, request: SentRequest): Promise<SessionReply> {
   if (request.kind === 'open') {
     const session = await OrtSession.create(request.model, request.options);
     sessions.set(id, session);
@@ -21,9 +23,9 @@ async function handle(id: number, request: SessionRequest): Promise<SessionReply
   const session = sessions.get(id)!;
   switch (request.kind) {
     case 'run':
-      return { kind: 'done', tensors: await session.run(request.feeds, request.outputs, request.into) };
+      return { kind: 'done', tensors: await session.run(memory.unpack(request.feeds), request.outputs, memory.unpack(request.into)) };
     case 'setState':
-      await session.setState(request.tensors);
+      await session.setState(memory.unpack(request.tensors));
       return { kind: 'done', tensors: {} };
     case 'getState':
       return { kind: 'done', tensors: await session.getState(request.names) };
@@ -48,6 +50,10 @@ function transferable(tensors: Tensors): ArrayBuffer[] {
 port.on('message', (message: ThreadRequest) => {
   if (message === 'end') {
     port.close();
+    return;
+  }
+  if ('forget' in message) {
+    memory.forget(message.forget);
     return;
   }
   const { session } = message;
