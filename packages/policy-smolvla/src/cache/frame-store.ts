@@ -100,13 +100,18 @@ export class FrameStore {
     }
   }
 
-  /** The record of a frame; computed again when the one on disk is absent or damaged. Null where the frame cannot be read. */
-  async record(frame: number): Promise<Uint8Array | null> {
+  /**
+   * The records of frames, each valid until the next is asked for; computed again when the one on disk is absent or damaged. Null,
+   * and the end, where a frame cannot be read.
+   */
+  async *records(frames: readonly number[]): AsyncGenerator<Uint8Array | null> {
     const file = await this.#open();
-    const found = await file.read(frame);
-    if (found !== undefined) return found;
-    const [made] = await this.#compute(file, [frame]);
-    return made ?? null;
+    const scratch = file.scratch();
+    for (const frame of frames) {
+      const record = (await file.read(frame, scratch)) ?? (await this.#compute(file, [frame]))[0] ?? null;
+      yield record;
+      if (record === null) return;
+    }
   }
 
   async close(): Promise<void> {

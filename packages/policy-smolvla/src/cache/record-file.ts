@@ -67,10 +67,18 @@ export class RecordFile {
     return new DataView(trailer.buffer).getUint32(4, true) === MARKER;
   }
 
-  /** Reads a record; `undefined` when it is absent or damaged. */
-  async read(index: number): Promise<Uint8Array | undefined> {
+  /** Memory for {@link read}, to be used again and again. */
+  scratch(): Uint8Array {
+    return new Uint8Array(this.#layout.recordBytes + TRAILER_BYTES);
+  }
+
+  /**
+   * Reads a record; `undefined` when it is absent or damaged.
+   *
+   * @param bytes where it is read to; what is returned is a view of it
+   */
+  async read(index: number, bytes = this.scratch()): Promise<Uint8Array | undefined> {
     const { recordBytes } = this.#layout;
-    const bytes = new Uint8Array(recordBytes + TRAILER_BYTES);
     await this.#read(bytes, this.#offset(index));
     const trailer = new DataView(bytes.buffer, recordBytes);
     const record = bytes.subarray(0, recordBytes);

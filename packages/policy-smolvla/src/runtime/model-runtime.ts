@@ -3,6 +3,7 @@ import type { CheckpointWeights } from '../checkpoint/weights.ts';
 import type { SmolVlaModelConfig } from '../model/config.ts';
 import type { WeightSource } from '../model/graph-shape.ts';
 import { trainedWeightSpecs } from '../model/weights.ts';
+import { HostMemoryPool } from './host-memory.ts';
 import { WeightedSession } from './weighted-session.ts';
 
 /** Where the optimiser runs: beside the graph over arrays, in the graph step by step, or in the graph for many steps. */
@@ -43,6 +44,8 @@ export class ModelRuntime {
   readonly stepsPerRun: number | undefined;
   /** Reads every tensor from the checkpoint; trained ones are left to the feeds. */
   readonly weights: WeightSource;
+  /** Where rounds on the processor work. */
+  readonly hostMemory: HostMemoryPool;
   readonly #slots = new Map<string, Slot>();
   #closed = false;
 
@@ -50,6 +53,7 @@ export class ModelRuntime {
 
   constructor(config: SmolVlaModelConfig, weights: CheckpointWeights, options: RuntimeOptions) {
     this.config = config;
+    this.hostMemory = new HostMemoryPool(config);
     this.#checkpoint = weights;
     this.device = options.device;
     this.threads = options.threads;
@@ -109,6 +113,7 @@ export class ModelRuntime {
   async free(): Promise<void> {
     const slots = [...this.#slots.values()];
     this.#slots.clear();
+    this.hostMemory.clear();
     for (const { session } of slots) await session.then((open) => open.close(), () => undefined);
   }
 

@@ -2,7 +2,7 @@ import type { Float32Tensor, Parameters } from '@zk0/core';
 import { GradientError, Optimizer, sharedTensor, type Tensor } from '@zk0/onnx-train';
 import { NotFiniteError } from '../errors.ts';
 import { gradientName } from '../model/graph-shape.ts';
-import { sharedWeights } from '../runtime/shared-weights.ts';
+import type { HostMemory } from '../runtime/host-memory.ts';
 import { graphFrom, hasManyRows } from './input-graphs.ts';
 import { batchesAhead, type Trained, type TrainingRound } from './round.ts';
 
@@ -11,13 +11,25 @@ const THREADED_FROM = 4e6;
 
 /** The graph computes gradients into shared memory, where the optimiser over arrays takes them up: for the processor. */
 export async function trainOnHost(round: TrainingRound): Promise<Trained> {
-  const { config, runtime, shape, source, global } = round;
+  const memory = round.runtime.hostMemory.take();
+  try {
+    return await trainIn(memory, round);
+  } finally {
+    round.runtime.hostMemory.giveBack(memory);
+  }
+}
+
+async function trainIn(memory: HostMemory, round: TrainingRound): Promise<Trained> {
+  const { runtime, shape, source, global } = round;
+  const { weights } = memory;
   const key = `train ${JSON.stringify([source, shape])}`;
   const session = await runtime.session(key, hasManyRows(source), () => graphFrom('train', runtime, shape, source));
-  const weights = sharedWeights(config.model, global);
-  const gradients = new Map([...weights].map(([name, { shape: size }]) => [gradientName(name), sharedTensor('float32', size)]));
-  const optimizer = optimizerOf(round, weights, gradients);
-  const fixed = { feeds: Object.fromEntries(weights), into: Object.fromEntries(gradients) };
+  for (const [name, { data }] of weights) (data as Float32Array).set(global.get(name)!.data);
+  const optimizer = optimizerOf(round, memory);
+  const fixed = {
+    feeds: Object.fromEntries(weights),
+    into: Object.fromEntries([...memory.gradients].map(([name, tensor]) => [gradientName(name), tensor])),
+  };
   try {
     for await (const { step, batch } of batchesAhead(round)) {
       const { loss } = await session.run({ ...batch, ...fixed.feeds }, { into: fixed.into });
@@ -38,18 +50,18 @@ export async function trainOnHost(round: TrainingRound): Promise<Trained> {
   return { parameters: copyOut(weights), ...(round.correction !== undefined && { gradientSums: new Map(gradientSums) }) };
 }
 
-/** A fresh AdamW over shared memory: moments do not outlive a round. */
+/** AdamW over shared memory: its moments begin at zero in every round. */
 function optimizerOf(
   { config, runtime, proximalMu, correction }: TrainingRound,
-  weights: ReadonlyMap<string, Tensor>,
-  gradients: ReadonlyMap<string, Tensor>,
+  { weights, gradients, moments }: HostMemory,
 ): Optimizer {
   const { betas, epsilon, weightDecay, gradClipNorm } = config.optimizer;
   const values = [...weights.values()].reduce((sum, { data }) => sum + data.length, 0);
   return new Optimizer({
     rule: { kind: 'adamw', betas, epsilon, weightDecay },
     weights: Object.fromEntries([...weights].map(([name, tensor]) => [name, arrayOf(tensor)])),
-    gradients: Object.fromEntries([...weights.keys()].map((name) => [name, arrayOf(gradients.get(gradientName(name))!)])),
+    gradients: Object.fromEntries([...weights.keys()].map((name) => [name, arrayOf(gradients.get(name)!)])),
+    moments,
     maxGradientNorm: gradClipNorm,
     threads: values < THREADED_FROM ? 1 : runtime.threads,
     ...(proximalMu === 0 ? {} : { proximal: { mu: proximalMu, reference: sharedCopies(weights) } }),

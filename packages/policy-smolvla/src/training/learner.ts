@@ -20,6 +20,7 @@ import { sharedWeights } from '../runtime/shared-weights.ts';
 import { BatchPlan } from './batch-plan.ts';
 import { meansOf, readCorrection } from './correction.ts';
 import type { DatasetBinding } from './dataset-binding.ts';
+import { FeedPlaces } from './feed-places.ts';
 import { graphFrom, hasManyRows } from './input-graphs.ts';
 import type { FeedsToCome, ModelInputs } from './model-inputs.ts';
 import { throwIfAborted } from './round.ts';
@@ -37,6 +38,14 @@ export interface LearnerParts {
   /** Made when first needed. */
   readonly inputs: () => Promise<ModelInputs>;
   readonly actionSize: number;
+}
+
+/** How a batch is made. */
+interface BatchOptions {
+  readonly shape: GraphShape;
+  readonly places: FeedPlaces;
+  /** Of its noise. */
+  readonly seed: string;
 }
 
 /** A SmolVLA bound to one dataset: trains and evaluates weights that come in from outside. */
@@ -71,6 +80,7 @@ export class SmolVlaLearner implements Learner {
     // Gradients are summed by rate: where they are asked for, there must be one.
     const peak = learningRate === 0 && correction !== undefined ? NEGLIGIBLE_RATE : learningRate;
     const learningRates = Array.from({ length: localSteps }, (_, step) => peak * cosineScale(step, localSteps));
+    const places = new FeedPlaces(2);
     let rateSum = 0;
     let last = { loss: NaN, policyLoss: NaN, proximalLoss: 0 };
     let gradientNormOfLast: number | undefined;
@@ -86,7 +96,7 @@ export class SmolVlaLearner implements Learner {
       proximalMu,
       correction,
       // The order of a round has no end.
-      feeds: async (step) => (await this.#feeds(inputs, plan, step, shape, deriveSeed(seed, 'step', step)))!,
+      feeds: async (step) => (await this.#feeds(inputs, plan, step, { shape, places, seed: deriveSeed(seed, 'step', step) }))!,
       signal: options.signal,
       onStep: (step, { policyLoss, proximalLoss, gradientNorm, applied }) => {
         if (applied) {
@@ -147,12 +157,13 @@ export class SmolVlaLearner implements Learner {
     const model = await runtime.weighted(key, hasManyRows(inputs.source), () => graphFrom('evaluate', runtime, shape, inputs.source));
     const weights = Object.fromEntries(sharedWeights(config.model, parameters));
     const totalBatches = plan.current.batches.length;
+    const places = new FeedPlaces(1);
     const batchLosses: { readonly mean: number; readonly count: number }[] = [];
     let sum = 0;
     let count = 0;
     for (let step = 0; step < plan.current.batches.length; step++) {
       throwIfAborted(hooks.signal, 'evaluation');
-      const batch = await this.#feeds(inputs, plan, step, shape, deriveSeed(seed, 'step', step));
+      const batch = await this.#feeds(inputs, plan, step, { shape, places, seed: deriveSeed(seed, 'step', step) });
       if (batch === null) break;
       const feeds = await batch();
       const { lossSum, lossCount } = await model.run(weights, feeds, ['lossSum', 'lossCount']);
@@ -220,7 +231,7 @@ export class SmolVlaLearner implements Learner {
    * Everything but the weights that one batch feeds, as far as it can be had without the processor's threads. Null where the plan
    * ends before that step, now that some frames turned out unreadable.
    */
-  async #feeds(inputs: ModelInputs, plan: BatchPlan, step: number, shape: GraphShape, seed: string): Promise<FeedsToCome | null> {
+  async #feeds(inputs: ModelInputs, plan: BatchPlan, step: number, { shape, places, seed }: BatchOptions): Promise<FeedsToCome | null> {
     const { config, binding } = this.#parts;
     const { chunkSize, maxActionDim } = config.model;
     const { noise, time } = drawFlowNoise(seed, shape.batch, chunkSize * maxActionDim);
@@ -229,7 +240,7 @@ export class SmolVlaLearner implements Learner {
     do {
       frames = plan.current.batches[step];
       if (frames === undefined) return null;
-      observed = await inputs.feeds(frames, shape);
+      observed = await inputs.feeds(frames, shape, places);
     } while (observed === null);
     const vectors = binding.vectors(frames, shape.batch);
     const feeds = observed;

@@ -1,11 +1,12 @@
 import { decodeFloat16, type WorkHooks } from '@zk0/core';
-import { sharedTensor, type Tensor, type Tensors } from '@zk0/onnx-train';
+import type { Tensor, Tensors } from '@zk0/onnx-train';
 import { splitPrefixRecord, type FrameStore } from '../cache/frame-store.ts';
 import type { PrefixSource } from '../model/graph-inputs.ts';
 import type { GraphShape } from '../model/graph-shape.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
 import { PrefixEncoder, type FrameView } from '../runtime/prefix-encoder.ts';
 import type { DatasetBinding } from './dataset-binding.ts';
+import type { FeedPlaces } from './feed-places.ts';
 
 /** Inputs that have been read; computing what is left of them is the caller's to start. */
 export type FeedsToCome = () => Promise<Tensors>;
@@ -20,9 +21,10 @@ export interface ModelInputs {
    * What the train and evaluate graphs take beside vectors, noise and weights; rows behind `frames` repeat the last. Null where
    * a frame turned out unreadable, which the dataset's binding knows then: others have to be drawn.
    *
+   * @param places where what is read may lie
    * @throws PolicyError CORRUPT_FRAMES
    */
-  feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome | null>;
+  feeds(frames: readonly number[], shape: GraphShape, places: FeedPlaces): Promise<FeedsToCome | null>;
   close(): Promise<void>;
 }
 
@@ -76,16 +78,17 @@ export class VisionCachedInputs implements ModelInputs {
     return this.#store.fill(frames, hooks);
   }
 
-  async feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome | null> {
+  async feeds(frames: readonly number[], shape: GraphShape, places: FeedPlaces): Promise<FeedsToCome | null> {
     const encoder = new PrefixEncoder(this.#runtime, shape);
     const size = shape.cameras * encoder.imageTokenValues;
-    const tokens = sharedTensor('float32', [shape.batch * size]).data as Float32Array;
+    const tokens = places.next({ tokens: { dtype: 'float32', shape: [shape.batch * size] } }).tokens.data as Float32Array;
     const rows = padded(frames, shape.batch);
-    for (const [row, frame] of rows.entries()) {
-      const record = await this.#store.record(frame);
+    let row = 0;
+    for await (const record of this.#store.records(rows)) {
       if (record === null) return null;
       const halves = new Uint16Array(record.buffer, record.byteOffset, size);
       decodeFloat16(halves, tokens.subarray(row * size, (row + 1) * size));
+      row++;
     }
     const feeds = encoder.tokenFeeds(tokens, rows.map((frame) => this.#binding.task(frame)));
     return () => Promise.resolve(feeds);
@@ -112,20 +115,21 @@ export class PrefixCachedInputs implements ModelInputs {
     return this.#store.fill(frames, hooks);
   }
 
-  async feeds(frames: readonly number[], shape: GraphShape): Promise<FeedsToCome | null> {
+  async feeds(frames: readonly number[], shape: GraphShape, places: FeedPlaces): Promise<FeedsToCome | null> {
     const encoder = new PrefixEncoder(this.#runtime, shape);
     const sizes = encoder.prefixShape;
     const { type } = this.source;
-    const tensors = {
-      prefixKeys: sharedTensor(type, sizes),
-      prefixValues: sharedTensor(type, sizes),
-      prefixMask: sharedTensor('bool', [shape.batch, encoder.prefixTokens]),
-    };
-    for (const [row, frame] of padded(frames, shape.batch).entries()) {
-      const record = await this.#store.record(frame);
+    const tensors = places.next({
+      prefixKeys: { dtype: type, shape: sizes },
+      prefixValues: { dtype: type, shape: sizes },
+      prefixMask: { dtype: 'bool', shape: [shape.batch, encoder.prefixTokens] },
+    });
+    let row = 0;
+    for await (const record of this.#store.records(padded(frames, shape.batch))) {
       if (record === null) return null;
       const parts = splitPrefixRecord(record, encoder.prefixValues);
       for (const [name, bytes] of Object.entries(parts)) putRow(tensors[name as keyof typeof tensors], row, bytes);
+      row++;
     }
     return () => Promise.resolve(tensors);
   }
