@@ -64,6 +64,9 @@ export function withRunOptions(command: Command): Command {
     .option('--evaluate-batches <n>', 'batches for each held-out dataset; 0: all', Number)
     .option('--checkpoint-every <n>', 'save a checkpoint every so many rounds, and after the last', Number)
     .option('--stop-when <rule>', 'finish before the last round, e.g. "heldOutLoss<0.8" or "noImprovement>=5" (evaluations)')
+    .option('--rollout <demo:task>', 'try the policy at a task while the run goes on, e.g. demo:cube-to-bowl?fps=5&place=each (repeatable)', collect, [])
+    .option('--rollout-every <n>', 'rounds between two tries, and after the last (default: 20)', Number)
+    .option('--rollout-trials <n>', 'trials of each try, over all tasks and places (default: 60)', Number)
     .option('--push-to <owner/name>', 'hub repository that the newest checkpoint is pushed to when the run has finished (HF_TOKEN of the server)')
     .option('--held-out <uri>', 'dataset to evaluate on, nobody trains on it (repeatable)', collect, []);
 }
@@ -88,9 +91,18 @@ export function runFlags(options: Readonly<Record<string, unknown>>): Record<str
     maxParallel: options['maxParallel'],
     ...readRecordingOptions(options, UNIT_CONVENTIONS),
     stopWhen: options['stopWhen'],
+    rollouts: rolloutFlags(options),
     pushTo: options['pushTo'],
     heldOut: heldOut.length === 0 ? undefined : heldOut,
   };
+}
+
+/** The other two flags without a task are settings without one, which is refused by name. */
+function rolloutFlags(options: Readonly<Record<string, unknown>>): Record<string, unknown> | undefined {
+  const given = { every: options['rolloutEvery'], trials: options['rolloutTrials'] };
+  const tasks = options['rollout'] as string[];
+  if (tasks.length === 0 && given.every === undefined && given.trials === undefined) return undefined;
+  return { ...given, tasks: tasks.length === 0 ? undefined : tasks };
 }
 
 /** Gathers a repeatable option. */

@@ -8,8 +8,10 @@ import { createTransportServer, isLoopback, openNodeRegistry, openOperatorToken,
 import { processFigures, prometheusText } from './metrics/prometheus.ts';
 import { SmolVlaModel, type SmolVlaModelOptions } from './model/smolvla-model.ts';
 import { logSource } from './outputs/log-file.ts';
-import { runFiles } from './outputs/index.ts';
+import { runFiles, RunPaths, type SuccessRecord } from './outputs/index.ts';
+import { inOrder } from './observers.ts';
 import { pushWhenFinished } from './push/push-observer.ts';
+import { RunRollouts } from './rollout/run-rollouts.ts';
 import { makeWritable, stateFiles } from './state-files.ts';
 import { versions } from './versions.ts';
 
@@ -32,6 +34,8 @@ export interface ServerOptions
   readonly log: RootLogger;
   /** What else belongs into the `config.json` of runs: how a simulation was started. Plain JSON. */
   readonly record?: Readonly<Record<string, unknown>>;
+  /** Told of every policy that was tried in a simulated world. */
+  readonly onSuccess?: (record: SuccessRecord) => void;
 }
 
 /** A server that listens and drives runs. */
@@ -68,6 +72,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const operatorTokenFile = isOpen || options.operatorToken !== undefined ? undefined : files.operatorToken;
     const operatorToken = operatorTokenFile === undefined ? options.operatorToken : await openOperatorToken(operatorTokenFile);
     const ledger = await Ledger.open(stores.ledger);
+    const closing = new AbortController();
     const coordinator = new Coordinator({
       ledger,
       leases: stores.leases,
@@ -80,7 +85,26 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       openRun: ({ state: { runId } }) => {
         const runLog = openRunLog(runId);
         runLog.observe(page.line);
-        return { log: runLog, observers: [runFiles(runDirectory(runId), { entries: (id) => ledger.entries(id), ...(options.record !== undefined && { record: options.record }) }), pushWhenFinished(runLog)], close: () => runLog.close() };
+        const directory = runDirectory(runId);
+        let rollouts: RunRollouts | undefined;
+        const files = runFiles(directory, {
+          entries: (id) => ledger.entries(id),
+          ...(options.record !== undefined && { record: options.record }),
+          trials: (settings, onResult) =>
+            (rollouts = new RunRollouts({
+              settings,
+              device: options.device,
+              logDirectory: new RunPaths(directory).rolloutLogs,
+              signal: closing.signal,
+              log: runLog,
+              onResult: async (success, checkpoint) => {
+                options.onSuccess?.(success);
+                await onResult(success, checkpoint);
+              },
+            })),
+        });
+        const push = pushWhenFinished(runLog, { after: async () => rollouts?.idle() });
+        return { log: runLog, observers: [inOrder(files, push)], close: () => runLog.close() };
       },
     });
     const page = createDashboard({ ledger, coordinator, version: versions().zk0, log, ...(registry !== undefined && { nodes: registry }) });
@@ -101,7 +125,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     done.catch((error: unknown) => {
       log.error(`the server cannot go on: ${errorMessage(error)}`, { error });
     });
-    closers.push(() => transport.close(), () => done.catch(() => undefined), () => { stop.abort(); });
+    closers.push(() => transport.close(), () => done.catch(() => undefined), () => { stop.abort(); }, () => { closing.abort(); });
     return { url: transport.url, enrolment, operatorTokenFile, coordinator, done, close };
   } catch (error) {
     await close();

@@ -11,6 +11,40 @@ type Reported = RolloutReport & { readonly baselines: { readonly motionless: Rol
 
 const DATASET = 'demo:push-block-left?episodes=1&seed=1&fps=5';
 
+describe('a run that is tried as it goes', { timeout: 240_000 }, () => {
+  const flags = ['simulate', '--clients', '2', '--dataset', DATASET.replace('episodes=1', 'episodes=2'), '--hold-out', '0', '--policy', 'tiny', '--rounds', '3', '--local-steps', '1', '--batch-size', '2', '--threads', '1'];
+
+  it('says by round how often its policy does the task', async () => {
+    const out = join(home.path, 'tried');
+    const tried = ['--rollout', 'demo:push-block-left?fps=5', '--rollout-every', '2', '--rollout-trials', '2'];
+    const { code, stdout, stderr } = await runProgram('server', [...flags, ...tried, '--out', out], home.path);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/round 2: success 0 % \(0 – 66\) in 2 trials/);
+    expect(stdout).toMatch(/success +0 % \(0 – 66\) of 2 trials in round 3/);
+    const history = JSON.parse(readFileSync(join(out, 'server', 'success_history.json'), 'utf8')) as unknown;
+    const found = { successes: 0, trials: 2, seed: '0', tasks: ['demo:push-block-left?fps=5'] };
+    expect(history).toMatchObject([{ round: 2, ...found }, { round: 3, ...found }]);
+    const lines = readFileSync(join(out, 'metrics.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as { type: string; round: number });
+    expect(lines.filter(({ type }) => type === 'success').map(({ round }) => round)).toEqual([2, 3]);
+    expect(existsSync(join(out, 'server', 'success_chart.png'))).toBe(true);
+    for (const round of [2, 3]) {
+      const checkpoint = join(out, 'models', `checkpoint_round_${round}`);
+      expect(readFileSync(join(checkpoint, 'README.md'), 'utf8')).toContain('Tried in a simulated world');
+      expect(JSON.parse(readFileSync(join(checkpoint, 'success.json'), 'utf8'))).toMatchObject({ round, ...found });
+    }
+  });
+
+  it('is refused before it starts where the task does not exist, or none is named', async () => {
+    const nowhere = await runProgram('server', [...flags, '--rollout', 'demo:fly', '--out', join(home.path, 'nowhere')], home.path);
+    expect(nowhere.code).toBe(1);
+    expect(nowhere.stderr).toContain('fly');
+    const none = await runProgram('server', [...flags, '--rollout-every', '2', '--out', join(home.path, 'nowhere')], home.path);
+    expect(none.code).toBe(2);
+    expect(none.stderr).toContain('rollouts.tasks');
+    expect(existsSync(join(home.path, 'nowhere'))).toBe(false);
+  });
+});
+
 describe('train and rollout', { timeout: 180_000 }, () => {
   const out = join(home.path, 'alone');
   const training = (steps: number, ...more: string[]): string[] => [

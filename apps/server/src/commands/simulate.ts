@@ -1,12 +1,13 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { createProgress, EXIT_CODE, loadConfig, programName, zk0Home } from '@zk0/cli';
+import { createProgress, EXIT_CODE, loadConfig, programName, zk0Home, type Progress } from '@zk0/cli';
 import { InvalidArgumentError, Zk0Error, type RunConfig } from '@zk0/core';
 import { assertNoOverlap, checkRenames, listEpisodes } from '@zk0/dataset-so100';
 import { demoTasks } from '@zk0/demo-so100';
 import { checkRun, checkStrategy } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
+import { formatRate } from '@zk0/rollout';
 import { createStrategy, sampleSize } from '@zk0/strategy';
 import { Command } from 'commander';
 import type * as z from 'zod';
@@ -16,6 +17,7 @@ import { RunPaths } from '../outputs/index.ts';
 import { RunReporter } from '../reporting/run-reporter.ts';
 import { startServer, type RunningServer } from '../server-process.ts';
 import { makeWritable } from '../state-files.ts';
+import { checkTasks } from '../rollout/worlds.ts';
 import { startClientProcess, type ClientProcess } from '../simulate/client-processes.ts';
 import { checkStrategyOptions } from '../strategy-options.ts';
 import { parseSplit, planSimulation, type DatasetCatalogue, type SimulationPlan } from '../simulate/plan.ts';
@@ -78,6 +80,7 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
   }));
   checkStrategyOptions(settings.strategy);
   checkStrategy(settings);
+  if (settings.rollouts !== undefined) await checkTasks(settings.rollouts.tasks);
   const recordings = await preflight({ ...options, ...settings, datasets: [...options.dataset, ...settings.heldOut] }, signal);
   const plan = await planSimulation(
     {
@@ -151,6 +154,7 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
     });
   const log = openLog();
   const threads = simulation.threads ?? Math.max(1, Math.floor(availableParallelism() / (config.maxParallel || plan.clients.length)));
+  const reporter = new RunReporter(progress);
   let server: RunningServer | undefined;
   const clients: ClientProcess[] = [];
   try {
@@ -171,12 +175,12 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
         threads_per_client: threads,
         cache: simulation.cache,
       },
+      onSuccess: (record) => { reporter.tried(record); },
       log,
     });
     progress.print(`${plan.clients.length} ${plan.clients.length === 1 ? 'client' : 'clients'} and a server on this machine, ${config.rounds} ${config.rounds === 1 ? 'round' : 'rounds'} of policy ${config.policy}`);
     progress.print(`outputs: ${out}`);
     progress.print(`watch it in a browser: ${server.url}`);
-    const reporter = new RunReporter(progress);
     const events = server.coordinator.follow(undefined, signal);
     let next = events.next();
     for (const [index, dataset] of plan.clients.entries()) {
@@ -208,6 +212,7 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
       process.stdout.write(`\nstopped; finished rounds are in ${out}\n`);
       return EXIT_CODE.interrupted;
     }
+    if (config.rollouts !== undefined && reporter.ending !== undefined) await lastTrials(server, progress, signal);
     progress.finish();
     report(reporter, simulation, paths);
     return undefined;
@@ -246,6 +251,15 @@ function clientArguments(
   ];
 }
 
+/** The newest policy may still be under trial; Ctrl-C leaves that out. */
+async function lastTrials(server: RunningServer, progress: Progress, signal: AbortSignal): Promise<void> {
+  progress.update({ label: 'trying the newest policy' });
+  const stopped = new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => { resolve(); }, { once: true });
+  });
+  await Promise.race([server.coordinator.idle(), stopped]);
+}
+
 /** Ends the run for good, as an operator's stop would: the newest finished round gets its checkpoint. */
 async function stopRun(server: RunningServer, runId: string): Promise<void> {
   const stopped = server.coordinator.idle();
@@ -273,6 +287,8 @@ function report(reporter: RunReporter, { out, config }: Simulation, paths: RunPa
       `evaluate it  ${programName('zk0-server')} evaluate --policy ${quoted(checkpoint)} --dataset ${quoted(config.heldOut[0] ?? 'URI')}`,
     );
   }
+  const success = reporter.successes.at(-1);
+  if (success !== undefined) lines.push(`success      ${formatRate(success)} of ${success.trials} trials in round ${success.round}, chart ${paths.successChart}`);
   if (best !== null && config.keepBest && existsSync(paths.bestCheckpoint)) {
     lines.push(`best so far  ${paths.bestCheckpoint} (round ${best.round}, held-out loss ${best.loss.toFixed(4)})`);
   }

@@ -5,7 +5,7 @@ import type { PlaceSummary, RolloutReport, SuccessRate } from '@zk0/rollout';
 import { RunPaths } from '../outputs/index.ts';
 import type { Baselines } from '../rollout/try-policy.ts';
 import { demoPaths, federatedArguments, homesOf, rolloutArguments, soloArguments, soloPolicies, type DemoPolicy, type DemoSettings } from './plan.ts';
-import { runProgram } from './program.ts';
+import { runProgram } from '../run-program.ts';
 import { renderSuccessChart, type SuccessBar } from './success-chart.ts';
 
 /** How often a way to get a policy does the task. */

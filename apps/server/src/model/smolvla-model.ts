@@ -1,6 +1,7 @@
 import { clientProfileSchema, Zk0Error, type ClientProfile, type JsonObject, type RunConfig } from '@zk0/core';
 import type { ClientDescription, FederatedModel, OpenRunOptions, RegisteredClient, RunModel } from '@zk0/federation';
 import { openHub } from '@zk0/hub';
+import { checkTasks } from '../rollout/worlds.ts';
 import { checkSources } from './allowed-sources.ts';
 import { ServerModel, type ServerModelOptions } from './server-model.ts';
 import { SmolVlaRun } from './smolvla-run.ts';
@@ -31,6 +32,7 @@ export class SmolVlaModel implements FederatedModel {
   async checkConfig(config: RunConfig): Promise<void> {
     const { folders } = this.#options;
     if (folders !== undefined) checkSources(config, folders);
+    if (config.rollouts !== undefined) await checkTasks(config.rollouts.tasks);
     if (config.pushTo === undefined) return;
     const hub = await openHub();
     try {

@@ -1,9 +1,10 @@
 import { open, type FileHandle } from 'node:fs/promises';
+import { TRIAL_FAILURES } from '@zk0/core';
 import { z } from 'zod';
 import { OutputsError } from './errors.ts';
 import { aggregatedMetrics, clientFile, serverFile } from './reports.ts';
 import { roundTimeFields, type RoundTime } from './round-times.ts';
-import type { RoundRecord } from './types.ts';
+import type { RoundRecord, SuccessRecord } from './types.ts';
 
 // JSON has no NaN: a diverged loss is written as null.
 const number = z.number().nullable().transform((value) => value ?? NaN);
@@ -49,21 +50,41 @@ const roundLine = z
     ended_at: date.optional(),
   })
   .catchall(number);
-const line = z.discriminatedUnion('type', [clientLine, missingLine, serverLine, roundLine]);
-type Line = z.infer<typeof line>;
+const share = z.number().min(0).max(1);
+const summary = {
+  successes: z.int().min(0),
+  trials: z.int().min(0),
+  rate: share,
+  low: share,
+  high: share,
+  secondsToSuccess: z.number().nullable(),
+  failures: z.partialRecord(z.enum(TRIAL_FAILURES), z.int()),
+};
+const successLine = z.object({
+  type: z.literal('success'),
+  round,
+  tasks: z.array(z.string()),
+  seed: z.string(),
+  ...summary,
+  places: z.array(z.object({ world: z.string(), place: z.string().nullable(), ...summary, clampedShare: share })),
+});
+const line = z.discriminatedUnion('type', [clientLine, missingLine, serverLine, roundLine, successLine]);
+type Line = Exclude<z.infer<typeof line>, { type: 'success' }>;
 
 /**
  * `metrics.jsonl`: the record that every other file of metrics is made from. One line per client and round, one per
- * evaluation, and a `round` line that ends each round. A round is appended at once and synced; whatever follows the last
- * `round` line was torn by a crash and is cut off.
+ * evaluation, and a `round` line that ends each round; a `success` line, complete by itself, for each time that a policy was tried. A
+ * round is appended at once and synced; whatever follows the last complete entry was torn by a crash and is cut off.
  */
 export class MetricsLog {
   private readonly handle: FileHandle;
   private readonly recorded: RoundRecord[];
+  private readonly tried: SuccessRecord[];
 
-  private constructor(handle: FileHandle, recorded: RoundRecord[]) {
+  private constructor(handle: FileHandle, recorded: RoundRecord[], tried: SuccessRecord[]) {
     this.handle = handle;
     this.recorded = recorded;
+    this.tried = tried;
   }
 
   /** @throws OutputsError when a line that a finished round consists of cannot be read */
@@ -71,9 +92,9 @@ export class MetricsLog {
     const handle = await open(path, 'a+');
     try {
       const text = await handle.readFile('utf8');
-      const { records, length } = parseLog(text, path);
+      const { records, successes, length } = parseLog(text, path);
       await handle.truncate(Buffer.byteLength(text.slice(0, length)));
-      return new MetricsLog(handle, records);
+      return new MetricsLog(handle, records, successes);
     } catch (error) {
       await handle.close();
       throw error;
@@ -84,10 +105,25 @@ export class MetricsLog {
     return this.recorded;
   }
 
+  /** How often policies did their tasks, by round. */
+  get successes(): readonly SuccessRecord[] {
+    return this.tried;
+  }
+
   async append(record: RoundRecord): Promise<void> {
-    await this.handle.appendFile(linesOf(record).map((entry) => `${JSON.stringify(entry)}\n`).join(''));
-    await this.handle.sync();
+    await this.#write(linesOf(record));
     this.recorded.push(record);
+  }
+
+  async appendSuccess(record: SuccessRecord): Promise<void> {
+    await this.#write([{ ...record, type: 'success' }]);
+    this.tried.push(record);
+    this.tried.sort((a, b) => a.round - b.round);
+  }
+
+  async #write(entries: readonly object[]): Promise<void> {
+    await this.handle.appendFile(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+    await this.handle.sync();
   }
 
   close(): Promise<void> {
@@ -116,9 +152,10 @@ function linesOf(record: RoundRecord): Readonly<Record<string, unknown>>[] {
   ];
 }
 
-/** The finished rounds of a log, and how much of the text they are. */
-function parseLog(text: string, path: string): { records: RoundRecord[]; length: number } {
+/** The finished rounds of a log, the successes, and how much of the text they are. */
+function parseLog(text: string, path: string): { records: RoundRecord[]; successes: SuccessRecord[]; length: number } {
   const records: RoundRecord[] = [];
+  const successes: SuccessRecord[] = [];
   let pending: Line[] = [];
   let length = 0;
   let at = 0;
@@ -132,6 +169,11 @@ function parseLog(text: string, path: string): { records: RoundRecord[]; length:
         hint: 'Restore the file, or go on in another output directory',
       });
     }
+    if (entry.type === 'success') {
+      successes.push(successOf(entry));
+      if (pending.length === 0) length = at;
+      continue;
+    }
     pending.push(entry);
     if (entry.type === 'round') {
       records.push(recordOf(pending, entry));
@@ -139,10 +181,14 @@ function parseLog(text: string, path: string): { records: RoundRecord[]; length:
       length = at;
     }
   }
-  return { records, length };
+  return { records, successes: successes.sort((a, b) => a.round - b.round), length };
 }
 
-function parseLine(raw: string): Line | undefined {
+function successOf({ round, tasks, seed, successes, trials, rate, low, high, secondsToSuccess, failures, places }: z.infer<typeof successLine>): SuccessRecord {
+  return { round, tasks, seed, successes, trials, rate, low, high, secondsToSuccess, failures, places };
+}
+
+function parseLine(raw: string): z.infer<typeof line> | undefined {
   try {
     return line.parse(JSON.parse(raw));
   } catch {

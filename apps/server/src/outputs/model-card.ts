@@ -1,5 +1,6 @@
 import { code, escape, markdownTable, quoted } from './markdown.ts';
 import { aggregatedMetrics, bestOf } from './reports.ts';
+import { NOT_TRIED } from './success-card.ts';
 import type { RoundRecord, RunInfo } from './types.ts';
 
 /** What a model card is made from. */
@@ -59,6 +60,8 @@ export function modelCard(input: ModelCardInput): string {
     ]),
     '## Evaluation',
     evaluation(rounds, heldOut),
+    '## Success',
+    NOT_TRIED,
     '## Rounds',
     ...(input.chart === undefined ? [] : [`![Losses by round](${input.chart})`]),
     roundTable(rounds),

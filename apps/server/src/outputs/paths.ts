@@ -40,6 +40,16 @@ export class RunPaths {
   get lossChart(): string {
     return join(this.server, 'eval_policy_loss_chart.png');
   }
+  get successHistory(): string {
+    return join(this.server, 'success_history.json');
+  }
+  get successChart(): string {
+    return join(this.server, 'success_chart.png');
+  }
+  /** What the programs say that try checkpoints. */
+  get rolloutLogs(): string {
+    return join(this.server, 'rollouts');
+  }
   /** Folder of TensorBoard event files. */
   get tensorboard(): string {
     return join(this.directory, 'tensorboard');

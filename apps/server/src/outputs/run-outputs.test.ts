@@ -5,7 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { OutputsError } from './errors.ts';
 import { RunPaths } from './paths.ts';
 import { createRunOutputs } from './run-outputs.ts';
-import { exampleInfo, exampleRounds } from './testing.ts';
+import { successByRound } from './charts/success-chart.ts';
+import { addSuccess, NOT_TRIED } from './success-card.ts';
+import { exampleInfo, exampleRounds, exampleSuccess } from './testing.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -190,6 +192,55 @@ describe('createRunOutputs', () => {
     const outputs = await createRunOutputs(folder, exampleInfo);
     expect(outputs.rounds).toHaveLength(2);
     await outputs.close();
+  });
+});
+
+describe('success', () => {
+  it('is recorded some time after its round, once, and read back', async () => {
+    const rounds = exampleRounds(1, 3);
+    const first = await createRunOutputs(folder, exampleInfo);
+    for (const round of rounds.slice(0, 3)) await first.recordRound(round);
+    await first.recordSuccess(exampleSuccess(2, 3));
+    await first.close();
+    const log = readFileSync(path.join(folder, 'metrics.jsonl'), 'utf8');
+    const second = await createRunOutputs(folder, exampleInfo);
+    expect(readFileSync(path.join(folder, 'metrics.jsonl'), 'utf8')).toBe(log);
+    expect(second.successes).toEqual([exampleSuccess(2, 3)]);
+    await second.recordSuccess(exampleSuccess(2, 9));
+    await second.recordRound(rounds[3]!);
+    await second.recordSuccess(exampleSuccess(1, 0));
+    await second.close();
+    expect(read('server/success_history.json')).toMatchObject([{ round: 1, rate: 0, places: [{ place: 'left' }, { place: 'right' }] }, { round: 2, rate: 0.3, trials: 10 }]);
+    expect(files()).toContain('server/success_chart.png');
+    const third = await createRunOutputs(folder, exampleInfo);
+    expect(third.rounds.map(({ round }) => round)).toEqual([0, 1, 2, 3]);
+    expect(third.successes.map(({ round, successes }) => [round, successes])).toEqual([[1, 0], [2, 3]]);
+    await third.close();
+  });
+
+  it('goes into the card of its checkpoint, in place of what stood there', async () => {
+    const card = path.join(folder, 'README.md');
+    writeFileSync(card, `# A policy\n\n${NOT_TRIED}\n\n## Rounds\n`);
+    await addSuccess(folder, exampleSuccess(2, 6));
+    await addSuccess(folder, exampleSuccess(2, 7));
+    const text = readFileSync(card, 'utf8');
+    expect(text).toMatch(/^# A policy\n\n<!-- success -->\nTried in a simulated world/);
+    expect(text).toContain('70 % (40 – 89)');
+    expect(text).toContain('| cube-to-bowl left | 5 of 5 |');
+    expect(text).not.toContain('60 %');
+    expect(text).toMatch(/<!-- end of success -->\n\n## Rounds\n$/);
+    expect(read('success.json')).toMatchObject({ successes: 7 });
+    await addSuccess(path.join(folder, 'moved away'), exampleSuccess(2, 6));
+  });
+
+  it('is drawn with its interval, together and by place', () => {
+    const { series, title } = successByRound([exampleSuccess(10, 2), exampleSuccess(20, 8)]) as { series: { name: string; data: number[][] }[]; title: { subtext: string } };
+    expect(title.subtext).toBe('Round 20: 80 % (49 – 94) of 10 trials, with the 95 % interval');
+    expect(series.map(({ name }) => name)).toEqual(['below the interval', 'interval', 'all trials', 'cube-to-bowl left', 'cube-to-bowl right']);
+    expect(series[2]!.data).toEqual([[10, 20], [20, 80]]);
+    expect(series[4]!.data).toEqual([[10, 0], [20, 60]]);
+    const [low, width] = [series[0]!.data[1]![1]!, series[1]!.data[1]![1]!];
+    expect([low, low + width].map(Math.round)).toEqual([49, 94]);
   });
 });
 

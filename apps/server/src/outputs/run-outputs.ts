@@ -3,13 +3,14 @@ import { dirname } from 'node:path';
 import { writeFileAtomic } from '@zk0/storage';
 import { renderLossChart } from './charts/loss-chart.ts';
 import { renderMetricsChart } from './charts/metrics-chart.ts';
+import { renderSuccessByRound } from './charts/success-chart.ts';
 import { DeferredDrawing } from './deferred-drawing.ts';
 import { MetricsLog } from './metrics-log.ts';
 import { RunPaths } from './paths.ts';
 import { clientFile, configFile, federatedMetrics, lossHistory, serverFile } from './reports.ts';
 import { TensorBoardWriter } from './tensorboard.ts';
-import { scalarsOf } from './tensorboard-scalars.ts';
-import type { RoundRecord, RunInfo } from './types.ts';
+import { scalarsOf, successScalars } from './tensorboard-scalars.ts';
+import type { RoundRecord, RunInfo, SuccessRecord } from './types.ts';
 
 /** Writes the files of one run, round by round. */
 export interface RunOutputs {
@@ -22,6 +23,10 @@ export interface RunOutputs {
    * in its journal. Rounds must come in order.
    */
   recordRound(record: RoundRecord): Promise<void>;
+  /** How often rounds' policies did their tasks so far. */
+  readonly successes: readonly SuccessRecord[];
+  /** Writes how often a round's policy did its tasks, which is known some time after the round. A round counts once. */
+  recordSuccess(record: SuccessRecord): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -42,6 +47,10 @@ export async function createRunOutputs(directory: string, info: RunInfo): Promis
   const overviews = new DeferredDrawing(async () => {
     await write(paths.federatedMetrics, json(federatedMetrics(log.rounds)));
     await write(paths.lossHistory, json(lossHistory(log.rounds)));
+    if (log.successes.length > 0) {
+      await write(paths.successHistory, json(log.successes));
+      await writeFileAtomic(paths.successChart, await renderSuccessByRound(log.successes));
+    }
     await writeFileAtomic(paths.lossChart, await renderLossChart(log.rounds));
     await writeFileAtomic(paths.federatedMetricsChart, await renderMetricsChart(log.rounds));
   });
@@ -65,6 +74,15 @@ export async function createRunOutputs(directory: string, info: RunInfo): Promis
       return log.rounds;
     },
     recordRound,
+    get successes() {
+      return log.successes;
+    },
+    recordSuccess: async (record) => {
+      if (log.successes.some(({ round }) => round === record.round)) return;
+      await log.appendSuccess(record);
+      events.scalars(record.round, successScalars(record));
+      await overviews.request();
+    },
     close: async () => {
       const closed = await Promise.allSettled([overviews.finish(), log.close(), Promise.resolve().then(() => { events.close(); })]);
       const failed = closed.find((result) => result.status === 'rejected');

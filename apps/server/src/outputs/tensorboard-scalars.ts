@@ -1,6 +1,7 @@
 import { clientLoss } from '@zk0/core';
 import { aggregatedMetrics, namedMetrics } from './reports.ts';
-import type { RoundRecord } from './types.ts';
+import { placeName } from './charts/success-chart.ts';
+import type { RoundRecord, SuccessRecord } from './types.ts';
 
 /**
  * A round as TensorBoard tags: `server/…`, `aggregated/…`, `client_metric/<id>`, so that clients share one plot group. `client_loss` is what is
@@ -23,4 +24,9 @@ export function scalarsOf(record: RoundRecord): Readonly<Record<string, number>>
     for (const [name, value] of Object.entries(others)) scalars[`client_${name}/${client.clientId}`] = value;
   }
   return scalars;
+}
+
+/** How often a policy did its tasks, from 0 to 1: `success/rate`, and `success_rate/<task and place>` for each. */
+export function successScalars({ rate, places }: SuccessRecord): Readonly<Record<string, number>> {
+  return { 'success/rate': rate, ...Object.fromEntries(places.map((place) => [`success_rate/${placeName(place)}`, place.rate])) };
 }

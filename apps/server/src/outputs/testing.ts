@@ -1,4 +1,5 @@
-import type { RoundRecord, RunInfo } from './types.ts';
+import { successRate } from '@zk0/rollout';
+import type { RoundRecord, RunInfo, SuccessRecord } from './types.ts';
 
 const START_MS = Date.parse('2026-01-31T12:00:00Z');
 
@@ -52,3 +53,23 @@ export const exampleInfo: RunInfo = {
     { role: 'held-out', name: 'held', uri: 'demo:held', contentHash: 'b'.repeat(64), episodes: 2, frames: 100 },
   ],
 };
+
+/** A policy that did its task in `successes` of ten trials, half of them at each of two places. */
+export function exampleSuccess(round: number, successes: number): SuccessRecord {
+  const summary = (done: number, trials: number): Omit<SuccessRecord['places'][number], 'world' | 'place' | 'clampedShare'> => ({
+    ...successRate(done, trials),
+    secondsToSuccess: done === 0 ? null : 4,
+    failures: done === trials ? {} : { 'not-grasped': trials - done },
+  });
+  const left = Math.min(5, successes);
+  return {
+    ...summary(successes, 10),
+    round,
+    tasks: ['demo:cube-to-bowl?place=each'],
+    seed: '0',
+    places: [
+      { world: 'cube-to-bowl', place: 'left', clampedShare: 0, ...summary(left, 5) },
+      { world: 'cube-to-bowl', place: 'right', clampedShare: 0.5, ...summary(successes - left, 5) },
+    ],
+  };
+}

@@ -1,4 +1,5 @@
 import type { Metrics } from '@zk0/core';
+import type { RolloutReport } from '@zk0/rollout';
 import type { RoundTime } from './round-times.ts';
 
 /** A dataset that had a part in a run. */
@@ -67,6 +68,14 @@ export interface ServerEvaluation {
     readonly successfulBatches?: number;
     readonly totalBatches?: number;
   }[];
+}
+
+/** How often a round's policy did its tasks, tried in simulated worlds. */
+export interface SuccessRecord
+  extends Pick<RolloutReport, 'successes' | 'trials' | 'rate' | 'low' | 'high' | 'secondsToSuccess' | 'failures' | 'places' | 'seed'> {
+  readonly round: number;
+  /** Addresses of the tasks. */
+  readonly tasks: readonly string[];
 }
 
 /** Everything that is written about one round. Round 0 is the evaluation of the initial parameters. */

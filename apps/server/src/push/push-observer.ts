@@ -11,11 +11,18 @@ interface PushLog {
   error(message: string): void;
 }
 
+/** What a push goes to, and waits for. */
+export interface PushWhenFinishedOptions {
+  readonly hub?: HubOptions;
+  /** Resolves when the checkpoint says all that it will say: how often it does its tasks. */
+  readonly after?: () => Promise<void>;
+}
+
 /**
  * Pushes the newest checkpoint of a run that has finished, where its settings name a repository. What the hub refuses, or what cannot be
  * reached after several attempts, is logged with the command that does it by hand; the run has finished all the same.
  */
-export function pushWhenFinished(log: PushLog, hub?: HubOptions): Observer {
+export function pushWhenFinished(log: PushLog, { hub, after }: PushWhenFinishedOptions = {}): Observer {
   return {
     name: 'push to the hub',
     handle: async ({ event }, { state }) => {
@@ -27,6 +34,7 @@ export function pushWhenFinished(log: PushLog, hub?: HubOptions): Observer {
         return;
       }
       try {
+        await after?.();
         const { url, commit, tag } = await pushCheckpoint(join(checkpoint), { repository, ...(hub !== undefined && { hub }) });
         log.info(`pushed to ${url} (commit ${commit.slice(0, 12)}${tag === null ? '' : `, tag ${tag}`})`);
       } catch (error) {

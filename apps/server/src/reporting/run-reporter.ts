@@ -1,6 +1,8 @@
 import { formatDuration, table, type Progress } from '@zk0/cli';
 import { clientLoss, type RunEvent } from '@zk0/core';
 import { namingClient, type FederationEvent } from '@zk0/federation';
+import { formatRate } from '@zk0/rollout';
+import type { SuccessRecord } from '../outputs/index.ts';
 
 /** What one round came to, for the table at the end. */
 interface RoundRow {
@@ -17,6 +19,7 @@ export class RunReporter {
   readonly #progress: Progress;
   readonly #rows = new Map<number, RoundRow>();
   readonly #clients = new Map<string, string>();
+  readonly #successes: SuccessRecord[] = [];
   #rounds = 0;
   #round = 0;
   #checkpoint: string | undefined;
@@ -46,6 +49,17 @@ export class RunReporter {
   get best(): { readonly round: number; readonly loss: number } | null {
     const evaluated = [...this.#rows].flatMap(([round, { policyLoss }]) => (round === 0 || policyLoss === null ? [] : [{ round, loss: policyLoss }]));
     return evaluated.sort((a, b) => a.loss - b.loss || a.round - b.round)[0] ?? null;
+  }
+
+  /** How often policies did their tasks, in the order in which it became known. */
+  get successes(): readonly SuccessRecord[] {
+    return this.#successes;
+  }
+
+  /** A policy was tried, some time after its round. */
+  tried(record: SuccessRecord): void {
+    this.#successes.push(record);
+    this.#progress.print(`round ${record.round}: success ${formatRate(record)} in ${record.trials} trials`);
   }
 
   /** Takes one event of the stream. */

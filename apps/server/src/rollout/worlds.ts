@@ -21,6 +21,11 @@ export async function openWorlds(addresses: readonly string[]): Promise<DemoWorl
   }
 }
 
+/** Finds out whether tasks can be tried here. @throws as {@link openWorlds} */
+export async function checkTasks(addresses: readonly string[]): Promise<void> {
+  for (const world of await openWorlds(addresses)) world.close();
+}
+
 function worldOptions(address: string): DemoWorldOptions[] {
   const uri = parseDatasetUri(address);
   if (uri.scheme !== 'demo') {

@@ -18,6 +18,18 @@ const stopWhenSchema = z
     }
   });
 
+/** How the policy of a run is tried in simulated worlds while the run goes on. */
+const rolloutsSchema = z.strictObject({
+  /** Addresses of tasks, e.g. `demo:cube-to-bowl?fps=5&place=each`. */
+  tasks: z.array(z.string().min(1).max(500)).min(1).max(20),
+  /** After every so many rounds, which get a checkpoint; after the last always. */
+  every: z.int().min(1).default(20),
+  /** Trials over all tasks and places. */
+  trials: z.int().min(1).max(10_000).default(60),
+  /** Fixes layouts and noise: every round is tried in the same situations. */
+  seed: z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
+});
+
 /** Everything that fixes what a run computes. Two runs with the same configuration and data give the same bytes. */
 export const runConfigSchema = z.strictObject({
   /** Federated rounds; round 0 is the evaluation of the initial model. */
@@ -57,6 +69,8 @@ export const runConfigSchema = z.strictObject({
   keepBest: z.boolean().default(true),
   /** The run is complete before its last round when this holds, e.g. `heldOutLoss<0.8 or noImprovement>=5`; see `parseStopRule`. */
   stopWhen: stopWhenSchema.optional(),
+  /** Success at tasks, measured beside the rounds; nothing is tried when absent. */
+  rollouts: rolloutsSchema.optional(),
   /** `full`: what LeRobot loads, frozen weights included; `trained`: the trained weights and the hash of their base. */
   checkpointForm: z.enum(['full', 'trained']).default('full'),
   /** A repository of models on the hub (`owner/name`) that the newest checkpoint is pushed to when the run has finished. */

@@ -189,7 +189,8 @@ export class RunDriver {
         return this.#record(action, { type: 'round-evaluated', round: action.round, evaluation });
       }
       case 'checkpoint': {
-        const due = isDue(action.round, config.checkpointEvery, config.rounds);
+        const isTried = config.rollouts !== undefined && isDue(action.round, config.rollouts.every, config.rounds);
+        const due = isTried || isDue(action.round, config.checkpointEvery, config.rounds);
         const path = due ? await work.saveCheckpoint(this.state, action.round) : null;
         await work.saveBest(this.state, action.round);
         return this.#record(action, { type: 'round-checkpointed', round: action.round, path });

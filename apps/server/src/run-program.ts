@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
+import { setPriority } from 'node:os';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +16,8 @@ export interface ProgramOptions {
   /** Everything it says on stderr goes there. */
   readonly log: string;
   readonly signal: AbortSignal;
+  /** Added to its priority as `nice` does; 0 by default. */
+  readonly niceness?: number;
   /** Called with every line that it says on stderr: its progress. */
   readonly onLine?: (line: string) => void;
 }
@@ -24,7 +27,7 @@ export interface ProgramOptions {
  *
  * @throws Zk0Error `PROGRAM_FAILED` with the last line it said; CancelledError when `signal` aborts
  */
-export async function runProgram({ which, args, log, signal, onLine }: ProgramOptions): Promise<string> {
+export async function runProgram({ which, args, log, signal, niceness = 0, onLine }: ProgramOptions): Promise<string> {
   signal.throwIfAborted();
   await mkdir(dirname(log), { recursive: true });
   const file = createWriteStream(log);
@@ -32,9 +35,10 @@ export async function runProgram({ which, args, log, signal, onLine }: ProgramOp
   const conditions = entry.endsWith('.ts') ? ['--disable-warning=ExperimentalWarning', '--conditions=@zk0/source'] : [];
   const child = spawn(process.execPath, [...conditions, entry, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    // Its own group: a Ctrl-C in the terminal reaches the demo alone, which then stops its programs in order.
+    // Its own group: a Ctrl-C in the terminal reaches its parent alone, which then stops its programs in order.
     detached: true,
   });
+  if (niceness !== 0 && child.pid !== undefined) setPriority(child.pid, niceness);
   let [stdout, lastLine] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
@@ -56,7 +60,7 @@ export async function runProgram({ which, args, log, signal, onLine }: ProgramOp
       child.once('error', reject);
       child.once('close', resolve);
     });
-    if (signal.aborted) throw new CancelledError('The demo');
+    if (signal.aborted) throw new CancelledError(`zk0-${which} ${args[0] ?? ''}`);
     if (code === 0) return stdout;
     throw new Zk0Error('PROGRAM_FAILED', `zk0-${which} ${args[0] ?? ''} ended (exit ${code ?? 'unknown'}): ${lastLine.replace(/^error: /, '') || 'it said nothing'}`, {
       hint: `Its log is ${log}.`,
@@ -70,5 +74,5 @@ export async function runProgram({ which, args, log, signal, onLine }: ProgramOp
 
 /** This program's own entry: beside the bundle, or in the sources. */
 function serverEntry(): string {
-  return new URL(import.meta.url.endsWith('.ts') ? '../main.ts' : './main.js', import.meta.url).href;
+  return new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url).href;
 }

@@ -1,0 +1,49 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { formatRate } from '@zk0/rollout';
+import { writeFileAtomic } from '@zk0/storage';
+import { placeName } from './charts/success-chart.ts';
+import { code, markdownTable } from './markdown.ts';
+import type { SuccessRecord } from './types.ts';
+
+/** Where a card says how often the policy does its tasks: known only some time after the checkpoint was written. */
+const BEGIN = '<!-- success -->';
+const END = '<!-- end of success -->';
+
+/** The section before anybody tried. */
+export const NOT_TRIED = section('It was not tried in a simulated world.');
+
+/** Puts what was found into the card of a checkpoint, in place of what it said before, and beside it as `success.json`. */
+export async function addSuccess(checkpoint: string, record: SuccessRecord): Promise<void> {
+  // An operator may have moved it away meanwhile.
+  if (!existsSync(checkpoint)) return;
+  const path = join(checkpoint, 'README.md');
+  const card = await readFile(path, 'utf8');
+  const [begin, end] = [card.indexOf(BEGIN), card.indexOf(END)];
+  await writeFileAtomic(join(checkpoint, 'success.json'), `${JSON.stringify(record, null, 2)}\n`);
+  if (begin < 0 || end < begin) return;
+  await writeFileAtomic(path, card.slice(0, begin) + section(described(record)) + card.slice(end + END.length));
+}
+
+function described(record: SuccessRecord): string {
+  const rows = [...(record.places.length > 1 ? record.places.map((place) => [placeName(place), place] as const) : []), ['all trials', record] as const];
+  return [
+    `Tried in a simulated world (MuJoCo) at ${record.tasks.map(code).join(', ')}, seed ${code(record.seed)}: it did the task in ${formatRate(record)} of`,
+    `${record.trials} trials, with the 95 % interval in brackets. That says little about another arm, scene or camera.`,
+    '',
+    markdownTable(
+      ['tried', 'successes', 'rate (95 %)', 'failures'],
+      rows.map(([name, { successes, trials, rate, low, high, failures }]) => [
+        name,
+        `${successes} of ${trials}`,
+        formatRate({ successes, trials, rate, low, high }),
+        Object.entries(failures).map(([kind, count]) => `${kind} ${count}`).join(', ') || '–',
+      ]),
+    ),
+  ].join('\n');
+}
+
+function section(text: string): string {
+  return `${BEGIN}\n${text}\n${END}`;
+}
