@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, readonly [summary: string, load: Load]>>
   strategies: ['strategies, their options and defaults', async (run) => (await import('./commands/strategies.ts')).strategiesCommand(run)],
   simulate: ['run a whole federation on this machine', async (run) => (await import('./commands/simulate.ts')).simulateCommand(run)],
   demo: ['train on demo recordings and try the policies', async (run) => (await import('./commands/demo.ts')).demoCommand(run)],
+  sweep: ['simulations over settings and seeds', async (run) => (await import('./commands/sweep.ts')).sweepCommand(run)],
   compare: ['compare runs by what they left', async (run) => (await import('./commands/compare.ts')).compareCommand(run)],
   evaluate: ['the loss of a policy on recordings', async (run) => (await import('./commands/evaluate.ts')).evaluateCommand(run)],
   rollout: ['how often a policy does its task', async (run) => (await import('./commands/rollout.ts')).rolloutCommand(run)],

@@ -34,16 +34,17 @@ export async function runProgram({ which, args, log, signal, niceness = 0, onLin
   const entry = fileURLToPath(which === 'client' ? import.meta.resolve('@zk0/client/main') : serverEntry());
   const conditions = entry.endsWith('.ts') ? ['--disable-warning=ExperimentalWarning', '--conditions=@zk0/source'] : [];
   const child = spawn(process.execPath, [...conditions, entry, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    // The channel is a lifeline: a simulation that loses it stops, so that none outlives a sweep that was killed.
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     // Its own group: a Ctrl-C in the terminal reaches its parent alone, which then stops its programs in order.
     detached: true,
   });
   if (niceness !== 0 && child.pid !== undefined) setPriority(child.pid, niceness);
   let [stdout, lastLine] = ['', ''];
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout!.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
   });
-  createInterface({ input: child.stderr }).on('line', (line) => {
+  createInterface({ input: child.stderr! }).on('line', (line) => {
     if (line.trim() === '') return;
     lastLine = line;
     file.write(`${line}\n`);

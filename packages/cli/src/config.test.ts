@@ -95,7 +95,7 @@ describe('loadConfig', () => {
   });
 
   it('says which file does not exist', async () => {
-    expect(await refusal({ file: path.join(folder, 'none.yaml') })).toBe('none.yaml does not exist | Check the path of --config');
+    expect(await refusal({ file: path.join(folder, 'none.yaml') })).toBe('none.yaml does not exist | Check the path');
   });
 
   it('refuses a file that is too large, unread, and a folder', async () => {

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { describeIssue } from '@zk0/core';
 import { ConfigError } from './errors.ts';
 import { suggestion } from './nearest-name.ts';
-import { dottedPaths, keysAt } from './schema-keys.ts';
+import { dottedPaths, isKnownPath, keysAt } from './schema-keys.ts';
 
 /** A configuration is a page or two; anything much larger is the wrong file. */
 const MAX_CONFIG_BYTES = 1_000_000;
@@ -24,7 +24,7 @@ export interface ConfigSources {
 /**
  * Reads a configuration from all its sources and checks it.
  *
- * @param schema a strict object schema: its defaults fill in what no source says
+ * @param schema a strict object schema: its defaults fill in what no source says; `params.hint` of an issue of its own becomes the hint
  * @throws ConfigError naming the file and line, flag or `--set`, the key, and the nearest known one
  */
 export async function loadConfig<S extends z.ZodObject>(schema: S, sources: ConfigSources): Promise<z.output<S>> {
@@ -106,7 +106,7 @@ async function readBounded(path: string): Promise<string> {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     throw new ConfigError('CONFIG_UNREADABLE', `${path} ${missing ? 'does not exist' : 'cannot be read'}`, {
       cause: error,
-      hint: 'Check the path of --config',
+      hint: 'Check the path',
     });
   } finally {
     await handle?.close();
@@ -122,14 +122,8 @@ function parseOverride(text: string, schema: z.ZodObject): { path: string[]; val
   }
   const name = text.slice(0, split).trim();
   const path = name.split('.');
-  const known = dottedPaths(schema);
-  // Below a map with keys of the user's choice the schema lists nothing, but its own prefix is known.
-  const reachable = path.every((key, depth) => {
-    const keys = keysAt(schema, path.slice(0, depth));
-    return key !== '__proto__' && (keys.kind === 'open' ? depth > 0 : keys.loose || keys.keys.includes(key));
-  });
-  if (!reachable) {
-    throw new ConfigError('CONFIG_INVALID', `--set ${name}: unknown key "${name}"`, { hint: suggestion(name, known) });
+  if (!isKnownPath(schema, path)) {
+    throw new ConfigError('CONFIG_INVALID', `--set ${name}: unknown key "${name}"`, { hint: suggestion(name, dottedPaths(schema)) });
   }
   try {
     return { path, value: parse(text.slice(split + 1), { maxAliasCount: 0 }) };
@@ -184,7 +178,8 @@ interface Complaint {
 function explainIssue(issue: z.core.$ZodIssue, schema: z.ZodObject): Complaint[] {
   if (issue.code !== 'unrecognized_keys') {
     const key = issue.path.map(String).join('.');
-    return [{ path: issue.path, name: key === '' ? 'the whole' : key, text: describeIssue(issue) }];
+    const hint: unknown = issue.code === 'custom' ? issue.params?.['hint'] : undefined;
+    return [{ path: issue.path, name: key === '' ? 'the whole' : key, text: describeIssue(issue), ...(typeof hint === 'string' && { hint }) }];
   }
   const here = keysAt(schema, issue.path);
   return issue.keys.map((key) => ({

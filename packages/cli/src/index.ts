@@ -36,6 +36,8 @@ export {
 export { showPhases, type Phase } from './phase-progress.ts';
 export { parseRenames, readRecordingOptions, withRecordingOptions, withRenameOption, withUnitsOption, type RecordingOptions } from './recording-options.ts';
 export { runCli, serviceExitCode, type RunCliOptions } from './run-cli.ts';
+export { dottedPaths, isKnownPath } from './schema-keys.ts';
+export { stopWithParent } from './stop-with-parent.ts';
 export { table, type TableColumn } from './table.ts';
 export { fitText, printable, textWidth, wrapText } from './text-width.ts';
 export { readTls, withTlsOptions, type TlsMaterial } from './tls-options.ts';

@@ -27,6 +27,14 @@ export function dottedPaths(schema: z.core.$ZodType, prefix = ''): string[] {
   ]);
 }
 
+/** Whether a value may stand at `path`. Below a map with keys of the user's choice the schema lists nothing, but its own prefix is known. */
+export function isKnownPath(schema: z.core.$ZodType, path: readonly string[]): boolean {
+  return path.every((key, depth) => {
+    const keys = keysAt(schema, path.slice(0, depth));
+    return key !== '__proto__' && (keys.kind === 'open' ? depth > 0 : keys.loose || keys.keys.includes(key));
+  });
+}
+
 function shapeOf(schema: z.core.$ZodType): Map<string, z.core.$ZodType> | undefined {
   const inner = unwrapped(schema);
   return inner instanceof z.ZodObject ? new Map(Object.entries<z.core.$ZodType>(inner.shape)) : undefined;

@@ -9,6 +9,7 @@ import {
   readRecordingOptions,
   readTls,
   serviceExitCode,
+  stopWithParent,
   withRecordingOptions,
   withTlsOptions,
   writeProcessFile,
@@ -241,18 +242,6 @@ function show(progress: Progress, status: ParticipantStatus): void {
         ...(status.loss === undefined ? {} : { detail: `loss ${status.loss.toFixed(4)}` }),
       });
   }
-}
-
-/** A simulation starts clients with a channel as a lifeline: when it closes, the simulation is gone and so are they. */
-function stopWithParent(signal: AbortSignal): AbortSignal {
-  if (process.channel === undefined || isDetached()) return signal;
-  const orphaned = new AbortController();
-  process.once('disconnect', () => {
-    orphaned.abort();
-  });
-  // The channel alone must not keep a finished client alive.
-  process.channel.unref();
-  return AbortSignal.any([signal, orphaned.signal]);
 }
 
 /** Everything that leaves this machine, for somebody who wants to know before it does. */

@@ -1,33 +1,30 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { createProgress, EXIT_CODE, loadConfig, programName, zk0Home, type Progress } from '@zk0/cli';
+import { createProgress, EXIT_CODE, loadConfig, programName, stopWithParent, zk0Home, type Progress } from '@zk0/cli';
 import { InvalidArgumentError, Zk0Error, type RunConfig } from '@zk0/core';
 import { assertNoOverlap, checkRenames, listEpisodes } from '@zk0/dataset-so100';
 import { demoTasks } from '@zk0/demo-so100';
-import { checkRun, checkStrategy } from '@zk0/federation';
+import { checkRun } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
 import { formatRate } from '@zk0/rollout';
-import { createStrategy, sampleSize } from '@zk0/strategy';
+import { createStrategy } from '@zk0/strategy';
 import { Command } from 'commander';
-import type * as z from 'zod';
 import '../demo-datasets.ts';
-import { collect, configSchema, runConfigOf, runFlags, withConfigOptions, withRunOptions, type Config } from '../config.ts';
+import { collect, runConfigOf, runFlags, withConfigOptions, withRunOptions } from '../config.ts';
 import { RunPaths } from '../outputs/index.ts';
 import { RunReporter } from '../reporting/run-reporter.ts';
 import { startServer, type RunningServer } from '../server-process.ts';
 import { makeWritable } from '../state-files.ts';
 import { checkTasks } from '../rollout/worlds.ts';
 import { startClientProcess, type ClientProcess } from '../simulate/client-processes.ts';
-import { checkStrategyOptions } from '../strategy-options.ts';
 import { parseSplit, planSimulation, type DatasetCatalogue, type SimulationPlan } from '../simulate/plan.ts';
 import { preflight } from '../simulate/preflight.ts';
+import { checkedSimulation, DEFAULT_CLIENTS, DEFAULT_HOLD_OUT_EPISODES, MAX_CLIENTS, simulationSchema } from '../simulate/settings.ts';
 import type { Run } from './run-action.ts';
 
 /** Rounds of a simulation that does not say. */
 const DEFAULT_ROUNDS = 5;
-const DEFAULT_CLIENTS = 3;
-const DEFAULT_HOLD_OUT_EPISODES = 2;
 
 /** `zk0-server simulate`: the real server and real clients, as processes on this machine. */
 export function simulateCommand(run: Run): Command {
@@ -44,7 +41,7 @@ export function simulateCommand(run: Run): Command {
     .option('--cache <mode>', 'frozen work kept on disk: auto, prefix, vision or off', 'auto')
     .option('--out <dir>', 'outputs directory (default: outputs/<timestamp>)');
   withConfigOptions(withRunOptions(command)).action((options: SimulateOptions) => {
-    run((signal) => simulate(options, signal));
+    run((signal) => simulate(options, stopWithParent(signal)));
   });
   return command;
 }
@@ -67,19 +64,17 @@ interface SimulateOptions extends Readonly<Record<string, unknown>> {
 
 async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<number | undefined> {
   const { clients } = options;
-  if (!Number.isInteger(clients) || clients < 1 || clients > 1000) {
-    throw new InvalidArgumentError('--clients must be a whole number from 1 to 1000', { hint: 'For example --clients 3.' });
+  if (!Number.isInteger(clients) || clients < 1 || clients > MAX_CLIENTS) {
+    throw new InvalidArgumentError(`--clients must be a whole number from 1 to ${MAX_CLIENTS}`, { hint: 'For example --clients 3.' });
   }
   const maxParallel = options.maxParallel ?? (options.device === 'cpu' ? 0 : 1);
   const given = runFlags(options);
   const rounds = given['rounds'] ?? (options.config === undefined ? DEFAULT_ROUNDS : undefined);
-  const settings = withMinClients(clients, await loadConfig(simulationSchema, {
+  const settings = checkedSimulation(clients, await loadConfig(simulationSchema, {
     file: options.config,
     flags: { ...given, rounds, maxParallel },
     set: options.set,
   }));
-  checkStrategyOptions(settings.strategy);
-  checkStrategy(settings);
   if (settings.rollouts !== undefined) await checkTasks(settings.rollouts.tasks);
   const recordings = await preflight({ ...options, ...settings, datasets: [...options.dataset, ...settings.heldOut] }, signal);
   const plan = await planSimulation(
@@ -116,20 +111,6 @@ function refuseUsed(out: string): void {
   if (!existsSync(config)) return;
   const { run_id: runId } = JSON.parse(readFileSync(config, 'utf8')) as { run_id?: string };
   throw new Zk0Error('OUTPUT_IN_USE', `${out} holds run ${runId ?? 'of another time'} already`, { hint: 'Choose another folder with --out.' });
-}
-
-/** As everywhere, but how many clients a round needs depends on how many there are. */
-const simulationSchema = configSchema.extend({ minClients: configSchema.shape.minClients.unwrap().optional() });
-
-/** Unless the settings say otherwise, a round needs an update of every client that it asks. */
-function withMinClients(clients: number, settings: z.output<typeof simulationSchema>): Config {
-  const { fraction, minClients = sampleSize(clients, fraction, Math.min(2, clients)) } = settings;
-  if (minClients > clients) {
-    throw new InvalidArgumentError(`minClients is ${minClients}, and the simulation has ${clients} clients`, {
-      hint: 'Raise --clients, or lower minClients.',
-    });
-  }
-  return { ...settings, minClients };
 }
 
 interface Simulation extends Pick<SimulateOptions, 'device' | 'precision' | 'threads' | 'cache' | 'verbose'> {

@@ -30,7 +30,11 @@ export interface ComparedGroup {
   readonly final: { readonly mean: number; readonly half: number | null } | null;
 }
 
-const configSchema = z.looseObject({ run_id: z.string(), config: z.looseObject({ seed: z.number(), strategy: z.looseObject({ name: z.string() }) }) });
+const configSchema = z.looseObject({
+  run_id: z.string(),
+  config: z.looseObject({ seed: z.number(), strategy: z.looseObject({ name: z.string() }) }),
+  simulation: z.looseObject({ clients: z.array(z.unknown()) }).optional(),
+});
 const roundSchema = z.looseObject({
   round: z.int(),
   server_policy_loss: z.number().nullish(),
@@ -43,7 +47,7 @@ const metricsSchema = z.object({ rounds: z.array(roundSchema) });
 /** Reads a run's folder. @throws Zk0Error `RUN_FILES_UNREADABLE` */
 export function readRun(directory: string): ComparedRun {
   const paths = new RunPaths(directory);
-  const { run_id: run, config } = read(paths.config, configSchema);
+  const { run_id: run, config, simulation } = read(paths.config, configSchema);
   const { rounds } = read(paths.federatedMetrics, metricsSchema);
   const evaluated = rounds.flatMap(({ round, server_policy_loss: loss }) => (loss == null ? [] : [{ round, loss }]));
   const trained = evaluated.filter(({ round }) => round > 0);
@@ -55,7 +59,7 @@ export function readRun(directory: string): ComparedRun {
     run: run === '' ? basename(directory) : run,
     strategy: strategy.name,
     seed,
-    settings: JSON.stringify({ ...withoutSeeds(others), strategy }),
+    settings: JSON.stringify({ ...withoutSeeds(others), strategy, clients: simulation?.clients.length }),
     rounds: Math.max(0, ...rounds.map(({ round }) => round)),
     initial: evaluated.find(({ round }) => round === 0)?.loss ?? null,
     final: trained.at(-1)?.loss ?? null,
@@ -78,8 +82,13 @@ export function groupRuns(runs: readonly ComparedRun[]): ComparedGroup[] {
 /** One line for each run, with a header, as RFC 4180 has it. */
 export function csvOf(runs: readonly ComparedRun[]): string {
   const columns = ['run', 'strategy', 'seed', 'rounds', 'initial', 'final', 'best', 'bestRound', 'clientLoss', 'seconds'] as const;
+  return csvLines([columns, ...runs.map((run) => columns.map((column) => run[column]))]);
+}
+
+/** Rows as RFC 4180 has them; `null` is an empty cell. */
+export function csvLines(rows: readonly (readonly (string | number | null)[])[]): string {
   const cell = (value: string | number | null): string => (typeof value === 'string' && /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : String(value ?? ''));
-  return [columns.join(','), ...runs.map((run) => columns.map((column) => cell(run[column])).join(','))].map((line) => `${line}\r\n`).join('');
+  return rows.map((row) => `${row.map(cell).join(',')}\r\n`).join('');
 }
 
 /** Demo recordings are named with the run's seed. */
@@ -93,7 +102,8 @@ const T = [
   2.069, 2.064, 2.06, 2.056, 2.052, 2.048, 2.045, 2.042,
 ];
 
-function interval(values: readonly number[]): ComparedGroup['final'] {
+/** Mean and half of the 95 % interval (Student's t) of values; `null` for none, no interval for one. */
+export function interval(values: readonly number[]): ComparedGroup['final'] {
   if (values.length === 0) return null;
   const mean = values.reduce((sum, value) => sum + value / values.length, 0);
   if (values.length === 1) return { mean, half: null };
