@@ -18,6 +18,8 @@ const serverSchema = z.strictObject({
   threads: z.int().min(1).max(1024).optional(),
   /** Serve plain HTTP beyond loopback. */
   insecure: z.boolean().default(false),
+  /** Trackers that get the figures of every run; see `parseTracker` of `@zk0/trackers`. */
+  track: z.array(z.string().min(1)).max(10).default([]),
 });
 
 /** `zk0.yaml`: a run's settings at the top level, the server's own under `server`. */
@@ -44,6 +46,17 @@ export function withConfigOptions(command: Command): Command {
     .option('--config <file>', 'YAML file with settings')
     .option('--set <key=value>', 'set any setting, e.g. strategy.name=fedavg (repeatable)', collect, [])
     .option('--verbose', 'more output; error codes and stacks with errors');
+}
+
+/** Adds `--track`, which every command has that drives runs. */
+export function withTrackOption(command: Command): Command {
+  return command.option('--track <address>', 'send figures to mlflow:URL, trackio:URL or wandb:PROJECT, too; credentials from the environment (repeatable)', collect, []);
+}
+
+/** The trackers of {@link withTrackOption}, unless none are given. */
+export function trackFlag(options: Readonly<Record<string, unknown>>): readonly string[] | undefined {
+  const track = options['track'] as readonly string[];
+  return track.length === 0 ? undefined : track;
 }
 
 /** Adds the flags that describe a run. */

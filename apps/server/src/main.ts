@@ -22,6 +22,7 @@ const commands: Readonly<Record<string, readonly [summary: string, load: Load]>>
   evaluate: ['the loss of a policy on recordings', async (run) => (await import('./commands/evaluate.ts')).evaluateCommand(run)],
   rollout: ['how often a policy does its task', async (run) => (await import('./commands/rollout.ts')).rolloutCommand(run)],
   checkpoint: ['a checkpoint in another form', async (run) => (await import('./commands/checkpoint.ts')).policyCheckpointCommand(run)],
+  track: ['send kept figures to trackers', async (run) => (await import('./commands/track.ts')).trackCommand(run)],
   push: ['publish a checkpoint on the hub', async (run) => (await import('./commands/push.ts')).pushCommand(run)],
   token: ['tokens with which nodes enrol', async (run) => (await import('./commands/registry.ts')).tokenCommand(run)],
   node: ['the nodes that have enrolled', async (run) => (await import('./commands/registry.ts')).nodeCommand(run)],

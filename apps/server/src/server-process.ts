@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { errorMessage } from '@zk0/core';
 import { createDashboard } from '@zk0/dashboard';
-import { closeAll, Coordinator, Ledger, openSqliteStores } from '@zk0/federation';
+import { closeAll, Coordinator, Ledger, openSqliteStores, type LedgerEntry } from '@zk0/federation';
 import type { RootLogger } from '@zk0/logger';
 import { openBlobStore } from '@zk0/storage';
 import { createTransportServer, isLoopback, openNodeRegistry, openOperatorToken, type TransportServerOptions } from '@zk0/transport';
@@ -12,6 +12,8 @@ import { runFiles, RunPaths, type SuccessRecord } from './outputs/index.ts';
 import { inOrder } from './observers.ts';
 import { pushWhenFinished } from './push/push-observer.ts';
 import { RunRollouts } from './rollout/run-rollouts.ts';
+import { trackRun } from './tracking/track-run.ts';
+import type { TrackerPool } from './tracking/tracker-pool.ts';
 import { makeWritable, stateFiles } from './state-files.ts';
 import { versions } from './versions.ts';
 
@@ -36,6 +38,8 @@ export interface ServerOptions
   readonly record?: Readonly<Record<string, unknown>>;
   /** Told of every policy that was tried in a simulated world. */
   readonly onSuccess?: (record: SuccessRecord) => void;
+  /** Gets the figures of runs; whoever made it closes it. */
+  readonly trackers?: TrackerPool;
 }
 
 /** A server that listens and drives runs. */
@@ -86,9 +90,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         const runLog = openRunLog(runId);
         runLog.observe(page.line);
         const directory = runDirectory(runId);
+        const entries = (id: string): Promise<readonly LedgerEntry[]> => ledger.entries(id);
+        const { trackers } = options;
         let rollouts: RunRollouts | undefined;
         const files = runFiles(directory, {
-          entries: (id) => ledger.entries(id),
+          entries,
           ...(options.record !== undefined && { record: options.record }),
           trials: (settings, onResult) =>
             (rollouts = new RunRollouts({
@@ -104,7 +110,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
             })),
         });
         const push = pushWhenFinished(runLog, { after: async () => rollouts?.idle() });
-        return { log: runLog, observers: [inOrder(files, push)], close: () => runLog.close() };
+        const tracked = trackers === undefined ? [] : [trackRun({ entries, trackers: () => trackers.of(directory) })];
+        return { log: runLog, observers: [inOrder(files, push), ...tracked], close: () => runLog.close() };
       },
     });
     const page = createDashboard({ ledger, coordinator, version: versions().zk0, log, ...(registry !== undefined && { nodes: registry }) });

@@ -9,9 +9,10 @@ import { checkRun } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
 import { formatRate } from '@zk0/rollout';
 import { createStrategy } from '@zk0/strategy';
+import { parseTracker, type TrackerAddress } from '@zk0/trackers';
 import { Command } from 'commander';
 import '../demo-datasets.ts';
-import { collect, runConfigOf, runFlags, withConfigOptions, withRunOptions } from '../config.ts';
+import { collect, runConfigOf, runFlags, trackFlag, withConfigOptions, withRunOptions, withTrackOption } from '../config.ts';
 import { RunPaths } from '../outputs/index.ts';
 import { RunReporter } from '../reporting/run-reporter.ts';
 import { startServer, type RunningServer } from '../server-process.ts';
@@ -21,6 +22,7 @@ import { startClientProcess, type ClientProcess } from '../simulate/client-proce
 import { parseSplit, planSimulation, type DatasetCatalogue, type SimulationPlan } from '../simulate/plan.ts';
 import { preflight } from '../simulate/preflight.ts';
 import { checkedSimulation, DEFAULT_CLIENTS, DEFAULT_HOLD_OUT_EPISODES, MAX_CLIENTS, simulationSchema } from '../simulate/settings.ts';
+import { CLOSE_TRACKERS_MS, TrackerPool } from '../tracking/tracker-pool.ts';
 import type { Run } from './run-action.ts';
 
 /** Rounds of a simulation that does not say. */
@@ -40,7 +42,7 @@ export function simulateCommand(run: Run): Command {
     .option('--threads <n>', 'CPU threads per client (default: cores shared among them)', Number)
     .option('--cache <mode>', 'frozen work kept on disk: auto, prefix, vision or off', 'auto')
     .option('--out <dir>', 'outputs directory (default: outputs/<timestamp>)');
-  withConfigOptions(withRunOptions(command)).action((options: SimulateOptions) => {
+  withTrackOption(withConfigOptions(withRunOptions(command))).action((options: SimulateOptions) => {
     run((signal) => simulate(options, stopWithParent(signal)));
   });
   return command;
@@ -72,10 +74,11 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
   const rounds = given['rounds'] ?? (options.config === undefined ? DEFAULT_ROUNDS : undefined);
   const settings = checkedSimulation(clients, await loadConfig(simulationSchema, {
     file: options.config,
-    flags: { ...given, rounds, maxParallel },
+    flags: { ...given, rounds, maxParallel, server: { track: trackFlag(options) } },
     set: options.set,
   }));
   if (settings.rollouts !== undefined) await checkTasks(settings.rollouts.tasks);
+  const track = settings.server.track.map((text) => parseTracker(text));
   const recordings = await preflight({ ...options, ...settings, datasets: [...options.dataset, ...settings.heldOut] }, signal);
   const plan = await planSimulation(
     {
@@ -102,7 +105,7 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
   const out = resolve(options.out ?? join('outputs', timestamp(new Date())));
   refuseUsed(out);
   makeWritable(out);
-  return runSimulation({ ...options, out, plan, config, clientRenames }, signal);
+  return runSimulation({ ...options, out, plan, config, clientRenames, track }, signal);
 }
 
 /** A folder that holds a run keeps it: its record would otherwise be of two. */
@@ -117,6 +120,7 @@ interface Simulation extends Pick<SimulateOptions, 'device' | 'precision' | 'thr
   readonly out: string;
   readonly plan: SimulationPlan;
   readonly config: RunConfig;
+  readonly track: readonly TrackerAddress[];
   /** Of each client. */
   readonly clientRenames: readonly Readonly<Record<string, string>>[];
 }
@@ -134,6 +138,7 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
       files: [paths.simulationLog, paths.serverLog],
     });
   const log = openLog();
+  const trackers = new TrackerPool(simulation.track, log);
   const threads = simulation.threads ?? Math.max(1, Math.floor(availableParallelism() / (config.maxParallel || plan.clients.length)));
   const reporter = new RunReporter(progress);
   let server: RunningServer | undefined;
@@ -157,6 +162,7 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
         cache: simulation.cache,
       },
       onSuccess: (record) => { reporter.tried(record); },
+      trackers,
       log,
     });
     progress.print(`${plan.clients.length} ${plan.clients.length === 1 ? 'client' : 'clients'} and a server on this machine, ${config.rounds} ${config.rounds === 1 ? 'round' : 'rounds'} of policy ${config.policy}`);
@@ -201,6 +207,9 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
     progress.finish();
     await Promise.all(clients.map((client) => client.stop()));
     await server?.close();
+    for (const { address, lines } of await trackers.close(CLOSE_TRACKERS_MS)) {
+      process.stderr.write(`${lines} lines are kept for ${address.text}; send them with: ${programName('zk0-server')} track ${quoted(out)}\n`);
+    }
     await log.close();
     // The folder takes no second run: what only a run that goes on needs is not kept.
     for (const folder of [join(out, '.server'), ...plan.clients.map((_, index) => join(paths.client(String(index)), '.state'))]) {

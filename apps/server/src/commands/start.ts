@@ -15,10 +15,12 @@ import {
 } from '@zk0/cli';
 import { InvalidArgumentError } from '@zk0/core';
 import { createLogger, type RootLogger } from '@zk0/logger';
+import { parseTracker } from '@zk0/trackers';
 import { isLoopback, type ServerTls } from '@zk0/transport';
 import { Command } from 'commander';
 import '../demo-datasets.ts';
-import { collect, configSchema, withConfigOptions, type Config } from '../config.ts';
+import { collect, configSchema, trackFlag, withConfigOptions, withTrackOption, type Config } from '../config.ts';
+import { CLOSE_TRACKERS_MS, TrackerPool } from '../tracking/tracker-pool.ts';
 import type { Run } from './run-action.ts';
 import { startServer, type RunningServer } from '../server-process.ts';
 import { makeWritable, STATE_FOLDER } from '../state-files.ts';
@@ -40,15 +42,16 @@ export function startCommand(run: Run): Command {
     .option('--max-disk <size>', 'most disk that parameters and updates may take')
     .option('--detach', 'run in the background; see zk0-server status, logs and stop --process')
     .option('--insecure', 'allow plain HTTP and unknown clients beyond this machine: anyone on the network can read and join');
-  withConfigOptions(command.option('--allow-folder <dir>', 'folder under which submitted runs may name policies and datasets by path (repeatable)', collect, [])).action((options: Record<string, unknown>) => {
+  withTrackOption(withConfigOptions(command)).option('--allow-folder <dir>', 'folder under which submitted runs may name policies and datasets by path (repeatable)', collect, []).action((options: Record<string, unknown>) => {
     run(async (signal) => {
       const { host, port, out, device, precision, threads, insecure } = options;
       const config = await loadConfig(configSchema, {
         file: options['config'] as string | undefined,
-        flags: { server: { host, port, out, device, precision, threads, insecure } },
+        flags: { server: { host, port, out, device, precision, threads, insecure, track: trackFlag(options) } },
         set: options['set'] as string[],
       });
       const { server } = config;
+      const addresses = server.track.map((text) => parseTracker(text));
       makeWritable(server.out);
       if (options['detach'] === true) return startInBackground(server.out);
       const progress = createProgress(process.stderr, { quiet: isDetached() });
@@ -61,6 +64,7 @@ export function startCommand(run: Run): Command {
           files: [...files, join(server.out, 'server.log')],
         });
       const log = openLog();
+      const trackers = new TrackerPool(addresses, log);
       try {
         const stateDirectory = join(server.out, STATE_FOLDER);
         const tls = serverTls(readTls(options));
@@ -81,8 +85,10 @@ export function startCommand(run: Run): Command {
           enrolment: options['enrolment'] === true || (!isLoopback(server.host) && !server.insecure && tls?.clientCa === undefined),
           ...(process.env['ZK0_ADMIN_TOKEN'] === undefined ? {} : { operatorToken: process.env['ZK0_ADMIN_TOKEN'] }),
           allowInsecure: server.insecure,
+          trackers,
           log,
         });
+        trackers.resume(server.out);
         const forget = writeProcessFile(stateDirectory, { url: running.url, log: join(server.out, 'server.log') });
         const lines = [`zk0-server is at ${running.url}`, ...whatNext(running, server)];
         announceReady(lines);
@@ -98,6 +104,9 @@ export function startCommand(run: Run): Command {
         }
         return serviceExitCode(signal);
       } finally {
+        for (const { directory, address, lines } of await trackers.close(CLOSE_TRACKERS_MS)) {
+          log.warn(`${lines} lines of ${directory} are kept for ${address.text}; the next start sends them`);
+        }
         await log.close();
       }
     });

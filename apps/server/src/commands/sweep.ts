@@ -3,7 +3,9 @@ import { availableParallelism } from 'node:os';
 import { basename, extname, join, resolve } from 'node:path';
 import { createProgress, EXIT_CODE, replaceFile, runningProcess, writeProcessFile, type Progress } from '@zk0/cli';
 import { InvalidArgumentError, Zk0Error } from '@zk0/core';
+import { parseTracker } from '@zk0/trackers';
 import { Command } from 'commander';
+import { withTrackOption } from '../config.ts';
 import '../demo-datasets.ts';
 import { makeWritable, STATE_FOLDER } from '../state-files.ts';
 import { labelOf, planSweep, type SweepRun } from '../sweep/plan-sweep.ts';
@@ -18,27 +20,29 @@ import type { Run } from './run-action.ts';
 interface SweepOptions {
   readonly out?: string;
   readonly maxParallel: number;
+  readonly track: readonly string[];
   readonly dryRun?: boolean;
   readonly export?: string;
 }
 
 /** `zk0-server sweep`: many simulations that differ in their settings, and what they came to. */
 export function sweepCommand(run: Run): Command {
-  return new Command('sweep')
+  const command = new Command('sweep')
     .description('Run simulations with every combination of settings and seeds that a file names. The same command again goes on where it was.')
     .argument('<file>', 'YAML file: simulation, settings, grid, list, seeds')
     .option('--out <dir>', 'folder of the sweep (default: outputs/<name of the file>)')
     .option('--max-parallel <n>', 'runs at the same time', Number, 1)
     .option('--dry-run', 'print the runs and what they cost; start nothing')
     .option('--export <form>', 'csv: print one line for each run in place of the tables')
-    .option('--verbose', 'error codes and stacks with errors')
-    .action((file: string, options: SweepOptions) => {
+    .option('--verbose', 'error codes and stacks with errors');
+  return withTrackOption(command).action((file: string, options: SweepOptions) => {
       run((signal) => sweep(file, options, signal));
     });
 }
 
 async function sweep(path: string, options: SweepOptions, signal: AbortSignal): Promise<number | undefined> {
-  const { maxParallel, export: form } = options;
+  const { maxParallel, track, export: form } = options;
+  for (const address of track) parseTracker(address);
   if (!Number.isInteger(maxParallel) || maxParallel < 1 || maxParallel > 1000) {
     throw new InvalidArgumentError('--max-parallel must be a whole number from 1 to 1000', { hint: 'For example --max-parallel 2.' });
   }
@@ -55,7 +59,7 @@ async function sweep(path: string, options: SweepOptions, signal: AbortSignal): 
   try {
     sayWhatIsKept(path, runs, record, out, progress);
     const keepSummary = (): void => { replaceFile(join(out, 'summary.csv'), summaryCsv(sweepResults(runs, record, out))); };
-    await runSweep(runs, record, { out, maxParallel, progress, signal, onEnded: keepSummary });
+    await runSweep(runs, record, { out, maxParallel, track, progress, signal, onEnded: keepSummary });
     keepSummary();
   } finally {
     progress.finish();

@@ -22,6 +22,8 @@ export interface RunSweepOptions {
   readonly out: string;
   /** Runs at the same time. */
   readonly maxParallel: number;
+  /** Trackers of every run. */
+  readonly track: readonly string[];
   readonly progress: Progress;
   readonly signal: AbortSignal;
   /** Called after each run that has ended. */
@@ -64,7 +66,7 @@ async function runOne(
   run: SweepRun,
   record: SweepRecord,
   startedAt: Date,
-  { out, signal, onLine }: RunSweepOptions & { readonly onLine: (line: string) => void },
+  { out, signal, track, onLine }: RunSweepOptions & { readonly onLine: (line: string) => void },
 ): Promise<void> {
   const directory = join(out, run.name);
   const known = { name: run.name, varied: run.varied as Record<string, never>, startedAt: startedAt.toISOString(), version: versions().zk0 };
@@ -74,7 +76,7 @@ async function runOne(
     await mkdir(directory, { recursive: true });
     const settings = join(directory, 'settings.json');
     await writeFile(settings, `${JSON.stringify(run.settings, null, 2)}\n`);
-    await runProgram({ which: 'server', args: simulateArguments(run, settings, directory, record.threads), log: join(directory, 'console.log'), signal, onLine });
+    await runProgram({ which: 'server', args: [...simulateArguments(run, settings, directory, record.threads), ...track.flatMap((address) => ['--track', address])], log: join(directory, 'console.log'), signal, onLine });
     record.note(run, { ...known, state: 'finished', endedAt: new Date().toISOString() });
   } catch (error) {
     // Broken off by Ctrl-C: it stays started, and the next sweep runs it.
