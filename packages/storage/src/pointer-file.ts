@@ -51,7 +51,7 @@ export async function pointerIn(handle: FileHandle, size: number): Promise<Point
   return (await readFully(handle, content, 0)) ? parsePointer(content) : null;
 }
 
-/** As {@link pointerIn}, for a file that is not open. */
+/** As `pointerIn`, for a file that is not open. */
 export async function pointerAt(path: string, size: number): Promise<PointerFile | null> {
   if (size === 0 || size >= MAX_POINTER_BYTES) return null;
   const handle = await open(path, 'r');

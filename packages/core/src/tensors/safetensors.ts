@@ -6,7 +6,7 @@ import { Zk0Error } from '../errors.ts';
 import { byteLength, DTYPE_BYTES, type Dtype, type TensorSpec } from './dtype.ts';
 import { readHeaderText, type ClaimedTensor, type HeaderText } from './header-text.ts';
 
-/** Headers above this are refused before they are read: room for {@link MAX_TENSORS}. */
+/** Headers above this are refused before they are read: room for `MAX_TENSORS`. */
 export const MAX_HEADER_BYTES = 25_000_000;
 /** Model tensors have at most a handful of axes; more means a hostile file. */
 export const MAX_RANK = 16;
@@ -42,7 +42,7 @@ export interface TensorLocation extends TensorSpec {
 export interface HeaderLimits {
   /** {@link MAX_HEADER_BYTES} by default. */
   readonly maxHeaderBytes?: number;
-  /** {@link MAX_TENSORS} by default. */
+  /** `MAX_TENSORS` by default. */
   readonly maxTensors?: number;
 }
 
