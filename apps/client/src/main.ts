@@ -8,7 +8,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 
 type Load = (run: Run) => Promise<Command>;
 
-/** Each command's code is loaded when it is asked for: an error or a `--help` does not wait for all of it, and is told in these words. */
+/** Each command's code is loaded when the command is given, so that errors and `--help` do not wait for all of it. */
 const commands: Readonly<Record<string, readonly [summary: string, load: Load]>> = {
   start: ['join a federation and train whenever the server asks', async (run) => (await import('./commands/start.ts')).startCommand(run, version)],
   status: ['what the clients of this machine are doing', async (run) => (await import('./commands/background.ts')).statusCommand(run)],

@@ -6,7 +6,7 @@ import type { Run } from './commands/run-action.ts';
 
 type Load = (run: Run) => Promise<Command>;
 
-/** Each command's code is loaded when it is asked for: an error or a `--help` does not wait for all of it, and is told in these words. */
+/** Each command's code is loaded when the command is given, so that errors and `--help` do not wait for all of it. */
 const commands: Readonly<Record<string, readonly [summary: string, load: Load]>> = {
   start: ['start an always-on server', async (run) => (await import('./commands/start.ts')).startCommand(run)],
   run: ['submit a run to a running server', async (run) => (await import('./commands/remote.ts')).runCommand(run)],

@@ -125,7 +125,7 @@ describe('a server and clients started by hand', () => {
       if (found.phase === 'finished') break;
     }
     expect(hashes(join(out, runId))).toHaveLength(4);
-    // Whoever followed the run has followed it over the crash, and is told each round once.
+    // Whoever followed the run has followed it over the crash, and sees each round once.
     expect(await run.exited, run.stderr()).toBe(0);
     expect(run.stderr()).toContain('the server is back');
     expect(run.stderr().match(/round \d\/3 · held-out loss/g)).toHaveLength(3);

@@ -23,7 +23,7 @@ class Interruption extends CancelledError {
 }
 
 /**
- * The exit code of a program that runs until it is told to stop, once it has stopped in order. SIGTERM is how that is told: 0. Ctrl-C keeps
+ * The exit code of a program that runs until it is told to stop, once it has stopped in order. SIGTERM is that request: 0. Ctrl-C keeps
  * its own code.
  */
 export function serviceExitCode(signal: AbortSignal): number | undefined {

@@ -219,7 +219,7 @@ describe('limits', () => {
 });
 
 describe('damage at rest', () => {
-  it('is set aside for a day, counts until then, and is told with the place', async () => {
+  it('is set aside for a day, counts until then, and is reported with its place', async () => {
     const directory = await scratch();
     const store = await openBlobStore(directory, { maxTotalBytes: 1000 });
     const blob = await store.put(randomBytes(600));

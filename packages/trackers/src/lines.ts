@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-/** What a tracker is told, in this order: the run first, then figures by step, the end last. */
+/** What a tracker gets, in this order: the run first, then figures by step, the end last. */
 export const trackerLineSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('run'),

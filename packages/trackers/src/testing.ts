@@ -13,7 +13,7 @@ export interface RecordedRequest {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-/** An HTTP server that keeps what it is sent and answers as it is told. */
+/** An HTTP server that keeps what it is sent and answers as a test says. */
 export interface RecordingServer {
   readonly url: string;
   readonly requests: RecordedRequest[];

@@ -189,7 +189,7 @@ describe('a tracker that is in trouble', () => {
     void one.close(0);
   });
 
-  it('is told whole lines alone when a crash tore the last one, and a damaged file is said', () => {
+  it('gets whole lines only when a crash tore the last one; a damaged file is an error', () => {
     const directory = folder();
     const one = tracker('mlflow:http://127.0.0.1:9', { directory });
     one.add(start);

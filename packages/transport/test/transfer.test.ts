@@ -234,7 +234,7 @@ describe('bytes that are not what they are called', () => {
     expect(await blobs.has(hash)).toBe(false);
   });
 
-  it('are mended when they were damaged on the way', async () => {
+  it('are repaired when they were damaged on the way', async () => {
     const directory = await scope.directory();
     const { server, blobs } = await scope.server();
     const bytes = randomBytes(10_000);

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { ClientStatus, FederationStatus } from '@zk0/federation';
 import { describe, expect, it } from 'vitest';
 import { prometheusText } from './prometheus.ts';
@@ -56,5 +57,30 @@ describe('metrics for Prometheus', () => {
     const text = prometheusText({ ...status, current: null, clients: [client('x"\\y\nz')] }, figures);
     expect(text).toContain('zk0_client_last_seen_seconds{client="x\\"\\\\y\\nz"} ');
     expect(text).not.toMatch(/^zk0_run_round\{/m);
+  });
+
+  it('are, for hostile names, byte for byte what Python’s prometheus_client 0.26.0 was seen to read', () => {
+    // After a change of the file: read it with prometheus_client.parser.text_string_to_metric_families, whose labels have to be these names.
+    const hostile = ['plain', 'x"\\y\nz', '{a="b"} 1', '# HELP zk0_clients', 'ünï 机器人', '\\n'];
+    const text = prometheusText({ ...status, clients: hostile.map((name, index) => client(name, { loss: index / 3, state: index % 2 === 0 ? 'idle' : 'working' })) }, figures);
+    return expect(text).toMatchFileSnapshot('./prometheus.golden.txt');
+  });
+
+  it('are all that the Grafana dashboard asks for, and each of its panels asks for something', () => {
+    const board = JSON.parse(readFileSync(new URL('../../../../deploy/grafana/zk0-server.json', import.meta.url), 'utf8')) as {
+      panels: { id: number; title: string; datasource: { uid: string }; gridPos: { x: number; y: number; w: number; h: number }; targets: { expr: string; refId: string }[] }[];
+      templating: { list: { name: string }[] };
+    };
+    const families = new Set([...prometheusText(status, figures).matchAll(/^# TYPE (\w+)/gm)].map(([, name]) => name!));
+    expect(new Set(board.panels.map(({ id }) => id)).size).toBe(board.panels.length);
+    for (const { title, targets, datasource, gridPos: { x, y, w, h } } of board.panels) {
+      expect(targets.length, title).toBeGreaterThan(0);
+      expect(new Set(targets.map(({ refId }) => refId)).size, title).toBe(targets.length);
+      expect(board.templating.list.map(({ name }) => `\${${name}}`), title).toContain(datasource.uid);
+      expect(x + w, title).toBeLessThanOrEqual(24);
+      const over = board.panels.filter(({ gridPos: other }) => other.x < x + w && x < other.x + other.w && other.y < y + h && y < other.y + other.h);
+      expect(over, title).toHaveLength(1);
+      for (const { expr } of targets) for (const [name] of expr.matchAll(/\b(?:zk0|process)_\w+/g)) expect(families, `${title}: ${expr}`).toContain(name);
+    }
   });
 });

@@ -61,7 +61,7 @@ export class DeferredDrawing {
       this.#notBefore = performance.now() + SPACING * (performance.now() - started);
     };
     this.#drawing = this.#drawing.then(draw, draw);
-    // Whoever asks next is told what it failed with.
+    // The next caller gets the error.
     this.#drawing.catch(() => undefined);
   }
 }

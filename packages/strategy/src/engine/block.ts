@@ -10,7 +10,7 @@ export type BlockPlace =
   | { readonly kind: 'buffer'; readonly begin: number }
   /** Where their source or sink has them, from byte `begin` of that on. */
   | { readonly kind: 'own'; readonly place: TensorPlace; readonly begin: number }
-  /** The same for memory that the thread was told of before: telling it anew with every block would take longer than to compute it. */
+  /** The same for memory that the thread has already: to send it again with every block takes longer than the computation. */
   | { readonly kind: 'shared'; readonly id: number; readonly begin: number };
 
 /** A run of one tensor's elements, with where to find and leave everything that belongs to it: what a thread is given at a time. */

@@ -170,7 +170,7 @@ describe('worker threads', () => {
 });
 
 describe('a thread that dies', () => {
-  it('is told as such, whoever asks, and is nobody’s update; another pool does the same work', async () => {
+  it('is reported as such to every caller, and is nobody’s update; another pool does the same work', async () => {
     const post = vi.spyOn(Worker.prototype, 'postMessage');
     const pool = new WorkerPool(2);
     try {

@@ -10,7 +10,7 @@ export interface ServerSentEvent {
 }
 
 /**
- * Reads Server-Sent Events (HTML standard, section 9.2) from bytes; comments are passed over.
+ * Reads Server-Sent Events (HTML standard, section 9.2) from bytes; comments are skipped.
  *
  * @throws TransportError `BODY_TOO_LARGE` for an event without an end.
  */

@@ -8,7 +8,7 @@ const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'] as const;
 
 /** What a server that lets anybody on its machine in has to look at. */
 export interface BrowserRules {
-  /** Only names of this machine may be in `Host`: a page whose own name resolves to loopback is told by that. */
+  /** Only names of this machine may be in `Host`: that gives away a page whose own name resolves to loopback. */
   readonly ownNamesOnly: boolean;
   /** No proxy may stand in front: everybody behind it would seem to be on this machine. */
   readonly noProxies: boolean;

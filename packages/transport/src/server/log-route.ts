@@ -48,7 +48,7 @@ export function addLogRoute(app: FastifyInstance, options: { readonly logs: LogS
   });
 }
 
-/** The first piece, or the promise of it: an error that comes at once is told as one, a quiet log is not waited for. */
+/** The first piece, or the promise of it: an error that comes at once becomes the answer, and a log without lines does not delay it. */
 async function firstPiece(pieces: AsyncIterator<Uint8Array>): Promise<Promise<IteratorResult<Uint8Array>>[]> {
   const first = pieces.next();
   const soon = new Promise((resolve) => setTimeout(resolve, 200));

@@ -1,7 +1,7 @@
 import { createServer, request } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 
-/** A proxy that clients are told of (`HTTPS_PROXY`, `HTTP_PROXY`): CONNECT for TLS, whole addresses for plain HTTP. */
+/** A proxy that clients are configured to use (`HTTPS_PROXY`, `HTTP_PROXY`): CONNECT for TLS, whole addresses for plain HTTP. */
 export interface ForwardProxy {
   readonly url: string;
   readonly tunnels: number;

@@ -166,7 +166,7 @@ describe.skipIf(!isInstalled('caddy'))('a federation behind Caddy (skipped where
   });
 });
 
-describe('a client behind a proxy that it is told of', () => {
+describe('a client that is configured to use a proxy', () => {
   it('reaches the server through a tunnel that HTTPS_PROXY names, with credentials', async () => {
     let proxy: ForwardProxy | undefined;
     const tls = { key: pem('named-server.key'), cert: pem('named-server.crt') };
