@@ -66,6 +66,12 @@ describe.skipIf(chromiumPath === undefined)('the page in a browser (needs Chromi
     await page.waitForFunction(() => document.querySelector('#log li.error:last-child')?.textContent.includes('the disk is full'));
   });
 
+  it('says of a private run what is spent of its budget, at which δ, and how updates are clipped and noised', async () => {
+    const page = await visit(await serve(scenes['private-2']));
+    await page.waitForSelector('.link.live');
+    expect(await text(page, '.facts')).toMatch(/Privacy spent\s+ε = 1\.8\d* of 4\S* at δ = (?:1e-5|1\.0+e-5|0\.00001)\s+Noise\s+1\.1\d* × clipping norm 0\.8/i);
+  });
+
   it('goes on by itself when the server was killed and is back, whatever happened meanwhile', async () => {
     const server = await serve(scenes['running-2']);
     const page = await visit(server);

@@ -75,5 +75,14 @@ export const scenes = {
     await server.play('2026-11-27_20-00-00_aa10c3d2', 8, ['anna', 'ben'], { rounds: 8, seed: 7, strategy: { name: 'fedavg' } });
     await server.record('2026-11-27_20-00-00_aa10c3d2', { type: 'run-finished' });
   }, 8),
+  'private-2': async () => {
+    const server = await new ScriptedServer().start();
+    for (const id of names(2)) server.join(id);
+    server.withPrivacy = true;
+    server.now = Date.now() - 400_000;
+    server.current = RUN;
+    await server.play(RUN, 4, names(2), { strategy: { name: 'dp-fixed', noiseMultiplier: 1.1, clippingNorm: 0.8, budget: { epsilon: 4, delta: 1e-5 } } });
+    return server;
+  },
   'finished-200': () => scene(200, 8, async (server) => { await server.record(RUN, { type: 'run-finished' }); }, 8),
 } satisfies Readonly<Record<string, (rounds?: number) => Promise<ScriptedServer>>>;

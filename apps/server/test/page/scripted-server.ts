@@ -133,7 +133,7 @@ export class ScriptedServer {
   }
 
   #privacy(round: number): Readonly<Record<string, number>> {
-    return this.withPrivacy ? { dp_epsilon: 0.9 * Math.sqrt(round) } : {};
+    return this.withPrivacy ? { dp_epsilon: 0.9 * Math.sqrt(round), dp_delta: 1e-5, dp_noise_multiplier: 1.1, dp_clipping_norm: 0.8 } : {};
   }
 
   withPrivacy = false;

@@ -1,7 +1,7 @@
 import { computed } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
 import { bestLoss, stillOut, timeLeft } from '../../src/model/derive.ts';
-import type { RunView } from '../../src/model/view.ts';
+import type { RoundView, RunView } from '../../src/model/view.ts';
 import { counted, formatDuration, formatNumber, sentence, settingText, visible } from '../format.ts';
 import { Hash } from '../parts/card.tsx';
 import { announce, confirm } from '../parts/dialogs.tsx';
@@ -85,14 +85,31 @@ function Fact({ name, children }: { readonly name: string; readonly children: Co
 function LossFacts({ run: shown }: { readonly run: RunView }): JSX.Element {
   const best = bestLoss(shown);
   const newest = shown.rounds.findLast(({ evaluation }) => evaluation != null);
-  const epsilon = shown.rounds.findLast((round) => round.epsilon !== undefined)?.epsilon;
+  const priv = shown.rounds.findLast((round) => round.noiseMultiplier !== undefined || round.epsilon !== undefined);
   return (
     <>
       <Fact name="Held-out loss">{newest?.evaluation == null ? '–' : formatNumber(newest.evaluation.loss)}</Fact>
       <Fact name="Lowest">
         {best === null ? '–' : <>{formatNumber(best.loss)} <span class="quiet">round {best.round}{best.initial !== undefined && best.round > 0 ? `, ${change(best.loss, best.initial)}` : ''}</span></>}
       </Fact>
-      {epsilon !== undefined && <Fact name="Privacy spent">ε = {formatNumber(epsilon)} <span class="quiet">{budgetOf(shown)}</span></Fact>}
+      {priv !== undefined && <PrivacyFacts run={shown} round={priv} />}
+    </>
+  );
+}
+
+function PrivacyFacts({ run: shown, round: { epsilon, delta, noiseMultiplier, clippingNorm } }: { readonly run: RunView; readonly round: RoundView }): JSX.Element {
+  const budget = budgetOf(shown);
+  return (
+    <>
+      <Fact name="Privacy spent">
+        {epsilon === undefined ? 'no ε holds: no noise was added' : `ε = ${formatNumber(epsilon)}`}
+        <span class="quiet">{budget === undefined ? '' : ` of ${formatNumber(budget)}`}{delta === undefined ? '' : ` at δ = ${formatNumber(delta)}`}</span>
+      </Fact>
+      {noiseMultiplier !== undefined && (
+        <Fact name="Noise">
+          {formatNumber(noiseMultiplier)} <span class="quiet">{clippingNorm === undefined ? '× clipping norm' : `× clipping norm ${formatNumber(clippingNorm)}`}</span>
+        </Fact>
+      )}
     </>
   );
 }
@@ -102,10 +119,9 @@ function change(loss: number, initial: number): string {
   return `${percent > 0 ? '+' : '−'}${Math.abs(percent)} %`;
 }
 
-function budgetOf({ config }: RunView): string {
-  const { privacy } = config['strategy'] as { readonly privacy?: { readonly budget?: { readonly epsilon?: number; readonly delta?: number } } };
-  const budget = privacy?.budget;
-  return budget === undefined ? '' : `of ${formatNumber(budget.epsilon)} at δ = ${formatNumber(budget.delta)}`;
+function budgetOf({ config }: RunView): number | undefined {
+  const { budget } = config['strategy'] as { readonly budget?: { readonly epsilon?: number } };
+  return budget?.epsilon;
 }
 
 function strategyOf({ config }: RunView): string {

@@ -24,6 +24,9 @@ export type RunChange =
       readonly parameters: string;
       readonly updateNorm?: number;
       readonly epsilon?: number;
+      readonly delta?: number;
+      readonly noiseMultiplier?: number;
+      readonly clippingNorm?: number;
       readonly excluded: readonly { readonly clientId: string; readonly reason: string }[];
     }
   | { readonly type: 'evaluated'; readonly round: number; readonly evaluation: EvaluationView | null }

@@ -15,7 +15,7 @@ describe('a run, folded from its history', () => {
     history.accepted(1, 'a', 0.5, 3000).accepted(1, 'b', 0.7, 2000).closed(1).aggregated(1).evaluated(1, 0.8).checkpointed(1, 'out/1');
     const [, round] = history.view.rounds;
     expect(round).toMatchObject({
-      phase: 'done', asked: 2, accepted: 2, learningRate: 1e-4, proximalMu: 0.01, batchSize: 16, reasons: ['the loss jumped'], updateNorm: 0.5, epsilon: 0.25, closedBecause: 'all-in', checkpoint: 'out/1',
+      phase: 'done', asked: 2, accepted: 2, learningRate: 1e-4, proximalMu: 0.01, batchSize: 16, reasons: ['the loss jumped'], updateNorm: 0.5, epsilon: 0.25, delta: 1e-5, noiseMultiplier: 1.5, clippingNorm: 0.8, closedBecause: 'all-in', checkpoint: 'out/1',
     });
     expect(round!.clientLoss).toBeCloseTo(0.6);
     expect(round!.closedAt! - round!.startedAt).toBe(6000);

@@ -127,7 +127,7 @@ function closed(round: RoundView, reason: NonNullable<RoundView['closedBecause']
 }
 
 function aggregated(round: RoundView, change: Extract<RunChange, { type: 'aggregated' }>, at: number): RoundView {
-  const { updateNorm, epsilon, parameters, excluded } = change;
+  const { parameters, excluded, updateNorm, epsilon, delta, noiseMultiplier, clippingNorm } = change;
   const reasons = new Map(excluded.map(({ clientId, reason }) => [clientId, reason]));
   const participants = mapValues(round.participants, (participant) => {
     const reason = reasons.get(participant.clientId);
@@ -140,6 +140,9 @@ function aggregated(round: RoundView, change: Extract<RunChange, { type: 'aggreg
     parameters,
     ...(updateNorm !== undefined && { updateNorm }),
     ...(epsilon !== undefined && { epsilon }),
+    ...(delta !== undefined && { delta }),
+    ...(noiseMultiplier !== undefined && { noiseMultiplier }),
+    ...(clippingNorm !== undefined && { clippingNorm }),
     participants,
   };
 }

@@ -30,7 +30,13 @@ export function runChange(event: RunEvent): RunChange {
         type: 'aggregated',
         round: event.round,
         parameters: event.parameters.hash,
-        ...optional({ updateNorm: event.metrics['param_update_norm'], epsilon: event.metrics['dp_epsilon'] }),
+        ...optional({
+          updateNorm: event.metrics['param_update_norm'],
+          epsilon: event.metrics['dp_epsilon'],
+          delta: event.metrics['dp_delta'],
+          noiseMultiplier: event.metrics['dp_noise_multiplier'],
+          clippingNorm: event.metrics['dp_clipping_norm'],
+        }),
         excluded: event.excluded.map(({ clientId, reason }) => ({ clientId, reason })),
       };
     case 'round-evaluated': {

@@ -69,8 +69,12 @@ export interface RoundView {
   readonly clientLoss?: number;
   /** How far the global parameters moved. */
   readonly updateNorm?: number;
-  /** Privacy that the run has spent after this round. */
+  /** Privacy that the run has spent after this round, and the δ at which that holds. */
   readonly epsilon?: number;
+  readonly delta?: number;
+  /** Of a private round: the noise's deviation in clipping norms, and the length to which updates were scaled. */
+  readonly noiseMultiplier?: number;
+  readonly clippingNorm?: number;
   readonly parameters?: string;
   readonly evaluation?: EvaluationView | null;
   readonly checkpoint?: string | null;
