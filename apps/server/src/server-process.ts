@@ -12,6 +12,7 @@ import { runFiles, RunPaths, type SuccessRecord } from './outputs/index.ts';
 import { inOrder } from './observers.ts';
 import { pushWhenFinished } from './push/push-observer.ts';
 import { RunRollouts } from './rollout/run-rollouts.ts';
+import { successesOf } from './rollout/success-record.ts';
 import { trackRun } from './tracking/track-run.ts';
 import type { TrackerPool } from './tracking/tracker-pool.ts';
 import { makeWritable, stateFiles } from './state-files.ts';
@@ -114,7 +115,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         return { log: runLog, observers: [inOrder(files, push), ...tracked], close: () => runLog.close() };
       },
     });
-    const page = createDashboard({ ledger, coordinator, version: versions().zk0, log, ...(registry !== undefined && { nodes: registry }) });
+    const page = createDashboard({ ledger, coordinator, version: versions().zk0, log, successes: (runId) => Promise.resolve(successesOf(runDirectory(runId))), ...(registry !== undefined && { nodes: registry }) });
     closers.push(() => { page.close(); }, () => { coordinator.close(); }, log.observe(page.line));
     const transport = await createTransportServer({
       ...options,

@@ -2,8 +2,8 @@ import { computed, signal } from '@preact/signals';
 import type { PageEvent } from '../src/model/events.ts';
 import { reducePage } from '../src/model/reduce.ts';
 import { reduceRun } from '../src/model/reduce-run.ts';
-import { decodeRound, decodeRun } from '../src/model/wire.ts';
-import type { ClientView, PageView, RoundView, RunBrief, RunView } from '../src/model/view.ts';
+import { decodeRound, decodeRun, decodeSuccesses } from '../src/model/wire.ts';
+import type { ClientView, PageView, RoundView, RunBrief, RunView, SuccessView } from '../src/model/view.ts';
 import { ask } from './server.ts';
 
 /** How the page stands with its server. */
@@ -108,6 +108,15 @@ export async function loadRun(runId: string, again = false): Promise<void> {
   } catch (error) {
     runError.value = error instanceof Error ? error.message : String(error);
   }
+}
+
+/** How often checkpoints of the run that is shown did their tasks, by the checkpoint's folder. */
+export const successes = signal<ReadonlyMap<string, SuccessView>>(new Map());
+
+/** Asks for the success rates of a run. Where they cannot be had, none are shown. */
+export async function loadSuccesses(runId: string): Promise<void> {
+  const found = await ask('GET', `/page/read/success?run=${encodeURIComponent(runId)}`).then(({ data }) => decodeSuccesses(String(data)), () => []);
+  successes.value = new Map(found.map((one) => [one.checkpoint, one]));
 }
 
 /** Asks for a round with all its participants. */

@@ -33,7 +33,7 @@ const nodeSchema = z.strictObject({ node: name });
 
 /** Makes the page of a server. There is little that it does before somebody opens it. */
 export function createDashboard({ version, log = silentLog, now = Date.now, ...sources }: DashboardOptions): Dashboard {
-  const { ledger, coordinator, nodes } = sources;
+  const { ledger, coordinator, nodes, successes } = sources;
   const feed = new Feed({ ...sources, version, log, now });
   let files: ReturnType<OperatorPage['files']> | undefined;
 
@@ -43,6 +43,11 @@ export function createDashboard({ version, log = silentLog, now = Date.now, ...s
       const { run, round } = parse(roundSchema, parameters);
       return roundView(ledger, run, round);
     },
+    success: async (parameters) => {
+      const { run } = parse(runSchema, parameters);
+      // The name may become that of a folder: it has to be one that the ledger has.
+      return (await isKnown(run)) ? ((await successes?.(run)) ?? []) : null;
+    },
   };
   const actions: Readonly<Record<string, (operator: OperatorPrincipal, input: JsonObject) => Promise<unknown>>> = {
     stop: async (operator, input) => coordinator.stop(`stopped by ${operator.name}`, parse(stopSchema, input).run),
@@ -50,6 +55,11 @@ export function createDashboard({ version, log = silentLog, now = Date.now, ...s
     approve: async ({ name: who }, input) => changeNode('approveNode', parse(nodeSchema, input).node, `approved by ${who}`),
     revoke: async ({ name: who }, input) => changeNode('revokeNode', parse(nodeSchema, input).node, `revoked by ${who}`),
   };
+
+  async function isKnown(run: string): Promise<boolean> {
+    for await (const entries of ledger.history(run)) return entries.length > 0;
+    return false;
+  }
 
   async function changeNode(change: 'approveNode' | 'revokeNode', node: string, what: string): Promise<void> {
     if (nodes === undefined) throw invalid('nodes do not enrol with this server');

@@ -6,6 +6,7 @@ import { formatRate, type RolloutReport, type TrialSummary } from '@zk0/rollout'
 import { Command } from 'commander';
 import '../demo-datasets.ts';
 import { collect } from '../config.ts';
+import { recordSuccess } from '../rollout/success-record.ts';
 import { tryBaselines, tryPolicy, type Baselines } from '../rollout/try-policy.ts';
 import { openWorlds } from '../rollout/worlds.ts';
 import type { Run } from './run-action.ts';
@@ -91,6 +92,7 @@ async function tryOut(flags: RolloutFlags, signal: AbortSignal): Promise<number 
       const baselines = flags.baselines && !signal.aborted ? await tryBaselines(how) : undefined;
       await actor.close();
       progress.finish();
+      if (!signal.aborted) recordSuccess(flags.policy, flags.task, report);
       if (flags.json === true) process.stdout.write(`${JSON.stringify({ policy: flags.policy, tasks: flags.task, ...report, baselines: baselines ?? null }, null, 2)}\n`);
       else process.stdout.write(`${rolloutTable(report, baselines)}\n`);
       if (flags.video !== undefined && flags.json !== true) process.stdout.write(`clips are in ${resolve(flags.video)}\n`);

@@ -66,6 +66,27 @@ describe.skipIf(chromiumPath === undefined)('the page in a browser (needs Chromi
     await page.waitForFunction(() => document.querySelector('#log li.error:last-child')?.textContent.includes('the disk is full'));
   });
 
+  it('says how often a checkpoint did its task, with the interval, once somebody has tried it', async () => {
+    const tried = { checkpoint: 'checkpoint_round_4', tasks: ['demo:cube-to-bowl'], trials: 120, successes: 22, rate: 22 / 120, low: 0.12, high: 0.26 };
+    const server = await serve(async () => {
+      const made = await scenes['finished-2']();
+      await made.stop();
+      return made.start({}, { successes: (runId) => Promise.resolve(runId === RUN ? [tried, { ...tried, checkpoint: 'checkpoint_best', rate: 0.5, low: 0.4, high: 0.6 }] : []) });
+    });
+    const page = await visit(server, { viewport: { width: 1280, height: 900 } });
+    await page.waitForSelector('.link.live');
+    await page.selectOption('.run-choice select', RUN);
+    await page.waitForSelector('text=18 %');
+    expect(await page.locator('#checkpoints tbody tr').allInnerTexts()).toEqual([
+      expect.not.stringContaining('%'),
+      expect.stringMatching(/^4\s.*18 % \(12 – 26\) of 120/s),
+      expect.stringMatching(/^best so far\s+50 % \(40 – 60\) of 120/),
+    ] as unknown[]);
+    await page.selectOption('.run-choice select', '2026-11-27_20-00-00_aa10c3d2');
+    await page.waitForFunction(() => !document.querySelector('#checkpoints')!.textContent.includes('18 %'));
+    expect((await fetch(`${server.url}/page/read/success?run=${encodeURIComponent('../../etc')}`)).status).toBe(409);
+  });
+
   it('says of a private run what is spent of its budget, at which δ, and how updates are clipped and noised', async () => {
     const page = await visit(await serve(scenes['private-2']));
     await page.waitForSelector('.link.live');

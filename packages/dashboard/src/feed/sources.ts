@@ -1,4 +1,4 @@
-import type { LogLevel } from '../model/view.ts';
+import type { LogLevel, SuccessView } from '../model/view.ts';
 import type { Coordinator, Ledger } from '@zk0/federation';
 
 /** Nodes that have enrolled, and what an operator may do with them; the node registry of `@zk0/transport` is one. */
@@ -33,4 +33,6 @@ export interface DashboardSources {
   readonly coordinator: Pick<Coordinator, 'follow' | 'onClientsChanged' | 'overview' | 'stop' | 'submitRun'>;
   /** Absent where nodes need not enrol. */
   readonly nodes?: NodeDirectory;
+  /** How often checkpoints of a run did their tasks; absent where nobody tries them. */
+  readonly successes?: (runId: string) => Promise<readonly SuccessView[]>;
 }

@@ -42,6 +42,19 @@ export interface EvaluationView {
 
 export type RoundPhase = 'training' | 'aggregating' | 'evaluating' | 'checkpointing' | 'done' | 'skipped';
 
+/** How often a checkpoint did its tasks when it was tried last. */
+export interface SuccessView {
+  /** Name of the checkpoint's folder. */
+  readonly checkpoint: string;
+  readonly tasks: readonly string[];
+  readonly trials: number;
+  readonly successes: number;
+  /** Successes by trials, and its 95 % interval. */
+  readonly rate: number;
+  readonly low: number;
+  readonly high: number;
+}
+
 /** One round. Round 0 is the evaluation of the initial parameters. */
 export interface RoundView {
   readonly round: number;

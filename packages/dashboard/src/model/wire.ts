@@ -1,5 +1,5 @@
 import type { PageEvent } from './events.ts';
-import type { PageView, RoundView, RunView } from './view.ts';
+import type { PageView, RoundView, RunView, SuccessView } from './view.ts';
 
 /** A text for JSON in which maps are lists of pairs, marked so that they can be told. */
 export function encode(value: unknown): string {
@@ -17,4 +17,5 @@ export function decode(text: string): unknown {
 export const decodeView = (text: string): PageView => decode(text) as PageView;
 export const decodeEvents = (text: string): readonly PageEvent[] => decode(text) as readonly PageEvent[];
 export const decodeRun = (text: string): RunView => decode(text) as RunView;
+export const decodeSuccesses = (text: string): readonly SuccessView[] => decode(text) as readonly SuccessView[];
 export const decodeRound = (text: string): RoundView => decode(text) as RoundView;
