@@ -12,7 +12,7 @@ import { runFiles, RunPaths, type SuccessRecord } from './outputs/index.ts';
 import { inOrder } from './observers.ts';
 import { pushWhenFinished } from './push/push-observer.ts';
 import { RunRollouts } from './rollout/run-rollouts.ts';
-import { successesOf } from './rollout/success-record.ts';
+import { recordSuccess, successesOf } from './rollout/success-record.ts';
 import { trackRun } from './tracking/track-run.ts';
 import type { TrackerPool } from './tracking/tracker-pool.ts';
 import { makeWritable, stateFiles } from './state-files.ts';
@@ -106,6 +106,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
               log: runLog,
               onResult: async (success, checkpoint) => {
                 options.onSuccess?.(success);
+                recordSuccess(new RunPaths(directory).checkpoint(success.round), success.tasks, success);
                 await onResult(success, checkpoint);
               },
             })),

@@ -20,6 +20,8 @@ const successSchema = z.strictObject({
 const fileSchema = z.array(successSchema).max(100_000);
 type RecordedSuccess = z.infer<typeof successSchema>;
 
+type Measured = Pick<RolloutReport, 'trials' | 'successes' | 'rate' | 'low' | 'high' | 'seed'>;
+
 /** Where a run keeps how often its checkpoints did their tasks. */
 const fileOf = (runDirectory: string): string => join(new RunPaths(runDirectory).server, 'success.json');
 
@@ -39,7 +41,7 @@ function recorded(runDirectory: string): readonly RecordedSuccess[] {
  *
  * @param checkpoint - `OUT/RUN/models/NAME`; anything else is of no run, and nothing is kept
  */
-export function recordSuccess(checkpoint: string, tasks: readonly string[], { trials, successes, rate, low, high, seed }: RolloutReport): void {
+export function recordSuccess(checkpoint: string, tasks: readonly string[], { trials, successes, rate, low, high, seed }: Measured): void {
   const directory = resolve(checkpoint.replace(/^local:/, ''));
   const run = dirname(dirname(directory));
   if (basename(dirname(directory)) !== 'models' || !existsSync(new RunPaths(run).config) || !existsSync(new RunPaths(run).server)) return;
