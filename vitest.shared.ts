@@ -5,13 +5,21 @@ import type { ViteUserConfig } from 'vitest/config';
 /** Resolve workspace packages to their TypeScript source, so tests need no build. */
 const conditions = ['@zk0/source', ...defaultServerConditions];
 
+/** The quick tests alone: those beside their sources. They start no process and no browser, and need no build. */
+const unitOnly = process.env['ZK0_TESTS'] === 'unit';
+
+/** What projects add whose tests under `test/` start the built programs. */
+export const needsBuild = unitOnly ? {} : { globalSetup: '../../tools/setup/build-before-tests.ts' };
+
 /** What every package's `vitest.config.ts` builds on. */
 export const shared = {
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
     environment: 'node',
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    include: ['src/**/*.test.ts', ...(unitOnly ? [] : ['test/**/*.test.ts'])],
+    // A package may have no tests beside its sources.
+    passWithNoTests: unitOnly,
     watch: false,
     restoreMocks: true,
     // Against what hangs, not what is slow: two files run at once, on machines that have other work.
