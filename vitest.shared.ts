@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { defaultServerConditions } from 'vite';
-import type { ViteUserConfig } from 'vitest/config';
+import { configDefaults, type ViteUserConfig } from 'vitest/config';
 
 /** Resolve workspace packages to their TypeScript source, so tests need no build. */
 const conditions = ['@zk0/source', ...defaultServerConditions];
 
-/** The quick tests alone: those beside their sources. They start no process and no browser, and need no build. */
+/** The quick tests alone: those beside their sources, without `*.slow.test.ts`. They start no process and no browser, train no policy, and need no build. */
 const unitOnly = process.env['ZK0_TESTS'] === 'unit';
 
 /** What projects add whose tests under `test/` start the built programs. */
@@ -18,8 +18,11 @@ export const shared = {
   test: {
     environment: 'node',
     include: ['src/**/*.test.ts', ...(unitOnly ? [] : ['test/**/*.test.ts'])],
+    exclude: [...configDefaults.exclude, ...(unitOnly ? ['**/*.slow.test.ts'] : [])],
     // A package may have no tests beside its sources.
     passWithNoTests: unitOnly,
+    // One process takes one file after the other of a project: starting it and loading the packages anew costs more than most files' tests.
+    isolate: false,
     watch: false,
     restoreMocks: true,
     // Against what hangs, not what is slow: two files run at once, on machines that have other work.

@@ -84,7 +84,7 @@ describe('bad input', patience, () => {
 
   it('a run of which no update counts: it has failed, and says why', async () => {
     const data = ['--dataset', 'demo:cube-to-bowl?episodes=1&seed=1', '--held-out', 'demo:lift-can?episodes=1&seed=1'];
-    const args = ['simulate', '--clients', '1', '--rounds', '1', '--local-steps', '1', '--batch-size', '1', '--set', 'evaluateBatches=1', ...data];
+    const args = ['simulate', '--clients', '1', '--rounds', '1', '--local-steps', '1', '--batch-size', '1', '--policy', 'tiny', '--set', 'evaluateBatches=1', ...data];
     const { code, stderr } = await runProgram('server', [...args, '--strategy', 'fedavg', '--set', 'strategy.guards.maxUpdateNorm=1e-9', '--out', at('no-progress')], home.path);
     expect(code).toBe(1);
     expect(stderr).toMatch(/error: the run failed: the only round got too few updates \(client 0: .*norm/);

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -91,9 +91,11 @@ export async function runProgram(
   return { code, stdout: program.stdout(), stderr: program.stderr() };
 }
 
-/** A new folder, and how to remove it. */
+/** A new folder to be a program's `ZK0_HOME`, and how to remove it. Demo datasets and presets in it are those of all tests of this run. */
 export function temporaryDirectory(): { readonly path: string; readonly remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), 'zk0-app-'));
+  const generated = process.env['ZK0_TEST_GENERATED'];
+  if (generated !== undefined) for (const name of ['demo', 'presets']) symlinkSync(join(generated, name), join(path, name), 'junction');
   return {
     path,
     remove: () => {

@@ -8,7 +8,8 @@ afterEach(killStartedPrograms);
 afterAll(home.remove);
 
 /** A run small enough for a test; everything else is as in production. */
-const tiny = ['--local-steps', '4', '--batch-size', '4', '--set', 'evaluateBatches=1'];
+const short = ['--local-steps', '4', '--batch-size', '4', '--set', 'evaluateBatches=1'];
+const tiny = ['--policy', 'tiny', ...short];
 const demo = (task: number): string => `demo:${demoNames[task]!}?episodes=2&seed=1`;
 const demoNames = ['cube-to-bowl', 'push-block-left', 'stack-cubes'];
 
@@ -80,7 +81,7 @@ describe('a simulated federation', () => {
 
   it('ends cleanly on Ctrl-C: the finished rounds have metrics and a checkpoint, no process stays', { timeout: 120_000 }, async () => {
     const out = join(home.path, 'interrupted');
-    const args = ['simulate', '--clients', '2', '--rounds', '50', '--out', out, ...tiny];
+    const args = ['simulate', '--clients', '2', '--rounds', '50', '--out', out, ...short];
     const datasets = ['--dataset', demo(0), '--dataset', demo(1), '--held-out', demo(2)];
     const program = startProgram('server', [...args, ...datasets], home.path);
     // Its line of results, not one of progress: on a busy machine those come earlier.
