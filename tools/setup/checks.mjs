@@ -85,7 +85,7 @@ function phasesOf(root, args, quick) {
   return {
     references: { name: 'project references', command: [tool('nx/dist/bin/nx.js'), 'sync:check'] },
     types: { name: 'types', command: [YOUNG, tool('typescript/bin/tsc'), '-b'] },
-    lint: { name: 'lint', command: [YOUNG, tool('eslint/bin/eslint.js'), '.'] },
+    lint: { name: 'lint', command: [YOUNG, tool('eslint/bin/eslint.js'), '.'], env: { ZK0_LINT: 'all' } },
     build: { name: 'build', command: [tool('nx/dist/bin/nx.js'), 'run-many', '-t', 'build', '--output-style=static'] },
     tests: quick
       ? { name: 'unit tests', command: [...vitest, ...args], env: { ZK0_TESTS: 'unit' } }
