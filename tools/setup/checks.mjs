@@ -1,5 +1,6 @@
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { lineCoverage, linesOfProcesses } from './child-coverage.mjs';
 import { incidentLines, OUTCOME_FILE, readOutcome } from './outcome.mjs';
 import { interruption, run } from './process.mjs';
 
@@ -36,8 +37,11 @@ export async function runChecks({ root, node, env, args, quick = false }) {
   const alone = args.length > 0;
   const phases = alone ? [tests] : [references, types, ...(quick ? [] : [build]), lint, tests];
   const check = (/** @type {Phase} */ { name, command, env: more }, /** @type {((output: string) => void) | undefined} */ keep) =>
-    timed(name, () => run(node, command, { cwd: root, env: { ...env, ...more, CI: 'true' } }, keep));
+    timed(name, () => run(node, command, { cwd: root, env: { ...env, ...more, ...(counted && { ZK0_TEST_COVERAGE: processes, NODE_DISABLE_COMPILE_CACHE: '1' }), CI: 'true' } }, keep));
   rmSync(join(root, OUTCOME_FILE), { force: true });
+  const counted = args.some((arg) => /^--coverage(?:$|=true$|\.)/.test(arg));
+  const processes = join(root, '.nx', 'coverage-of-processes');
+  rmSync(processes, { recursive: true, force: true });
   /** @type {Result[]} */
   const results = [];
   const follow = async (/** @type {readonly Phase[]} */ some) => {
@@ -59,6 +63,7 @@ export async function runChecks({ root, node, env, args, quick = false }) {
     await follow([tests]);
   }
 
+  if (counted) printCoverage(root, processes);
   const outcome = readOutcome(join(root, OUTCOME_FILE));
   console.log();
   for (const { name, code, seconds } of results) {
@@ -91,6 +96,22 @@ function phasesOf(root, args, quick) {
       ? { name: 'unit tests', command: [...vitest, ...args], env: { ZK0_TESTS: 'unit' } }
       : { name: 'tests', command: [...vitest, ...args] },
   };
+}
+
+/**
+ * Vitest counts what runs in its own processes; the programs that tests start are counted by Node.
+ *
+ * @param {string} root
+ * @param {string} processes where Node left the coverage of each program
+ */
+function printCoverage(root, processes) {
+  const report = join(root, 'coverage', 'coverage-final.json');
+  if (!existsSync(report)) return;
+  console.log('\nCoverage of lines: in the tests, and with the programs that they start');
+  for (const { project, lines, own, all } of lineCoverage(report, linesOfProcesses(processes, root), root)) {
+    const [tests, both] = [own, all].map((count) => `${((100 * count) / Math.max(1, lines)).toFixed(1)} %`.padStart(8));
+    console.log(`${project.padEnd(26)}${tests}${both}`);
+  }
 }
 
 /** @param {Phase} phase */

@@ -39,7 +39,7 @@ export function run(program, args, options, keep) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: keep === undefined ? 'inherit' : ['ignore', 'pipe', 'pipe'], ...options });
     children.add(child);
-    for (const stream of keep === undefined ? [] : [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', keep);
+    if (keep !== undefined) for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', keep);
     child.once('error', (error) => {
       children.delete(child);
       reject(error);

@@ -3,6 +3,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeF
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { lineCoverage, linesOfProcesses } from '../setup/child-coverage.mjs';
 import { firstDifference, isInRange } from '../setup/lock.mjs';
 import { isNewEnough } from '../setup/node.mjs';
 import { incidentLines } from '../setup/outcome.mjs';
@@ -236,5 +237,32 @@ describe('npm start and npm test', () => {
   it('refuses anything else in one line', () => {
     const run = (): unknown => execFileSync(process.execPath, [path.join(ROOT, 'tools/with-setup.mjs'), 'stop'], { stdio: 'pipe' });
     expect(run).toThrow(/error: usage: node tools\/with-setup\.mjs start\|test\|test:quick/);
+  });
+});
+
+describe('the coverage of lines', () => {
+  it('counts what a program that a test has started ran, through its source map, once with what tests ran themselves', () => {
+    const dist = path.join(folder, 'apps/one/dist');
+    mkdirSync(dist, { recursive: true });
+    // Line for line the source: a mapping to source 0, one line further each, column 0.
+    const code = 'function used() {\n  return process.argv.length;\n}\nfunction unused() {\n  return 2;\n}\nused();\nif (process.argv.length > 9) unused();\n';
+    const map = { version: 3, sources: ['../src/main.ts'], names: [], mappings: 'AAAA;EACE;AACF;AACA;EACE;AACF;AACA;AACA' };
+    writeFileSync(path.join(dist, 'main.js'), code);
+    writeFileSync(path.join(dist, 'main.js.map'), JSON.stringify(map));
+    const counted = path.join(folder, 'counted');
+    execFileSync(process.execPath, [path.join(dist, 'main.js')], { env: { ...process.env, NODE_V8_COVERAGE: counted } });
+    const source = path.join(folder, 'apps/one/src/main.ts');
+    const ran = linesOfProcesses(counted, folder);
+    expect([...ran.keys()]).toEqual([source]);
+    expect(ran.get(source)).toContain(2);
+    expect(ran.get(source)).not.toContain(5);
+
+    const report = path.join(folder, 'coverage-final.json');
+    const statementMap = Object.fromEntries([2, 5, 7, 8].map((line) => [line, { start: { line, column: 0 } }]));
+    writeFileSync(report, JSON.stringify({ [source]: { path: source, statementMap, s: { 2: 0, 5: 0, 7: 1, 8: 0 } } }));
+    expect(lineCoverage(report, ran, folder)).toEqual([
+      { project: 'apps/one', lines: 4, own: 1, all: 3 },
+      { project: 'all', lines: 4, own: 1, all: 3 },
+    ]);
   });
 });

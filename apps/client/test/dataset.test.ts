@@ -26,7 +26,8 @@ interface Outcome {
 /** Runs the program as a user does. */
 function zk0(...args: string[]): Promise<Outcome> {
   const main = path.join(import.meta.dirname, '../dist/main.js');
-  const env = { ...process.env, ZK0_HOME: path.join(folder, 'home'), NODE_OPTIONS: '' };
+  const coverage = process.env['ZK0_TEST_COVERAGE'];
+  const env = { ...process.env, ...(coverage !== undefined && { NODE_V8_COVERAGE: coverage }), ZK0_HOME: path.join(folder, 'home'), NODE_OPTIONS: '' };
   return new Promise((resolve) => {
     execFile(process.execPath, [main, 'dataset', ...args], { env }, (error, out, err) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, out, err });

@@ -22,6 +22,9 @@ export interface RunningProgram {
   until(pattern: RegExp): Promise<RegExpExecArray>;
 }
 
+/** Where the coverage of programs goes, if it is asked for. */
+const counted = process.env['ZK0_TEST_COVERAGE'] === undefined ? {} : { NODE_V8_COVERAGE: process.env['ZK0_TEST_COVERAGE'] };
+
 const started = new Set<ChildProcess>();
 
 /** Ends what a failed test has left running. */
@@ -36,7 +39,7 @@ export function startProgram(app: 'server' | 'client', args: readonly string[], 
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
     // Without the conditions of the test runner, under which packages are their sources.
-    env: { ...process.env, ZK0_HOME: home, NO_COLOR: '1', NODE_OPTIONS: '' },
+    env: { ...process.env, ...counted, ZK0_HOME: home, NO_COLOR: '1', NODE_OPTIONS: '' },
   });
   started.add(child);
   child.once('close', () => started.delete(child));
