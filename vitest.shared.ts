@@ -23,11 +23,13 @@ export const shared = {
     passWithNoTests: unitOnly,
     // One process takes one file after the other of a project: starting it and loading the packages anew costs more than most files' tests.
     isolate: false,
+    // Concurrent tests start processes: more at once than cores only makes each of them late.
+    maxConcurrency: 2,
     watch: false,
     restoreMocks: true,
     // Against what hangs, not what is slow: two files run at once, on machines that have other work.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 } satisfies ViteUserConfig;
 

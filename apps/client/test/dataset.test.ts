@@ -42,7 +42,7 @@ async function pngSize(file: string): Promise<[number, number]> {
   return [bytes.readUInt32BE(16), bytes.readUInt32BE(20)];
 }
 
-describe('zk0-client dataset', { timeout: 60_000 }, () => {
+describe('zk0-client dataset', { timeout: 180_000 }, () => {
   it('inspects in words, in JSON and in pictures', async () => {
     const pictures = path.join(folder, 'pictures');
     const { code, out } = await zk0('inspect', set, '--json', '--out', pictures);
