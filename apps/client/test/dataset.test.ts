@@ -12,7 +12,7 @@ beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'zk0-client-dataset-'));
   set = path.join(folder, 'set');
   await makeDemoDataset(set, { task: 'lift-can', episodes: 2, seed: 3 });
-}, 60_000);
+}, 240_000);
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
