@@ -7,7 +7,8 @@ export const shared: Options = {
   target: 'node22',
   platform: 'node',
   tsconfig: 'tsconfig.lib.json',
-  dts: true,
+  // Types against the built types of other packages, which are there by then, and not their sources all over again.
+  dts: { compilerOptions: { customConditions: [] } },
   sourcemap: true,
   clean: true,
   // `node:sqlite` exists under its full name only.

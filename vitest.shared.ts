@@ -1,9 +1,15 @@
 import { existsSync } from 'node:fs';
 import { defaultServerConditions } from 'vite';
-import type { ViteUserConfig } from 'vitest/config';
+import { configDefaults, type ViteUserConfig } from 'vitest/config';
 
 /** Resolve workspace packages to their TypeScript source, so tests need no build. */
 const conditions = ['@zk0/source', ...defaultServerConditions];
+
+/** The quick tests alone: those beside their sources, without `*.slow.test.ts`. They start no process and no browser, train no policy, and need no build. */
+const unitOnly = process.env['ZK0_TESTS'] === 'unit';
+
+/** What projects add whose tests under `test/` start the built programs. */
+export const needsBuild = unitOnly ? {} : { globalSetup: '../../tools/setup/build-before-tests.ts' };
 
 /** What every package's `vitest.config.ts` builds on. */
 export const shared = {
@@ -11,12 +17,19 @@ export const shared = {
   ssr: { resolve: { conditions } },
   test: {
     environment: 'node',
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    include: ['src/**/*.test.ts', ...(unitOnly ? [] : ['test/**/*.test.ts'])],
+    exclude: [...configDefaults.exclude, ...(unitOnly ? ['**/*.slow.test.ts'] : [])],
+    // A package may have no tests beside its sources.
+    passWithNoTests: unitOnly,
+    // One process takes one file after the other of a project: starting it and loading the packages anew costs more than most files' tests.
+    isolate: false,
+    // Concurrent tests start processes: more at once than cores only makes each of them late.
+    maxConcurrency: 2,
     watch: false,
     restoreMocks: true,
     // Against what hangs, not what is slow: two files run at once, on machines that have other work.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 } satisfies ViteUserConfig;
 

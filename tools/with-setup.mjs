@@ -1,5 +1,5 @@
 /**
- * `npm start` and `npm test` on a machine that has git and any Node from 18 on with npm: installs what package-lock.json
+ * `npm start`, `npm test` and `npm run test:quick` on a machine that has git and any Node from 18 on with npm: installs what package-lock.json
  * says, finds a Node that is new enough (the machine's own, or the one that npm brought), and runs the command.
  *
  * Plain JavaScript without dependencies, because it runs before there are any.
@@ -16,11 +16,11 @@ const [command, ...args] = process.argv.slice(2);
 
 async function main() {
   forwardSignals();
-  if (command !== 'start' && command !== 'test') throw new Error('usage: node tools/with-setup.mjs start|test [arguments]');
+  if (!['start', 'test', 'test:quick'].includes(command ?? '')) throw new Error('usage: node tools/with-setup.mjs start|test|test:quick [arguments]');
   await installDependencies(root);
   const node = installedNode(root);
   const env = toolEnvironment(root, node);
-  if (command === 'test') return runChecks({ root, node, env, args });
+  if (command !== 'start') return runChecks({ root, node, env, args, quick: command === 'test:quick' });
   const flags = ['--disable-warning=ExperimentalWarning', '--conditions=@zk0/source'];
   // `npm start` simulates a federation; `npm start -- demo …` is any other command of the server.
   const named = /^[^-]/.test(args[0] ?? '') ? args : ['simulate', ...args];

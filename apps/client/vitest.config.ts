@@ -1,4 +1,4 @@
 import { defineConfig, mergeConfig } from 'vitest/config';
-import { shared } from '../../vitest.shared.ts';
+import { needsBuild, shared } from '../../vitest.shared.ts';
 
-export default mergeConfig(shared, defineConfig({ root: import.meta.dirname, test: { name: 'apps-client', globalSetup: '../../tools/setup/build-before-tests.ts' } }));
+export default mergeConfig(shared, defineConfig({ root: import.meta.dirname, test: { name: 'apps-client', ...needsBuild } }));

@@ -30,14 +30,16 @@ export function interruption() {
  * @param {string} program
  * @param {readonly string[]} args
  * @param {import('node:child_process').SpawnOptions} options
+ * @param {(output: string) => void} [keep] takes what the program prints, instead of the terminal
  * @returns {Promise<number>} the exit code; 128 + its number after a signal
  */
-export function run(program, args, options) {
+export function run(program, args, options, keep) {
   const stopped = interruption();
   if (stopped !== undefined) return Promise.resolve(stopped);
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: 'inherit', ...options });
+    const child = spawn(program, args, { stdio: keep === undefined ? 'inherit' : ['ignore', 'pipe', 'pipe'], ...options });
     children.add(child);
+    if (keep !== undefined) for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', keep);
     child.once('error', (error) => {
       children.delete(child);
       reject(error);

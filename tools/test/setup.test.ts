@@ -1,10 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { lineCoverage, linesOfProcesses } from '../setup/child-coverage.mjs';
 import { firstDifference, isInRange } from '../setup/lock.mjs';
 import { isNewEnough } from '../setup/node.mjs';
+import { incidentLines } from '../setup/outcome.mjs';
 import { ROOT } from './workspace.ts';
 
 let folder: string;
@@ -97,6 +99,24 @@ describe('isNewEnough', () => {
   });
 });
 
+describe('incidentLines', () => {
+  const incidents = (count: number): { test: string; error: string }[] => Array.from({ length: count }, (_, index) => ({ test: `t${index}`, error: 'e' }));
+
+  it('has at most 20 lines, and says how many are left out', () => {
+    expect(incidentLines({ failures: incidents(20), flaky: [] })).toHaveLength(20);
+    const lines = incidentLines({ failures: incidents(15), flaky: incidents(10) });
+    expect(lines.slice(-2)).toEqual(['flaky t3: e', 'and 6 more, which the log above names']);
+    expect(lines).toHaveLength(20);
+  });
+
+  it('keeps to one line of the given width each, without colours', () => {
+    const failures = [{ test: 'a.test.ts > adds', error: `\u001b[31mexpected\u001b[39m 3\tto be ${'4'.repeat(200)}` }];
+    const [line = ''] = incidentLines({ failures, flaky: [] }, 40);
+    expect(line).toBe('failed a.test.ts > adds: expected 3 to …');
+    expect(incidentLines({ failures, flaky: [] })[0]).toHaveLength(160);
+  });
+});
+
 describe('npm start and npm test', () => {
   /** A repository whose checks are these programs. */
   function repository(programs: Readonly<Record<string, string>>): void {
@@ -115,22 +135,27 @@ describe('npm start and npm test', () => {
   };
   const vitest = (passed: number, failed: number): string =>
     `import { writeFileSync } from 'node:fs';
-     writeFileSync('.vitest.json', JSON.stringify({ numPassedTests: ${passed}, numFailedTests: ${failed}, numFailedTestSuites: 0 }));
+     writeFileSync('.vitest-outcome.json', JSON.stringify({ passed: ${passed}, failed: ${failed}, failures: [], flaky: [] }));
      process.exit(${failed > 0 ? 1 : 0})`;
 
-  function npmTest(): { readonly status: number | null; readonly last: string | undefined } {
-    const { status, stdout } = spawnSync(process.execPath, ['tools/with-setup.mjs', 'test'], { cwd: folder, encoding: 'utf8' });
-    return { status, last: stdout.trimEnd().split('\n').at(-1) };
+  function npmTest(...args: readonly string[]): { readonly status: number | null; readonly lines: readonly string[] } {
+    const { status, stdout } = spawnSync(process.execPath, ['tools/with-setup.mjs', 'test', ...args], { cwd: folder, encoding: 'utf8' });
+    return { status, lines: stdout.trimEnd().split('\n') };
+  }
+
+  function npmTestEnd(): { readonly status: number | null; readonly last: string | undefined } {
+    const { status, lines } = npmTest();
+    return { status, last: lines.at(-1) };
   }
 
   it('ends with how many tests passed', () => {
     repository({ ...fine, 'node_modules/vitest/vitest.mjs': vitest(7, 0) });
-    expect(npmTest()).toEqual({ status: 0, last: '7 passed, 0 failed' });
+    expect(npmTestEnd()).toEqual({ status: 0, last: '7 passed, 0 failed' });
   });
 
   it('fails with a failed test', () => {
     repository({ ...fine, 'node_modules/vitest/vitest.mjs': vitest(6, 2) });
-    expect(npmTest()).toEqual({ status: 1, last: '6 passed, 2 failed' });
+    expect(npmTestEnd()).toEqual({ status: 1, last: '6 passed, 2 failed' });
   });
 
   it('fails with any failed check, which the last line counts, and runs the others all the same', () => {
@@ -139,12 +164,62 @@ describe('npm start and npm test', () => {
       'node_modules/eslint/bin/eslint.js': 'process.exit(1)',
       'node_modules/vitest/vitest.mjs': vitest(7, 0),
     });
-    expect(npmTest()).toEqual({ status: 1, last: '7 passed, 1 failed' });
+    expect(npmTestEnd()).toEqual({ status: 1, last: '7 passed, 1 failed' });
   });
 
   it('fails when the tests do not even start', () => {
     repository({ ...fine, 'node_modules/vitest/vitest.mjs': 'process.exit(1)' });
-    expect(npmTest()).toEqual({ status: 1, last: '0 passed, 1 failed' });
+    expect(npmTestEnd()).toEqual({ status: 1, last: '0 passed, 1 failed' });
+  });
+
+  it('names the tests that failed, and those that passed on the second try, before the last line', () => {
+    cpSync(path.join(ROOT, 'tools'), path.join(folder, 'tools'), { recursive: true });
+    locked({});
+    symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'), 'junction');
+    const tests = `import { beforeAll, describe, expect, it } from 'vitest';
+      let tries = 0;
+      it('holds', () => {});
+      it('holds at last', () => { expect(++tries, 'tries').toBe(2); });
+      it('never holds', () => { throw new Error('the sum is 3\\nand not 4'); });
+      describe('a group', () => {
+        beforeAll(() => { throw new Error('no server'); });
+        it('is not tried', () => {});
+      });`;
+    writeFileSync(path.join(folder, 'some.test.ts'), tests);
+    writeFileSync(path.join(folder, 'torn.test.ts'), 'throw new Error("does not load");');
+    const { status, lines } = npmTest('some.test.ts', 'torn.test.ts');
+    expect({ status, lines: lines.slice(-6) }).toEqual({
+      status: 1,
+      lines: [
+        expect.stringMatching(/^FAILED tests \(/),
+        'failed some.test.ts > a group: no server',
+        'failed some.test.ts > never holds: the sum is 3',
+        'failed torn.test.ts: does not load',
+        'flaky some.test.ts > holds at last: tries: expected 1 to be 2 // Object.is equality',
+        '2 passed, 3 failed',
+      ],
+    });
+  });
+
+  it('counts the checks of the quick lane, which has no build', () => {
+    const build = "import { writeFileSync } from 'node:fs'; if (process.argv.includes('build')) writeFileSync('built', '');";
+    const unit = "if (process.env.ZK0_TESTS !== 'unit') process.exit(1);";
+    repository({ ...fine, 'node_modules/nx/dist/bin/nx.js': build, 'node_modules/vitest/vitest.mjs': `${vitest(7, 0)};`.replace('process.exit', `${unit} process.exit`) });
+    const { status, stdout } = spawnSync(process.execPath, ['tools/with-setup.mjs', 'test:quick'], { cwd: folder, encoding: 'utf8' });
+    expect(status).toBe(0);
+    expect(stdout.match(/^ok +[a-z ]+/gm)?.map((line) => line.trim())).toEqual(['ok     project references', 'ok     types', 'ok     unit tests', 'ok     lint']);
+    expect(existsSync(path.join(folder, 'built'))).toBe(false);
+  });
+
+  it('shows what lint found in one piece, though it runs beside other checks', () => {
+    repository({
+      ...fine,
+      'node_modules/typescript/bin/tsc': 'console.log("types: a"); setTimeout(() => console.log("types: b"), 300);',
+      'node_modules/eslint/bin/eslint.js': 'console.log("lint: a"); setTimeout(() => { console.error("lint: b"); process.exitCode = 1; }, 150);',
+      'node_modules/vitest/vitest.mjs': vitest(7, 0),
+    });
+    const { lines } = npmTest();
+    expect(lines.filter((line) => /^(types|lint): /.test(line))).toEqual(['types: a', 'types: b', 'lint: a', 'lint: b']);
   });
 
   it('starts a simulation where the user is, and passes flags and the exit code on', () => {
@@ -161,6 +236,33 @@ describe('npm start and npm test', () => {
 
   it('refuses anything else in one line', () => {
     const run = (): unknown => execFileSync(process.execPath, [path.join(ROOT, 'tools/with-setup.mjs'), 'stop'], { stdio: 'pipe' });
-    expect(run).toThrow(/error: usage: node tools\/with-setup\.mjs start\|test/);
+    expect(run).toThrow(/error: usage: node tools\/with-setup\.mjs start\|test\|test:quick/);
+  });
+});
+
+describe('the coverage of lines', () => {
+  it('counts what a program that a test has started ran, through its source map, once with what tests ran themselves', () => {
+    const dist = path.join(folder, 'apps/one/dist');
+    mkdirSync(dist, { recursive: true });
+    // Line for line the source: a mapping to source 0, one line further each, column 0.
+    const code = 'function used() {\n  return process.argv.length;\n}\nfunction unused() {\n  return 2;\n}\nused();\nif (process.argv.length > 9) unused();\n';
+    const map = { version: 3, sources: ['../src/main.ts'], names: [], mappings: 'AAAA;EACE;AACF;AACA;EACE;AACF;AACA;AACA' };
+    writeFileSync(path.join(dist, 'main.js'), code);
+    writeFileSync(path.join(dist, 'main.js.map'), JSON.stringify(map));
+    const counted = path.join(folder, 'counted');
+    execFileSync(process.execPath, [path.join(dist, 'main.js')], { env: { ...process.env, NODE_V8_COVERAGE: counted } });
+    const source = path.join(folder, 'apps/one/src/main.ts');
+    const ran = linesOfProcesses(counted, folder);
+    expect([...ran.keys()]).toEqual([source]);
+    expect(ran.get(source)).toContain(2);
+    expect(ran.get(source)).not.toContain(5);
+
+    const report = path.join(folder, 'coverage-final.json');
+    const statementMap = Object.fromEntries([2, 5, 7, 8].map((line) => [line, { start: { line, column: 0 } }]));
+    writeFileSync(report, JSON.stringify({ [source]: { path: source, statementMap, s: { 2: 0, 5: 0, 7: 1, 8: 0 } } }));
+    expect(lineCoverage(report, ran, folder)).toEqual([
+      { project: 'apps/one', lines: 4, own: 1, all: 3 },
+      { project: 'all', lines: 4, own: 1, all: 3 },
+    ]);
   });
 });

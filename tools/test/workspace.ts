@@ -38,5 +38,5 @@ export function workspacePackages(): WorkspacePackage[] {
 export function runNode(args: readonly string[], cwd: string): string {
   const env = { ...process.env };
   delete env['NODE_OPTIONS'];
-  return execFileSync(process.execPath, args, { cwd, env, encoding: 'utf8', stdio: 'pipe', timeout: 30_000 });
+  return execFileSync(process.execPath, args, { cwd, env, encoding: 'utf8', stdio: 'pipe', timeout: 100_000 });
 }

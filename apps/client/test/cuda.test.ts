@@ -34,7 +34,7 @@ function zk0(...args: string[]): Promise<Outcome> {
   });
 }
 
-describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('zk0-client cuda', { timeout: 120_000 }, () => {
+describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('zk0-client cuda', { timeout: 300_000 }, () => {
   beforeAll(() => {
     root = mkdtempSync(path.join(tmpdir(), 'zk0-client-cuda-'));
     const folder = path.join(root, 'venv/lib/python3.12/site-packages/onnxruntime/capi');

@@ -12,7 +12,7 @@ beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'zk0-client-dataset-'));
   set = path.join(folder, 'set');
   await makeDemoDataset(set, { task: 'lift-can', episodes: 2, seed: 3 });
-}, 60_000);
+}, 240_000);
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
@@ -26,7 +26,8 @@ interface Outcome {
 /** Runs the program as a user does. */
 function zk0(...args: string[]): Promise<Outcome> {
   const main = path.join(import.meta.dirname, '../dist/main.js');
-  const env = { ...process.env, ZK0_HOME: path.join(folder, 'home'), NODE_OPTIONS: '' };
+  const coverage = process.env['ZK0_TEST_COVERAGE'];
+  const env = { ...process.env, ...(coverage !== undefined && { NODE_V8_COVERAGE: coverage }), ZK0_HOME: path.join(folder, 'home'), NODE_OPTIONS: '' };
   return new Promise((resolve) => {
     execFile(process.execPath, [main, 'dataset', ...args], { env }, (error, out, err) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, out, err });
@@ -41,7 +42,7 @@ async function pngSize(file: string): Promise<[number, number]> {
   return [bytes.readUInt32BE(16), bytes.readUInt32BE(20)];
 }
 
-describe('zk0-client dataset', { timeout: 60_000 }, () => {
+describe('zk0-client dataset', { timeout: 180_000 }, () => {
   it('inspects in words, in JSON and in pictures', async () => {
     const pictures = path.join(folder, 'pictures');
     const { code, out } = await zk0('inspect', set, '--json', '--out', pictures);

@@ -34,7 +34,7 @@ async function detached(app: 'server' | 'client', ...args: string[]): Promise<st
   return said;
 }
 
-it('server and clients work in the background: they are seen, read, followed and stopped from any terminal', { timeout: 240_000 }, async () => {
+it('server and clients work in the background: they are seen, read, followed and stopped from any terminal', { timeout: 480_000 }, async () => {
   const out = join(home.path, 'out');
   // Nothing is there yet, and what to do about it is said.
   const none = await runProgram('server', ['status', '--out', out], home.path);
@@ -93,13 +93,13 @@ it('server and clients work in the background: they are seen, read, followed and
   expect((await runProgram('server', ['stop', '--process', '--out', out], home.path)).code).toBe(1);
 });
 
-it('a program that cannot start in the background says why', { timeout: 60_000 }, async () => {
+it('a program that cannot start in the background says why', { timeout: 180_000 }, async () => {
   const { code, stderr } = await runProgram('client', ['start', '--detach', '--server', 'http://127.0.0.1:9', '--dataset', join(home.path, 'nowhere')], home.path);
   expect(code).toBe(1);
   expect(stderr).toMatch(/^error: .*nowhere/m);
 });
 
-it('without a terminal a client says what it does in plain lines, and its log has the whole ones', { timeout: 60_000 }, async () => {
+it('without a terminal a client says what it does in plain lines, and its log has the whole ones', { timeout: 180_000 }, async () => {
   const state = join(home.path, 'plain');
   const client = startProgram('client', ['start', '--wait', '--server', 'http://127.0.0.1:9', '--dataset', demo('lift-can'), '--state', state], home.path);
   await client.until(/^\d\d:\d\d:\d\d warning: no connection \(attempt 1\)/m);

@@ -117,7 +117,7 @@ const clients: Record<string, { readonly send: (desk: Desk) => Promise<Outcome>;
   },
 };
 
-it('bad updates are refused by client and tensor, and the round goes on without them', { timeout: 120_000 }, async () => {
+it('bad updates are refused by client and tensor, and the round goes on without them', { timeout: 300_000 }, async () => {
   const out = join(home.path, 'out');
   const server = startProgram('server', ['start', '--port', '0', '--out', out, '--device', 'cpu'], home.path);
   const url = (await server.until(/zk0-server is at (http\S+)/))[1]!;

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +22,9 @@ export interface RunningProgram {
   until(pattern: RegExp): Promise<RegExpExecArray>;
 }
 
+/** Where the coverage of programs goes, if it is asked for. */
+const counted = process.env['ZK0_TEST_COVERAGE'] === undefined ? {} : { NODE_V8_COVERAGE: process.env['ZK0_TEST_COVERAGE'] };
+
 const started = new Set<ChildProcess>();
 
 /** Ends what a failed test has left running. */
@@ -36,7 +39,7 @@ export function startProgram(app: 'server' | 'client', args: readonly string[], 
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
     // Without the conditions of the test runner, under which packages are their sources.
-    env: { ...process.env, ZK0_HOME: home, NO_COLOR: '1', NODE_OPTIONS: '' },
+    env: { ...process.env, ...counted, ZK0_HOME: home, NO_COLOR: '1', NODE_OPTIONS: '' },
   });
   started.add(child);
   child.once('close', () => started.delete(child));
@@ -91,9 +94,11 @@ export async function runProgram(
   return { code, stdout: program.stdout(), stderr: program.stderr() };
 }
 
-/** A new folder, and how to remove it. */
+/** A new folder to be a program's `ZK0_HOME`, and how to remove it. Demo datasets and presets in it are those of all tests of this run. */
 export function temporaryDirectory(): { readonly path: string; readonly remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), 'zk0-app-'));
+  const generated = process.env['ZK0_TEST_GENERATED'];
+  if (generated !== undefined) for (const name of ['demo', 'presets']) symlinkSync(join(generated, name), join(path, name), 'junction');
   return {
     path,
     remove: () => {

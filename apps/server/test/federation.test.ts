@@ -8,7 +8,8 @@ afterEach(killStartedPrograms);
 afterAll(home.remove);
 
 /** A run small enough for a test; everything else is as in production. */
-const tiny = ['--local-steps', '4', '--batch-size', '4', '--set', 'evaluateBatches=1'];
+const short = ['--local-steps', '4', '--batch-size', '4', '--set', 'evaluateBatches=1'];
+const tiny = ['--policy', 'tiny', ...short];
 const demo = (task: number): string => `demo:${demoNames[task]!}?episodes=2&seed=1`;
 const demoNames = ['cube-to-bowl', 'push-block-left', 'stack-cubes'];
 
@@ -25,7 +26,7 @@ async function simulate(out: string, seed: number, ...more: string[]): Promise<s
 }
 
 describe('a simulated federation', () => {
-  it('leaves every file it promises, and repeats to the byte with the same seed', { timeout: 240_000 }, async () => {
+  it('leaves every file it promises, and repeats to the byte with the same seed', { timeout: 480_000 }, async () => {
     const first = join(home.path, 'first');
     const stdout = await simulate(first, 1);
     expect(stdout).toContain('held-out loss');
@@ -78,9 +79,9 @@ describe('a simulated federation', () => {
     }
   });
 
-  it('ends cleanly on Ctrl-C: the finished rounds have metrics and a checkpoint, no process stays', { timeout: 120_000 }, async () => {
+  it('ends cleanly on Ctrl-C: the finished rounds have metrics and a checkpoint, no process stays', { timeout: 300_000 }, async () => {
     const out = join(home.path, 'interrupted');
-    const args = ['simulate', '--clients', '2', '--rounds', '50', '--out', out, ...tiny];
+    const args = ['simulate', '--clients', '2', '--rounds', '50', '--out', out, ...short];
     const datasets = ['--dataset', demo(0), '--dataset', demo(1), '--held-out', demo(2)];
     const program = startProgram('server', [...args, ...datasets], home.path);
     // Its line of results, not one of progress: on a busy machine those come earlier.
@@ -97,7 +98,7 @@ describe('a simulated federation', () => {
 });
 
 describe('a server and clients started by hand', () => {
-  it('run the same path, and the server goes on after a crash where it was', { timeout: 240_000 }, async () => {
+  it('run the same path, and the server goes on after a crash where it was', { timeout: 480_000 }, async () => {
     const out = join(home.path, 'by-hand');
     let server = startProgram('server', ['start', '--port', '0', '--out', out, '--device', 'cpu'], home.path);
     const url = (await server.until(/zk0-server is at (http\S+)/))[1]!;

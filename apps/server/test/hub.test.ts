@@ -10,7 +10,7 @@ const home = temporaryDirectory();
 afterEach(killStartedPrograms);
 afterAll(home.remove);
 
-it('trains a policy of the hub on a dataset of the hub, and records the commits of both', { timeout: 120_000 }, async () => {
+it('trains a policy of the hub on a dataset of the hub, and records the commits of both', { timeout: 300_000 }, async () => {
   const server = await startTestHub();
   onTestFinished(() => server.close());
   const [set, tree] = [join(home.path, 'set'), join(home.path, 'policy')];

@@ -2,10 +2,12 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { openDataset } from '@zk0/dataset-so100';
 import { makeDemoDataset } from '@zk0/demo-so100';
-import { afterAll, afterEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { killStartedPrograms, runProgram, startProgram, temporaryDirectory } from './cli.ts';
 
 const home = temporaryDirectory();
+const set = join(home.path, 'set');
+beforeAll(() => makeDemoDataset(set, { task: 'cube-to-bowl', episodes: 1, seed: 3 }));
 afterEach(killStartedPrograms);
 afterAll(home.remove);
 
@@ -27,8 +29,6 @@ it.each([
   ['scaffold', []],
   ['dp-fixed', ['--private']],
 ])('no frame, state, action or task text leaves a client: %s', { timeout: 300_000 }, async (strategy, flags) => {
-  const set = join(home.path, `set-${strategy}`);
-  await makeDemoDataset(set, { task: 'cube-to-bowl', episodes: 1, seed: 3 });
   const dataset = await openDataset(set);
   const { info } = dataset;
   const secrets = new Map<string, Buffer>([['the task text', Buffer.from(dataset.task(0))]]);

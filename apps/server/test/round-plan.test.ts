@@ -31,7 +31,7 @@ function roundsOf(out: string, client: number): ClientRound[] {
   return files.map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as ClientRound).sort((a, b) => a.round - b.round);
 }
 
-it('a schedule reaches the clients: they train with its learning rate and its proximal term', { timeout: 120_000 }, async () => {
+it('a schedule reaches the clients: they train with its learning rate and its proximal term', { timeout: 300_000 }, async () => {
   const out = join(home.path, 'scheduled');
   const schedule = ['--set', 'learningRate=1e-3', '--set', 'strategy.proximalMu=0.02', '--set', 'strategy.schedule.decay.kind=cosine'];
   await simulate(out, ...schedule, '--set', 'strategy.schedule.decay.final=0.1');
@@ -45,7 +45,7 @@ it('a schedule reaches the clients: they train with its learning rate and its pr
   }
 });
 
-it('of the clients asked, a round takes as many as it wants; the others have not failed', { timeout: 120_000 }, async () => {
+it('of the clients asked, a round takes as many as it wants; the others have not failed', { timeout: 300_000 }, async () => {
   const out = join(home.path, 'over-selected');
   await simulate(out, '--set', 'minClients=1', '--set', 'fraction=0.34', '--set', 'overSelection=2');
   const rows = metricRows(out);

@@ -147,9 +147,8 @@ describe('the stream', () => {
     const dashboard = await server.dashboard();
     await server.startRun('run-1');
     server.emit({ kind: 'client-progress', runId: 'run-1', clientId: 'a', round: 1, phase: 'downloading', step: 3, totalSteps: 9 });
-    await new Promise((resolve) => setTimeout(resolve, 5));
     const reader = new Reader(dashboard);
-    const view = await reader.until(() => true);
+    const view = await reader.until(({ run }) => (run?.rounds[1]?.participants?.get('a')?.phases.length ?? 0) > 0);
     expect(view.run!.rounds[1]!.participants!.get('a')!.phases).toMatchObject([{ phase: 'downloading' }]);
   });
 
@@ -205,7 +204,7 @@ describe('the stream', () => {
     const reader = new Reader(dashboard);
     await reader.next();
     for (const listener of server.listeners) listener();
-    await vi.waitFor(() => { expect(summaries.mock.calls.length).toBeGreaterThan(2); });
+    await vi.waitFor(() => { expect(summaries.mock.calls.length).toBeGreaterThan(2); }, 20_000);
     expect(warnings).toEqual(['the page could not be brought up to date: the disk is gone; it is tried again']);
     summaries.mockRestore();
     for (const listener of server.listeners) listener();

@@ -1,5 +1,5 @@
 import { adamWSchedule, createSession, float32Tensor, Optimizer, sharedTensor, type OnnxModel, type Tensor, type Tensors } from '@zk0/onnx-train';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { gradientName, nextName } from '../src/model/graph-shape.ts';
 import {
   buildEvaluateGraph,
@@ -23,9 +23,6 @@ const STEPPED_TOLERANCE = 1e-4;
 const MOVE_TOLERANCE = 0.02;
 
 const cases = goldenCases();
-
-// Each test makes several sessions: seconds on an idle machine, many more on one that is not.
-vi.setConfig({ testTimeout: 120_000 });
 
 /** Cases that run through the cached prefix, graph by graph; the others run from images in one graph. */
 const CACHED = ['cross-two-cameras', 'one-camera-one-empty', 'special-tokens-one-empty'];

@@ -67,9 +67,15 @@ describe('one client', () => {
   });
 
   it('counts with all others towards the number that the server receives at once', async () => {
-    const { server } = await scope.server({ limits: { maxUploads: 2 } });
+    const { server, blobs } = await scope.server({ limits: { maxUploads: 2 } });
+    const append = blobs.append.bind(blobs);
+    let receiving = 0;
+    blobs.append = (...args) => {
+      receiving++;
+      return append(...args);
+    };
     const slow = [halfUpload(server.port, 'a', randomBytes(1000, 1)), halfUpload(server.port, 'b', randomBytes(1000, 2))];
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await until(() => receiving === 2, 'two uploads on their way');
     expect(await attempt(server.url, 'c', randomBytes(1000, 3))).toBe('BUSY');
     for (const socket of slow) socket.destroy();
     const client = scope.client(server.url, { clientId: 'c' });
@@ -115,18 +121,17 @@ describe('one client', () => {
     const { server } = await scope.server({ limits: { noProgressMs: 200, minBytesPerSecond: 1000 } });
     const socket = halfUpload(server.port, 'a', randomBytes(100_000));
     const drip = setInterval(() => socket.write('x'), 20);
-    const begun = performance.now();
+    // At this pace the upload would take half an hour.
     await closed(socket);
     clearInterval(drip);
-    expect(performance.now() - begun).toBeLessThan(2000);
   });
 
   it('that sends steadily is not, however long it takes', async () => {
-    const { server, blobs } = await scope.server({ limits: { noProgressMs: 900, minBytesPerSecond: 10 } });
+    const { server, blobs } = await scope.server({ limits: { noProgressMs: 2000, minBytesPerSecond: 10 } });
     const bytes = randomBytes(4010);
     const socket = halfUpload(server.port, 'a', bytes);
     for (let offset = 10; offset < bytes.length; offset += 100) {
-      await new Promise((resolve) => setTimeout(resolve, 25));
+      await new Promise((resolve) => setTimeout(resolve, 60));
       socket.write(bytes.subarray(offset, offset + 100));
     }
     await Promise.race([once(socket, 'data'), closed(socket)]);
@@ -240,10 +245,12 @@ describe('heartbeats', () => {
     const abort = new AbortController();
     const polling = client.poll(abort.signal);
     await until(() => service.waiting === 1);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    const quiet = service.heartbeats.length;
-    await new Promise((resolve) => setTimeout(resolve, 150));
-    expect(service.heartbeats.length).toBe(quiet);
+    // One that was on its way may arrive late on a busy machine; ten intervals without one are silence.
+    let quiet: number;
+    do {
+      quiet = service.heartbeats.length;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    } while (service.heartbeats.length > quiet);
     abort.abort();
     await polling;
     await until(() => service.heartbeats.length > quiet);

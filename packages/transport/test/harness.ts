@@ -241,11 +241,12 @@ export function makeTask(overrides: Partial<Task> = {}): Task {
 
 /** Waits until `condition` holds; fails loudly when it never does. */
 export async function until(condition: () => boolean, what = 'the condition'): Promise<void> {
-  for (let attempt = 0; attempt < 500; attempt++) {
+  const end = performance.now() + 30_000;
+  while (performance.now() < end) {
     if (condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  throw new Error(`${what} did not come about within 5 s`);
+  throw new Error(`${what} did not come about within 30 s`);
 }
 
 /** The reply to a raw request. */

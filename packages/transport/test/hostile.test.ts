@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { connect as tcpConnect } from 'node:net';
 import { Packr } from 'msgpackr';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Task } from '@zk0/core';
 import { adminClient, createTransportServer, MAX_MESSAGE_BYTES } from '../src/index.ts';
 import { decodeEnvelope, decodeError } from '../src/protocol/codec.ts';
@@ -226,12 +226,8 @@ describe('hostile blob requests', () => {
       socket.write(`PATCH /uploads/${hash} HTTP/1.1\r\nhost: 127.0.0.1\r\n${HEAD}upload-length: 1000\r\nupload-offset: 0\r\ncontent-length: 1000\r\n\r\n`);
       socket.write(bytes.subarray(0, 400));
     });
-    let offset = 0;
-    for (let attempt = 0; offset !== 400 && attempt < 100; attempt++) {
-      offset = await blobs.beginUpload({ hash, byteLength: 1000 }, { owner: 'client-1' });
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    expect(offset).toBe(400);
+    // What had arrived is written some time after the connection has broken.
+    await vi.waitFor(async () => { expect(await blobs.beginUpload({ hash, byteLength: 1000 }, { owner: 'client-1' })).toBe(400); }, 20_000);
   });
 });
 
@@ -426,7 +422,8 @@ describe('closing', () => {
     await until(() => service.waiting === 2);
     const begun = performance.now();
     await Promise.all([server.close(), server.close()]);
-    expect(performance.now() - begun).toBeLessThan(1500);
+    // Whoever is not done after two seconds is cut off.
+    expect(performance.now() - begun).toBeLessThan(1900);
     expect(await following).toEqual({ done: true, value: undefined });
     expect(service.waiting).toBe(0);
     await client.close();

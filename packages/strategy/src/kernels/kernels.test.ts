@@ -106,10 +106,11 @@ describe('kernels agree to the bit with their definition', () => {
         const columns = Array.from({ length }, (_, index) => operands.slice(1).map((operand) => operand.values[index]!));
         if (isTrimmed) {
           // A network that leaves the kept values unsorted adds them in another order.
-          columns.forEach((column, index) => {
+          const apart = columns.filter((column, index) => {
             const scale = column.reduce((sum, value) => sum + Math.abs(value), 0);
-            expect(Math.abs(values[index]! - columnReference(rule, column))).toBeLessThanOrEqual(1e-6 * scale + 1e-44);
+            return !(Math.abs(values[index]! - columnReference(rule, column)) <= 1e-6 * scale + 1e-44);
           });
+          expect(apart).toEqual([]);
         } else expect([...values]).toEqual(columns.map((column) => Math.fround(columnReference(rule, column))));
       }),
     );
@@ -185,11 +186,8 @@ describe('kernels agree to the bit with their definition', () => {
         const values = new Float32Array(results[0]!.buffer);
         if (dtype === 'BF16') encodeBfloat16(values, back);
         else encodeFloat16(values, back);
-        for (const [index, value] of values.entries()) {
-          // A sum that begins at 0 has no −0.
-          if (Number.isNaN(value) || value === 0) continue;
-          expect(back[index]).toBe(start + index);
-        }
+        // A sum that begins at 0 has no −0.
+        expect(back.filter((bits, index) => !Number.isNaN(values[index]) && values[index] !== 0 && bits !== start + index)).toHaveLength(0);
       }
     }
   });

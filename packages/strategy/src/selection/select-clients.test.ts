@@ -62,11 +62,12 @@ describe('selectClients', () => {
           const turn = Math.ceil(count / sampleSize(count, fraction, minClients));
           const chosen = run(8 * turn, { available: ids(count), fraction, minClients, weightBy, seed });
           for (const { clientId } of ids(count)) {
-            let waited = 0;
+            let [waited, longest] = [0, 0];
             for (const round of chosen) {
               waited = round.includes(clientId) ? 0 : waited + 1;
-              expect(waited).toBeLessThanOrEqual(3 * turn);
+              longest = Math.max(longest, waited);
             }
+            expect(longest).toBeLessThanOrEqual(3 * turn);
           }
         },
       ),
@@ -85,8 +86,8 @@ describe('selectClients', () => {
           const chosen = selectClients({ available: ids(count), fraction, minClients: 1, overSelection, seed, round, history });
           for (const { clientId } of ids(count)) {
             waited.set(clientId, chosen.includes(clientId) ? 0 : waited.get(clientId)! + 1);
-            expect(waited.get(clientId)).toBeLessThanOrEqual(3 * turn);
           }
+          expect(Math.max(...waited.values())).toBeLessThanOrEqual(3 * turn);
           // The first in order of their names are the fastest: the last are never needed, and have no turn to their account.
           history.push({ round, clients: Object.fromEntries(chosen.slice(0, needed).map((id) => [id, { loss: 1 }])) });
         }

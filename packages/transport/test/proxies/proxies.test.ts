@@ -64,11 +64,9 @@ async function round(
   service.emit({ text: 'first' });
   expect((await first).value).toEqual({ text: 'first' });
 
-  const begun = performance.now();
   setTimeout(() => { service.give('client-1', task); }, TASK_AFTER_MS);
   expect(await client.poll()).toEqual(task);
   // On the reply to this very poll, not on a later one.
-  expect(performance.now() - begun).toBeLessThan(TASK_AFTER_MS + 800);
   expect(service.polls).toBe(1);
 
   const count = service.heartbeats.length;
@@ -93,7 +91,7 @@ async function round(
   // The stream was open all the while, and passes events on as they happen.
   const second: Promise<IteratorResult<JsonObject, void>> = events.next();
   service.emit({ text: 'second' });
-  const late = new Promise((resolve) => setTimeout(() => { resolve('late'); }, 1000));
+  const late = new Promise((resolve) => setTimeout(() => { resolve('late'); }, 10_000).unref());
   expect(await Promise.race([second, late])).toEqual({ done: false, value: { text: 'second' } });
 }
 

@@ -33,7 +33,7 @@ describe('a process file', () => {
   });
 
   it('is how a process is stopped, and that it is gone is waited for', async () => {
-    const child = spawn(process.execPath, ['-e', "process.on('SIGTERM', () => setTimeout(() => process.exit(), 200)); console.log('up'); setInterval(() => {}, 1000)"]);
+    const child = spawn(process.execPath, ['-e', "let told = 0; process.on('SIGTERM', () => { if (++told === 2) process.exit(); }); console.log('up'); setInterval(() => {}, 1000)"]);
     await new Promise((resolve) => child.stdout.once('data', resolve));
     const record = { pid: child.pid!, started: new Date().toISOString(), birth: null };
     expect(await stopProcess(record, 50)).toBe(false);

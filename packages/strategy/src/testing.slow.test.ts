@@ -35,7 +35,7 @@ const CASES: readonly (readonly [StrategyConfigInput, ContractOptions])[] = [
 
 for (const [config, options] of CASES) {
   const strategy = createStrategy(config);
-  // Starting threads takes most of the time; engine/pool.test.ts compares them for every kind of pass.
+  // Starting threads takes most of the time; engine/pool.slow.test.ts compares them for every kind of pass.
   strategyContract(strategy.name, () => createStrategy(config), { describe, it }, { workers: 0, ...options });
 }
 

@@ -43,7 +43,7 @@ function expectClose(found: Record<string, Tensor>, wanted: Record<string, Tenso
   }
 }
 
-describe('webgpu', { timeout: 60_000 }, () => {
+describe('webgpu', { timeout: 240_000 }, () => {
   beforeEach(({ skip }) => {
     skip(!enabled, NEEDED);
   });

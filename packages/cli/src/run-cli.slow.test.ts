@@ -96,9 +96,10 @@ describe('runCli', () => {
   });
 
   it('takes a Ctrl-C that arrives twice at once, as under npm, for one', async () => {
-    const slow = `signal.addEventListener('abort', () => console.log('ready')); ${WAIT} await new Promise((r) => setTimeout(r, 300)); console.log('saved');`;
-    const outcome = await run(slow, [], ['SIGINT', 'SIGINT']);
-    expect(outcome).toMatchObject({ code: 130, stdout: 'ready\nready\nsaved\n' });
+    // The second from inside, at once: from here it could come late on a busy machine, as another one.
+    const slow = `signal.addEventListener('abort', () => process.kill(process.pid, 'SIGINT')); ${WAIT} await new Promise((r) => setTimeout(r, 300)); console.log('saved');`;
+    const outcome = await run(slow, [], ['SIGINT']);
+    expect(outcome).toMatchObject({ code: 130, stdout: 'ready\nsaved\n' });
   });
 
   it('ends although something was left open', async () => {

@@ -14,7 +14,7 @@ const script = `
   await session.close();
 `;
 
-it('leaves no trace of onnxruntime’s usage events in the home directory', { timeout: 60_000 }, () => {
+it('leaves no trace of onnxruntime’s usage events in the home directory', { timeout: 240_000 }, () => {
   const home = mkdtempSync(join(tmpdir(), 'zk0-home-'));
   try {
     const environment = { ...process.env };
