@@ -1,5 +1,5 @@
 import { arch, cpus, platform, release } from 'node:os';
-import { runContextSchema, Zk0Error, type ClientProfile, type JsonObject, type RunConfig } from '@zk0/core';
+import { deriveSeed, runContextSchema, Zk0Error, type ClientProfile, type JsonObject, type RunConfig } from '@zk0/core';
 import { alignedMoments, alignRecording, type AlignmentTarget } from '@zk0/dataset-so100';
 import { parseStrategyConfig } from '@zk0/strategy';
 import * as z from 'zod';
@@ -72,6 +72,7 @@ export function startContext(model: ServerModel, config: RunConfig, clients: rea
     policy: { source: model.policySource, baseHash: model.baseHash },
     features: model.features,
     normalizer: commonNormalizer(clients.map(({ profile }) => alignedProfile(profile.dataset, alignment))),
+    ...(config.augment === undefined ? {} : { augment: { config: config.augment, seed: deriveSeed('augment', config.seed) } }),
   });
   const datasets: StartContext['datasets'] = [
     ...clients.map(({ clientId, profile }) => ({ role: 'train' as const, clientId, ...datasetIdentity(profile.dataset) })),

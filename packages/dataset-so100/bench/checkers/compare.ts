@@ -46,7 +46,8 @@ async function ours(roots: readonly string[]): Promise<Checked[]> {
 
 async function theirs(name: string, python: string, roots: readonly string[]): Promise<Checked[]> {
   const script = path.join(import.meta.dirname, 'run_checker.py');
-  const { stdout } = await promisify(execFile)(python, [script, name, ...roots], { maxBuffer: 2 ** 28 });
+  // Some keep caches where they are started.
+  const { stdout } = await promisify(execFile)(python, [script, name, ...roots], { maxBuffer: 2 ** 28, cwd: folder });
   const lines = stdout.trim().split('\n').map((line) => JSON.parse(line) as Checked);
   return lines.map((one) => ({ ...one, findings: one.findings.map(([severity, code, text]): Found => [severity, code, text.replaceAll(one.folder, '')]) }));
 }
