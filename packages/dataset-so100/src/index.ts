@@ -48,7 +48,7 @@ export {
   type Refusal,
   type VectorAlignment,
 } from './units/align-recordings.ts';
-export { alignedDataset, alignedMoments } from './units/aligned-dataset.ts';
+export { alignedDataset, alignedMoments, alignedRows, unalignedRow } from './units/aligned-dataset.ts';
 export { alignToTarget, readAlignmentTarget, TARGET_FILE, writeAlignmentTarget } from './units/target-file.ts';
 export { tryRecordings, type RecordingJudge, type TriedRecordings } from './units/try-recordings.ts';
 export { inferUnits, UNIT_CONVENTIONS, type UnitConvention, type UnitHints, type UnitInference } from './units/infer-units.ts';

@@ -103,8 +103,8 @@ function computeOf({ compute: { device, precision, threads } }: ServerModel, cli
   };
 }
 
-function datasetIdentity({ name, commit, contentHash, episodes, frames }: ClientProfile['dataset']): Omit<StartContext['datasets'][number], 'role'> {
-  return { name, ...(commit === undefined ? {} : { commit, uri: `hf:${name}@${commit}` }), contentHash, episodes, frames };
+function datasetIdentity({ name, commit, contentHash, recordedHash = contentHash, episodes, frames }: ClientProfile['dataset']): Omit<StartContext['datasets'][number], 'role'> {
+  return { name, ...(commit === undefined ? {} : { commit, uri: `hf:${name}@${commit}` }), contentHash: recordedHash, episodes, frames };
 }
 
 /** Training on what is held out would make every evaluation a lie. */
@@ -121,8 +121,9 @@ function checkDisjoint(datasets: StartContext['datasets']): void {
 export function sameRecordings(clients: readonly ProfiledClient[]): { readonly clients: readonly string[]; readonly dataset: string }[] {
   const byContent = new Map<string, { clients: string[]; dataset: string }>();
   for (const { clientId, profile } of clients) {
-    const known = byContent.get(profile.dataset.contentHash);
-    if (known === undefined) byContent.set(profile.dataset.contentHash, { clients: [clientId], dataset: profile.dataset.name });
+    const { contentHash, recordedHash = contentHash } = profile.dataset;
+    const known = byContent.get(recordedHash);
+    if (known === undefined) byContent.set(recordedHash, { clients: [clientId], dataset: profile.dataset.name });
     else known.clients.push(clientId);
   }
   return [...byContent.values()].filter((one) => one.clients.length > 1);

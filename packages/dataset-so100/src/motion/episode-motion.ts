@@ -1,4 +1,5 @@
 import type { JointConvention } from '@zk0/core';
+import { degreesPerUnit } from '../units/degrees-per-unit.ts';
 import { canonicalNames, jointOf } from '../units/joint-names.ts';
 import { NOTE } from './thresholds-of-notes.ts';
 import { MOTION, type MotionCode } from './thresholds.ts';
@@ -77,24 +78,6 @@ function jointsOf({ state, action }: EpisodeValues, context: MotionContext): rea
 
 function column(values: Float32Array, size: number, index: number, scale: number): Float64Array {
   return Float64Array.from({ length: values.length / size }, (_, frame) => values[frame * size + index]! * scale);
-}
-
-/** Degrees (per cent of a gripper) that one unit is; null where it is not known. */
-function degreesPerUnit({ unit, degreesPerUnit: known }: JointConvention): number | null {
-  switch (unit) {
-    case 'degrees':
-    case 'degrees-2024':
-    case 'percent':
-      return 1;
-    case 'normalized':
-      return known ?? 1;
-    case 'radians':
-      return 180 / Math.PI;
-    case 'ticks':
-      return 360 / 4096;
-    case 'unknown':
-      return null;
-  }
 }
 
 function idle(arm: readonly JointMotion[], fps: number): MotionFinding[] {

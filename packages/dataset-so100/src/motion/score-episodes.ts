@@ -1,3 +1,4 @@
+import { degreesPerUnit } from '../units/degrees-per-unit.ts';
 import { compareEpisodes } from './compare-episodes.ts';
 import { checkMotion, type EpisodeValues, type MotionContext, type MotionFinding } from './episode-motion.ts';
 import { noteMotion, spreadsOf } from './episode-notes.ts';
@@ -16,10 +17,7 @@ export interface EpisodeScore {
 
 /** Degrees (or per cent) that one unit of each state value is; NaN where units are not known. */
 function scalesOf({ joints }: MotionContext): readonly number[] {
-  return joints.state.map(({ unit, degreesPerUnit }) => {
-    if (unit === 'unknown') return NaN;
-    return unit === 'radians' ? 180 / Math.PI : unit === 'ticks' ? 360 / 4096 : (degreesPerUnit ?? 1);
-  });
+  return joints.state.map((joint) => degreesPerUnit(joint) ?? NaN);
 }
 
 /** Checks how every episode of a dataset moves, alone and beside the others. */
