@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '@zk0/core';
+import { augmentSchema, InvalidArgumentError, type AugmentConfig } from '@zk0/core';
 import type { CacheMode } from '@zk0/policy-smolvla';
 
 const CACHE_MODES: readonly CacheMode[] = ['auto', 'prefix', 'vision', 'off'];
@@ -24,4 +24,12 @@ export function parseThreads(threads: number | undefined): number | undefined {
     throw new InvalidArgumentError('--threads must be a whole number from 1 to 1024');
   }
   return threads;
+}
+
+/** So many variants of each image, with LeRobot's defaults; undefined where none are asked for. @throws InvalidArgumentError */
+export function parseAugment(variants: number | undefined): AugmentConfig | undefined {
+  if (variants === undefined) return undefined;
+  const parsed = augmentSchema.safeParse({ variants });
+  if (!parsed.success) throw new InvalidArgumentError('--augment must be a whole number from 1 to 64');
+  return parsed.data;
 }

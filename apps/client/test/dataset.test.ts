@@ -110,6 +110,42 @@ describe('zk0-client dataset', { timeout: 180_000 }, () => {
     expect(out).toContain('NOT usable: 1 error');
   });
 
+  it('splits, relabels, drops and merges copies, and says what is in them', async () => {
+    const at = (name: string): string => path.join(folder, name);
+    const parts = await zk0('split', set, at('parts'), '--part', 'train=0', '--part', 'test=1');
+    expect([parts.code, parts.err]).toEqual([0, '']);
+    expect(parts.out).toMatch(/train: 1 episode, \d+ frames, 1 task \(episodes 0\)[^]*test: 1 episode, .*\(episodes 1\)/);
+    const relabelled = await zk0('relabel', at('parts/test'), at('named'), '--set', '0=Lift it.', '--json');
+    expect(relabelled.code).toBe(0);
+    expect(JSON.parse(relabelled.out)).toMatchObject({ episodes: 1, tasks: ['Lift it.'], changed: [expect.any(Number)] });
+    const merged = await zk0('merge', at('parts/train'), at('named'), at('merged'));
+    expect([merged.code, merged.out.includes(': 2 episodes, ')]).toEqual([0, true]);
+    const dropped = await zk0('drop', at('merged'), at('one'), '--episodes', '1');
+    expect([dropped.code, dropped.out]).toEqual([0, expect.stringContaining('Left out: episode 1')]);
+    const { out } = await zk0('validate', at('one'), at('named'), '--samples', '0');
+    expect(out).toContain('share no episode');
+  });
+
+  it.each([
+    [['merge', 'a', 'b'], 2, 'merge takes two datasets or more and a directory'],
+    [['split', 'x', 'y', '--part', 'train'], 2, '--part'],
+    [['drop', 'x', 'y', '--score-below', '2'], 2, '--score-below'],
+    [['relabel', 'x', 'y', '--to', 'Lift it.'], 2, '--task'],
+    [['merge', '/nowhere', '/nowhere', 'z'], 1, 'There is nothing at /nowhere'],
+  ] as const)('refuses %j', async (args, code, words) => {
+    const outcome = await zk0(...args);
+    expect(outcome).toEqual({ code, out: '', err: expect.stringContaining(words) as string });
+  });
+
+  it('leaves nothing where an edit fails, and overwrites nothing', async () => {
+    const before = (await readdir(folder)).sort();
+    const over = await zk0('drop', set, set, '--episodes', '0');
+    expect([over.code, over.err]).toEqual([1, expect.stringContaining('already exists')]);
+    const none = await zk0('drop', set, path.join(folder, 'none'), '--episodes', '0-1');
+    expect(none.code).not.toBe(0);
+    expect((await readdir(folder)).sort()).toEqual(before);
+  });
+
   it('will not convert what is in v3.0 already', async () => {
     const { code, err } = await zk0('convert', set, path.join(folder, 'converted'));
     expect([code, err]).toEqual([1, expect.stringContaining('is in format v3.0 already')]);

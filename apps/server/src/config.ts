@@ -69,6 +69,7 @@ export function withRunOptions(command: Command): Command {
     .option('--local-epochs <n>', 'the same, as the original called them', Number)
     .option('--batch-size <n>', 'samples per step', Number)
     .option('--learning-rate <x>', 'peak learning rate of a round', Number)
+    .option('--augment <k>', 'train on so many variants of each image beside it: colour, sharpness, small shifts (default: none)', Number)
     .option('--seed <n>', 'fixes everything random', Number)
     .option('--min-clients <n>', 'clients that must be there to start, and updates that a round needs', Number)
     .option('--fraction <x>', 'fraction of the clients that trains in a round', Number)
@@ -94,6 +95,7 @@ export function runFlags(options: Readonly<Record<string, unknown>>): Record<str
     localSteps: options['localSteps'] ?? options['localEpochs'],
     batchSize: options['batchSize'],
     learningRate: options['learningRate'],
+    augment: options['augment'],
     seed: options['seed'],
     minClients: options['minClients'],
     fraction: options['fraction'],

@@ -60,6 +60,16 @@ function losses(run: string): number[] {
   return Object.values(history).map(({ server_policy_loss: loss }) => loss);
 }
 
+/** Asks for the status until it says something. */
+async function untilStatus(url: string, words: RegExp): Promise<string> {
+  for (let tries = 0; tries < 60; tries++) {
+    const { code, stdout, stderr } = await runProgram('server', ['status', '--server', url], home.path);
+    expect(code, stderr).toBe(0);
+    if (words.test(stdout)) return stdout;
+  }
+  throw new Error(`the status never said ${words.source}`);
+}
+
 describe('a federation of arms that record differently', { timeout: 420_000 }, () => {
   let heldOut = '';
   const clean: string[] = [];
@@ -99,6 +109,9 @@ describe('a federation of arms that record differently', { timeout: 420_000 }, (
     await Promise.all([refused, ...clients].map((client) => client.until(/connected to/)));
     const run = startProgram('server', ['run', '--server', url, '--min-clients', '4', '--held-out', heldOut, '--stream', ...SETTINGS], home.path);
     const runId = (await run.until(/run (\S+) is submitted/))[1]!;
+    // The reason is where an operator looks, for as long as the run goes on.
+    const told = await untilStatus(url, /cannot take part/);
+    expect(told).toMatch(/client 4 cannot take part: counts: state shoulder_pan\.pos is recorded in ticks/);
     expect(await run.exited, run.stderr()).toBe(0);
 
     const [equal, differing] = [losses(out), losses(join(folder, runId))];

@@ -80,6 +80,7 @@ export type {
   StepProgress,
   WorkHooks,
 } from './contracts/learner.ts';
+export { augmentSchema, type AugmentConfig } from './config/augment-config.ts';
 export { runConfigSchema, type RunConfig, type RunConfigInput } from './config/run-config.ts';
 export {
   blobReferenceSchema,

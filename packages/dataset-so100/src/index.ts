@@ -48,12 +48,13 @@ export {
   type Refusal,
   type VectorAlignment,
 } from './units/align-recordings.ts';
-export { alignedDataset, alignedMoments } from './units/aligned-dataset.ts';
+export { alignedDataset, alignedMoments, alignedRows, unalignedRow } from './units/aligned-dataset.ts';
 export { alignToTarget, readAlignmentTarget, TARGET_FILE, writeAlignmentTarget } from './units/target-file.ts';
 export { tryRecordings, type RecordingJudge, type TriedRecordings } from './units/try-recordings.ts';
 export { inferUnits, UNIT_CONVENTIONS, type UnitConvention, type UnitHints, type UnitInference } from './units/infer-units.ts';
 export { LEADER_OFFSET_DEGREES, leaderOffsets, type LeaderOffset } from './units/leader-offset.ts';
 export type { EpisodeScore } from './motion/score-episodes.ts';
+export { augmentedDataset } from './augment/augmented-dataset.ts';
 export { MOTION, type MotionCode } from './motion/thresholds.ts';
 export { adviceFor } from './validate/advice.ts';
 export type { Finding, FindingCode, FindingCounts, Severity } from './validate/findings.ts';

@@ -121,6 +121,11 @@ describe('renaming cameras', () => {
     expect(() => dataset.videoPosition(0, 'observation.images.top')).toThrow(
       'has no camera "observation.images.top"; it has: observation.images.camera1',
     );
+    // Caches are kept by name; who has the same recordings is told by what was recorded.
+    const plain = await openDataset(root);
+    expect(dataset.info.contentHash).not.toBe(plain.info.contentHash);
+    expect([dataset.info.recordedHash, plain.info.recordedHash]).toEqual([plain.info.contentHash, undefined]);
+    await plain.close();
     await dataset.close();
     await expectFailure('DATASET_CAMERA_UNKNOWN', 'Cannot rename "front": .* has the cameras observation.images.top', {
       rename: { front: 'x' },

@@ -76,10 +76,59 @@ const DAMAGES: readonly (readonly [MotionCode, Partial<ArmOptions>, (episode: Ep
   }],
 ];
 
+/** What is worth a look whatever the units are: found in what `damage` did, and not before. */
+const WORTH_A_LOOK: readonly (readonly [MotionCode, (episode: Episode) => void])[] = [
+  ['SHORT_EPISODE', (episode) => { Object.assign(episode, { state: episode.state.slice(0, 48), action: episode.action.slice(0, 48), timestamps: episode.timestamps.slice(0, 8) }); }],
+  ['STILL_JOINT', ({ state, action }) => { for (const values of [state, action]) edit(values, 2, () => 42); }],
+  ['FROZEN_STATE', ({ state }) => { for (let frame = 30; frame < 50; frame++) copyRow(state, 29, frame); }],
+  ['REPEATED_ACTION', ({ action }) => { for (let frame = 30; frame < 50; frame++) copyRow(action, 29, frame); }],
+  ['PINNED', ({ state }) => { edit(state, 1, (value) => Math.max(value, 10)); }],
+  ['ACTION_JUMP', ({ action }) => { for (const joint of [0, 1, 2, 3, 4, 5]) edit(action, joint, (value, frame) => (frame === 150 ? value + 150 : value)); }],
+  ['UNFOLLOWED', ({ state }) => { edit(state, 2, (value, frame) => (frame < 30 ? value : 60 + (frame % 40))); }],
+  ['ACTION_RANGE', ({ action }) => { edit(action, 1, (value) => value + 200); }],
+  ['OUTLIER', ({ action }) => { edit(action, 3, (value, frame) => (frame === 99 ? 4000 : value)); }],
+];
+
+describe('what is worth a look', () => {
+  /** Without the rests at both ends that every sound episode has. */
+  const moving = (): { episodes: Episode[]; context: MotionContext } => {
+    const { episodes, context } = sound();
+    for (const { state, action } of episodes) {
+      for (let joint = 0; joint < 6; joint++) {
+        const wave = (frame: number): number => 20 * (joint + 1) * Math.sin(frame / 40 + joint) + frame / 100;
+        edit(action, joint, (_, frame) => wave(frame + 2));
+        edit(state, joint, (_, frame) => wave(frame));
+      }
+    }
+    return { episodes, context };
+  };
+  const codes = ({ episodes, context }: ReturnType<typeof moving>): string[][] =>
+    scoreEpisodes(episodes, context).map(({ findings, notes }) => [...findings, ...notes].map(({ code }) => code).filter((code) => code !== 'NEAR_DUPLICATE'));
+
+  it.each([true, false])('is nothing in sound episodes, units known: %s', (isKnown) => {
+    const { episodes, context } = moving();
+    const joints = context.joints.state.map(() => ({ unit: 'unknown' as const, confidence: 0 }));
+    expect(codes({ episodes, context: isKnown ? context : { ...context, joints: { state: joints, action: joints } } })).toEqual([[], [], []]);
+  });
+
+  it.each(WORTH_A_LOOK)('%s is found in the episode that has it, and in no other', (code, damage) => {
+    const { episodes, context } = moving();
+    damage(episodes[1]!);
+    expect(codes({ episodes, context }).map((found) => found.includes(code))).toEqual([false, true, false]);
+    expect(scoreEpisodes(episodes, context)[1]!.score).toBeLessThanOrEqual(WORTH[code]);
+  });
+
+  it('tells a jump of half of a gripper’s range', () => {
+    const { episodes, context } = moving();
+    edit(episodes[1]!.state, 5, (value, frame) => (frame === 150 ? value + 400 : value));
+    expect(codes({ episodes, context })[1]).toContain('JUMP');
+  });
+});
+
 describe('how an episode moves', () => {
   it.each(['degrees', 'degrees-2024', 'normalized', 'radians', 'ticks'] as const)('is sound where it is: %s', (units) => {
     const { episodes, context } = sound({ units });
-    expect(scoreEpisodes(episodes, context)).toEqual([0, 1, 2].map((episode) => ({ episode, score: 1, findings: [] })));
+    expect(scoreEpisodes(episodes, context)).toMatchObject([0, 1, 2].map((episode) => ({ episode, score: 1, findings: [] })));
   });
 
   it.each(DAMAGES)('%s is found in the episode that has it, and in no other', (code, options, damage) => {

@@ -4,6 +4,7 @@ import { alignedDataset, alignRecordings, leaderOffsets, openDataset, type Align
 import { UNIT_CONVENTIONS, type UnitConvention } from '../src/units/infer-units.ts';
 import { momentsOf } from '../src/stats/moments.ts';
 import { hasRealData, realSet } from './real-data.ts';
+import { findSteps } from '../src/units/lattice.ts';
 import { NAMES, recordArm, type ArmOptions, type RecordedArm } from './recorded-arm.ts';
 
 const decide = (arms: Readonly<Record<string, RecordedArm>>): ReadonlyMap<string, AlignmentDecision> =>
@@ -58,6 +59,16 @@ const PANEL: readonly (readonly [string, ArmOptions, 'exact' | 'nominal' | 'refu
 
 /** Degrees and per cent: rounding; and an arm whose calibration differs from the model's. */
 const TOLERANCE = { exact: 0.15, nominal: 25 };
+
+describe('the calibrated range of a normalised joint', () => {
+  it.each([
+    [2500, 0, 40], [2500, 0, 100], [4080, 0, 30], [2420, 0.3, 60], [2360, 0.05, 30], [2320, 0.4, 300], [1400, -0.9, 40],
+  ])('is told from its steps to the count: %i counts, moved by %d of half of it, %i counts either way', (range, middle, span) => {
+    const centre = Math.round((range / 2) * (1 + middle));
+    const values = Float32Array.from({ length: 400 }, (_, i) => ((centre + Math.round(span * Math.sin(i / 17))) / range) * 200 - 100);
+    expect(findSteps(values, 'normalized')).toEqual({ kind: 'normalized', step: 200 / range, range });
+  });
+});
 
 describe('the unit panel', () => {
   it('has at least 40 sets in five conventions', () => {

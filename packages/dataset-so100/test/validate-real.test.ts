@@ -11,7 +11,7 @@ describe.skipIf(!hasRealData)('validation of real recordings (skipped without ..
     expect(report.counts).toEqual({
       error: {},
       warning: { BLACK_CAMERA: 1, STATISTICS: 2 },
-      info: { TIMESTAMPS: 13, QUIRK: 1, STATISTICS: 1 },
+      info: { TIMESTAMPS: 13, QUIRK: 1, STATISTICS: 1, FRAME_RATE: 13, SCHEMA: 2 },
     });
     expect(report.findings).toContainEqual(
       expect.objectContaining({ code: 'BLACK_CAMERA', episode: 0, camera: 'observation.images.cam0' }),
@@ -21,7 +21,7 @@ describe.skipIf(!hasRealData)('validation of real recordings (skipped without ..
   it('finds the uneven clock of the CR5 set', async () => {
     const report = await validateDataset(realSet('cr5_banana_plate'), { samples: 2 });
     expect(report.ok).toBe(true);
-    expect(report.counts).toEqual({ error: {}, warning: {}, info: { TIMESTAMPS: 18 } });
+    expect(report.counts).toEqual({ error: {}, warning: {}, info: { TIMESTAMPS: 18, FRAME_RATE: 2 } });
     const { drift, cameras, state, action } = await inspectDataset(realSet('cr5_banana_plate'));
     // Its longest step is 0.27 s where 0.1 s belong.
     expect(drift.step).toBeCloseTo(0.174, 3);

@@ -33,6 +33,7 @@ import { LocallyPrivateModel, parseLocalPrivacy, type LocalPrivacy } from '../no
 import { SmolVlaClient } from '../node/smolvla-client.ts';
 import { openStateDirectory } from '../node/state-directory.ts';
 import { parseCacheMode, parseFrames, parseThreads } from '../options.ts';
+import { describeCache } from '../train/describe-cache.ts';
 import { collect, type Run } from './run-action.ts';
 import { startInBackground } from './start-in-background.ts';
 
@@ -140,6 +141,9 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         onPolicy: (policy) => {
           log.info(describeDevice(policy));
           for (const cut of describeCutTasks(policy, dataset.info.tasks)) log.warn(`dataset ${name}: ${cut}`);
+        },
+        onCache: (kept) => {
+          log.info(describeCache(kept, frameCount));
         },
         cache,
         cacheBudgetBytes,

@@ -5,7 +5,8 @@ import { describeCutTasks, describeDevice, openPolicy } from '@zk0/policy-smolvl
 import { Command } from 'commander';
 import '../demo-datasets.ts';
 import { openTogether, parseFps } from '../dataset/open-together.ts';
-import { parseCacheMode, parseThreads } from '../options.ts';
+import { parseAugment, parseCacheMode, parseThreads } from '../options.ts';
+import { describeCache } from '../train/describe-cache.ts';
 import { train } from '../train/train.ts';
 import { collect, type Run } from './run-action.ts';
 
@@ -17,6 +18,7 @@ interface TrainFlags extends Readonly<Record<string, unknown>> {
   readonly policy: string;
   readonly batchSize?: number;
   readonly learningRate?: number;
+  readonly augment?: number;
   readonly seed: number;
   readonly out: string;
   readonly device: string;
@@ -37,6 +39,7 @@ export function trainCommand(run: Run): Command {
     .option('--round-steps <n>', 'steps between two saved states, after which AdamW starts anew', Number, 50)
     .option('--batch-size <n>', 'samples per step (default: the policy’s own)', Number)
     .option('--learning-rate <x>', 'peak learning rate; it falls to a tenth (default: the policy’s own)', Number)
+    .option('--augment <k>', 'train on so many variants of each image beside it: colour, sharpness, small shifts (default: none)', Number)
     .option('--seed <n>', 'fixes shuffles and noise', Number, 42)
     .option('--device <name>', 'execution provider: auto, cpu, cuda, webgpu, …', 'auto')
     .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
@@ -56,6 +59,7 @@ async function trainAlone(flags: TrainFlags, signal: AbortSignal): Promise<void>
   const cache = parseCacheMode(flags.cache);
   const how = readRecordingOptions(flags, UNIT_CONVENTIONS);
   const threads = parseThreads(flags.threads);
+  const augment = parseAugment(flags.augment);
   const progress = createProgress(process.stderr);
   try {
     const { dataset, notes } = await openTogether(flags.dataset, { ...how, fps: parseFps(flags.fps), progress, signal });
@@ -90,6 +94,10 @@ async function trainAlone(flags: TrainFlags, signal: AbortSignal): Promise<void>
           learningRate: flags.learningRate ?? defaults.learningRate,
           seed: flags.seed,
           cache,
+          ...(augment === undefined ? {} : { augment }),
+          onCache: (kept) => {
+            progress.print(describeCache(kept, info.frameCount));
+          },
           signal,
           onProgress: ({ phase, done, total, loss }) => {
             progress.update({ label: phase, done, total, ...(loss === undefined ? {} : { detail: `loss ${loss.toFixed(4)}` }) });

@@ -14,7 +14,7 @@ const report: ValidationReport = {
   ],
   counts: { error: { DATASET_ROWS: 1 }, warning: { JUMP: 1 }, info: { COUNTS: 1 } },
   contents: {},
-  scores: [0, 1, 2, 3].map((episode) => ({ episode, score: episode === 3 ? 0.5 : 1, findings: [] })),
+  scores: [0, 1, 2, 3].map((episode) => ({ episode, score: episode === 3 ? 0.5 : 1, findings: [], notes: [] })),
   checked: { episodes: 4, frames: 5, videoFiles: 0, imagesDecoded: 0 },
 };
 

@@ -12,10 +12,10 @@ import {
   type WorkHooks,
 } from '@zk0/core';
 import type { LocalModel, LocalTask } from '@zk0/federation';
-import { alignedDataset, type Alignment } from '@zk0/dataset-so100';
+import { alignedDataset, augmentedDataset, type Alignment } from '@zk0/dataset-so100';
 import { publicMoments } from '@zk0/strategy';
 import * as z from 'zod';
-import { openPolicy, type CacheMode, type SmolVlaPolicy } from '@zk0/policy-smolvla';
+import { openPolicy, type CacheMode, type LearnerOptions, type SmolVlaPolicy } from '@zk0/policy-smolvla';
 
 /** How a node runs its model. */
 export interface SmolVlaClientOptions {
@@ -36,6 +36,8 @@ export interface SmolVlaClientOptions {
   readonly onCorruptFrame?: (frame: number, error: Zk0Error) => void;
   /** The policy to use instead of the one the server names; it must hold the same base. */
   readonly policyOverride?: string;
+  /** Told once of what a dataset's training keeps on disk: the tier, its bytes when every frame is there, how many frames. */
+  readonly onCache?: NonNullable<LearnerOptions['onCache']>;
   /** Told of every policy that is opened. */
   readonly onPolicy?: (policy: SmolVlaPolicy) => void;
 }
@@ -84,7 +86,10 @@ export class SmolVlaClient implements LocalModel {
       });
     }
     const learner = await this.#learner(context.data, this.#alignmentOf(task), options);
-    return learner.fit(global, task.fit, options);
+    const result = await learner.fit(global, task.fit, options);
+    // Variants of a frame are not more recordings.
+    const { frameCount } = this.#options.dataset.info;
+    return context.data.augment === undefined ? result : { ...result, numExamples: frameCount, metrics: { ...result.metrics, num_examples: frameCount } };
   }
 
   async close(): Promise<void> {
@@ -113,8 +118,10 @@ export class SmolVlaClient implements LocalModel {
     const key = JSON.stringify([context, alignment]);
     if (this.#current?.key === key) return this.#current.learner;
     await this.close();
-    const { policyOverride, corruptFrames, onCorruptFrame } = this.#options;
-    const dataset = alignedDataset(this.#options.dataset, alignment);
+    const { policyOverride, corruptFrames, onCorruptFrame, onCache } = this.#options;
+    const recorded = alignedDataset(this.#options.dataset, alignment);
+    const { augment } = context;
+    const dataset = augment === undefined ? recorded : augmentedDataset(recorded, augment.config, augment.seed);
     this.#checkFeatures(context);
     const source = policyOverride ?? namedByServer(context.policy.source);
     const policy = await openPolicy(source, {
@@ -138,6 +145,7 @@ export class SmolVlaClient implements LocalModel {
         cacheBudgetBytes: this.#options.cacheBudgetBytes,
         ...(corruptFrames === undefined ? {} : { corruptFrames }),
         ...(onCorruptFrame === undefined ? {} : { onCorruptFrame }),
+        ...(onCache === undefined ? {} : { onCache }),
       });
       this.#current = { key, policy, learner };
       return learner;

@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { datasetProfile, deriveSeed, InvalidArgumentError, type Parameters, type RobotDataset, type WorkHooks } from '@zk0/core';
-import { alignRecordings, normalizerFrom, writeAlignmentTarget } from '@zk0/dataset-so100';
-import type { CacheMode, SmolVlaPolicy } from '@zk0/policy-smolvla';
+import { datasetProfile, deriveSeed, InvalidArgumentError, type AugmentConfig, type Parameters, type RobotDataset, type WorkHooks } from '@zk0/core';
+import { alignRecordings, augmentedDataset, normalizerFrom, writeAlignmentTarget } from '@zk0/dataset-so100';
+import type { CacheMode, LearnerOptions, SmolVlaPolicy } from '@zk0/policy-smolvla';
 import { makeDirectory } from '@zk0/storage';
 import { loadProgress, saveProgress } from './training-state.ts';
 
@@ -20,6 +20,10 @@ export interface TrainOptions {
   /** Peak learning rate; it falls to a tenth over the whole of training, in half a cosine. */
   readonly learningRate: number;
   readonly seed: number;
+  /** How images are varied; not at all when absent. */
+  readonly augment?: AugmentConfig;
+  /** Told of what is kept on disk. */
+  readonly onCache?: NonNullable<LearnerOptions['onCache']>;
   readonly cache: CacheMode;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: { readonly phase: string; readonly done: number; readonly total: number; readonly loss?: number }) => void;
@@ -42,8 +46,9 @@ export async function train(options: TrainOptions): Promise<string> {
   }
   makeDirectory(directory);
   const normalizer = normalizerFrom(dataset.info.moments);
-  const learner = policy.learner(dataset, { normalizer, cache: options.cache });
-  const identity = JSON.stringify([policy.baseHash, dataset.info.contentHash, steps, roundSteps, batchSize, learningRate, seed]);
+  const trained = options.augment === undefined ? dataset : augmentedDataset(dataset, options.augment, deriveSeed('augment', seed));
+  const learner = policy.learner(trained, { normalizer, cache: options.cache, ...(options.onCache === undefined ? {} : { onCache: options.onCache }) });
+  const identity = JSON.stringify([policy.baseHash, trained.info.contentHash, steps, roundSteps, batchSize, learningRate, seed]);
   const rounds = Math.ceil(steps / roundSteps);
   try {
     let parameters: Parameters = await policy.initialParameters();

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { createProgress, EXIT_CODE, parseRenames, showPhases, table, withRenameOption, zk0Home } from '@zk0/cli';
 import { InvalidArgumentError } from '@zk0/core';
+import { readAlignmentTarget } from '@zk0/dataset-so100';
 import { describeDevice, openPolicy } from '@zk0/policy-smolvla';
 import { formatRate, type RolloutReport, type TrialSummary } from '@zk0/rollout';
 import { Command } from 'commander';
@@ -88,7 +89,7 @@ async function tryOut(flags: RolloutFlags, signal: AbortSignal): Promise<number 
         },
       };
       const filmed = flags.video === undefined ? how : { ...how, video: resolve(flags.video) };
-      const report = await tryPolicy(actor, features, names, filmed);
+      const report = await tryPolicy(actor, features, names, await readAlignmentTarget(policy.directory), filmed);
       const baselines = flags.baselines && !signal.aborted ? await tryBaselines(how) : undefined;
       await actor.close();
       progress.finish();

@@ -1,5 +1,5 @@
 import { arch, cpus, platform, release } from 'node:os';
-import { runContextSchema, Zk0Error, type ClientProfile, type JsonObject, type RunConfig } from '@zk0/core';
+import { deriveSeed, runContextSchema, Zk0Error, type ClientProfile, type JsonObject, type RunConfig } from '@zk0/core';
 import { alignedMoments, alignRecording, type AlignmentTarget } from '@zk0/dataset-so100';
 import { parseStrategyConfig } from '@zk0/strategy';
 import * as z from 'zod';
@@ -72,6 +72,7 @@ export function startContext(model: ServerModel, config: RunConfig, clients: rea
     policy: { source: model.policySource, baseHash: model.baseHash },
     features: model.features,
     normalizer: commonNormalizer(clients.map(({ profile }) => alignedProfile(profile.dataset, alignment))),
+    ...(config.augment === undefined ? {} : { augment: { config: config.augment, seed: deriveSeed('augment', config.seed) } }),
   });
   const datasets: StartContext['datasets'] = [
     ...clients.map(({ clientId, profile }) => ({ role: 'train' as const, clientId, ...datasetIdentity(profile.dataset) })),
@@ -102,8 +103,8 @@ function computeOf({ compute: { device, precision, threads } }: ServerModel, cli
   };
 }
 
-function datasetIdentity({ name, commit, contentHash, episodes, frames }: ClientProfile['dataset']): Omit<StartContext['datasets'][number], 'role'> {
-  return { name, ...(commit === undefined ? {} : { commit, uri: `hf:${name}@${commit}` }), contentHash, episodes, frames };
+function datasetIdentity({ name, commit, contentHash, recordedHash = contentHash, episodes, frames }: ClientProfile['dataset']): Omit<StartContext['datasets'][number], 'role'> {
+  return { name, ...(commit === undefined ? {} : { commit, uri: `hf:${name}@${commit}` }), contentHash: recordedHash, episodes, frames };
 }
 
 /** Training on what is held out would make every evaluation a lie. */
@@ -120,8 +121,9 @@ function checkDisjoint(datasets: StartContext['datasets']): void {
 export function sameRecordings(clients: readonly ProfiledClient[]): { readonly clients: readonly string[]; readonly dataset: string }[] {
   const byContent = new Map<string, { clients: string[]; dataset: string }>();
   for (const { clientId, profile } of clients) {
-    const known = byContent.get(profile.dataset.contentHash);
-    if (known === undefined) byContent.set(profile.dataset.contentHash, { clients: [clientId], dataset: profile.dataset.name });
+    const { contentHash, recordedHash = contentHash } = profile.dataset;
+    const known = byContent.get(recordedHash);
+    if (known === undefined) byContent.set(recordedHash, { clients: [clientId], dataset: profile.dataset.name });
     else known.clients.push(clientId);
   }
   return [...byContent.values()].filter((one) => one.clients.length > 1);

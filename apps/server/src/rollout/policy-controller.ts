@@ -1,4 +1,5 @@
-import { deriveSeed, Zk0Error, type RgbImage, type WorldInfo } from '@zk0/core';
+import { deriveSeed, Zk0Error, type ClientProfile, type JointConvention, type RgbImage, type WorldInfo } from '@zk0/core';
+import { alignedRows, alignRecording, unalignedRow, type Alignment, type AlignmentTarget } from '@zk0/dataset-so100';
 import { proposeRenames, type Actor, type PolicyFeatures } from '@zk0/policy-smolvla';
 import type { Controller } from '@zk0/rollout';
 
@@ -35,8 +36,10 @@ export function checkFit(features: PolicyFeatures, world: WorldInfo, names: Came
 /**
  * Has a policy act: it predicts a chunk of actions and looks again after the first `n_action_steps` of them. Its noise
  * comes from the trial's seed.
+ *
+ * @param alignment what is done to the world's states before the policy sees them, and undone to its actions; null for nothing
  */
-export function policyController(actor: Actor, features: PolicyFeatures, names: CameraNames): Controller {
+export function policyController(actor: Actor, features: PolicyFeatures, names: CameraNames, alignment: Alignment | null = null): Controller {
   return (seed) => {
     actor.reset();
     let step = 0;
@@ -44,7 +47,7 @@ export function policyController(actor: Actor, features: PolicyFeatures, names: 
       const lookedAt: Record<string, RgbImage> = {};
       // Read only when the policy looks: a world renders pictures when they are first asked for.
       const observation = {
-        state,
+        state: alignment === null ? state : alignedRows(Float32Array.from(state), alignment.state),
         task,
         get images(): Readonly<Record<string, RgbImage>> {
           for (const [key, image] of Object.entries(images)) {
@@ -54,11 +57,48 @@ export function policyController(actor: Actor, features: PolicyFeatures, names: 
           return lookedAt;
         },
       };
-      return actor.selectAction(observation, { seed: deriveSeed(seed, 'noise', step++) }).catch((error: unknown) => {
+      const action = actor.selectAction(observation, { seed: deriveSeed(seed, 'noise', step++) });
+      return action.then((values) => (alignment === null ? values : unalignedRow(values, alignment.action))).catch((error: unknown) => {
         // The trial fails and says so; others may go on.
         if (error instanceof Zk0Error && error.code === 'NOT_FINITE') return new Float32Array(features.actionSize).fill(NaN);
         throw error;
       });
     };
   };
+}
+
+/**
+ * What brings a world's states to those that a policy was trained on, and its actions back: joints in another order, other units, by
+ * the checkpoint's own record of them.
+ *
+ * @returns null where they are the same, or the checkpoint does not say
+ * @throws Zk0Error `ROLLOUT_MISMATCH` where there is no way from one to the other
+ */
+export function alignWorld(world: WorldInfo, target: AlignmentTarget | null): Alignment | null {
+  if (target === null) return null;
+  const conventions = (names: readonly string[]): JointConvention[] => names.map((name) => ({ unit: name.includes('gripper') ? 'percent' : 'degrees', confidence: 1 }));
+  const nothing = (names: readonly string[]): number[] => names.map(() => 0);
+  const moments = (names: readonly string[]): ClientProfile['dataset']['moments']['state'] => ({ count: 1, mean: nothing(names), m2: nothing(names), min: nothing(names), max: nothing(names) });
+  const { name, robotType, fps, stateNames, actionNames, cameras } = world;
+  const decision = alignRecording(
+    {
+      name,
+      contentHash: '0'.repeat(64),
+      robotType,
+      fps,
+      episodes: 1,
+      frames: 1,
+      stateNames: [...stateNames],
+      actionNames: [...actionNames],
+      cameras: [...cameras],
+      moments: { state: moments(stateNames), action: moments(actionNames) },
+      joints: { state: conventions(stateNames), action: conventions(actionNames) },
+    },
+    // Where nobody was sure of the units, they are taken for the world's, as they are in an evaluation.
+    { ...target, joints: target.joints ?? { state: conventions(target.stateNames), action: conventions(target.actionNames) } },
+  );
+  if (decision.kind === 'ready') return decision.alignment;
+  throw new Zk0Error('ROLLOUT_MISMATCH', `the policy was trained on other recordings than the robot of ${name} gives: ${decision.reason}`, {
+    hint: `Try it at the frame rate and with the joints that it was trained on; for the rate write --task ${name}?fps=${target.fps}.`,
+  });
 }

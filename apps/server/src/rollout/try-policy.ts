@@ -1,9 +1,10 @@
 import type { World } from '@zk0/core';
+import type { AlignmentTarget } from '@zk0/dataset-so100';
 import type { DemoWorld } from '@zk0/demo-so100';
 import type { Actor, PolicyFeatures } from '@zk0/policy-smolvla';
 import { blindReplay, motionless, rollout, type Controller, type RolloutReport } from '@zk0/rollout';
 import { Clips } from './clips.ts';
-import { checkFit, policyController, type CameraNames } from './policy-controller.ts';
+import { alignWorld, checkFit, policyController, type CameraNames } from './policy-controller.ts';
 import { recordDemonstrations } from './worlds.ts';
 
 /** Demonstrations that blind replay draws from. */
@@ -46,11 +47,20 @@ export async function tryController(controller: Controller, options: TryOptions)
 /**
  * Tries a policy.
  *
+ * @param target what it was trained on, as its checkpoint says; null where it does not
  * @throws Zk0Error `ROLLOUT_MISMATCH` when it does not fit the worlds
  */
-export async function tryPolicy(actor: Actor, features: PolicyFeatures, names: CameraNames, options: TryOptions): Promise<RolloutReport> {
+export async function tryPolicy(
+  actor: Actor,
+  features: PolicyFeatures,
+  names: CameraNames,
+  target: AlignmentTarget | null,
+  options: TryOptions,
+): Promise<RolloutReport> {
   for (const world of options.worlds) checkFit(features, world.info, names);
-  return tryController(policyController(actor, features, names), options);
+  // All worlds are of one robot, with one frame rate each.
+  const [alignment] = options.worlds.map((world) => alignWorld(world.info, target));
+  return tryController(policyController(actor, features, names, alignment), options);
 }
 
 /** What needs no learning, in the same situations: an arm that does nothing, and recordings played back blindly. */

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { augmentSchema } from './augment-config.ts';
 import { errorMessage } from '../errors.ts';
 import { parseStopRule } from '../run/stop-rule.ts';
 
@@ -53,6 +54,8 @@ export const runConfigSchema = z.strictObject({
   batchSize: z.int().min(1).max(4096).optional(),
   /** Peak learning rate of a round's cosine; the policy's own default when absent. */
   learningRate: z.number().gt(0).max(1).optional(),
+  /** Varies the images that are trained on; off when absent. A number is that many variants with LeRobot's defaults. */
+  augment: z.preprocess((value) => (typeof value === 'number' ? { variants: value } : value), augmentSchema).optional(),
   /** Datasets that nobody trains on; the server evaluates on them after each round. */
   heldOut: z.array(z.string().min(1)).max(100).default([]),
   /** Cameras of the datasets held out, as recorded → as the policy names them. */

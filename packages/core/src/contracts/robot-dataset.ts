@@ -76,6 +76,8 @@ export interface RobotDatasetInfo {
   readonly commit?: string;
   /** Hex SHA-256 over what identifies the recordings and the chosen episodes; the key of every cache made from it. */
   readonly contentHash: string;
+  /** The same without what was only named otherwise for this use, as cameras are; absent where nothing was. */
+  readonly recordedHash?: string;
   readonly robotType: string;
   readonly fps: number;
   readonly frameCount: number;

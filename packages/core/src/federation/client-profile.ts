@@ -35,6 +35,8 @@ export const clientProfileSchema = z
       name: z.string().min(1).max(200),
       commit: z.string().regex(/^[0-9a-f]{40}$/).exactOptional(),
       contentHash: z.string().regex(/^[0-9a-f]{64}$/),
+      /** The content hash without renamed cameras: who has the same recordings has the same, whatever they are called. */
+      recordedHash: z.string().regex(/^[0-9a-f]{64}$/).exactOptional(),
       robotType: z.string().max(200),
       fps: z.number().gt(0).max(10_000),
       episodes: z.int().min(1),
@@ -79,6 +81,7 @@ export function datasetProfile(info: RobotDatasetInfo): ClientProfile['dataset']
     name: info.name,
     ...(info.commit === undefined ? {} : { commit: info.commit }),
     contentHash: info.contentHash,
+    ...(info.recordedHash === undefined ? {} : { recordedHash: info.recordedHash }),
     robotType: info.robotType,
     fps: info.fps,
     episodes: info.episodes.length,

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { augmentSchema } from '../config/augment-config.ts';
 
 const spread = z.strictObject({ mean: z.array(z.number()).max(256), std: z.array(z.number().gt(0)).max(256) });
 
@@ -20,6 +21,8 @@ export const runContextSchema = z.strictObject({
     cameras: z.array(z.string().min(1).max(200)).min(1).max(16),
   }),
   normalizer: normalizerSchema,
+  /** How the images that are trained on are varied, and the seed of it; absent where they are not. */
+  augment: z.strictObject({ config: augmentSchema, seed: z.string().min(1).max(200) }).exactOptional(),
 });
 export type RunContext = z.infer<typeof runContextSchema>;
 

@@ -27,6 +27,8 @@ export interface EpisodeRecord {
   readonly tasks: readonly string[];
   /** Path of the parquet file that holds its rows, inside the dataset. */
   readonly dataFile: string;
+  /** First row in the whole dataset and the one after the last, as `meta/episodes` claims; rows are found without it. */
+  readonly indexSpan?: readonly [number, number];
   /** One span per camera of kind `video`. */
   readonly videos: ReadonlyMap<string, VideoSpan>;
 }
@@ -98,7 +100,7 @@ async function readV3(folder: DatasetFolder, info: DatasetInfo, tables: TableRea
   const infoFile = folder.join('meta/info.json');
   for (const relative of await listEpisodeFiles(folder)) {
     const file = await folder.resolve(relative);
-    const rows = await tables.rows(file, { required: v3Columns(info), optional: ['tasks', ...endColumns(info)] }, MAX_EPISODES);
+    const rows = await tables.rows(file, { required: v3Columns(info), optional: ['tasks', ...INDEX_SPAN, ...endColumns(info)] }, MAX_EPISODES);
     rows.forEach((row, line) => episodes.push(parseV3(row, info, file, line, infoFile)));
     if (episodes.length > MAX_EPISODES) {
       throw new DatasetError('DATASET_LIMIT', `${folder.root} lists more than ${MAX_EPISODES} episodes`, { file });
@@ -107,13 +109,17 @@ async function readV3(folder: DatasetFolder, info: DatasetInfo, tables: TableRea
   return episodes;
 }
 
+const INDEX_SPAN = ['dataset_from_index', 'dataset_to_index'] as const;
+
 function parseV3(row: TableRow, info: DatasetInfo, file: string, line: number, infoFile: string): EpisodeRecord {
   const { episode_index: episodeIndex, length, tasks } = parseRow(episodeSchema, row, file, line);
   const integer = (column: string): number => parseRow(z.looseObject({ [column]: index }), row, file, line)[column]!;
+  const [from, to] = INDEX_SPAN.map((column) => Number(row[column]));
   return {
     episodeIndex,
     length,
     tasks: tasks ?? [],
+    ...(Number.isSafeInteger(from) && Number.isSafeInteger(to) ? { indexSpan: [from!, to!] as const } : {}),
     dataFile: expandTemplate(
       info.dataPath,
       { chunk_index: integer('data/chunk_index'), file_index: integer('data/file_index') },

@@ -23,6 +23,15 @@ export interface CameraFeature {
   readonly width: number;
 }
 
+/** A feature as `info.json` declares it. */
+export interface DeclaredColumn {
+  readonly key: string;
+  readonly dtype: string;
+  /** Values a frame, and names listed for them; null where none are. */
+  readonly size: number;
+  readonly nameCount: number | null;
+}
+
 /** `meta/info.json`, checked and with its variants brought to one form. */
 export interface DatasetInfo {
   readonly version: FormatVersion;
@@ -39,6 +48,10 @@ export interface DatasetInfo {
   readonly state: VectorFeature;
   readonly action: VectorFeature;
   readonly cameras: readonly CameraFeature[];
+  /** Every feature that is declared and kept in the rows; read are state, action and the usual columns only. */
+  readonly columns: readonly DeclaredColumn[];
+  /** Tasks it counts; null where it does not say. */
+  readonly totalTasks: number | null;
   /** What was unusual and how it was read. */
   readonly warnings: readonly string[];
 }
@@ -62,6 +75,7 @@ const infoSchema = z.looseObject({
   fps: z.number().positive().max(10_000),
   total_episodes: count(MAX_EPISODES),
   total_frames: count(MAX_FRAMES),
+  total_tasks: z.number().int().min(0).nullish().catch(null),
   chunks_size: z.number().int().min(1).max(2 ** 31).optional(),
   data_path: z.string().max(1024),
   video_path: z.string().max(1024).nullish(),
@@ -106,6 +120,8 @@ export function parseInfo(json: unknown, file: string): DatasetInfo {
     state: vectorFeature(info.features, STATE_KEYS, file),
     action: vectorFeature(info.features, ACTION_KEYS, file),
     cameras: cameraFeatures(info.features, file, warnings),
+    columns: declaredColumns(info.features),
+    totalTasks: info.total_tasks ?? null,
     warnings,
   };
 }
@@ -156,6 +172,16 @@ function valueNames(names: unknown, size: number, key: string): readonly string[
   const list: unknown = nested.length === 1 ? nested[0] : nested;
   if (Array.isArray(list) && list.length === size && list.every((name) => typeof name === 'string')) return list;
   return Array.from({ length: size }, (_, index) => `${key}.${index}`);
+}
+
+function declaredColumns(features: Record<string, Feature>): readonly DeclaredColumn[] {
+  return Object.entries(features).flatMap(([key, { dtype, shape, names }]): DeclaredColumn[] => {
+    if (dtype === 'video' || dtype === 'image') return [];
+    const list: unknown = names !== null && typeof names === 'object' && !Array.isArray(names) ? Object.values(names)[0] : names;
+    // One name may stand for an axis: only lists of a vector's values are counted.
+    const nameCount = Array.isArray(list) && shape.length === 1 && shape[0]! > 1 ? list.length : null;
+    return [{ key, dtype, size: shape.reduce((product, side) => product * side, 1), nameCount }];
+  });
 }
 
 function cameraFeatures(features: Record<string, Feature>, file: string, warnings: string[]): CameraFeature[] {

@@ -47,6 +47,8 @@ export class ParquetFile {
   readonly path: string;
   readonly rowCount: number;
   readonly columns: ReadonlySet<string>;
+  /** Top-level column → physical type of its values. */
+  readonly columnTypes: Readonly<Record<string, string>>;
   readonly #metadata: FileMetaData;
   readonly #buffer: AsyncBuffer;
   readonly #handle: FileHandle;
@@ -57,7 +59,9 @@ export class ParquetFile {
     this.#buffer = buffer;
     this.#metadata = metadata;
     this.rowCount = Number(metadata.num_rows);
-    this.columns = new Set(topLevelColumns(metadata));
+    const leaves = topLevelColumns(metadata);
+    this.columns = new Set(leaves.keys());
+    this.columnTypes = Object.fromEntries(leaves);
   }
 
   /**
@@ -195,15 +199,19 @@ function checkMetadata(metadata: FileMetaData, size: number, path: string, maxRo
   }
 }
 
-function topLevelColumns(metadata: FileMetaData): string[] {
-  const names: string[] = [];
+/** Names of the columns, each with the physical type of the first values below it. */
+function topLevelColumns(metadata: FileMetaData): ReadonlyMap<string, string> {
+  const names = new Map<string, string>();
   const skip = (index: number): number => {
     let next = index + 1;
     const children = metadata.schema[index]?.num_children ?? 0;
     for (let child = 0; child < children && next < metadata.schema.length; child++) next = skip(next);
     return next;
   };
-  for (let index = 1; index < metadata.schema.length; index = skip(index)) names.push(metadata.schema[index]!.name);
+  for (let index = 1, next = 1; index < metadata.schema.length; index = next) {
+    next = skip(index);
+    names.set(metadata.schema[index]!.name, metadata.schema.slice(index, next).find(({ type }) => type !== undefined)?.type ?? '');
+  }
   return names;
 }
 

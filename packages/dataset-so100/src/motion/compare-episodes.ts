@@ -27,10 +27,13 @@ export function compareEpisodes(episodes: readonly ComparedEpisode[], scale: rea
   };
   const lengths = episodes.map(({ state }) => state.length / scale.length);
   const median = lengths.toSorted((a, b) => a - b)[lengths.length >> 1] ?? 0;
+  const mean = lengths.reduce((sum, length) => sum + length, 0) / Math.max(1, lengths.length);
+  const spread = Math.sqrt(lengths.reduce((sum, length) => sum + (length - mean) ** 2, 0) / Math.max(1, lengths.length));
   if (episodes.length >= MOTION.minEpisodesForLength) {
     for (const [i, { episodeIndex }] of episodes.entries()) {
       const factor = lengths[i]! / median;
-      if (factor <= MOTION.lengthFactor && factor >= 1 / MOTION.lengthFactor) continue;
+      const isUsual = factor <= MOTION.lengthFactor && factor >= 1 / MOTION.lengthFactor && Math.abs(lengths[i]! - mean) <= MOTION.lengthSpreads * spread;
+      if (isUsual) continue;
       add(episodeIndex, { code: 'LENGTH_OUTLIER', message: `it has ${lengths[i]!} frames, where half of the episodes have over ${median}` });
     }
   }

@@ -1,5 +1,7 @@
 import type { JointConvention } from '@zk0/core';
+import { degreesPerUnit } from '../units/degrees-per-unit.ts';
 import { canonicalNames, jointOf } from '../units/joint-names.ts';
+import { NOTE } from './thresholds-of-notes.ts';
 import { MOTION, type MotionCode } from './thresholds.ts';
 
 /** One thing that an episode's movement shows. */
@@ -47,7 +49,7 @@ export function checkMotion(values: EpisodeValues, context: MotionContext): read
   const findings: MotionFinding[] = [];
   const arm = joints.filter(({ isGripper }) => !isGripper);
   findings.push(...idle(arm, fps), ...frozen(arm, fps));
-  for (const joint of joints) findings.push(...(joint.isGripper ? stuckGripper(joint) : [...jumps(joint, fps), ...dead(joint), ...saturated(joint)]));
+  for (const joint of joints) findings.push(...(joint.isGripper ? [...stuckGripper(joint), ...leaps(joint)] : [...jumps(joint, fps), ...dead(joint), ...saturated(joint)]));
   findings.push(...doubledRows(values, arm, fps), ...dropped(values.timestamps, fps));
   return findings;
 }
@@ -76,24 +78,6 @@ function jointsOf({ state, action }: EpisodeValues, context: MotionContext): rea
 
 function column(values: Float32Array, size: number, index: number, scale: number): Float64Array {
   return Float64Array.from({ length: values.length / size }, (_, frame) => values[frame * size + index]! * scale);
-}
-
-/** Degrees (per cent of a gripper) that one unit is; null where it is not known. */
-function degreesPerUnit({ unit, degreesPerUnit: known }: JointConvention): number | null {
-  switch (unit) {
-    case 'degrees':
-    case 'degrees-2024':
-    case 'percent':
-      return 1;
-    case 'normalized':
-      return known ?? 1;
-    case 'radians':
-      return 180 / Math.PI;
-    case 'ticks':
-      return 360 / 4096;
-    case 'unknown':
-      return null;
-  }
 }
 
 function idle(arm: readonly JointMotion[], fps: number): MotionFinding[] {
@@ -138,8 +122,20 @@ function jumps({ name, state }: JointMotion, fps: number): MotionFinding[] {
     if (step > worst) [worst, at] = [step, frame];
   }
   if (worst > MOTION.wrapStep) return [{ code: 'ENCODER_WRAP', message: `${name} turns by ${worst.toFixed(0)}° from one frame to the next: its encoder starts anew`, frame: at }];
-  if (worst * fps <= MOTION.maxSpeed || worst < 5) return [];
+  if (worst * fps <= MOTION.maxSpeed || worst < 5) return leaps({ name, state });
   return [{ code: 'JUMP', message: `${name} jumps by ${worst.toFixed(1)}° in a frame, ${(worst * fps).toFixed(0)}° a second; its servo turns 270`, frame: at }];
+}
+
+/** At a low frame rate, or of a gripper, speed says little: half of the range from one frame to the next says enough. */
+function leaps({ name, state }: Pick<JointMotion, 'name' | 'state'>): MotionFinding[] {
+  if (state.length < 3) return [];
+  const range = rangeIn(state, 0, state.length - 1);
+  if (range < NOTE.stepRange) return [];
+  for (let frame = 1; frame < state.length; frame++) {
+    const step = Math.abs(state[frame]! - state[frame - 1]!);
+    if (step > NOTE.stepShare * range) return [{ code: 'JUMP', message: `${name} jumps by ${percent(step / range)} of its range in a frame`, frame }];
+  }
+  return [];
 }
 
 /** Only a normalised joint says where its range ends. */

@@ -1,5 +1,7 @@
+import { degreesPerUnit } from '../units/degrees-per-unit.ts';
 import { compareEpisodes } from './compare-episodes.ts';
 import { checkMotion, type EpisodeValues, type MotionContext, type MotionFinding } from './episode-motion.ts';
+import { noteMotion, spreadsOf } from './episode-notes.ts';
 import { WORTH, type MotionCode } from './thresholds.ts';
 
 /** How an episode moves. */
@@ -9,14 +11,13 @@ export interface EpisodeScore {
   /** 1 for one of which nothing was found, less for each kind of thing found, 0 at least. */
   readonly score: number;
   readonly findings: readonly MotionFinding[];
+  /** What is worth a look and takes nothing off the score. */
+  readonly notes: readonly MotionFinding[];
 }
 
 /** Degrees (or per cent) that one unit of each state value is; NaN where units are not known. */
 function scalesOf({ joints }: MotionContext): readonly number[] {
-  return joints.state.map(({ unit, degreesPerUnit }) => {
-    if (unit === 'unknown') return NaN;
-    return unit === 'radians' ? 180 / Math.PI : unit === 'ticks' ? 360 / 4096 : (degreesPerUnit ?? 1);
-  });
+  return joints.state.map((joint) => degreesPerUnit(joint) ?? NaN);
 }
 
 /** Checks how every episode of a dataset moves, alone and beside the others. */
@@ -25,9 +26,11 @@ export function scoreEpisodes(
   context: MotionContext,
 ): readonly EpisodeScore[] {
   const beside = compareEpisodes(episodes, scalesOf(context));
+  const spreads = spreadsOf(episodes, context);
   return episodes.map((episode) => {
-    const findings = [...checkMotion(episode, context), ...(beside.get(episode.episodeIndex) ?? [])];
-    return { episode: episode.episodeIndex, score: scoreOf(findings.map(({ code }) => code)), findings };
+    const found = [...checkMotion(episode, context), ...noteMotion(episode, context, spreads), ...(beside.get(episode.episodeIndex) ?? [])];
+    const [findings, notes] = [found.filter(({ code }) => WORTH[code] < 1), found.filter(({ code }) => WORTH[code] === 1)];
+    return { episode: episode.episodeIndex, score: scoreOf(findings.map(({ code }) => code)), findings, notes };
   });
 }
 

@@ -29,7 +29,9 @@ export const MOTION = {
   maxDropped: 0.02,
   /** An episode so many times longer or shorter than the median is another thing than the others. */
   lengthFactor: 3,
-  minEpisodesForLength: 5,
+  minEpisodesForLength: 3,
+  /** Or so many spreads from the mean length (as lerobot-doctor and lerobot-lint have it). */
+  lengthSpreads: 3,
   /** Episodes that are nowhere further apart, in degrees, were one recording: no hand repeats a movement so. */
   duplicateDegrees: 0.5,
   /** Sharpness, as the variance of the Laplacian, under this share of the camera's median, and under this value: out of focus. */
@@ -50,7 +52,20 @@ export type MotionCode =
   | 'DROPPED_FRAMES'
   | 'LENGTH_OUTLIER'
   | 'NEAR_DUPLICATE'
-  | 'BLURRED_CAMERA';
+  | 'BLURRED_CAMERA'
+  | NoteCode;
+
+/** What is worth a look, and takes nothing off a score but {@link WORTH} says so. */
+export type NoteCode =
+  | 'SHORT_EPISODE'
+  | 'STILL_JOINT'
+  | 'FROZEN_STATE'
+  | 'REPEATED_ACTION'
+  | 'PINNED'
+  | 'ACTION_JUMP'
+  | 'UNFOLLOWED'
+  | 'ACTION_RANGE'
+  | 'OUTLIER';
 
 /** What is left of an episode's worth where a code was found: 1 is nothing lost. */
 export const WORTH: Readonly<Record<MotionCode, number>> = {
@@ -66,4 +81,13 @@ export const WORTH: Readonly<Record<MotionCode, number>> = {
   LENGTH_OUTLIER: 0.8,
   NEAR_DUPLICATE: 0.5,
   BLURRED_CAMERA: 0.6,
+  SHORT_EPISODE: 0.7,
+  ACTION_JUMP: 0.7,
+  STILL_JOINT: 1,
+  FROZEN_STATE: 1,
+  REPEATED_ACTION: 1,
+  PINNED: 1,
+  UNFOLLOWED: 1,
+  ACTION_RANGE: 1,
+  OUTLIER: 1,
 };

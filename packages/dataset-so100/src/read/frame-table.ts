@@ -16,6 +16,10 @@ export interface FrameTable {
   readonly frameIndex: Float64Array | null;
   readonly episodeIndex: Float64Array | null;
   readonly taskIndex: Float64Array | null;
+  /** Number of the row in the whole dataset, as recorded. */
+  readonly index: Float64Array | null;
+  /** Every column of the file → physical type of its values. */
+  readonly columnTypes: Readonly<Record<string, string>>;
   /** Rows with a value that cannot be used → column and reason; what the arrays hold there means nothing. */
   readonly badRows: ReadonlyMap<number, string>;
 }
@@ -52,11 +56,11 @@ export async function readFrameTable(path: string, state: VectorFeature, action:
       });
       return into;
     });
-    const scalar = (key: string): Float64Array | null => {
+    const scalar = (key: string, bad: BadRows | null = badRows): Float64Array | null => {
       if (!parquet.columns.has(key)) return null;
       const into = new Float64Array(rowCount);
       writers.set(key, (chunk) => {
-        copyScalars(chunk, into, badRows);
+        copyScalars(chunk, into, bad);
       });
       return into;
     };
@@ -69,6 +73,9 @@ export async function readFrameTable(path: string, state: VectorFeature, action:
       frameIndex: scalar('frame_index'),
       episodeIndex: scalar('episode_index'),
       taskIndex: scalar('task_index'),
+      // Nothing is found by it: a value that is no number is told of, and stops nobody.
+      index: scalar('index', null),
+      columnTypes: parquet.columnTypes,
       badRows: badRows.list,
     };
     let cells = 0;
@@ -106,14 +113,14 @@ function copyVectors(chunk: ColumnChunk, into: Float32Array, size: number, bad: 
   }
 }
 
-function copyScalars(chunk: ColumnChunk, into: Float64Array, bad: BadRows): void {
+function copyScalars(chunk: ColumnChunk, into: Float64Array, bad: BadRows | null): void {
   const { values, rowStart, column } = chunk;
   for (let i = 0; i < values.length; i++) {
     const cell = values[i];
     // Some writers store scalars as lists of one.
     const value = Number((typeof cell === 'object' && cell !== null ? (cell as ArrayLike<unknown>)[0] : cell) ?? NaN);
     into[rowStart + i] = value;
-    if (!Number.isFinite(value)) bad.add(rowStart + i, column, `the value is ${String(cell)}`);
+    if (!Number.isFinite(value)) bad?.add(rowStart + i, column, `the value is ${String(cell)}`);
   }
 }
 

@@ -81,11 +81,14 @@ export async function openDataset(uri: string, options: OpenOptions = {}): Promi
   const drift = timestampDrift(rows, info.fps);
   const { pairings, notes } = pairAll(recording, episodes, rows, videos, options.lookup ?? source.lookup);
   const units = unitsOf(info, rows, options.units ?? source.units);
+  const hashed = { recording, episodes, rows, videos, pictures };
+  const isRenamed = cameras.some(({ key }, i) => key !== videos.cameras[i]!.key);
   const described: RobotDatasetInfo = {
     name,
     uri,
     ...(commit === undefined ? {} : { commit }),
-    contentHash: contentHash({ recording, episodes, rows, videos, cameras, pictures }),
+    contentHash: contentHash({ ...hashed, cameras }),
+    ...(isRenamed ? { recordedHash: contentHash({ ...hashed, cameras: videos.cameras }) } : {}),
     robotType: info.robotType,
     fps: info.fps,
     frameCount: rows.frameCount,

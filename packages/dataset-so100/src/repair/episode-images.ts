@@ -78,8 +78,8 @@ export async function pictureImages(
 
 /** Looks at some of an episode's first `length` images. */
 export async function lookAt(images: EpisodeImages, length: number): Promise<ImageSequence> {
-  const seen = new ImageSequence();
-  for (const position of sampledPositions(length, DEFAULT_SAMPLES)) seen.add(await images.at(position));
+  const seen = new ImageSequence(() => false);
+  for (const position of sampledPositions(length, DEFAULT_SAMPLES)) seen.add(await images.at(position), position);
   return seen;
 }
 

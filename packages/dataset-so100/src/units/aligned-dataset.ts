@@ -63,6 +63,13 @@ export function alignedRows(values: Float32Array, { order, scale, offset }: Vect
   return aligned;
 }
 
+/** A row as it was before {@link alignedRows}. */
+export function unalignedRow(aligned: ArrayLike<number>, { order, scale, offset }: VectorAlignment): Float32Array {
+  const row = new Float32Array(order.length);
+  order.forEach((from, to) => (row[from] = (aligned[to]! - offset[to]!) / scale[to]!));
+  return row;
+}
+
 /** Moments of aligned values. */
 export function alignedMoments({ count, mean, m2, min, max }: FeatureMoments, { order, scale, offset }: VectorAlignment): FeatureMoments {
   const apply = (values: readonly number[]): number[] => order.map((from, to) => values[from]! * scale[to]! + offset[to]!);

@@ -58,12 +58,16 @@ export function findSteps(values: ArrayLike<number>, scaled: 'percent' | 'normal
   if (scaled === null) return null;
   const [low, whole] = scaled === 'percent' ? [0, 100] : [-100, 200];
   if (distinct[0]! < low - 1e-3 || distinct.at(-1)! > low + whole + 1e-3) return null;
+  // A joint that moves little around the middle lies nearly on the grids of ranges that are some counts shorter or longer, too: the
+  // nearest is taken. Of a grid and those that are as many times finer, which hold its values too, the coarsest is the nearest.
+  let [best, least] = [0, MAX_RESIDUAL];
   for (let range = MIN_RANGE; range <= MAX_RANGE; range++) {
     const step = whole / range;
     if (spread / step < MIN_VALUES) continue;
-    if (residual(thinned, low, step) <= MAX_RESIDUAL) return { kind: scaled, step, range };
+    const off = residual(thinned, low, step, least);
+    if (off < least) [best, least] = [range, off];
   }
-  return null;
+  return best === 0 ? null : { kind: scaled, step: whole / best, range: best };
 }
 
 function thin(values: readonly number[]): readonly number[] {
@@ -82,13 +86,13 @@ function isResolved(sorted: readonly number[], step: number): boolean {
 }
 
 /** Distance of values from a grid through `origin`, in steps: the root of the mean square. */
-function residual(values: readonly number[], origin: number, step: number): number {
+function residual(values: readonly number[], origin: number, step: number, most = MAX_RESIDUAL): number {
   let sum = 0;
   for (const value of values) {
     const steps = (value - origin) / step;
     sum += (steps - Math.round(steps)) ** 2;
     // Already more than all values together may have.
-    if (sum > MAX_RESIDUAL ** 2 * values.length) return Infinity;
+    if (sum > most ** 2 * values.length) return Infinity;
   }
   return Math.sqrt(sum / values.length);
 }

@@ -1,4 +1,5 @@
 import type { JointConvention } from '@zk0/core';
+import { degreesPerUnit } from './degrees-per-unit.ts';
 import { canonicalNames, jointOf } from './joint-names.ts';
 
 /** A joint whose action and following state differ steadily. */
@@ -68,20 +69,4 @@ function stillDifferences(
     }
   }
   return differences;
-}
-
-function degreesPerUnit({ unit, degreesPerUnit: known }: JointConvention): number | null {
-  switch (unit) {
-    case 'degrees':
-    case 'degrees-2024':
-      return 1;
-    case 'normalized':
-      return known ?? 1;
-    case 'radians':
-      return 180 / Math.PI;
-    case 'ticks':
-      return 360 / 4096;
-    default:
-      return null;
-  }
 }

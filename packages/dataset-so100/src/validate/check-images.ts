@@ -19,6 +19,8 @@ export interface CheckedEpisodes {
   /** When frames are shown, by episode number; of others, whose rows cannot be read, they are taken by position. */
   readonly times: ReadonlyMap<number, FrameTimes>;
   readonly fps: number;
+  /** Whether an episode's action at a frame differs from the one before. */
+  readonly isMoving: (episode: number, position: number) => boolean;
 }
 
 /**
@@ -28,7 +30,7 @@ export interface CheckedEpisodes {
  * @returns how many images were decoded
  */
 export async function checkImages(
-  { episodes, videos, times, fps }: CheckedEpisodes,
+  { episodes, videos, times, fps, isMoving }: CheckedEpisodes,
   decoder: VideoDecoder,
   samples: number,
   findings: Findings,
@@ -44,7 +46,8 @@ export async function checkImages(
       if (video === undefined) continue;
       const frame = (position: number): Promise<RgbImage> =>
         decoder.frame({ file: video.path, timestamp: timeOf?.(camera, position) ?? fromTimestamp + position / fps, tolerance: 0.5 / fps });
-      decoded += await lookAt(frame, sampledPositions(length, samples), { file: video.path, camera, episode: episodeIndex }, findings, signal, sharpness);
+      const where = { file: video.path, camera, episode: episodeIndex };
+      decoded += await lookAt(frame, sampledPositions(length, samples), where, (position) => isMoving(episodeIndex, position), { findings, signal, sharpness });
     }
   }
   return decoded;
@@ -54,6 +57,7 @@ export async function checkImages(
 export async function checkPictures(
   recording: Recording,
   facts: readonly EpisodeFacts[],
+  isMoving: CheckedEpisodes['isMoving'],
   samples: number,
   findings: Findings,
   { signal, onCheck }: Pick<ValidateOptions, 'signal' | 'onCheck'> = {},
@@ -70,7 +74,8 @@ export async function checkPictures(
       for (const { key: camera, width, height } of cameras) {
         const frame = (position: number): Promise<RgbImage> =>
           pictures.picture({ file, row: rows[position]!, camera, episodeIndex, frameIndex: position }, { width, height });
-        decoded += await lookAt(frame, sampledPositions(length, samples), { file, camera, episode: episodeIndex }, findings, signal, sharpness);
+        const where = { file, camera, episode: episodeIndex };
+        decoded += await lookAt(frame, sampledPositions(length, samples), where, (position) => isMoving(episodeIndex, position), { findings, signal, sharpness });
       }
     }
   } finally {
@@ -84,17 +89,16 @@ async function lookAt(
   frame: (position: number) => Promise<RgbImage>,
   positions: readonly number[],
   where: { readonly file: string; readonly camera: string; readonly episode: number },
-  findings: Findings,
-  signal: AbortSignal | undefined,
-  sharpness: Sharpness | null,
+  isMoving: (position: number) => boolean,
+  { findings, signal, sharpness }: { readonly findings: Findings; readonly signal: AbortSignal | undefined; readonly sharpness: Sharpness | null },
 ): Promise<number> {
-  const seen = new ImageSequence();
+  const seen = new ImageSequence(isMoving);
   let decoded = 0;
   for (const position of positions) {
     signal?.throwIfAborted();
     try {
       const image = await frame(position);
-      seen.add(image);
+      seen.add(image, position);
       sharpness?.add(where, image);
       decoded++;
     } catch (error) {
@@ -103,6 +107,13 @@ async function lookAt(
   }
   const { camera, episode } = where;
   if (seen.isBlack) findings.add('warning', 'BLACK_CAMERA', `Episode ${episode}: ${camera} is black.`, where);
+  else if (seen.isWhite || seen.isFlat) findings.add('warning', 'BLANK_CAMERA', `Episode ${episode}: ${camera} shows ${seen.isWhite ? 'white' : 'one colour'}.`, where);
   else if (seen.isFrozen) findings.add('warning', 'FROZEN_CAMERA', `Episode ${episode}: ${camera} always shows the same image.`, where);
+  else {
+    for (const { from, to } of seen.blackRuns) findings.add('warning', 'BLACK_CAMERA', `Episode ${episode}: ${camera} is black from frame ${from} to ${to}.`, { ...where, frame: from });
+    for (const { from, to } of seen.frozenRuns) {
+      findings.add('warning', 'FROZEN_CAMERA', `Episode ${episode}: ${camera} shows the same image from frame ${from} to ${to}, while the arm is told to move.`, { ...where, frame: from });
+    }
+  }
   return decoded;
 }

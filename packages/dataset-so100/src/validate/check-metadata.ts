@@ -1,6 +1,7 @@
 import type { EpisodeRecord } from '../format/episodes.ts';
 import { walkFiles } from '../format/walk-files.ts';
 import type { Recording } from '../read/recording.ts';
+import { isPlaceholder } from './check-collection.ts';
 import type { Findings } from './findings.ts';
 
 /** Reports episodes that are listed twice; the first is read. */
@@ -15,7 +16,7 @@ export function checkListing(listed: Recording, once: Recording, findings: Findi
 }
 
 /** Compares the totals of `info.json` with the episodes listed, and reports what was unusual about the metadata. */
-export function checkCounts({ info, episodes }: Recording, findings: Findings): void {
+export function checkCounts({ info, episodes, tasks }: Recording, findings: Findings): void {
   for (const warning of info.warnings) findings.add('info', 'QUIRK', warning);
   const frames = episodes.reduce((sum, episode) => sum + episode.length, 0);
   if (info.totalEpisodes !== episodes.length) {
@@ -23,6 +24,9 @@ export function checkCounts({ info, episodes }: Recording, findings: Findings): 
   }
   if (info.totalFrames !== frames) {
     findings.add('warning', 'COUNTS', `meta/info.json says ${info.totalFrames} frames; the episodes have ${frames}.`);
+  }
+  if (info.totalTasks !== null && info.totalTasks !== tasks.texts.size) {
+    findings.add('warning', 'COUNTS', `meta/info.json says ${info.totalTasks} tasks; ${tasks.texts.size} are listed.`);
   }
   const last = episodes.at(-1)?.episodeIndex ?? -1;
   if (last !== episodes.length - 1) {
@@ -50,6 +54,7 @@ export function checkTaskTable({ folder, tasks, info }: Recording, findings: Fin
     if (text.trim() === '') findings.add('warning', 'TASK', `${file}: the text of task ${index} is empty.`, { file });
     else if (other !== undefined) findings.add('info', 'TASK', `${file}: ${shown} is listed as task ${other} and as task ${index}.`, { file });
     else byText.set(text.trim(), index);
+    if (text.trim() !== '' && isPlaceholder(text)) findings.add('warning', 'TASK', `${file}: the text of task ${index} says nothing: ${shown}.`, { file });
     if (text !== text.trim() && text.trim() !== '') findings.add('info', 'TASK', `${file}: task ${index} has blanks around its text: ${shown}.`, { file });
     const words = text.split(/\s+/).length;
     if (describe === undefined && words > MAX_WORDS) findings.add('info', 'TASK', `${file}: task ${index} has ${words} words; a policy that reads 48 tokens does not see its end.`, { file });
@@ -81,7 +86,7 @@ export async function checkUnusedFiles(
     for await (const path of walkFiles(inside)) {
       if (++count > MAX_FILES) break;
       const file = `${root}/${path}`;
-      if (/\.(parquet|mp4)$/.test(file) && !used.has(file)) unused.push(file);
+      if (!used.has(file)) unused.push(file);
     }
     for (const file of unused.sort()) findings.add('info', 'UNUSED_FILE', `${file} belongs to no episode.`, { file: folder.join(file) });
   }

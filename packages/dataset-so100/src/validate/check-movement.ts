@@ -1,6 +1,6 @@
 import { scoreEpisodes, scoreOf, type EpisodeScore } from '../motion/score-episodes.ts';
 import type { Sharpness } from '../motion/sharpness.ts';
-import type { MotionCode } from '../motion/thresholds.ts';
+import { WORTH, type MotionCode } from '../motion/thresholds.ts';
 import type { Recording } from '../read/recording.ts';
 import type { UnitConvention } from '../units/infer-units.ts';
 import { KNOWN_CONFIDENCE } from '../units/infer-units.ts';
@@ -34,10 +34,10 @@ export function checkMovement(
   }
   const context = { fps: info.fps, ...names, joints };
   const scores = scoreEpisodes(facts.map(({ episode, content, timestamps }) => ({ episodeIndex: episode.episodeIndex, ...content, timestamps })), context);
-  for (const [i, { episode, findings: found }] of scores.entries()) {
-    for (const { code, message, frame } of found) {
+  for (const [i, { episode, findings: found, notes }] of scores.entries()) {
+    for (const { code, message, frame } of [...found, ...notes]) {
       const where = { file: facts[i]!.file, episode, ...(frame === undefined ? {} : { frame }) };
-      findings.add(NOTES.includes(code) ? 'info' : 'warning', code, `Episode ${episode}: ${message}.`, where);
+      findings.add(NOTES.includes(code) || WORTH[code] === 1 ? 'info' : 'warning', code, `Episode ${episode}: ${message}.`, where);
     }
   }
   return scores;

@@ -8,6 +8,7 @@ import { taskOfRow } from '../read/task-of-row.ts';
 import { momentsOf } from '../stats/moments.ts';
 import type { FeatureMoments } from '@zk0/core';
 import { contentHash, contentOf, type EpisodeContent } from './episode-content.ts';
+import { SchemaCheck } from './check-schema.ts';
 import type { Findings } from './findings.ts';
 import type { ValidateOptions } from './validate.ts';
 
@@ -26,6 +27,10 @@ export interface EpisodeFacts {
   readonly content: EpisodeContent;
   /** Seconds since the episode's beginning, of each frame. */
   readonly timestamps: Float64Array;
+  /** `task_index` of its first row. */
+  readonly task: number | undefined;
+  /** The column `index` of its rows. */
+  readonly index: Float64Array | null;
   /** How far they stray from the frame rate, in words; null where they do not. */
   readonly drift: string | null;
 }
@@ -33,8 +38,14 @@ export interface EpisodeFacts {
 /** Fewer frames than this tell no rate. */
 const MIN_FRAMES_FOR_RATE = 10;
 
+/** LeRobot looks frames up within so many seconds; float32 holds the times of half an hour so exactly. */
+const ON_GRID = 1e-4;
+
 /** Wall clocks of real recorders were found to run up to 15 % off; rates that people record at differ by more. */
 const RATE_TOLERANCE = 0.2;
+
+/** A clock that is further off is told of. */
+const UNEVEN_RATE = 0.05;
 
 /** Reads every data file; reports damage, doubled frames and timestamps. Returns the episodes that can be read. */
 export async function checkRows(
@@ -46,6 +57,7 @@ export async function checkRows(
 ): Promise<readonly EpisodeFacts[]> {
   const { info } = recording;
   const sound: EpisodeFacts[] = [];
+  const schema = new SchemaCheck(recording, findings);
   const absent = new Set<string>();
   // A file that cannot be read fails for each of its episodes, and is reported once.
   const reported = new Set<unknown>();
@@ -57,6 +69,7 @@ export async function checkRows(
       const found = await tables.of(episode);
       const { table, note } = found;
       const where = { file: table.path, episode: episode.episodeIndex };
+      schema.look(table);
       if (note !== null) findings.add('warning', 'MOVED_ROWS', note, where);
       for (const column of absentColumns(table)) if (column !== 'episode_index' || note === null) absent.add(column);
       const { rows, warning } = findEpisodeRows(table, episode);
@@ -114,6 +127,8 @@ function factsOf({ info }: Recording, { table, file }: EpisodeTable, rows: Int32
     file: table.path,
     dataFile: file,
     rows,
+    task: table.taskIndex?.[rows[0]!],
+    index: table.index === null ? null : Float64Array.from(rows, (row) => table.index![row]!),
     timestamps: Float64Array.from(rows, (row, k) => table.timestamp?.[row] ?? k / info.fps),
   };
 }
@@ -156,14 +171,14 @@ function checkTimestamps(
   // Over a whole episode the unevenness of single steps averages out.
   const seconds = timestamp[rows.at(-1)!]! - timestamp[rows[0]!]!;
   const rate = (rows.length - 1) / seconds;
-  if (rows.length >= MIN_FRAMES_FOR_RATE && seconds > 0 && Math.abs(rate / fps - 1) > RATE_TOLERANCE) {
+  if (rows.length >= MIN_FRAMES_FOR_RATE && seconds > 0 && Math.abs(rate / fps - 1) > UNEVEN_RATE) {
     const message = `Episode ${episodeIndex}: timestamps advance at ${rate.toFixed(1)} frames a second; meta/info.json says ${fps}.`;
-    findings.add('warning', 'FRAME_RATE', message, where);
+    findings.add(Math.abs(rate / fps - 1) > RATE_TOLERANCE ? 'warning' : 'info', 'FRAME_RATE', message, where);
   }
   if (backwards !== null) {
     const message = `${path} row ${backwards}: time does not advance in episode ${episodeIndex}.`;
     findings.add('warning', 'TIMESTAMPS', message, { ...where, row: backwards });
   }
-  if (drift <= 1e-3) return null;
+  if (Math.max(drift, step) <= ON_GRID) return null;
   return `timestamps stray from ${fps} fps by up to ${(step * 1000).toFixed(0)} ms a step, ${drift.toFixed(3)} s (${(drift * fps).toFixed(1)} frames) in all`;
 }

@@ -21,7 +21,11 @@ import type { MotionCode } from '../motion/thresholds.ts';
  * - `CAMERA_SIZE`: `info.json` and the videos disagree on the size of the images.
  * - `BLACK_CAMERA`, `FROZEN_CAMERA`: a camera saw nothing, or always the same, in an episode.
  * - those of {@link MotionCode}: how an episode moves and what its cameras see of it.
- * - `UNUSED_FILE`: a data or video file belongs to no episode.
+ * - `BLANK_CAMERA`: a camera saw white, or one colour, in an episode.
+ * - `SCHEMA`: data files have other columns or types than `info.json` declares, or than each other.
+ * - `INDEX`: rows are not numbered through.
+ * - `FEW_EPISODES`, `TASK_IMBALANCE`, `SHORT_FOR_CHUNK`, `LOW_DIVERSITY`, `SHIFT`, `STATIC_VALUE`: what the episodes are together.
+ * - `UNUSED_FILE`: a file under data/ or videos/ belongs to no episode.
  * - `QUIRK`: something unusual that is read all the same.
  */
 export type FindingCode =
@@ -44,6 +48,15 @@ export type FindingCode =
   | 'CAMERA_SIZE'
   | 'BLACK_CAMERA'
   | 'FROZEN_CAMERA'
+  | 'BLANK_CAMERA'
+  | 'SCHEMA'
+  | 'INDEX'
+  | 'FEW_EPISODES'
+  | 'TASK_IMBALANCE'
+  | 'SHORT_FOR_CHUNK'
+  | 'LOW_DIVERSITY'
+  | 'SHIFT'
+  | 'STATIC_VALUE'
   | 'UNUSED_FILE'
   | 'QUIRK';
 

@@ -5,10 +5,12 @@ import { withoutDoubledEpisodes, type EpisodeRecord } from '../format/episodes.t
 import type { TableReader } from '../format/table-reader.ts';
 import { TableThread } from '../format/table-thread.ts';
 import { createVideoDecoder, type VideoOptions } from '../video/choose-decoder.ts';
+import { checkCollection } from './check-collection.ts';
 import { checkImages, checkPictures } from './check-images.ts';
 import { checkCounts, checkListing, checkTaskTable, checkUnusedFiles } from './check-metadata.ts';
 import { checkPairing } from './check-pairing.ts';
 import { checkDuplicates, checkRows } from './check-rows.ts';
+import { checkIndex } from './check-schema.ts';
 import { checkStatistics } from './check-statistics.ts';
 import { checkVideoFiles } from './check-videos.ts';
 import { checkMovement, withBlur } from './check-movement.ts';
@@ -97,13 +99,22 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
   checked.episodes = facts.length;
   checked.frames = facts.reduce((sum, { episode }) => sum + episode.length, 0);
   checkDuplicates(facts, findings);
+  checkIndex(recording, facts, findings);
   await checkStatistics(recording, facts, tables, findings);
   const motion = options.motion === true ? checkMovement(recording, facts, options.units ?? source.units, findings) : [];
+  if (options.motion === true) checkCollection(recording, facts, findings);
   options.onCheck?.({ phase: 'videos', done: 0, total: episodes.length });
   const videos = await checkVideoFiles(recording, episodes, findings, signal);
   checked.videoFiles = videos.size;
   const times = checkPairing(recording, facts, videos, source.lookup, findings);
   await checkUnusedFiles(recording, recording.episodes, facts.map(({ dataFile }) => dataFile), findings);
+  const actions = new Map(facts.map(({ episode, content }) => [episode.episodeIndex, content.action]));
+  const isMoving = (episode: number, position: number): boolean => {
+    const [values, size] = [actions.get(episode), recording.info.action.names.length];
+    if (values === undefined) return false;
+    for (let i = position * size; i < (position + 1) * size; i++) if (values[i] !== values[i - size]) return true;
+    return false;
+  };
   const sharpness = options.motion === true ? new Sharpness() : null;
   if (videos.size > 0 && samples > 0) {
     const decoder = await createVideoDecoder(
@@ -111,12 +122,12 @@ async function validate(uri: string, options: ValidateOptions, tables: TableRead
       [...new Set([...videos.values()].map(({ summary }) => summary.codec))],
     );
     try {
-      checked.imagesDecoded = await checkImages({ episodes, videos, times, fps: recording.info.fps }, decoder, samples, findings, options, sharpness);
+      checked.imagesDecoded = await checkImages({ episodes, videos, times, fps: recording.info.fps, isMoving }, decoder, samples, findings, options, sharpness);
     } finally {
       await decoder.close();
     }
   }
-  if (samples > 0) checked.imagesDecoded += await checkPictures(recording, facts, samples, findings, options, sharpness);
+  if (samples > 0) checked.imagesDecoded += await checkPictures(recording, facts, isMoving, samples, findings, options, sharpness);
   const scores = sharpness === null ? motion : withBlur(motion, sharpness, findings);
   const contents = Object.fromEntries(facts.map(({ episode, hash }) => [episode.episodeIndex, hash]));
   const cameras = recording.info.cameras.map(({ key }) => key);

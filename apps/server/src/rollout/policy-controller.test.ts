@@ -1,0 +1,65 @@
+import type { WorldInfo } from '@zk0/core';
+import type { AlignmentTarget } from '@zk0/dataset-so100';
+import type { Actor, Observation } from '@zk0/policy-smolvla';
+import { describe, expect, it } from 'vitest';
+import { alignWorld, policyController } from './policy-controller.ts';
+
+const NAMES = ['shoulder_pan', 'shoulder_lift', 'elbow_flex', 'wrist_flex', 'wrist_roll', 'gripper'].map((name) => `${name}.pos`);
+const world: WorldInfo = { name: 'demo:lift-can', task: 'Lift.', robotType: 'so101_follower', fps: 10, maxSteps: 9, stateNames: NAMES, actionNames: NAMES, cameras: [] };
+const DEGREES_PER_UNIT = 1.1;
+
+function target(units: 'degrees' | 'normalized', order: readonly number[] = [0, 1, 2, 3, 4, 5], fps = 10): AlignmentTarget {
+  const names = order.map((joint) => NAMES[joint]!);
+  const joints = order.map((joint) =>
+    joint === 5 ? { unit: 'percent' as const, confidence: 1 } : { unit: units, confidence: 1, ...(units === 'normalized' ? { degreesPerUnit: DEGREES_PER_UNIT } : {}) },
+  );
+  const ranges = { state: names.map(() => 0), action: names.map(() => 0) };
+  return { fps, robotType: 'so101_follower', stateNames: names, actionNames: names, joints: { state: joints, action: joints }, recording: undefined, ranges };
+}
+
+/** Records what a policy is shown, and gives it back as its action. */
+function echo(): { readonly actor: Actor; readonly seen: number[][] } {
+  const seen: number[][] = [];
+  const actor: Actor = {
+    selectAction: ({ state }: Observation) => {
+      seen.push([...state]);
+      return Promise.resolve(Float32Array.from(state));
+    },
+    act: () => Promise.reject(new Error('not asked for')),
+    reset: () => undefined,
+    close: () => Promise.resolve(),
+  };
+  return { actor, seen };
+}
+
+const features = { stateSize: 6, actionSize: 6, cameras: [] };
+const state = [10, -20, 30, 40, 55, 60];
+
+describe('a policy in a world whose robot is recorded otherwise than what it was trained on', () => {
+  it('is shown states in its order and units, and its actions are turned back', async () => {
+    const alignment = alignWorld(world, target('normalized', [5, 4, 3, 2, 1, 0]));
+    const { actor, seen } = echo();
+    const action = await policyController(actor, features, new Map(), alignment)('seed')({ state, images: {}, task: 'Lift.' });
+    [60, 50, 40 / DEGREES_PER_UNIT, 30 / DEGREES_PER_UNIT, -20 / DEGREES_PER_UNIT, 10 / DEGREES_PER_UNIT].forEach((value, i) => {
+      expect(seen[0]![i]).toBeCloseTo(value, 4);
+    });
+    state.forEach((value, i) => {
+      expect(action![i]).toBeCloseTo(value, 4);
+    });
+  });
+
+  it('is shown what the world gives where they are the same, or nobody knows', async () => {
+    for (const one of [target('degrees'), { ...target('degrees'), joints: null }, null]) {
+      expect(alignWorld(world, one)).toBeNull();
+    }
+    const { actor, seen } = echo();
+    await policyController(actor, features, new Map())('seed')({ state, images: {}, task: 'Lift.' });
+    expect(seen).toEqual([state]);
+  });
+
+  it('is refused at another frame rate, and with other joints', () => {
+    expect(() => alignWorld(world, target('degrees', undefined, 30))).toThrow(/10 frames a second.*30/);
+    const other = { ...target('degrees'), stateNames: ['a', 'b', 'c', 'd', 'e', 'f'] };
+    expect(() => alignWorld(world, other)).toThrow(/trained on other recordings/);
+  });
+});
