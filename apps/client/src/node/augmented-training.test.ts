@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { augmentSchema, datasetProfile, hashParameters, Random, type FitResult, type Parameters, type RgbImage, type RobotDataset, type RunContext } from '@zk0/core';
+import { augmentSchema, datasetProfile, hashParameters, Random, runContextSchema, type FitResult, type JsonObject, type Parameters, type RgbImage, type RobotDataset, type RunContext } from '@zk0/core';
 import { momentsOf, normalizerFrom } from '@zk0/dataset-so100';
 import { openPolicy } from '@zk0/policy-smolvla';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -54,7 +54,7 @@ beforeAll(async () => {
   const features = { stateSize: 2, actionSize: 2, cameras: [CAMERA] };
   const policy = await openPolicy('tiny', { device: 'cpu', threads: 1, cacheDirectory: join(folder, 'home'), features });
   initial = await policy.initialParameters();
-  context = { policy: { source: 'tiny', baseHash: policy.baseHash }, features, normalizer: normalizerFrom(recorded().info.moments) };
+  context = { policy: { source: 'tiny', baseHash: policy.baseHash }, features, normalizer: runContextSchema.shape.normalizer.parse(normalizerFrom(recorded().info.moments)) };
   await policy.close();
 });
 afterAll(async () => {
@@ -68,11 +68,10 @@ async function round(home: string, variants: number, seed = 'run', more: Partial
   expect(client.profile()).toEqual({ device: 'cpu', dataset: JSON.parse(JSON.stringify(datasetProfile(dataset.info))) as unknown });
   const varied = variants === 0 ? context : { ...context, augment: { config: augmentSchema.parse({ variants }), seed } };
   const fit = { round: 1, seed: 'fit', localSteps: 12, batchSize: 4, learningRate: 1e-3, proximalMu: 0 };
-  const result = await client.fit({ context: varied, fit } as FirstOf<typeof client.fit>, initial, {});
+  const result = await client.fit({ runId: 'run', context: JSON.parse(JSON.stringify(varied)) as JsonObject, fit }, initial, {});
   await client.close();
   return { ...result, decoded: dataset.decoded };
 }
-type FirstOf<T extends (...args: never) => unknown> = T extends (first: infer F, ...rest: never) => unknown ? F : never;
 
 describe('training on variants of the images', { timeout: 60_000 }, () => {
   it('gives the same bytes each time, takes what is cached, and other bytes for another seed, number or none', async () => {

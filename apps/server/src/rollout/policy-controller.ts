@@ -1,7 +1,7 @@
 import { deriveSeed, Zk0Error, type ClientProfile, type JointConvention, type RgbImage, type WorldInfo } from '@zk0/core';
 import { alignedRows, alignRecording, unalignedRow, type Alignment, type AlignmentTarget } from '@zk0/dataset-so100';
 import { proposeRenames, type Actor, type PolicyFeatures } from '@zk0/policy-smolvla';
-import type { Controller } from '@zk0/rollout';
+import type { Act } from '@zk0/rollout';
 
 /** World camera → policy camera, for those that have different names. */
 export type CameraNames = ReadonlyMap<string, string>;
@@ -39,7 +39,7 @@ export function checkFit(features: PolicyFeatures, world: WorldInfo, names: Came
  *
  * @param alignment what is done to the world's states before the policy sees them, and undone to its actions; null for nothing
  */
-export function policyController(actor: Actor, features: PolicyFeatures, names: CameraNames, alignment: Alignment | null = null): Controller {
+export function policyController(actor: Actor, features: PolicyFeatures, names: CameraNames, alignment: Alignment | null = null): (seed: string) => Act {
   return (seed) => {
     actor.reset();
     let step = 0;

@@ -37,7 +37,7 @@ const listed = (name: string, change: (row: Row) => void, episode: number | null
       return all;
     }),
 });
-const json = (name: string, file: string, change: (value: Record<string, never> & Info) => void): Damage => ({
+const json = (name: string, file: string, change: (value: Info) => void): Damage => ({
   name,
   files: async (root) => {
     const value = JSON.parse(await readFile(path.join(root, file), 'utf8')) as Parameters<typeof change>[0];

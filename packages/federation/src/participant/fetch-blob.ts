@@ -11,7 +11,7 @@ import type { FederationConnection, TransferHooks } from './connection.ts';
  */
 export async function fetchBlob(
   blob: BlobReference,
-  { connection, blobs }: { readonly connection: FederationConnection; readonly blobs: BlobStore },
+  { connection, blobs }: { readonly connection: Pick<FederationConnection, 'download'>; readonly blobs: BlobStore },
   hooks: TransferHooks,
 ): Promise<string> {
   const download = (): Promise<void> => connection.download(blob.hash, blob.byteLength, blobs, hooks);
