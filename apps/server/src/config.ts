@@ -115,7 +115,7 @@ export function runFlags(options: Readonly<Record<string, unknown>>): Record<str
 /** The other two flags without a task are settings without one, which is refused by name. */
 function rolloutFlags(options: Readonly<Record<string, unknown>>): Record<string, unknown> | undefined {
   const given = { every: options['rolloutEvery'], trials: options['rolloutTrials'] };
-  const tasks = options['rollout'] as string[];
+  const tasks = (options['rollout'] ?? []) as string[];
   if (tasks.length === 0 && given.every === undefined && given.trials === undefined) return undefined;
   return { ...given, tasks: tasks.length === 0 ? undefined : tasks };
 }
