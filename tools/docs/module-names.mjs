@@ -18,9 +18,17 @@ export function load(app) {
         const { name, description } = JSON.parse(readFileSync(join(dirname(source.fullFileName), '..', 'package.json'), 'utf8'));
         const said = module.name === name || module.name.includes('/') ? description : module.name;
         module.name = name;
-        module.comment = new Comment([{ kind: 'text', text: said }, ...(module.comment?.summary.length ? [{ kind: 'text', text: '\n\n' }, ...module.comment.summary] : [])]);
+        module.comment = new Comment([textPart(said), ...(module.comment?.summary.length ? [textPart('\n\n'), ...module.comment.summary] : [])]);
       }
     },
     10,
   );
+}
+
+/**
+ * @param {string} text
+ * @returns {import('typedoc').CommentDisplayPart}
+ */
+function textPart(text) {
+  return { kind: 'text', text };
 }
