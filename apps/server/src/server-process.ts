@@ -12,7 +12,7 @@ import { runFiles, RunPaths, type SuccessRecord } from './outputs/index.ts';
 import { inOrder } from './observers.ts';
 import { pushWhenFinished } from './push/push-observer.ts';
 import { RunRollouts } from './rollout/run-rollouts.ts';
-import { recordSuccess, successesOf } from './rollout/success-record.ts';
+import { successesOf } from './rollout/success-record.ts';
 import { trackRun } from './tracking/track-run.ts';
 import type { TrackerPool } from './tracking/tracker-pool.ts';
 import { makeWritable, stateFiles } from './state-files.ts';
@@ -37,7 +37,7 @@ export interface ServerOptions
   readonly log: RootLogger;
   /** What else belongs into the `config.json` of runs: how a simulation was started. Plain JSON. */
   readonly record?: Readonly<Record<string, unknown>>;
-  /** Told of every policy that was tried in a simulated world. */
+  /** Called after each trial of a policy in a simulated world. */
   readonly onSuccess?: (record: SuccessRecord) => void;
   /** Gets the figures of runs; whoever made it closes it. */
   readonly trackers?: TrackerPool;
@@ -77,7 +77,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const operatorTokenFile = isOpen || options.operatorToken !== undefined ? undefined : files.operatorToken;
     const operatorToken = operatorTokenFile === undefined ? options.operatorToken : await openOperatorToken(operatorTokenFile);
     const ledger = await Ledger.open(stores.ledger);
-    const closing = new AbortController();
+    const stop = new AbortController();
     const coordinator = new Coordinator({
       ledger,
       leases: stores.leases,
@@ -102,11 +102,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
               settings,
               device: options.device,
               logDirectory: new RunPaths(directory).rolloutLogs,
-              signal: closing.signal,
+              signal: stop.signal,
               log: runLog,
               onResult: async (success, checkpoint) => {
                 options.onSuccess?.(success);
-                recordSuccess(new RunPaths(directory).checkpoint(success.round), success.tasks, success);
                 await onResult(success, checkpoint);
               },
             })),
@@ -129,12 +128,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       ...(operatorToken !== undefined && { operatorToken }),
     });
     log.info(`listening on ${transport.url}`);
-    const stop = new AbortController();
     const done = coordinator.run(stop.signal);
     done.catch((error: unknown) => {
       log.error(`the server cannot go on: ${errorMessage(error)}`, { error });
     });
-    closers.push(() => transport.close(), () => done.catch(() => undefined), () => { stop.abort(); }, () => { closing.abort(); });
+    closers.push(() => transport.close(), () => done.catch(() => undefined), () => { stop.abort(); });
     return { url: transport.url, enrolment, operatorTokenFile, coordinator, done, close };
   } catch (error) {
     await close();

@@ -95,7 +95,7 @@ export { applyRunEvent, IllegalTransitionError, replay } from './run/apply.ts';
 export { clientLoss } from './run/client-loss.ts';
 export { bestRound, parseStopRule, stopReason, type StopCondition } from './run/stop-rule.ts';
 export { allHeard, hasEnough, isDue, nextAction, type NextAction } from './run/next-action.ts';
-export { clientProfileSchema, datasetProfile, type ClientProfile } from './federation/client-profile.ts';
+export { clientProfileSchema, datasetProfile, jointConventionSchema, type ClientProfile } from './federation/client-profile.ts';
 export {
   fitInstructionsSchema,
   normalizerSchema,

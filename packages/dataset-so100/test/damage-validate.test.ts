@@ -36,7 +36,7 @@ describe('validateDataset', () => {
     }
     const { ok, findings } = await validateDataset(root, { samples: 0 });
     expect(ok).toBe(true);
-    // The links themselves are told of, not what they lead to.
+    // The links themselves are reported, not what they lead to.
     const told = findings.filter(({ code }) => code === 'UNUSED_FILE').map(({ message }) => message.split(' ')[0]);
     expect(told).toEqual(version === 'v3.0' ? ['data/out', 'data/round'] : ['data/chunk-000/out', 'data/chunk-000/round', 'data/out', 'data/round']);
   });

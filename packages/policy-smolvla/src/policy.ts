@@ -70,7 +70,7 @@ export interface LearnerOptions {
    * dataset's frames, at least one.
    */
   readonly corruptFrames?: number;
-  /** Told of what is kept on disk, once it is decided: the tier, its bytes when every frame is there, and how many frames. */
+  /** Called once it is decided what is kept on disk: the tier, its bytes when every frame is there, and how many frames. */
   readonly onCache?: (cache: { readonly tier: 'prefix' | 'vision' | 'off'; readonly bytes: number; readonly frames: number }) => void;
   /** Told of each of them once; the error names file and row or time. */
   readonly onCorruptFrame?: (frame: number, error: Zk0Error) => void;

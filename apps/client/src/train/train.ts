@@ -22,7 +22,7 @@ export interface TrainOptions {
   readonly seed: number;
   /** How images are varied; not at all when absent. */
   readonly augment?: AugmentConfig;
-  /** Told of what is kept on disk. */
+  /** Called once it is decided what is kept on disk. */
   readonly onCache?: NonNullable<LearnerOptions['onCache']>;
   readonly cache: CacheMode;
   readonly signal: AbortSignal;

@@ -14,14 +14,14 @@ const momentsSchema = z
   })
   .refine(({ m2 }) => m2.every((value) => value >= 0), { message: 'm2 is negative' });
 
+/** What the values of a joint mean, and how sure that is. */
+export const jointConventionSchema = z.strictObject({
+  unit: z.enum(['degrees', 'degrees-2024', 'normalized', 'percent', 'radians', 'ticks', 'unknown']),
+  confidence: z.number().min(0).max(1),
+  degreesPerUnit: z.number().gt(0).max(100).exactOptional(),
+});
 const conventions = z
-  .array(
-    z.strictObject({
-      unit: z.enum(['degrees', 'degrees-2024', 'normalized', 'percent', 'radians', 'ticks', 'unknown']),
-      confidence: z.number().min(0).max(1),
-      degreesPerUnit: z.number().gt(0).max(100).exactOptional(),
-    }),
-  )
+  .array(jointConventionSchema)
   .min(1)
   .max(MAX_AXES);
 

@@ -73,7 +73,7 @@ export async function readFrameTable(path: string, state: VectorFeature, action:
       frameIndex: scalar('frame_index'),
       episodeIndex: scalar('episode_index'),
       taskIndex: scalar('task_index'),
-      // Nothing is found by it: a value that is no number is told of, and stops nobody.
+      // Nothing is found by it: a value that is no number is reported elsewhere, and stops nobody.
       index: scalar('index', null),
       columnTypes: parquet.columnTypes,
       badRows: badRows.list,

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { datasetProfile, type RobotDataset } from '@zk0/core';
+import { datasetProfile, jointConventionSchema, type RobotDataset } from '@zk0/core';
 import { writeFileAtomic } from '@zk0/storage';
 import * as z from 'zod';
 import { DatasetError } from '../errors.ts';
@@ -13,15 +13,7 @@ export const TARGET_FILE = 'policy_recordings.json';
 
 const MAX_BYTES = 1 << 20;
 const names = z.array(z.string().max(200)).min(1).max(256);
-const conventions = z
-  .array(
-    z.strictObject({
-      unit: z.enum(['degrees', 'degrees-2024', 'normalized', 'percent', 'radians', 'ticks', 'unknown']),
-      confidence: z.number().min(0).max(1),
-      degreesPerUnit: z.number().gt(0).max(100).exactOptional(),
-    }),
-  )
-  .max(256);
+const conventions = z.array(jointConventionSchema).max(256);
 const targetSchema = z
   .strictObject({
     fps: z.number().gt(0).max(10_000),

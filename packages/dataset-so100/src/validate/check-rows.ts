@@ -44,7 +44,7 @@ const ON_GRID = 1e-4;
 /** Wall clocks of real recorders were found to run up to 15 % off; rates that people record at differ by more. */
 const RATE_TOLERANCE = 0.2;
 
-/** A clock that is further off is told of. */
+/** A clock that is further off is reported. */
 const UNEVEN_RATE = 0.05;
 
 /** Reads every data file; reports damage, doubled frames and timestamps. Returns the episodes that can be read. */

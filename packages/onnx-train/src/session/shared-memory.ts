@@ -25,7 +25,7 @@ export class SharedMemorySender {
   readonly #collected: FinalizationRegistry<number>;
   #next = 0;
 
-  /** @param onForgotten told of places whose memory this thread has dropped: the other need not keep it either */
+  /** @param onForgotten called with each place whose memory this thread has dropped: the other need not keep it either */
   constructor(onForgotten: (place: number) => void) {
     this.#collected = new FinalizationRegistry(onForgotten);
   }

@@ -23,7 +23,8 @@ export class HostMemoryPool {
 
   /** Memory that nobody else uses; what it holds is left over from others, and its moments are zero. */
   take(): HostMemory {
-    const memory = this.#free.pop() ?? this.#make();
+    const memory = this.#free.pop();
+    if (memory === undefined) return this.#make();
     for (const array of [...Object.values(memory.moments.first), ...Object.values(memory.moments.second)]) array.fill(0);
     return memory;
   }
