@@ -79,8 +79,12 @@ describe('retries', () => {
     const { url, requests } = await scripted(doubt, doubt, refuse(503, 'BUSY'), doubt, doubt, complete);
     const local = await scope.store();
     const { hash } = await local.put(Uint8Array.of(1, 2, 3));
-    await scope.client(url).upload(hash, local);
+    const said: string[] = [];
+    const client = scope.client(url, { onConnectionState: (state) => said.push(state.state === 'retrying' ? state.error.code : state.state) });
+    await client.upload(hash, local);
     expect(requests()).toBe(6);
+    // A refusal is an answer: what is asked once more because of it is no lost connection.
+    expect(said).toEqual(['connected', 'BUSY', 'connected']);
   });
 
   it.each<[string, (reply: ServerResponse) => void]>([

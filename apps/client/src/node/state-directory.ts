@@ -3,10 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { errorMessage, Zk0Error } from '@zk0/core';
-import { makeDirectory, writeFileAtomic } from '@zk0/storage';
+import { isHeldByOther, makeDirectory, sqliteDiskError, writeFileAtomic } from '@zk0/storage';
 
 const INSTANCE = /^[0-9a-f]{32}$/;
-const SQLITE_BUSY = 5;
 
 /** The folder in which one client keeps its state, held by this process alone. */
 export interface StateDirectory {
@@ -37,13 +36,15 @@ export async function openStateDirectory(directory: string): Promise<StateDirect
     };
   } catch (error) {
     lock?.close();
-    if (((error as { errcode?: number }).errcode ?? 0) === SQLITE_BUSY) {
+    if (isHeldByOther(error)) {
       throw new Zk0Error('CLIENT_RUNNING', `another zk0-client works with ${directory}`, {
         cause: error,
         hint: 'Stop it first, or give this one an id of its own with --id.',
       });
     }
     if (error instanceof Zk0Error) throw error;
+    const disk = sqliteDiskError(directory, error);
+    if (disk !== undefined) throw disk;
     throw new Zk0Error('STATE_UNWRITABLE', `cannot write to ${directory}: ${errorMessage(error)}`, {
       cause: error,
       hint: 'Choose another folder with --state.',

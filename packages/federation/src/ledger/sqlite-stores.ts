@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';
 import { errorMessage } from '@zk0/core';
-import { StorageError } from '@zk0/storage';
+import { inTransaction, isHeldByOther, sqliteDiskError } from '@zk0/storage';
 import { systemClock, type Clock } from '../clock.ts';
 import { FederationError } from '../errors.ts';
 import type { Lease, LeaseStore } from '../leases/lease-store.ts';
@@ -25,10 +25,6 @@ const TABLES = `
   CREATE TABLE secrets (run_id TEXT PRIMARY KEY, secret BLOB NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 `;
-/** SQLite's primary result codes, in the low byte of an extended one. */
-const SQLITE_BUSY = 5;
-const SQLITE_IOERR = 10;
-const SQLITE_FULL = 13;
 
 /** What an embedded server keeps in one SQLite file. */
 export interface SqliteStores {
@@ -72,15 +68,11 @@ function prepare(database: DatabaseSync, path: string): void {
       hint: 'Run the release that wrote it, or a newer one.',
     });
   }
-  database.exec('BEGIN IMMEDIATE');
-  try {
+  inTransaction(database, () => {
     database.exec(TABLES);
     if (database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'events'").get() !== undefined) migrateEvents(database);
-    database.exec(`PRAGMA user_version = ${LEDGER_VERSION}; COMMIT`);
-  } catch (error) {
-    database.exec('ROLLBACK');
-    throw error;
-  }
+    database.exec(`PRAGMA user_version = ${LEDGER_VERSION}`);
+  });
 }
 
 /** Takes over the journal of earlier releases; the summaries are made when the ledger is opened. */
@@ -118,9 +110,8 @@ class SqliteLedgerStore implements LedgerStore {
   }
 
   append(runId: string, { position, at, event }: StoredEntry, summary: string): Promise<boolean> {
-    return this.#do((database) => {
-      database.exec('BEGIN IMMEDIATE');
-      try {
+    return this.#do((database) =>
+      inTransaction(database, () => {
         const run = database.prepare('SELECT length, checksum FROM runs WHERE run_id = ?').get(runId);
         const isNext = Number(run?.['length'] ?? 0) === position - 1;
         if (isNext) {
@@ -133,13 +124,9 @@ class SqliteLedgerStore implements LedgerStore {
             )
             .run(runId, at, position, checksum, summary);
         }
-        database.exec('COMMIT');
         return isNext;
-      } catch (error) {
-        database.exec('ROLLBACK');
-        throw error;
-      }
-    });
+      }),
+    );
   }
 
   entries(runId: string, from = 1): Promise<readonly StoredEntry[]> {
@@ -253,20 +240,14 @@ function damaged(runId: string, position: number): FederationError {
 
 function ledgerError(path: string, error: unknown): Error {
   if (error instanceof FederationError) return error;
-  const code = (error as { errcode?: number } | null)?.errcode;
-  const primary = code === undefined ? undefined : code & 0xff;
-  if (primary === SQLITE_BUSY) {
+  if (isHeldByOther(error)) {
     return new FederationError('LEDGER_IN_USE', `ledger ${path}: another server works with it`, {
       cause: error,
       hint: 'Stop the other server, or start this one with another directory.',
     });
   }
-  if (primary === SQLITE_FULL) {
-    return new StorageError('DISK_FULL', `ledger ${path}: no space left to write`, { cause: error, hint: 'Free disk space; the server goes on by itself.' });
-  }
-  if (primary === SQLITE_IOERR) {
-    return new StorageError('DISK_FAULT', `ledger ${path}: ${errorMessage(error)}`, { cause: error, hint: 'Check the disk; the server tries again.' });
-  }
+  const disk = sqliteDiskError(`ledger ${path}`, error);
+  if (disk !== undefined) return disk;
   return new FederationError('LEDGER_UNUSABLE', `ledger ${path}: ${errorMessage(error)}`, {
     cause: error,
     hint: 'Check the file and its folder’s permissions; restore it from a backup if it is damaged.',

@@ -96,6 +96,8 @@ export class Retrier {
       onPause: (pause) => {
         const givesUp = !this.#hadContact && isWrongAddress(pause.error);
         if (givesUp && this.#now() - begun + pause.delayMs > this.#firstContactMs) throw pause.error;
+        // A doubtful refusal is an answer: the connection stands, and what is asked once more is not worth a line.
+        if (DOUBTFUL.has(pause.error.code)) return;
         this.#connected = false;
         this.#onState({ state: 'retrying', ...pause });
       },

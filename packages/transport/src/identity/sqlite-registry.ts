@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import { errorMessage, InvalidArgumentError, Zk0Error } from '@zk0/core';
+import { inTransaction, sqliteDiskError } from '@zk0/storage';
 import { TransportError } from '../errors.ts';
 import { fingerprintOf } from './key.ts';
 import {
@@ -88,7 +89,7 @@ class SqliteRegistry implements NodeRegistry {
     this.#now = now;
     this.#database = new DatabaseSync(path);
     this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;`);
-    this.serverId = this.#atomically(() => {
+    this.serverId = inTransaction(this.#database, () => {
       const version = Number(this.#database.prepare('PRAGMA user_version').get()?.['user_version']);
       if (version > SCHEMA_VERSION) throw new Error(`its layout is version ${version}; this release reads ${SCHEMA_VERSION}`);
       this.#database.exec(`${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION};`);
@@ -136,7 +137,7 @@ class SqliteRegistry implements NodeRegistry {
 
   enroll({ token, clientId, publicKey, dataset }: Enrolment): Promise<NodeInfo> {
     return this.#call(() =>
-      this.#atomically(() => {
+      inTransaction(this.#database, () => {
         const info = this.#token('hash', hashOf(token));
         if (info === null) throw refused('it is none of this server’s', 'Check that it was copied whole, and the server’s address.');
         const fingerprint = fingerprintOf(publicKey);
@@ -204,7 +205,7 @@ class SqliteRegistry implements NodeRegistry {
     this.#seenTimer = undefined;
     this.#seenWrittenAt = now;
     if (this.#seen.size === 0) return;
-    this.#atomically(() => {
+    inTransaction(this.#database, () => {
       const update = this.#database.prepare('UPDATE nodes SET last_seen_at = ? WHERE fingerprint = ?');
       for (const [fingerprint, at] of this.#seen) update.run(at, fingerprint);
     });
@@ -213,7 +214,7 @@ class SqliteRegistry implements NodeRegistry {
 
   #change(name: string, state: NodeState): Promise<NodeInfo> {
     return this.#call(() =>
-      this.#atomically(() => {
+      inTransaction(this.#database, () => {
         // A name may be of one that is enrolled and of others that were: the enrolled one is meant.
         const row = this.#database
           .prepare("SELECT * FROM nodes WHERE fingerprint = ?1 OR client_id = ?1 ORDER BY state = 'revoked', enrolled_at DESC, rowid DESC LIMIT 1")
@@ -243,18 +244,6 @@ class SqliteRegistry implements NodeRegistry {
     const info = nodeInfo(row);
     const seen = this.#seen.get(info.fingerprint);
     return seen === undefined ? info : { ...info, lastSeenAt: new Date(seen) };
-  }
-
-  #atomically<T>(work: () => T): T {
-    this.#database.exec('BEGIN IMMEDIATE');
-    try {
-      const result = work();
-      this.#database.exec('COMMIT');
-      return result;
-    } catch (error) {
-      this.#database.exec('ROLLBACK');
-      throw error;
-    }
   }
 
   /** Runs a step as a promise; what the database itself reports becomes `REGISTRY_UNUSABLE`. */
@@ -317,9 +306,13 @@ function revoked({ clientId, fingerprint }: NodeInfo): TransportError {
   });
 }
 
-function unusable(path: string, cause: unknown): TransportError {
-  return new TransportError('REGISTRY_UNUSABLE', `registry of nodes ${path}: ${errorMessage(cause)}`, {
-    cause,
-    hint: 'Check the path, the permissions and the disk; restore the file from a copy if it is damaged.',
-  });
+function unusable(path: string, cause: unknown): Zk0Error {
+  const what = `registry of nodes ${path}`;
+  return (
+    sqliteDiskError(what, cause) ??
+    new TransportError('REGISTRY_UNUSABLE', `${what}: ${errorMessage(cause)}`, {
+      cause,
+      hint: 'Check the path and the permissions; restore the file from a copy if it is damaged.',
+    })
+  );
 }
