@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import {
   describeIssue,
+  errorMessage,
   isFinal,
   runConfigSchema,
   Zk0Error,
@@ -18,7 +19,7 @@ import {
   type Task,
   type TaskResult,
 } from '@zk0/core';
-import type { BlobStore } from '@zk0/storage';
+import { isPassingStorageError, type BlobStore } from '@zk0/storage';
 import { closeAll } from './close-all.ts';
 import { checkRun } from './check-strategy.ts';
 import { ClientRegistry, type RegisteredClient } from './clients/client-registry.ts';
@@ -133,24 +134,30 @@ export class Coordinator implements FederationService {
 
   /**
    * Drives one run after the other until `signal` aborts or the coordinator closes; unfinished runs stay in the ledger for the next start.
+   * While this machine's disk is full or fails, it says so once and tries again.
    *
    * @throws FederationError `LEDGER_UNUSABLE`: without a ledger nothing can go on.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const either = AbortSignal.any([signal, this.#closing.signal]);
+    const failed = new AbortController();
+    const either = AbortSignal.any([signal, this.#closing.signal, failed.signal]);
     const expiring = this.#expireClients(either);
+    let trouble: string | undefined;
     try {
       while (!either.aborted) {
-        const woken = new Promise<void>((resolve) => (this.#wakeQueue = resolve));
-        const [runId] = (await this.#lease.acquire()) ? await this.#options.ledger.openRuns() : [];
-        if (runId === undefined) await this.#idle(woken, either);
-        else {
-          const driving = this.#drive(runId, either);
-          this.#driving = driving.then(() => undefined, () => undefined);
-          await driving;
+        try {
+          await this.#driveNext(either);
+          trouble = undefined;
+        } catch (error) {
+          if (!isPassingStorageError(error)) throw error;
+          const message = errorMessage(error);
+          if (message !== trouble) this.#log.error(`${message}; it is tried again`, { error });
+          trouble = message;
+          await pause(this.#clock, this.#lease.intervalMs, either);
         }
       }
     } finally {
+      failed.abort();
       await closeAll(this.#log, [() => this.#lease.release(), () => expiring]);
     }
   }
@@ -347,6 +354,19 @@ export class Coordinator implements FederationService {
     const [runId] = this.#session === undefined ? await ledger.openRuns() : [this.#session.runId];
     const run = runId === undefined ? null : await ledger.run(runId);
     return run === null ? null : openTask(run, clientId, this.#clock.now());
+  }
+
+  /** Drives the run whose turn it is, or waits a while for one. */
+  async #driveNext(signal: AbortSignal): Promise<void> {
+    const woken = new Promise<void>((resolve) => (this.#wakeQueue = resolve));
+    const [runId] = (await this.#lease.acquire()) ? await this.#options.ledger.openRuns() : [];
+    if (runId === undefined) {
+      await this.#idle(woken, signal);
+      return;
+    }
+    const driving = this.#drive(runId, signal);
+    this.#driving = driving.then(() => undefined, () => undefined);
+    await driving;
   }
 
   async #drive(runId: string, signal: AbortSignal): Promise<void> {

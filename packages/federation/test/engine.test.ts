@@ -3,9 +3,9 @@ import { encodeParameters } from '@zk0/core';
 import { StorageError, type BlobStore } from '@zk0/storage';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { ClientRegistry } from '../src/clients/client-registry.ts';
-import type { LedgerStore, LocalModel } from '../src/index.ts';
+import { FederationError, type LedgerStore, type LocalModel } from '../src/index.ts';
 import { FakeClock, MemoryLedgerStore } from '../src/testing.ts';
-import { Puppet, TestFederation } from './harness.ts';
+import { freeLeases, Puppet, TestFederation } from './harness.ts';
 import { config, fitTwoNumbers, localModel, numbers, Scratch, until } from './two-numbers.ts';
 
 const scratch = new Scratch();
@@ -240,6 +240,42 @@ describe('trouble of this machine', () => {
     }, 'the run ends');
     expect(made.log.matching(/^error .*no space left/)).toHaveLength(1);
     expect((await made.ledger.entries(runId)).some(({ event }) => event.type === 'update-refused')).toBe(false);
+  });
+
+  it('a disk that is full while the server is idle or opens a run does not end it: said once, and the run then starts', async () => {
+    let full = true;
+    const refuse = (): void => {
+      if (full) throw new StorageError('DISK_FULL', 'ledger: no space left to write');
+    };
+    const made = await federation({
+      leases: {
+        ...freeLeases,
+        acquire: async (name, holder, ttlMs) => {
+          refuse();
+          return freeLeases.acquire(name, holder, ttlMs);
+        },
+      },
+    });
+    const passes = async (): Promise<void> => {
+      made.clock.advance(6000);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    };
+    for (let n = 0; n < 5; n++) await passes();
+    expect(made.log.matching(/^error .*no space left to write; it is tried again/)).toHaveLength(1);
+    const runId = await made.coordinator.submit(config({ rounds: 1, minClients: 1 }));
+    await made.join('a', localModel('a', [1, 2]));
+    full = false;
+    await until(async () => {
+      await passes();
+      return (await made.state(runId)).phase === 'finished';
+    }, 'the run ends');
+    expect(made.failure).toBeUndefined();
+  });
+
+  it('a ledger that is unusable ends the server at once, and it says so', async () => {
+    const made = await federation({ leases: { ...freeLeases, acquire: () => Promise.reject(new FederationError('LEDGER_UNUSABLE', 'torn')) } });
+    await until(() => Promise.resolve(made.failure !== undefined), 'the server ends');
+    expect(made.failure).toMatchObject({ code: 'LEDGER_UNUSABLE' });
   });
 
   it('an observer that fails is tried again and reported once; the run does not wait for it', async () => {

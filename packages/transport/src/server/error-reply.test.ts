@@ -9,7 +9,7 @@ it('a full disk of the server is said to clients without its paths, and to the l
   const log: TransportLog = { debug: take, info: take, warn: take, error: take };
   const full = new StorageError('DISK_FULL', '/srv/zk0/uploads/x.part: no space left to write', { hint: 'Make room.' });
   for (let client = 0; client < 3; client++) {
-    expect(describeError(full, log)).toEqual({ status: 507, body: { code: 'DISK_FULL', message: 'the disk of the server is full; it is tried again' } });
+    expect(describeError(full, log)).toEqual({ status: 507, body: { code: 'DISK_FULL', message: 'the disk of the server is full' } });
   }
   expect(lines).toEqual(['/srv/zk0/uploads/x.part: no space left to write. Make room.']);
   describeError(new StorageError('DISK_FAULT', '/srv/zk0: input/output error'), log);

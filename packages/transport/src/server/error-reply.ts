@@ -54,10 +54,10 @@ const RETRY_AFTER: Readonly<Record<number, number>> = { 429: 5, 503: 1, 507: 30 
 
 /** The server's own trouble, as its clients hear it: which file it is about is not for them. */
 const OWN_TROUBLE: Readonly<Record<string, string>> = {
-  DISK_FULL: 'the disk of the server is full; it is tried again',
-  DISK_READ_ONLY: 'the disk of the server is read-only; it is tried again',
-  DISK_FAULT: 'the disk of the server failed; it is tried again',
-  FILES_EXHAUSTED: 'the server has no file handle left; it is tried again',
+  DISK_FULL: 'the disk of the server is full',
+  DISK_READ_ONLY: 'the disk of the server is read-only',
+  DISK_FAULT: 'the disk of the server failed',
+  FILES_EXHAUSTED: 'the server has no file handle left',
   FILE_UNWRITABLE: 'the server cannot write a file of its own',
   FILE_UNREADABLE: 'the server cannot read a file of its own',
   LEDGER_UNUSABLE: 'the server cannot use its ledger',
