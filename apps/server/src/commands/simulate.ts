@@ -21,7 +21,7 @@ import { checkTasks } from '../rollout/worlds.ts';
 import { startClientProcess, type ClientProcess } from '../simulate/client-processes.ts';
 import { parseSplit, planSimulation, type DatasetCatalogue, type SimulationPlan } from '../simulate/plan.ts';
 import { preflight } from '../simulate/preflight.ts';
-import { checkedSimulation, DEFAULT_CLIENTS, DEFAULT_HOLD_OUT_EPISODES, MAX_CLIENTS, simulationSchema } from '../simulate/settings.ts';
+import { checkedSimulation, DEFAULT_CLIENTS, DEFAULT_HOLD_OUT_EPISODES, MAX_CLIENTS, simulationSchemaOn } from '../simulate/settings.ts';
 import { CLOSE_TRACKERS_MS, TrackerPool } from '../tracking/tracker-pool.ts';
 import type { Run } from './run-action.ts';
 
@@ -53,7 +53,6 @@ interface SimulateOptions extends Readonly<Record<string, unknown>> {
   readonly dataset: string[];
   readonly holdOut: number;
   readonly split?: string;
-  readonly maxParallel?: number;
   readonly device: string;
   readonly precision: string;
   readonly threads?: number;
@@ -69,12 +68,11 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
   if (!Number.isInteger(clients) || clients < 1 || clients > MAX_CLIENTS) {
     throw new InvalidArgumentError(`--clients must be a whole number from 1 to ${MAX_CLIENTS}`, { hint: 'For example --clients 3.' });
   }
-  const maxParallel = options.maxParallel ?? (options.device === 'cpu' ? 0 : 1);
   const given = runFlags(options);
   const rounds = given['rounds'] ?? (options.config === undefined ? DEFAULT_ROUNDS : undefined);
-  const settings = checkedSimulation(clients, await loadConfig(simulationSchema, {
+  const settings = checkedSimulation(clients, await loadConfig(simulationSchemaOn(options.device), {
     file: options.config,
-    flags: { ...given, rounds, maxParallel, server: { track: trackFlag(options) } },
+    flags: { ...given, rounds, server: { track: trackFlag(options) } },
     set: options.set,
   }));
   if (settings.rollouts !== undefined) await checkTasks(settings.rollouts.tasks);

@@ -14,6 +14,11 @@ export const DEFAULT_HOLD_OUT_EPISODES = 2;
 /** As everywhere, but how many clients a round needs depends on how many there are. */
 export const simulationSchema = configSchema.extend({ minClients: configSchema.shape.minClients.unwrap().optional() });
 
+/** {@link simulationSchema} for clients on such a device: a GPU's memory is for one after the other, unless the settings say otherwise. */
+export function simulationSchemaOn(device: string): typeof simulationSchema {
+  return simulationSchema.extend({ maxParallel: simulationSchema.shape.maxParallel.unwrap().default(device === 'cpu' ? 0 : 1) });
+}
+
 /**
  * The settings of a simulation of so many clients: unless they say otherwise, a round needs an update of every client that it asks.
  *
