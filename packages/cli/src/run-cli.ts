@@ -4,6 +4,7 @@ import { isDetached } from './background/detach.ts';
 import { isCommanderError, toUsageError } from './commander.ts';
 import { errorLine } from './error-line.ts';
 import { EXIT_CODE, exitCodeOf } from './exit-code.ts';
+import { requireNode } from './node-version.ts';
 import { clearLiveLines } from './progress.ts';
 
 /** Options of {@link runCli}. */
@@ -92,6 +93,7 @@ export async function runCli(
   process.on('uncaughtException', crash);
 
   try {
+    requireNode();
     process.exitCode = (await main(controller.signal)) ?? interruption ?? EXIT_CODE.ok;
   } catch (thrown) {
     process.exitCode = report(thrown);
