@@ -15,7 +15,7 @@ export { describeDevice } from './runtime/describe-device.ts';
 export { isVerified, verificationRows } from './verify/describe-verification.ts';
 export { verifyDevice, type DeviceVerification, type VerifiedPart, type VerifyOptions } from './verify/verify-device.ts';
 export type { FeatureConfig, NormalizationMode, SmolVlaConfig } from './config/policy-config.ts';
-export type { SmolVlaModelConfig, TextSizes, VisionSizes } from './model/config.ts';
+export type { LoraSettings, SmolVlaModelConfig, TextSizes, VisionSizes } from './model/config.ts';
 export type {
   ActOptions,
   Actor,

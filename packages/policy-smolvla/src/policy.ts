@@ -1,6 +1,7 @@
 import type { Learner, Normalizer, Parameters, RgbImage, RobotDataset, RobotDatasetInfo, TensorSpec, WorkHooks, Zk0Error } from '@zk0/core';
 import type { HubOptions } from '@zk0/hub';
 import type { SmolVlaConfig } from './config/policy-config.ts';
+import type { LoraSettings } from './model/config.ts';
 
 /** What the policy sees and moves: sizes of the vectors, and cameras in the order the policy takes them. */
 export interface PolicyFeatures {
@@ -39,6 +40,11 @@ export interface OpenPolicyOptions extends WorkHooks {
   readonly base?: string;
   /** Sizes and cameras of a policy whose config.json declares none, such as a preset. Others decide themselves. */
   readonly features?: PolicyFeatures;
+  /**
+   * Train low-rank factors of the expert's attention and of the heads (LoRA) in place of the expert's weights. The trained
+   * parameters are then the adapted weights alone, and everything else belongs to the base.
+   */
+  readonly lora?: LoraSettings | undefined;
   /** Where a checkpoint holds the normalisation statistics of several data sets, the one to take. */
   readonly statistics?: string;
 }

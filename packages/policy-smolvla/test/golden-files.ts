@@ -17,7 +17,7 @@ export interface GoldenOptimizer {
   readonly steps: number;
 }
 
-interface GoldenDescription {
+export interface GoldenDescription {
   readonly model: SmolVlaModelConfig;
   readonly shape: GraphShape;
   readonly optimizer: GoldenOptimizer | null;
@@ -47,7 +47,8 @@ export function goldenCases(): GoldenCase[] {
   return names.map((file) => loadCase(file.slice(0, -'.json'.length)));
 }
 
-function loadCase(name: string): GoldenCase {
+/** One case, by its path in the folder. */
+export function loadCase(name: string): GoldenCase {
   const description = JSON.parse(readFileSync(`${directory}${name}.json`, 'utf8')) as GoldenDescription;
   const file = decodeSafetensors(Uint8Array.from(readFileSync(`${directory}${name}.safetensors`)));
   const tensors = new Map(file.tensors.map((tensor) => [tensor.name, tensor]));

@@ -54,6 +54,11 @@ export interface FitOptions extends WorkHooks {
 export interface FitResult {
   readonly parameters: Parameters;
   /**
+   * With LoRA: the factors of this round's change, `<module>.lora_A.weight` [rank, in] and `<module>.lora_B.weight` [out, rank] for
+   * every parameter `<module>.weight`, of which `parameters` are the sum with what the round began with. They are what is sent.
+   */
+  readonly factors?: Parameters;
+  /**
    * With a correction: the mean of this learner's own gradients over the steps that were applied, weighted by their learning rates,
    * before correction and clipping. SCAFFOLD's next control variate c_k⁺: with plain descent it is exactly
    * `c_k − c + (w − w_k)/(K·lr)`, the paper's option II. With AdamW that formula would give the mean of normalised steps, of size 1

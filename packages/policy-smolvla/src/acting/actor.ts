@@ -5,6 +5,7 @@ import { checkParameters } from '../checkpoint/save-checkpoint.ts';
 import { PolicyError } from '../errors.ts';
 import { buildFullSampleGraph, buildSampleGraph } from '../model/graphs.ts';
 import type { GraphShape } from '../model/graph-shape.ts';
+import { trainedWeightSpecs } from '../model/weights.ts';
 import type { ActOptions, Actor, Observation, PolicyFeatures, PredictedChunk } from '../policy.ts';
 import { VectorProcessor } from '../processing/normalize.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
@@ -43,7 +44,7 @@ class SmolVlaActor implements Actor {
     const { checkpoint, features, normalizer } = parts;
     this.#parts = parts;
     this.#vectors = new VectorProcessor(checkpoint.config, features, normalizer);
-    this.#weights = Object.fromEntries(sharedWeights(checkpoint.config.model, parameters));
+    this.#weights = Object.fromEntries(sharedWeights(trainedWeightSpecs(checkpoint.config.model), parameters));
   }
 
   async act(observation: Observation, options: ActOptions): Promise<PredictedChunk> {

@@ -14,7 +14,9 @@ const CHUNK_BYTES = 8 << 20;
  */
 export async function computeBaseHash(config: SmolVlaConfig, weights: TensorSource, tokenizerDirectory: string): Promise<string> {
   const hash = createHash('sha256');
-  hash.update(stableJson({ model: config.model, tokenizerMaxLength: config.tokenizerMaxLength }));
+  // Whoever shares weights has to freeze the same ones; how they are factored is the run's to say.
+  const { lora, ...model } = config.model;
+  hash.update(stableJson({ model, ...(lora !== undefined && { adapted: true }), tokenizerMaxLength: config.tokenizerMaxLength }));
   const stored = new Map(weights.specs.map((spec) => [spec.name, spec]));
   const frozen = weightSpecs(config.model)
     .filter(({ used, trained }) => used && !trained)

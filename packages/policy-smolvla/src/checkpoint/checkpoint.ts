@@ -5,6 +5,7 @@ import { policyConfigSchema, type PolicyConfigJson, type SmolVlaConfig } from '.
 import { resolveConfig } from '../config/resolve-config.ts';
 import { KNOWN_VLMS, vlmConfigSchema, type VlmConfig } from '../config/vlm-config.ts';
 import { PolicyError } from '../errors.ts';
+import { checkModelConfig, type LoraSettings } from '../model/config.ts';
 import { loadTaskTokenizer, TOKENIZER_FILES, type TaskTokenizer } from '../tokenizer/tokenizer.ts';
 import { refuseAdapter } from './adapter.ts';
 import { computeBaseHash } from './base-hash.ts';
@@ -43,6 +44,8 @@ export interface Checkpoint {
 export interface CheckpointAccess extends HubAccess {
   /** Of the normalisation statistics of several data sets, the one to take. */
   readonly statistics?: string | undefined;
+  /** With LoRA, only the adapted weights count as trained. */
+  readonly lora?: LoraSettings | undefined;
 }
 
 /**
@@ -84,7 +87,7 @@ export async function openCheckpoint(directory: string, baseDirectory?: string, 
       maxLength: json.tokenizer_max_length,
       vocabSize: vlm.text.vocabSize,
     });
-    const config = resolveConfig(json, vlm, tokenizer);
+    const config = withLora(resolveConfig(json, vlm, tokenizer), access.lora);
     if (json.load_vlm_weights) weights = await completeFromVlm(weights, config.model, vlmDirectory, json.vlm_model_name, access);
     checkTensors(config.model, weights.specs);
     const baseHash = await computeBaseHash(config, weights, vlmDirectory);
@@ -107,6 +110,13 @@ export async function openCheckpoint(directory: string, baseDirectory?: string, 
     await weights.close();
     throw error;
   }
+}
+
+function withLora(config: SmolVlaConfig, lora: LoraSettings | undefined): SmolVlaConfig {
+  if (lora === undefined) return config;
+  const model = { ...config.model, lora };
+  checkModelConfig(model);
+  return { ...config, model };
 }
 
 /** The folder with the tokenizer: inside the checkpoint, or where `vlm_model_name` points: a path, or a repository of the hub. */

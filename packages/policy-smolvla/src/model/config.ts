@@ -71,6 +71,16 @@ export interface SmolVlaModelConfig {
    * misspelt name and so never zeroed any: feed flags of 0 to repeat exactly that).
    */
   readonly lossReduction: 'valid' | 'zeroed' | 'padded';
+  /** Low-rank factors are trained in place of the expert's weights; see `lora.ts`. Absent: the weights themselves. */
+  readonly lora?: LoraSettings | undefined;
+}
+
+/** How weights are adapted by factors of low rank. */
+export interface LoraSettings {
+  /** Columns of B and rows of A. */
+  readonly rank: number;
+  /** The product of the factors counts `alpha / rank` times. */
+  readonly alpha: number;
 }
 
 /** Sizes that follow from a configuration. */
@@ -95,6 +105,8 @@ export interface ModelSizes {
 
 /** Widest layer, longest sequence or largest table that is taken for a real model; keeps sizes far from overflow. */
 const MAX_SIZE = 1_048_576;
+/** Highest rank of an adapter that is taken; factors of a higher one are larger than the weights of this model. */
+const MAX_RANK = 1024;
 
 /** The sizes that follow from a configuration that {@link checkModelConfig} accepts. */
 export function modelSizes(config: SmolVlaModelConfig): ModelSizes {
@@ -187,6 +199,19 @@ export function checkModelConfig(config: SmolVlaModelConfig): void {
     }
   }
   checkAttentionKinds(config, derived);
+  checkLora(config);
+}
+
+function checkLora({ lora, trainExpertOnly }: SmolVlaModelConfig): void {
+  if (lora === undefined) return;
+  const { rank, alpha } = lora;
+  if (!Number.isSafeInteger(rank) || rank < 1 || rank > MAX_RANK || !(alpha > 0 && Number.isFinite(alpha))) {
+    throw new PolicyError('POLICY_UNSUPPORTED', `LoRA of rank ${rank} and alpha ${alpha}: the rank is a whole number from 1 to ${MAX_RANK}, alpha is above 0`);
+  }
+  if (trainExpertOnly) return;
+  throw new PolicyError('POLICY_UNSUPPORTED', 'LoRA adapts the action expert, and this policy trains its vision-language model too (train_expert_only is false)', {
+    hint: 'Train it without LoRA, or set train_expert_only to true in its config.json.',
+  });
 }
 
 /**

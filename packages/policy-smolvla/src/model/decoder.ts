@@ -48,7 +48,7 @@ export function encodePrefix(
  * `state` is [batch, maxStateDim]; the result has one token.
  */
 export function encodeState(config: SmolVlaModelConfig, weights: WeightTable, prefix: Prefix, state: Value): readonly KeysValues[] {
-  const embedded = ops.unsqueeze(nn.linear(state, ...weights.affine(`${HEADS_PREFIX}.state_proj`)), [1]);
+  const embedded = ops.unsqueeze(weights.linear(state, `${HEADS_PREFIX}.state_proj`), [1]);
   const rotation = rotationAt(validTokens(prefix), config.text.headDim, prefix.mask.shape[1]!);
   return runTextLayers(config, weights, embedded, rotation, keyBias(withOneMore(prefix.mask)), prefix.layers);
 }

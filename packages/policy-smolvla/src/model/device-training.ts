@@ -4,9 +4,10 @@
  *
  * | graph | in | out |
  * |---|---|---|
- * | train step | what train takes; `firstMoment/` and `secondMoment/<weight>`; `coefficients` [4], a row of onnx-train's `adamWSchedule`; with FedProx's term `reference/<weight>` and `mu` []; with SCAFFOLD's `correction/` and `gradientSum/<weight>`; with loss scaling `lossScale` [] | `next/` weights, moments and gradient sums, `loss` (the policy's), `proximalLoss`, `gradientNorm` [], `gradientSquares` [weights] |
+ * | train step | what train takes; with LoRA, what stands here for weights are their factors, and the weights are inputs that stay; `firstMoment/` and `secondMoment/<weight>`; `coefficients` [4], a row of onnx-train's `adamWSchedule`; with FedProx's term `reference/<weight>` and `mu` []; with SCAFFOLD's `correction/` and `gradientSum/<weight>`; with loss scaling `lossScale` [] | `next/` weights, moments and gradient sums, `loss` (the policy's), `proximalLoss`, `gradientNorm` [], `gradientSquares` [weights] |
  * | train loop | the same with [steps, …] of everything a batch has; `schedule` [steps, 4] instead of `coefficients`; with loss scaling also `lossStreak` [] | `next/` weights, moments and gradient sums (and `next/lossScale`, `next/lossStreak`), the others by step, `applied` (and `lossScales`) [steps] |
  */
+import type { TensorSpec } from '@zk0/core';
 import {
   COEFFICIENTS,
   encodeModel,
@@ -23,6 +24,7 @@ import { flowMatchingLoss } from './flow-matching.ts';
 import { feedOf, flowBatch, prefixFrom, steppedFeedOf, type Feed, type PrefixSource } from './graph-inputs.ts';
 import { nextName, type GraphShape, type TrainingPart, type WeightSource } from './graph-shape.ts';
 import { requireFrozenPrefix, start, type PrecisionOptions } from './graph-start.ts';
+import { optimizedSpecs } from './lora.ts';
 import { withoutPadding } from './padding-gradient.ts';
 import { WeightTable } from './weight-table.ts';
 import { trainedWeightSpecs } from './weights.ts';
@@ -48,12 +50,18 @@ export function trainingState(
   config: SmolVlaModelConfig,
   { proximal, correction }: Pick<DeviceTrainingOptions, 'proximal' | 'correction'>,
 ): Record<string, string | null> {
-  const names = trainedWeightSpecs(config).map(({ name }) => name);
+  const names = optimizedSpecs(config).map(({ name }) => name);
   return Object.fromEntries<string | null>([
+    ...fixedSpecs(config).map(({ name }) => [name, null] as const),
     ...PARTS.slice(0, correction ? 4 : 3).flatMap((part) => names.map((name) => [`${part}${name}`, nextName(part, name)] as const)),
     ...(proximal ? names.map((name) => [`reference/${name}`, null] as const) : []),
     ...(correction ? names.map((name) => [`correction/${name}`, null] as const) : []),
   ]);
+}
+
+/** The weights that stay as they are while their factors are trained. */
+function fixedSpecs(config: SmolVlaModelConfig): readonly TensorSpec[] {
+  return config.lora === undefined ? [] : trainedWeightSpecs(config);
 }
 
 /** Forward, backward, FedProx's term, SCAFFOLD's correction, clipping and AdamW of one batch. */
@@ -113,7 +121,7 @@ export function buildTrainLoopGraph(
 
 interface Training {
   readonly graph: GraphBuilder;
-  readonly trained: readonly string[];
+  readonly optimized: readonly string[];
   readonly state: AdamWState;
   readonly options: Pick<Parameters<typeof writeTrainingStep>[3], 'settings' | 'maxGradientNorm' | 'proximal' | 'correction' | 'adjust'>;
   /** The policy's loss of a batch. */
@@ -129,33 +137,34 @@ function begin(
 ): Training {
   const { source, proximal, correction } = options;
   if (source.from !== 'images') requireFrozenPrefix(config);
-  const { graph, trained } = start(name, config, weights, 'none', options, shape);
-  const specs = trainedWeightSpecs(config);
+  const { graph, optimized } = start(name, config, weights, 'none', options, shape);
+  const specs = optimizedSpecs(config);
+  const fixed = fixedSpecs(config).map((spec) => [spec.name, graph.input(spec.name, 'float32', spec.shape)] as const);
   const inputs = (part: string): Value[] => specs.map((spec) => graph.input(`${part}${spec.name}`, 'float32', spec.shape));
   const [current, firstMoments, secondMoments] = PARTS.slice(0, 3).map(inputs) as [Value[], Value[], Value[]];
   return {
     graph,
-    trained,
+    optimized,
     state: { weights: current, firstMoments, secondMoments, ...(correction && { gradientSums: inputs('gradientSum/') }) },
     options: {
       settings: options.optimizer,
       maxGradientNorm: options.maxGradientNorm,
-      adjust: (found) => withoutPadding(config, trained, found),
+      adjust: (found) => withoutPadding(config, optimized, found),
       ...(proximal && { proximal: { mu: graph.input('mu', 'float32', []), reference: inputs('reference/') } }),
       ...(correction && { correction: inputs('correction/') }),
     },
     loss: (feed, now) => {
-      const table = new WeightTable(graph, config, weights, new Map(trained.map((weight, index) => [weight, now[index]!])));
+      const table = new WeightTable(graph, config, weights, new Map([...fixed, ...optimized.map((weight, index) => [weight, now[index]!] as const)]));
       const prefix = prefixFrom(source, feed, config, shape, table);
       return flowMatchingLoss(config, table, prefix, flowBatch(feed, config, shape), shape.actionSize).mean;
     },
   };
 }
 
-function outputState({ graph, trained }: Training, { weights, firstMoments, secondMoments, gradientSums = [] }: AdamWState): void {
+function outputState({ graph, optimized }: Training, { weights, firstMoments, secondMoments, gradientSums = [] }: AdamWState): void {
   [weights, firstMoments, secondMoments, gradientSums].forEach((values, index) => {
     values.forEach((value, at) => {
-      graph.output(nextName(PARTS[index]!, trained[at]!), value);
+      graph.output(nextName(PARTS[index]!, optimized[at]!), value);
     });
   });
 }

@@ -77,11 +77,11 @@ export function predictVelocity(
     const weight = (name: string): Value => weights.get(`${layer}.${name}.weight`);
     const before = ops.simplifiedLayerNormalization(x, weight('input_layernorm'), rmsNormEps);
     const rotation = joint ? context.jointRotation : context.crossRotation;
-    const query = rotate(nn.splitHeads(nn.linear(before, weight('self_attn.q_proj')), heads), rotation);
+    const query = rotate(nn.splitHeads(weights.linear(before, `${layer}.self_attn.q_proj`), heads), rotation);
     let attended: Value;
     if (joint) {
       const ownKeys = rotate(nn.splitHeads(nn.linear(before, weight('self_attn.k_proj')), kvHeads), rotation);
-      const ownValues = nn.splitHeads(nn.linear(before, weight('self_attn.v_proj')), kvHeads);
+      const ownValues = nn.splitHeads(weights.linear(before, `${layer}.self_attn.v_proj`), kvHeads);
       attended = attend(query, ops.concat([keys, ownKeys], 2), ops.concat([values, ownValues], 2), context.jointBias);
     } else {
       attended = attend(query, keys, values, context.crossBias);
@@ -91,7 +91,7 @@ export function predictVelocity(
     x = ops.add(x, swiGlu(middle, weight('mlp.gate_proj'), weight('mlp.up_proj'), weight('mlp.down_proj')));
   }
   const last = ops.simplifiedLayerNormalization(x, weights.get(`${EXPERT_PREFIX}.norm.weight`), rmsNormEps);
-  return nn.linear(last, ...weights.affine(`${HEADS_PREFIX}.action_out_proj`));
+  return weights.linear(last, `${HEADS_PREFIX}.action_out_proj`);
 }
 
 /** A cross-attention layer looks at the text model's keys and values through projections of its own. */
@@ -99,7 +99,7 @@ function reproject(weights: WeightTable, expert: number, { keys, values }: KeysV
   const attention = `${EXPERT_PREFIX}.layers.${expert}.self_attn`;
   return {
     keys: nn.linear(keys, weights.get(`${attention}.k_proj.weight`)),
-    values: nn.linear(values, weights.get(`${attention}.v_proj.weight`)),
+    values: weights.linear(values, `${attention}.v_proj`),
   };
 }
 
@@ -107,8 +107,8 @@ function reproject(weights: WeightTable, expert: number, { keys, values }: KeysV
 function embedActions(config: SmolVlaModelConfig, weights: WeightTable, noisyActions: Value, timeEmbedding: Value): Value {
   const [batch, chunk] = noisyActions.shape as [number, number];
   const { expertWidth } = modelSizes(config);
-  const actions = nn.linear(noisyActions, ...weights.affine(`${HEADS_PREFIX}.action_in_proj`));
+  const actions = weights.linear(noisyActions, `${HEADS_PREFIX}.action_in_proj`);
   const time = ops.expand(ops.unsqueeze(timeEmbedding, [1]), [batch, chunk, expertWidth]);
-  const mixed = nn.linear(ops.concat([actions, time], 2), ...weights.affine(`${HEADS_PREFIX}.action_time_mlp_in`));
-  return nn.linear(nn.silu(mixed), ...weights.affine(`${HEADS_PREFIX}.action_time_mlp_out`));
+  const mixed = weights.linear(ops.concat([actions, time], 2), `${HEADS_PREFIX}.action_time_mlp_in`);
+  return weights.linear(nn.silu(mixed), `${HEADS_PREFIX}.action_time_mlp_out`);
 }

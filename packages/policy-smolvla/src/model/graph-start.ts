@@ -2,6 +2,7 @@ import { GraphBuilder, type DataType, type ProductType } from '@zk0/onnx-train';
 import { PolicyError } from '../errors.ts';
 import { checkModelConfig, type SmolVlaModelConfig } from './config.ts';
 import type { GraphShape, WeightSource } from './graph-shape.ts';
+import { factorSpecs, optimizedSpecs } from './lora.ts';
 import { WeightTable } from './weight-table.ts';
 import { trainedWeightSpecs } from './weights.ts';
 
@@ -23,29 +24,29 @@ export interface FrozenOptions extends PrecisionOptions {
 export interface Started {
   readonly graph: GraphBuilder;
   readonly table: WeightTable;
-  /** Names of the trained weights, in the model's order. */
-  readonly trained: readonly string[];
+  /** Names of what an optimiser renews, in the model's order: the trained weights, or their factors. */
+  readonly optimized: readonly string[];
 }
 
 /**
- * Checks what a graph is to be written for and begins it. The trained weights are its inputs (`trained`), or those of them
- * that the source lacks (`absent`), or are left to the caller (`none`).
+ * Checks what a graph is to be written for and begins it. Its inputs are the trained weights (`trained`), these and with LoRA
+ * their factors (`optimized`), those of the trained weights that the source lacks (`absent`), or left to the caller (`none`).
  */
 export function start(
   name: string,
   config: SmolVlaModelConfig,
   weights: WeightSource,
-  inputs: 'trained' | 'absent' | 'none',
+  inputs: 'trained' | 'optimized' | 'absent' | 'none',
   { products = 'float32' }: PrecisionOptions,
   shape?: GraphShape,
 ): Started {
   checkModelConfig(config);
   if (shape !== undefined) checkShape(config, shape);
   const graph = new GraphBuilder(name, { products });
-  const specs = trainedWeightSpecs(config);
-  const fed = inputs === 'none' ? [] : specs.filter(({ name }) => inputs === 'trained' || weights(name) === undefined);
+  const specs = [...trainedWeightSpecs(config), ...(inputs === 'optimized' ? factorSpecs(config) : [])];
+  const fed = inputs === 'none' ? [] : specs.filter(({ name }) => inputs !== 'absent' || weights(name) === undefined);
   const given = new Map(fed.map(({ name, shape: size }) => [name, graph.input(name, 'float32', size)]));
-  return { graph, table: new WeightTable(graph, config, weights, given), trained: specs.map(({ name }) => name) };
+  return { graph, table: new WeightTable(graph, config, weights, given), optimized: optimizedSpecs(config).map(({ name }) => name) };
 }
 
 function checkShape(config: SmolVlaModelConfig, shape: GraphShape): void {

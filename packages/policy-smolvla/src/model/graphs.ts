@@ -7,7 +7,7 @@
  * |---|---|---|
  * | vision | `images` [n, 3, side, side] in −1 … 1 | `imageTokens` [n, tokens, text width] |
  * | prefix | `imageTokens` [batch, cameras, tokens, text width], `imageMask` bool [batch, cameras], `tokenIds` int64 and `tokenMask` bool [batch, language] | `prefixKeys`, `prefixValues` [batch, layers, prefix, kvWidth], `prefixMask` bool [batch, prefix] |
- * | train | the prefix's outputs, `state` [batch, maxStateDim], `actions`, `noise` [batch, chunk, maxActionDim], `time` [batch], `actionIsPad` bool [batch, chunk], every trained weight by its name | `loss` [], `gradient/<weight>` each |
+ * | train | the prefix's outputs, `state` [batch, maxStateDim], `actions`, `noise` [batch, chunk, maxActionDim], `time` [batch], `actionIsPad` bool [batch, chunk], every trained weight by its name, with LoRA also its factors | `loss` [], `gradient/<weight>` each, with LoRA of the factors |
  * | evaluate | as train | `loss`, `lossSum`, `lossCount` [] |
  * | train step, train loop | see `device-training.ts` | |
  * | sample | the prefix's outputs, `state`, `noise`, and the trained weights that are not part of the model | `actions` [batch, chunk, maxActionDim] |
@@ -65,9 +65,9 @@ export function buildTrainGraph(
   options: FrozenOptions = {},
 ): OnnxModel {
   requireFrozenPrefix(config);
-  const { graph, table, trained } = start('train', config, weights, 'trained', options, shape);
+  const { graph, table, optimized } = start('train', config, weights, 'optimized', options, shape);
   const loss = lossOf(graph, config, shape, table, frozenPrefix(feedOf(graph), config, shape, table, options));
-  return withGradients(graph, config, loss, table, trained);
+  return withGradients(graph, config, loss, table, optimized);
 }
 
 /** As {@link buildTrainGraph}, from images, with the prefix computed and differentiated inside. */
@@ -77,9 +77,9 @@ export function buildFullTrainGraph(
   weights: WeightSource,
   options: PrecisionOptions = {},
 ): OnnxModel {
-  const { graph, table, trained } = start('trainFull', config, weights, 'trained', options, shape);
+  const { graph, table, optimized } = start('trainFull', config, weights, 'optimized', options, shape);
   const loss = lossOf(graph, config, shape, table, prefixFromImages(feedOf(graph), config, shape, table));
-  return withGradients(graph, config, loss, table, trained);
+  return withGradients(graph, config, loss, table, optimized);
 }
 
 /** One batch's policy loss, without gradients. */
@@ -137,12 +137,12 @@ function withGradients(
   config: SmolVlaModelConfig,
   loss: Loss,
   table: WeightTable,
-  trained: readonly string[],
+  optimized: readonly string[],
 ): OnnxModel {
-  const found = gradients(loss.mean, trained.map((name) => table.get(name)));
+  const found = gradients(loss.mean, optimized.map((name) => table.get(name)));
   graph.output('loss', loss.mean);
-  withoutPadding(config, trained, found).forEach((gradient, index) => {
-    graph.output(gradientName(trained[index]!), gradient);
+  withoutPadding(config, optimized, found).forEach((gradient, index) => {
+    graph.output(gradientName(optimized[index]!), gradient);
   });
   return encodeModel(graph);
 }

@@ -1,7 +1,8 @@
-import { ops, type GraphBuilder, type Value } from '@zk0/onnx-train';
+import { nn, ops, type GraphBuilder, type Value } from '@zk0/onnx-train';
 import { PolicyError } from '../errors.ts';
 import type { SmolVlaModelConfig } from './config.ts';
 import type { WeightSource } from './graph-shape.ts';
+import { factorName, loraScale } from './lora.ts';
 import { weightSpecs, type WeightSpec } from './weights.ts';
 
 /**
@@ -13,12 +14,14 @@ export class WeightTable {
   readonly #source: WeightSource;
   readonly #specs: ReadonlyMap<string, WeightSpec>;
   readonly #values: Map<string, Value>;
+  readonly #loraScale: number;
 
   constructor(graph: GraphBuilder, config: SmolVlaModelConfig, source: WeightSource, given: ReadonlyMap<string, Value> = new Map()) {
     this.#graph = graph;
     this.#source = source;
     this.#specs = new Map(weightSpecs(config).map((spec) => [spec.name, spec]));
     this.#values = new Map(given);
+    this.#loraScale = loraScale(config);
   }
 
   /** The float32 value of a tensor, by LeRobot's name. */
@@ -33,6 +36,19 @@ export class WeightTable {
   /** `<layer>.weight` and `<layer>.bias`. */
   affine(layer: string): readonly [weight: Value, bias: Value] {
     return [this.get(`${layer}.weight`), this.get(`${layer}.bias`)];
+  }
+
+  /**
+   * The linear layer `<layer>.weight`, with `<layer>.bias` where there is one, and with `alpha / rank · B · A` where factors
+   * were given for it. The factors are applied one after the other, so that no gradient of the weight's size is ever made.
+   */
+  linear(x: Value, layer: string): Value {
+    const weight = `${layer}.weight`;
+    const bias = this.#specs.has(`${layer}.bias`) ? [this.get(`${layer}.bias`)] : [];
+    const full = nn.linear(x, this.get(weight), ...bias);
+    const [a, b] = [this.#values.get(factorName(weight, 'A')), this.#values.get(factorName(weight, 'B'))];
+    if (a === undefined || b === undefined) return full;
+    return ops.add(full, nn.linear(ops.mul(nn.linear(x, a), this.#loraScale), b));
   }
 
   #make(name: string): Value {

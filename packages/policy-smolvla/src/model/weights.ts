@@ -33,7 +33,8 @@ type Shapes = readonly (readonly [name: string, shape: readonly number[]])[];
  * What is trained follows LeRobot 0.6.1 (`set_requires_grad`): with `trainExpertOnly` the expert, the action heads and, with
  * `trainStateProj`, the state projection; without it also the connector, the embeddings, the text layers except the last
  * (the last two where the expert is shallower than the text model), and, unless `freezeVisionEncoder`, the vision encoder.
- * (Earlier releases meant to freeze the same, but looked for tensor names that no longer existed.)
+ * (Earlier releases meant to freeze the same, but looked for tensor names that no longer existed.) With LoRA, the adapted
+ * weights count as trained: they are what changes from round to round.
  */
 export function weightSpecs(config: SmolVlaModelConfig): readonly WeightSpec[] {
   const trainVlm = !config.trainExpertOnly;
@@ -44,9 +45,15 @@ export function weightSpecs(config: SmolVlaModelConfig): readonly WeightSpec[] {
     ...specs('embedding', [[EMBEDDING_WEIGHT, [config.text.vocabSize, config.text.hiddenSize]]], () => true, () => trainVlm),
     ...textSpecs(config, trainVlm),
     ...specs('text', [[LM_HEAD_WEIGHT, [config.text.vocabSize, config.text.hiddenSize]]], () => false, () => false),
-    ...specs('expert', expertShapes(config), () => true, () => true),
-    ...specs('heads', headShapes(config), () => true, (name) => config.trainStateProj || !name.startsWith('model.state_proj.')),
+    ...specs('expert', expertShapes(config), () => true, (name) => config.lora === undefined || isAdapted(name)),
+    ...specs('heads', headShapes(config), () => true, (name) =>
+      config.lora === undefined ? config.trainStateProj || !name.startsWith('model.state_proj.') : isAdapted(name)),
   ];
+}
+
+/** Whether LoRA adapts a tensor of the expert or the heads; `LORA_TARGETS` in `lora.ts` is the same as a pattern of modules. */
+function isAdapted(name: string): boolean {
+  return name.startsWith(`${EXPERT_PREFIX}.`) ? /\.[qv]_proj\.weight$/.test(name) : name.endsWith('.weight');
 }
 
 /** The specs of the trained tensors, in the order of {@link weightSpecs}. */

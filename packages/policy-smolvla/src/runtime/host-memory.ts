@@ -1,11 +1,11 @@
 import { sharedTensor, type OptimizerMoments, type Tensor } from '@zk0/onnx-train';
 import type { SmolVlaModelConfig } from '../model/config.ts';
-import { trainedWeightSpecs } from '../model/weights.ts';
+import { optimizedSpecs } from '../model/lora.ts';
 
 /** Memory up to this size stays for the next round; larger ones take long to train and are worth more to others meanwhile. */
 const KEPT_BYTES = 256e6;
 
-/** What a round of training on the processor works in, by weight: memory that sessions and threads share. */
+/** What a round of training on the processor works in, by what is optimised (trained weights, or their factors): memory that sessions and threads share. */
 export interface HostMemory {
   readonly weights: ReadonlyMap<string, Tensor>;
   readonly gradients: ReadonlyMap<string, Tensor>;
@@ -39,7 +39,7 @@ export class HostMemoryPool {
   }
 
   #make(): HostMemory {
-    const tensors = (): Map<string, Tensor> => new Map(trainedWeightSpecs(this.#config).map(({ name, shape }) => [name, sharedTensor('float32', shape)]));
+    const tensors = (): Map<string, Tensor> => new Map(optimizedSpecs(this.#config).map(({ name, shape }) => [name, sharedTensor('float32', shape)]));
     const arrays = (): Record<string, Float32Array> => Object.fromEntries([...tensors()].map(([name, { data }]) => [name, data as Float32Array]));
     return { weights: tensors(), gradients: tensors(), moments: { first: arrays(), second: arrays() } };
   }

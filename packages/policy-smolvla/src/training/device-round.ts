@@ -3,6 +3,7 @@ import { float32Tensor, type Session, type Tensor, type Tensors } from '@zk0/onn
 import { NotFiniteError } from '../errors.ts';
 import type { DeviceTrainingOptions } from '../model/device-training.ts';
 import { gradientName, type TrainingPart } from '../model/graph-shape.ts';
+import { optimizedSpecs } from '../model/lora.ts';
 import { trainedWeightSpecs } from '../model/weights.ts';
 import { sharedWeights } from '../runtime/shared-weights.ts';
 import type { Trained, TrainingRound } from './round.ts';
@@ -21,9 +22,12 @@ export function deviceOptions({ config, runtime, source, proximalMu, correction 
   };
 }
 
-/** The state that a round begins with: the global weights, moments and sums of 0, what the proximal term pulls towards, the correction. */
-export function initialState({ config, global, proximalMu, correction }: TrainingRound): Tensors {
-  const weights = sharedWeights(config.model, global);
+/**
+ * The state that a round begins with: what is optimised, moments and sums of 0, what the proximal term pulls towards, the
+ * correction; with LoRA also the weights that stay.
+ */
+export function initialState({ config, start, fixed, proximalMu, correction }: TrainingRound): Tensors {
+  const weights = sharedWeights(optimizedSpecs(config.model), start);
   // Read, never written: one array of zeros serves all.
   const most = Math.max(...[...weights.values()].map(({ data }) => data.length));
   const nothing = new SharedArrayBuffer(4 * most);
@@ -33,18 +37,19 @@ export function initialState({ config, global, proximalMu, correction }: Trainin
     const corrected = correction === undefined ? [] : ([[`correction/${name}`, correction.get(name)!], [`gradientSum/${name}`, zeros]] as const);
     return [[name, tensor], [`firstMoment/${name}`, zeros], [`secondMoment/${name}`, zeros], ...fixed, ...corrected];
   });
-  return Object.fromEntries(entries);
+  const unchanged = fixed === undefined ? [] : sharedWeights(trainedWeightSpecs(config.model), fixed);
+  return Object.fromEntries([...entries, ...unchanged]);
 }
 
 /** What the training left in a session. */
 export async function trainedOf(round: TrainingRound, session: Session): Promise<Trained> {
-  const parameters = await stateOf(round, session, '');
-  return round.correction === undefined ? { parameters } : { parameters, gradientSums: await stateOf(round, session, 'gradientSum/') };
+  const optimized = await stateOf(round, session, '');
+  return round.correction === undefined ? { optimized } : { optimized, gradientSums: await stateOf(round, session, 'gradientSum/') };
 }
 
-/** A part of the state as a session has it, by weight. */
+/** A part of the state as a session has it, by what is optimised. */
 async function stateOf({ config }: TrainingRound, session: Session, part: TrainingPart): Promise<Parameters> {
-  const names = trainedWeightSpecs(config.model).map(({ name }) => name);
+  const names = optimizedSpecs(config.model).map(({ name }) => name);
   const tensors = await session.getState(names.map((name) => `${part}${name}`));
   return new Map(
     names.map((name): [string, Float32Tensor] => {
@@ -62,7 +67,7 @@ export async function notFinite(
   policyLoss: number,
   gradientSquares: Float32Array,
 ): Promise<NotFiniteError> {
-  const names = trainedWeightSpecs(round.config.model).map(({ name }) => name);
+  const names = optimizedSpecs(round.config.model).map(({ name }) => name);
   const bad = gradientSquares.findIndex((square) => !Number.isFinite(square));
   const tensor = Number.isFinite(policyLoss) ? gradientName(names[Math.max(bad, 0)]!) : 'loss';
   return new NotFiniteError(step, tensor, await stateOf(round, session, ''));

@@ -2,7 +2,9 @@ import type { Float32Tensor, Parameters } from '@zk0/core';
 import { GradientError, Optimizer, sharedTensor, type Tensor } from '@zk0/onnx-train';
 import { NotFiniteError } from '../errors.ts';
 import { gradientName } from '../model/graph-shape.ts';
+import { trainedWeightSpecs } from '../model/weights.ts';
 import type { HostMemory } from '../runtime/host-memory.ts';
+import { sharedWeights } from '../runtime/shared-weights.ts';
 import { graphFrom, hasManyRows } from './input-graphs.ts';
 import { batchesAhead, type Trained, type TrainingRound } from './round.ts';
 
@@ -20,14 +22,14 @@ export async function trainOnHost(round: TrainingRound): Promise<Trained> {
 }
 
 async function trainIn(memory: HostMemory, round: TrainingRound): Promise<Trained> {
-  const { runtime, shape, source, global } = round;
+  const { runtime, shape, source, start, fixed: unchanged, config } = round;
   const { weights } = memory;
   const key = `train ${JSON.stringify([source, shape])}`;
   const session = await runtime.session(key, hasManyRows(source), () => graphFrom('train', runtime, shape, source));
-  for (const [name, { data }] of weights) (data as Float32Array).set(global.get(name)!.data);
+  for (const [name, { data }] of weights) (data as Float32Array).set(start.get(name)!.data);
   const optimizer = optimizerOf(round, memory);
   const fixed = {
-    feeds: Object.fromEntries(weights),
+    feeds: Object.fromEntries([...weights, ...(unchanged === undefined ? [] : sharedWeights(trainedWeightSpecs(config.model), unchanged))]),
     into: Object.fromEntries([...memory.gradients].map(([name, tensor]) => [gradientName(name), tensor])),
   };
   try {
@@ -47,7 +49,7 @@ async function trainIn(memory: HostMemory, round: TrainingRound): Promise<Traine
     name,
     { shape: size, data: optimizer.gradientSums[name]! },
   ]);
-  return { parameters: copyOut(weights), ...(round.correction !== undefined && { gradientSums: new Map(gradientSums) }) };
+  return { optimized: copyOut(weights), ...(round.correction !== undefined && { gradientSums: new Map(gradientSums) }) };
 }
 
 /** AdamW over shared memory: its moments begin at zero in every round. */

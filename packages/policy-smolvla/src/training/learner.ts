@@ -15,12 +15,14 @@ import { checkParameters } from '../checkpoint/save-checkpoint.ts';
 import type { SmolVlaConfig } from '../config/policy-config.ts';
 import { PolicyError } from '../errors.ts';
 import type { GraphShape } from '../model/graph-shape.ts';
+import { trainedWeightSpecs } from '../model/weights.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
 import { sharedWeights } from '../runtime/shared-weights.ts';
 import { BatchPlan } from './batch-plan.ts';
 import { meansOf, readCorrection } from './correction.ts';
 import type { DatasetBinding } from './dataset-binding.ts';
 import { FeedPlaces } from './feed-places.ts';
+import { adaptation } from './adaptation.ts';
 import { graphFrom, hasManyRows } from './input-graphs.ts';
 import type { FeedsToCome, ModelInputs } from './model-inputs.ts';
 import { throwIfAborted } from './round.ts';
@@ -61,6 +63,8 @@ export class SmolVlaLearner implements Learner {
    * K steps of AdamW from `global`, restarted each round, with a cosine learning rate, FedProx's term, and SCAFFOLD's correction. At a
    * learning rate of 0, where a schedule may end, the weights stay as they are and all else is as in other rounds.
    *
+   * With LoRA the steps are taken with fresh factors, which the result has beside the weights that they make.
+   *
    * @throws NotFiniteError naming step and tensor, with the last good weights; PolicyError for a correction that does not fit;
    *   CancelledError between steps.
    */
@@ -85,12 +89,12 @@ export class SmolVlaLearner implements Learner {
     let last = { loss: NaN, policyLoss: NaN, proximalLoss: 0 };
     let gradientNormOfLast: number | undefined;
     let skipped = 0;
-    const { parameters: trained, gradientSums } = await trainerFor(runtime)({
+    const adapted = adaptation(config.model, global, seed, correction !== undefined);
+    const { optimized, gradientSums } = await adapted.train(trainerFor(runtime), {
       config,
       runtime,
       shape,
       source: inputs.source,
-      global,
       steps: localSteps,
       learningRates,
       proximalMu,
@@ -107,7 +111,7 @@ export class SmolVlaLearner implements Learner {
         options.onProgress?.({ phase: 'training', step: step + 1, totalSteps: localSteps, loss: last.policyLoss });
       },
     });
-    const parameters = peak === learningRate ? trained : copyOf(global);
+    const parameters = peak === learningRate ? adapted.weightsOf(optimized) : copyOf(global);
     const numExamples = frameCount;
     const corrupt = plan.current.skipped.size;
     if (gradientSums !== undefined && rateSum === 0) {
@@ -117,6 +121,7 @@ export class SmolVlaLearner implements Learner {
     }
     return {
       parameters,
+      ...(config.model.lora !== undefined && { factors: optimized }),
       ...(gradientSums !== undefined && { meanGradient: meansOf(gradientSums, rateSum) }),
       numExamples,
       metrics: {
@@ -155,7 +160,7 @@ export class SmolVlaLearner implements Learner {
     await this.#prepare(inputs, plan, hooks);
     const key = `evaluate ${JSON.stringify([inputs.source, shape])}`;
     const model = await runtime.weighted(key, hasManyRows(inputs.source), () => graphFrom('evaluate', runtime, shape, inputs.source));
-    const weights = Object.fromEntries(sharedWeights(config.model, parameters));
+    const weights = Object.fromEntries(sharedWeights(trainedWeightSpecs(config.model), parameters));
     const totalBatches = plan.current.batches.length;
     const places = new FeedPlaces(1);
     const batchLosses: { readonly mean: number; readonly count: number }[] = [];

@@ -12,12 +12,14 @@ export interface TrainingRound {
   readonly runtime: ModelRuntime;
   readonly shape: GraphShape;
   readonly source: PrefixSource;
-  /** Where training starts, and what the proximal term pulls towards. Not changed. */
-  readonly global: Parameters;
+  /** What is optimised, as it is when training starts, which the proximal term pulls towards: trained weights, or factors. Not changed. */
+  readonly start: Parameters;
+  /** With LoRA: the weights that the factors belong to. Not changed. */
+  readonly fixed?: Parameters;
   readonly steps: number;
   readonly learningRates: readonly number[];
   readonly proximalMu: number;
-  /** What is added to every gradient, by weight, in shared memory. Not changed. */
+  /** What is added to every gradient, by its tensor, in shared memory. Not changed. */
   readonly correction: ReadonlyMap<string, Tensor> | undefined;
   /** Reads everything but the weights that a step's batch feeds; computing what is left of it is the trainer's to start. */
   readonly feeds: (step: number) => Promise<FeedsToCome>;
@@ -28,7 +30,7 @@ export interface TrainingRound {
 
 /** What training leaves. */
 export interface Trained {
-  readonly parameters: Parameters;
+  readonly optimized: Parameters;
   /** `Σ lrᵢ·gᵢ` of the steps that were applied, before correction and clipping; with a correction. */
   readonly gradientSums?: Parameters;
 }
@@ -44,9 +46,9 @@ export interface StepReport {
 }
 
 /**
- * Takes a round's steps and returns the weights after them, and the sums of their gradients where those are corrected.
+ * Takes a round's steps and returns what is optimised after them, and the sums of their gradients where those are corrected.
  *
- * @throws NotFiniteError naming step and tensor, with the weights before that step; CancelledError.
+ * @throws NotFiniteError naming step and tensor, with what was optimised before that step; CancelledError.
  */
 export type Trainer = (round: TrainingRound) => Promise<Trained>;
 

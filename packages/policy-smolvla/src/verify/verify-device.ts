@@ -109,7 +109,7 @@ interface Part {
 function partsOf(checkpoint: Checkpoint, global: Parameters): Part[] {
   const { config } = checkpoint;
   const names = trainedWeightSpecs(config.model).map(({ name }) => name);
-  const weights = Object.fromEntries(sharedWeights(config.model, global));
+  const weights = Object.fromEntries(sharedWeights(trainedWeightSpecs(config.model), global));
   const products = (runtime: ModelRuntime): Pick<ModelRuntime, 'weights'> & { products: ModelRuntime['precision'] } => ({
     weights: runtime.weights,
     products: runtime.precision,
@@ -157,7 +157,7 @@ async function steps(runtime: ModelRuntime, { config }: Checkpoint, global: Para
     runtime,
     shape: SHAPE,
     source: { from: 'cache', type: 'float32' } as const,
-    global,
+    start: global,
     steps: STEPS,
     learningRates: Array.from({ length: STEPS }, () => 1e-3),
     proximalMu: 0.01,
@@ -168,7 +168,7 @@ async function steps(runtime: ModelRuntime, { config }: Checkpoint, global: Para
   };
   await trainerFor(runtime)(round);
   const begun = performance.now();
-  const { parameters: after } = await trainerFor(runtime)(round);
+  const { optimized: after } = await trainerFor(runtime)(round);
   const seconds = (performance.now() - begun) / 1000 / STEPS;
   const moved = [...global].flatMap(([name, { data }]) => [...after.get(name)!.data].map((value, at) => value - data[at]!));
   return { values: Float32Array.from(moved), seconds };
