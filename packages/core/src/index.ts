@@ -81,7 +81,7 @@ export type {
   WorkHooks,
 } from './contracts/learner.ts';
 export { augmentSchema, type AugmentConfig } from './config/augment-config.ts';
-export { runConfigSchema, type RunConfig, type RunConfigInput } from './config/run-config.ts';
+export { loraOf, runConfigSchema, type RunConfig, type RunConfigInput } from './config/run-config.ts';
 export {
   blobReferenceSchema,
   evaluationSchema,

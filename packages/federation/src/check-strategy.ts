@@ -6,8 +6,16 @@ import { createStrategy } from '@zk0/strategy';
  *
  * @throws Zk0Error saying what does not fit.
  */
-export function checkStrategy({ strategy: settings, minClients }: Pick<RunConfig, 'strategy' | 'minClients'>): void {
+export function checkStrategy({ strategy: settings, minClients, ...run }: Pick<RunConfig, 'strategy' | 'minClients' | 'loraRank' | 'loraAlpha'>): void {
   const strategy = createStrategy(settings);
+  if (run.loraRank === undefined && run.loraAlpha !== undefined) {
+    throw new InvalidArgumentError('loraAlpha: the run has no loraRank, and trains no factors', { hint: 'Give --lora-rank, too.' });
+  }
+  if (run.loraRank !== undefined && strategy.guards.needsControl === true) {
+    throw new InvalidArgumentError(`strategy ${strategy.name}: its control variates correct gradients of weights, and the run trains factors of low rank (loraRank ${run.loraRank})`, {
+      hint: 'Choose another strategy, such as fedavg, or leave --lora-rank out.',
+    });
+  }
   if (strategy.minUpdates > minClients) {
     throw new InvalidArgumentError(
       `strategy ${strategy.name} needs ${strategy.minUpdates} updates, the run starts with ${minClients} clients`,
@@ -26,7 +34,7 @@ export function checkStrategy({ strategy: settings, minClients }: Pick<RunConfig
  *
  * @throws Zk0Error saying what does not fit.
  */
-export function checkRun(config: Pick<RunConfig, 'strategy' | 'minClients' | 'stopWhen' | 'heldOut'>): void {
+export function checkRun(config: Pick<RunConfig, 'strategy' | 'minClients' | 'loraRank' | 'loraAlpha' | 'stopWhen' | 'heldOut'>): void {
   checkStrategy(config);
   if (config.stopWhen === undefined) return;
   for (const { metric } of parseStopRule(config.stopWhen)) {

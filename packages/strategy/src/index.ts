@@ -29,6 +29,7 @@ export type {
   Strategy,
 } from './contract.ts';
 export { checkUpdate, MAX_EXAMPLES, type CheckContext, type UpdateGuards, type UpdateInspection } from './check-update.ts';
+export { FactoredUpdate, type Factoring } from './factored-update.ts';
 export { MAX_WORKERS, WorkerPool } from './engine/pool.ts';
 export { roundOutcome, type RoundOutcome } from './round-outcome.ts';
 export { createStrategy } from './create-strategy.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { encodeParameters, InvalidArgumentError, Zk0Error, type FitOptions, type FitResult, type JsonObject, type Parameters, type StepProgress } from '@zk0/core';
+import { encodeParameters, InvalidArgumentError, runContextSchema, Zk0Error, type FitOptions, type FitResult, type JsonObject, type Parameters, type StepProgress } from '@zk0/core';
 import type { LocalModel, LocalTask } from '@zk0/federation';
 import { readJsonFile, writeFileAtomic } from '@zk0/storage';
 import { clipAndNoise, createNoiseSecret, localPrivacySpent, NOISE_SECRET_BYTES } from '@zk0/strategy';
@@ -71,11 +71,16 @@ export class LocallyPrivateModel implements LocalModel {
     return this.#model.profile();
   }
 
-  /** @throws Zk0Error `TASK_REFUSED` where more than the trained parameters would leave, as with SCAFFOLD */
+  /** @throws Zk0Error `TASK_REFUSED` where more than the trained parameters would leave, as with SCAFFOLD, or factors of them */
   async fit(task: LocalTask, global: Parameters, options: FitOptions): Promise<FitResult> {
     if (options.correction !== undefined) {
       throw new Zk0Error('TASK_REFUSED', 'the strategy asks for mean gradients too, which local privacy does not cover', {
         hint: 'Join a run with another strategy than scaffold, or start without --local-noise.',
+      });
+    }
+    if (runContextSchema.safeParse(task.context).data?.policy.lora !== undefined) {
+      throw new Zk0Error('TASK_REFUSED', 'the run sends factors of low rank, and noise on what they make cannot be factored', {
+        hint: 'Join a run without --lora-rank, or start without --local-noise.',
       });
     }
     const { onProgress, ...rest } = options;

@@ -131,6 +131,7 @@ export class SmolVlaClient implements LocalModel {
       ...(this.#options.threads === undefined ? {} : { threads: this.#options.threads }),
       cacheDirectory: this.#options.cacheDirectory,
       features: context.features,
+      lora: context.policy.lora,
     });
     this.#options.onPolicy?.(policy);
     try {

@@ -1,5 +1,6 @@
 import {
   datasetProfile,
+  loraOf,
   type ClientProfile,
   type Evaluation,
   type Learner,
@@ -90,6 +91,7 @@ export class ServerModel {
         precision,
         cacheDirectory,
         features,
+        lora: loraOf(config),
         ...(threads === undefined ? {} : { threads }),
       });
       const target = options.alignment ?? (heldOut[0] && alignRecordings(new Map(), datasetProfile(heldOut[0].info)).target);

@@ -1,5 +1,5 @@
 import { arch, cpus, platform, release } from 'node:os';
-import { deriveSeed, runContextSchema, Zk0Error, type ClientProfile, type JsonObject, type RunConfig } from '@zk0/core';
+import { deriveSeed, loraOf, runContextSchema, Zk0Error, type ClientProfile, type JsonObject, type RunConfig } from '@zk0/core';
 import { alignedMoments, alignRecording, type AlignmentTarget } from '@zk0/dataset-so100';
 import { parseStrategyConfig } from '@zk0/strategy';
 import * as z from 'zod';
@@ -68,8 +68,9 @@ export interface ProfiledClient {
  * @throws Zk0Error `DATASET_OVERLAP` when a client trains on what is held out.
  */
 export function startContext(model: ServerModel, config: RunConfig, clients: readonly ProfiledClient[], alignment: AlignmentTarget): StartContext {
+  const lora = loraOf(config);
   const run = runContextSchema.parse({
-    policy: { source: model.policySource, baseHash: model.baseHash },
+    policy: { source: model.policySource, baseHash: model.baseHash, ...(lora !== undefined && { lora }) },
     features: model.features,
     normalizer: commonNormalizer(clients.map(({ profile }) => alignedProfile(profile.dataset, alignment))),
     ...(config.augment === undefined ? {} : { augment: { config: config.augment, seed: deriveSeed('augment', config.seed) } }),

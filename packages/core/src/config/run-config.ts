@@ -54,6 +54,13 @@ export const runConfigSchema = z.strictObject({
   batchSize: z.int().min(1).max(4096).optional(),
   /** Peak learning rate of a round's cosine; the policy's own default when absent. */
   learningRate: z.number().gt(0).max(1).optional(),
+  /**
+   * Rank of the factors that are trained in place of the expert's weights (LoRA); absent: the weights themselves. Published results for
+   * policies like this one want 128 or more.
+   */
+  loraRank: z.int().min(16).max(256).optional(),
+  /** The product of the factors counts `loraAlpha / loraRank` times; as much as the rank when absent. */
+  loraAlpha: z.number().gt(0).max(4096).optional(),
   /** Varies the images that are trained on; off when absent. A number is that many variants with LeRobot's defaults. */
   augment: z.preprocess((value) => (typeof value === 'number' ? { variants: value } : value), augmentSchema).optional(),
   /** Datasets that nobody trains on; the server evaluates on them after each round. */
@@ -86,5 +93,10 @@ export const runConfigSchema = z.strictObject({
 
 /** A run's resolved configuration. */
 export type RunConfig = z.infer<typeof runConfigSchema>;
+/** How a run factors what its clients train; `undefined` where they train the weights themselves. */
+export function loraOf({ loraRank: rank, loraAlpha }: Pick<RunConfig, 'loraRank' | 'loraAlpha'>): { readonly rank: number; readonly alpha: number } | undefined {
+  return rank === undefined ? undefined : { rank, alpha: loraAlpha ?? rank };
+}
+
 /** What a user may write: every field has a default. */
 export type RunConfigInput = z.input<typeof runConfigSchema>;

@@ -13,6 +13,8 @@ export const runContextSchema = z.strictObject({
     source: z.string().min(1).max(4096),
     /** Hex SHA-256 over configuration, frozen weights and tokenizer: both sides must hold the same base. */
     baseHash: z.string().regex(/^[0-9a-f]{64}$/),
+    /** Factors are trained in place of weights (LoRA), and sent; absent where the weights are. */
+    lora: z.strictObject({ rank: z.int().min(1).max(1024), alpha: z.number().gt(0).max(4096) }).exactOptional(),
   }),
   features: z.strictObject({
     stateSize: z.int().min(1).max(256),

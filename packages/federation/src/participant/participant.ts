@@ -171,7 +171,7 @@ export class Participant {
         },
       });
       clock();
-      const update = await blobs.put(encodeParameters(result.parameters));
+      const update = await blobs.put(encodeParameters(result.factors ?? result.parameters));
       const change = await control?.save(result.meanGradient!);
       for (const blob of change === undefined ? [update] : [update, change]) {
         await connection.upload(blob.hash, blobs, { signal, onProgress: this.#transfer('uploading', round, blob.byteLength) });

@@ -1,10 +1,11 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { compareNames, deriveSeed, SafetensorsError, type BlobReference, type JsonObject, type Metrics, type RoundState, type RunEvent, type RunState } from '@zk0/core';
+import { compareNames, deriveSeed, loraOf, SafetensorsError, type BlobReference, type JsonObject, type Metrics, type RoundState, type RunEvent, type RunState } from '@zk0/core';
 import { createSafetensors, StorageError, type BlobStore, type SafetensorsFile } from '@zk0/storage';
 import {
   checkUpdate,
+  FactoredUpdate,
   UpdateRejectedError,
   WorkerPool,
   type ClientUpdate,
@@ -62,7 +63,8 @@ export class RoundAggregator {
     try {
       const { guards } = this.#options.strategy;
       const global = await files.openFresh(state.parameters!);
-      const tensors = await this.#tensorsOf({ update, control }, (blob) => this.#openSent(incoming.clientId, blob, files));
+      const sent = await this.#tensorsOf({ update, control }, (blob) => this.#openSent(incoming.clientId, blob, files));
+      const tensors = { ...sent, ...changeOf(state, incoming.clientId, sent.tensors, global) };
       const inspection = await checkUpdate({ ...incoming, ...tensors, maxExamples: declared }, { global, guards, workers: this.#workersFor(global) });
       this.#inspections.set(update.hash, inspection);
     } finally {
@@ -95,8 +97,8 @@ export class RoundAggregator {
       for (const { clientId, numExamples, metrics, update, control } of accepted.sort((a, b) => compareNames(a.clientId, b.clientId))) {
         const inspection = this.#inspections.get(update.hash);
         try {
-          const tensors = await this.#tensorsOf({ update, control }, (blob) => files.openVerified(blob));
-          updates.push({ clientId, numExamples, metrics, ...tensors, ...(inspection === undefined ? {} : { inspection }) });
+          const sent = await this.#tensorsOf({ update, control }, (blob) => files.openVerified(blob));
+          updates.push({ clientId, numExamples, metrics, ...sent, ...changeOf(state, clientId, sent.tensors, global), ...(inspection === undefined ? {} : { inspection }) });
         } catch (error) {
           if (!isLost(error)) throw error;
           damaged.push({ clientId, code: 'BLOB_DAMAGED', reason: 'the server’s copy of its update is damaged or gone' });
@@ -191,6 +193,12 @@ export class RoundAggregator {
     if (byteLength < WORKER_PARAMETER_BYTES) return 0;
     return (this.#workers ??= new WorkerPool(Math.min(MAX_WORKERS, availableParallelism())));
   }
+}
+
+/** What an update changes, where the run's clients send factors in place of weights. */
+function changeOf({ config }: RunState, clientId: string, tensors: SafetensorsFile, global: SafetensorsFile): Pick<ClientUpdate, 'tensors' | 'kind'> {
+  const lora = loraOf(config);
+  return lora === undefined ? { tensors } : { tensors: new FactoredUpdate(clientId, tensors, global.specs, lora), kind: 'delta' };
 }
 
 /** What the server took in and does not have any more is its own fault, not the client's. */
