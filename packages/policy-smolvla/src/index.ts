@@ -4,6 +4,8 @@
  */
 export { NotFiniteError, PolicyError, type PolicyErrorCode } from './errors.ts';
 export { convertCheckpoint, type ConvertCheckpointOptions } from './convert-checkpoint.ts';
+export { convertToAdapter, type ConvertToAdapterOptions } from './convert-to-adapter.ts';
+export type { AdapterReport } from './checkpoint/save-adapter.ts';
 export { openPolicy } from './open-policy.ts';
 export { matchCameras, type CameraBinding, type CameraNeeds } from './processing/cameras.ts';
 export { describeCutTasks } from './processing/cut-tasks.ts';

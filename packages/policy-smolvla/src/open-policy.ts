@@ -2,11 +2,12 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { elementCount, InvalidArgumentError, type Learner, type Normalizer, type Parameters, type RobotDataset, type RobotDatasetInfo, type TensorSpec } from '@zk0/core';
 import { isHubAddress } from '@zk0/hub';
-import { readParameters } from '@zk0/storage';
 import { createActor } from './acting/actor.ts';
 import { isStatistic } from './checkpoint/check-tensors.ts';
+import { adapterBase, holdsAdapter, readAdapterConfig } from './checkpoint/adapter.ts';
 import { openCheckpoint, type Checkpoint } from './checkpoint/checkpoint.ts';
 import { fetchPolicy, type HubAccess, type HubFolder } from './checkpoint/hub-files.ts';
+import { mergedAdapter, trainedParameters } from './checkpoint/merged-adapter.ts';
 import { saveCheckpoint } from './checkpoint/save-checkpoint.ts';
 import { baseMismatch, baseSourceOf, holdsTrainedOnly } from './checkpoint/trained-weights.ts';
 import type { SmolVlaConfig } from './config/policy-config.ts';
@@ -41,6 +42,7 @@ import { SmolVlaLearner } from './training/learner.ts';
 
 /** What the LeRobot training recipe uses; a federated round takes its own number of steps. */
 const CHECKPOINT_DEFAULTS = { localSteps: 20, batchSize: 8 };
+const LORA_RATE = 10;
 
 /**
  * Opens a policy: a preset's name (`small`), a checkpoint directory (`path` or `local:path`), or `hf:owner/name[@revision]` on the hub.
@@ -53,10 +55,8 @@ export async function openPolicy(source: string, options: OpenPolicyOptions = {}
   const precision = await choosePrecision(options.precision ?? 'auto', device);
   const threads = chooseThreads(options.threads);
   const cacheDirectory = options.cacheDirectory ?? process.env['ZK0_CACHE_DIR'] ?? join(homedir(), '.cache', 'zk0');
-  const own = await locate(source, cacheDirectory, options);
+  const { own, base } = await locateBoth(source, cacheDirectory, options);
   const trainedOnly = await holdsTrainedOnly(own.directory);
-  const baseSource = options.base ?? (trainedOnly ? await baseSourceOf(own.directory) : undefined);
-  const base = baseSource === undefined ? own : await locate(baseSource, cacheDirectory, options);
   const checkpoint = await openCheckpoint(own.directory, trainedOnly ? base.directory : undefined, options);
   if (base.directory !== own.directory && !trainedOnly) await checkSameBase(checkpoint, base.directory, options);
   const preset = presetNamed(base.source);
@@ -76,8 +76,20 @@ export async function openPolicy(source: string, options: OpenPolicyOptions = {}
     runtime,
     rejectedDevices: rejected,
     features: configFeatures(checkpoint.config) ?? options.features,
-    trainingDefaults: preset?.training ?? { learningRate: checkpoint.config.optimizer.learningRate, ...CHECKPOINT_DEFAULTS },
+    trainingDefaults: defaultsFor(options.lora, preset?.training ?? { learningRate: checkpoint.config.optimizer.learningRate, ...CHECKPOINT_DEFAULTS }),
   });
+}
+
+/** A policy and its base, which is itself for a whole one. An adapter is merged into its base first. */
+async function locateBoth(source: string, cacheDirectory: string, options: OpenPolicyOptions): Promise<{ readonly own: HubFolder; readonly base: HubFolder }> {
+  const own = await locate(source, cacheDirectory, options);
+  if (await holdsAdapter(own.directory)) {
+    const adapter = await readAdapterConfig(own.directory);
+    const base = await locate(options.base ?? (await adapterBase(own.directory, adapter)), cacheDirectory, options);
+    return { own: { source: own.source, directory: await mergedAdapter(own.directory, adapter, base.directory, cacheDirectory, options) }, base };
+  }
+  const baseSource = options.base ?? ((await holdsTrainedOnly(own.directory)) ? await baseSourceOf(own.directory) : undefined);
+  return { own, base: baseSource === undefined ? own : await locate(baseSource, cacheDirectory, options) };
 }
 
 function presetNamed(source: string): Preset | undefined {
@@ -98,11 +110,16 @@ function portable(source: string): string | undefined {
 
 /** @throws PolicyError POLICY_BASE_MISMATCH */
 async function checkSameBase(checkpoint: Checkpoint, baseDirectory: string, access: HubAccess): Promise<void> {
-  const { baseHash, weights } = await openCheckpoint(baseDirectory, undefined, access);
+  const { wholeBaseHash, weights } = await openCheckpoint(baseDirectory, undefined, access);
   await weights.close();
-  if (baseHash === checkpoint.baseHash) return;
+  if (wholeBaseHash === checkpoint.wholeBaseHash) return;
   await checkpoint.weights.close();
-  throw baseMismatch(checkpoint.directory, checkpoint.baseHash, baseHash);
+  throw baseMismatch(checkpoint.directory, checkpoint.wholeBaseHash, wholeBaseHash);
+}
+
+/** Factors want a higher rate than the weights themselves: LeRobot's guide to PEFT takes ten times that of its policy. */
+function defaultsFor(lora: OpenPolicyOptions['lora'], defaults: TrainingDefaults): TrainingDefaults {
+  return lora === undefined ? defaults : { ...defaults, learningRate: LORA_RATE * defaults.learningRate };
 }
 
 interface LoadedParts {
@@ -165,12 +182,7 @@ class LoadedPolicy implements SmolVlaPolicy {
   }
 
   async initialParameters(): Promise<Parameters> {
-    const { weights } = this.#parts.checkpoint;
-    const trained = new Set(this.parameterSpecs.map(({ name }) => name));
-    const parameters = await readParameters({
-      specs: weights.specs.filter(({ name }) => trained.has(name)),
-      readBytes: (name, offset, into) => weights.readBytes(name, offset, into),
-    });
+    const parameters = await trainedParameters(this.#parts.checkpoint);
     for (const [name, { data }] of parameters) {
       if (allFinite(data)) continue;
       throw new PolicyError('NOT_FINITE', `${this.directory}: tensor ${name} holds NaN or infinity`, {

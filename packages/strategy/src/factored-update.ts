@@ -98,7 +98,7 @@ export class FactoredUpdate implements TensorSource {
       this.#held = { name: spec.name, factors: Promise.all([a, b]).then(([left, right]) => ({ a: left, b: right })) };
       this.#held.factors.catch(() => (this.#held = undefined));
     }
-    return this.#held!.factors;
+    return this.#held.factors;
   }
 
   async #read({ name, shape }: TensorSpec): Promise<Float32Array> {

@@ -1,8 +1,8 @@
 import { checkpointCommand } from '@zk0/cli';
-import { convertCheckpoint } from '@zk0/policy-smolvla';
+import { convertCheckpoint, convertToAdapter } from '@zk0/policy-smolvla';
 import type { Command } from 'commander';
 import type { Run } from './run-action.ts';
 
 export function policyCheckpointCommand(run: Run): Command {
-  return checkpointCommand(run, convertCheckpoint);
+  return checkpointCommand(run, convertCheckpoint, convertToAdapter);
 }

@@ -7,7 +7,7 @@ import { KNOWN_VLMS, vlmConfigSchema, type VlmConfig } from '../config/vlm-confi
 import { PolicyError } from '../errors.ts';
 import { checkModelConfig, type LoraSettings } from '../model/config.ts';
 import { loadTaskTokenizer, TOKENIZER_FILES, type TaskTokenizer } from '../tokenizer/tokenizer.ts';
-import { refuseAdapter } from './adapter.ts';
+import { holdsAdapter } from './adapter.ts';
 import { computeBaseHash } from './base-hash.ts';
 import { checkTensors } from './check-tensors.ts';
 import { fetchVlm, type HubAccess } from './hub-files.ts';
@@ -37,7 +37,10 @@ export interface Checkpoint {
   readonly statisticsProblem: PolicyError | undefined;
   /** Name of an observation as recorded → name that the policy takes, from its own processor. */
   readonly renameMap: Readonly<Record<string, string>>;
+  /** Of everything that is not trained; with LoRA this is most of the expert, too. */
   readonly baseHash: string;
+  /** Of everything that is not trained without LoRA: what files of trained weights name. */
+  readonly wholeBaseHash: string;
 }
 
 /** How a checkpoint is opened. */
@@ -65,7 +68,9 @@ export async function openCheckpoint(directory: string, baseDirectory?: string, 
       hint: 'Give a preset (small), hf:owner/name, or a directory with config.json and model.safetensors.',
     });
   }
-  await refuseAdapter(directory);
+  if (await holdsAdapter(directory)) {
+    throw new PolicyError('POLICY_UNSUPPORTED', `${directory} holds an adapter, and is named as the base of another policy`, { hint: 'Name the policy that the adapter was trained from.' });
+  }
   const configPath = join(directory, 'config.json');
   if (!(await exists(configPath))) {
     throw new PolicyError('POLICY_NOT_FOUND', `${directory} has no config.json`, {
@@ -91,7 +96,8 @@ export async function openCheckpoint(directory: string, baseDirectory?: string, 
     if (json.load_vlm_weights) weights = await completeFromVlm(weights, config.model, vlmDirectory, json.vlm_model_name, access);
     checkTensors(config.model, weights.specs);
     const baseHash = await computeBaseHash(config, weights, vlmDirectory);
-    if (trained !== undefined) checkBase(trained, baseHash);
+    const wholeBaseHash = config.model.lora === undefined ? baseHash : await computeBaseHash(withoutLora(config), weights, vlmDirectory);
+    if (trained !== undefined) checkBase(trained, wholeBaseHash);
     const { normalizer, problem, renameMap } = await readProcessors(directory, config, weights, access.statistics);
     return {
       directory,
@@ -105,11 +111,17 @@ export async function openCheckpoint(directory: string, baseDirectory?: string, 
       statisticsProblem: problem,
       renameMap,
       baseHash,
+      wholeBaseHash,
     };
   } catch (error) {
     await weights.close();
     throw error;
   }
+}
+
+/** The same configuration with its weights trained themselves. */
+export function withoutLora(config: SmolVlaConfig): SmolVlaConfig {
+  return { ...config, model: { ...config.model, lora: undefined } };
 }
 
 function withLora(config: SmolVlaConfig, lora: LoraSettings | undefined): SmolVlaConfig {

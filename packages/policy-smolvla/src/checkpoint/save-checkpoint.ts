@@ -8,7 +8,7 @@ import { PolicyError } from '../errors.ts';
 import type { PolicyFeatures, SaveCheckpointOptions } from '../policy.ts';
 import { isStatistic } from './check-tensors.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { VLM_FOLDER } from './checkpoint.ts';
+import { VLM_FOLDER, withoutLora } from './checkpoint.ts';
 import { exists } from './json-file.ts';
 import { writeJson, writeProcessors } from './processor-files.ts';
 import { BASE_HASH_KEY, BASE_SOURCE_KEY } from './trained-weights.ts';
@@ -77,9 +77,13 @@ function featureConfigs({ json, config }: Checkpoint, features: PolicyFeatures):
   };
 }
 
-async function writeTrained(base: Checkpoint, path: string, parameters: Parameters, source: string | undefined): Promise<void> {
-  const specs = trainedWeightSpecs(base.config.model).map(({ name, dtype, shape }) => ({ name, dtype, shape }));
-  const metadata = { format: 'pt', [BASE_HASH_KEY]: base.baseHash, ...(source === undefined ? {} : { [BASE_SOURCE_KEY]: source }) };
+/** Writes every weight that can be trained without LoRA: those given, and as they are in the base those that LoRA does not adapt. */
+export async function writeTrained(base: Checkpoint, path: string, parameters: Parameters, source: string | undefined): Promise<void> {
+  const stored = new Map(base.weights.specs.map((spec) => [spec.name, spec]));
+  const specs = trainedWeightSpecs(withoutLora(base.config).model).map(
+    ({ name, dtype, shape }): TensorSpec => ({ name, dtype: parameters.has(name) ? dtype : stored.get(name)!.dtype, shape }),
+  );
+  const metadata = { format: 'pt', [BASE_HASH_KEY]: base.wholeBaseHash, ...(source === undefined ? {} : { [BASE_SOURCE_KEY]: source }) };
   await writeTensors(path, specs, metadata, base, parameters);
 }
 

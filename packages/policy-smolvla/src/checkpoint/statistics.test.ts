@@ -191,14 +191,14 @@ describe('tasks', () => {
 });
 
 describe('what is no policy', () => {
-  it('is named: an adapter, and what to do', async () => {
+  it('is named: an adapter of another kind, and what to do', async () => {
     const directory = await mkdtemp(join(workspace.root, 'adapter-'));
     await cp(join(saved, 'config.json'), join(directory, 'config.json'));
-    await writeFile(join(directory, 'adapter_config.json'), '{"peft_type":"LORA","base_model_name_or_path":"lerobot/smolvla_base","r":16}');
+    await writeFile(join(directory, 'adapter_config.json'), '{"peft_type":"LOHA","base_model_name_or_path":"lerobot/smolvla_base","r":16}');
     await writeFile(join(directory, 'adapter_model.safetensors'), '');
     await expect(openPolicy(directory, { device: 'cpu' })).rejects.toMatchObject({
       code: 'POLICY_UNSUPPORTED',
-      message: expect.stringContaining('adapter (LORA) of lerobot/smolvla_base, not a policy') as string,
+      message: expect.stringContaining('its peft_type is LOHA, and only LORA is read') as string,
       hint: expect.stringContaining('merge_and_unload') as string,
     });
   });
