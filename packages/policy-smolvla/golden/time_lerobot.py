@@ -1,12 +1,15 @@
-"""Times the real LeRobot at full size: lerobot/smolvla_base's architecture with random weights, float32, on the processor.
+"""Times the real LeRobot at full size: lerobot/smolvla_base's architecture with random weights.
 
     python time_lerobot.py train [steps] [threads]     whole training steps: forward, backward, clipping, AdamW
     python time_lerobot.py act [chunks] [threads]      action chunks of one observation, 10 denoising steps
+        --device cuda --precision bfloat16 --batch 64  elsewhere than on the processor, under autocast, with another batch than 8
 
-prints one line of JSON. Images are given as decoded tensors of a camera's size, so that what is timed is the policy alone;
+prints one line of JSON. Weights are float32; with another precision the forward pass runs under `torch.autocast`, as LeRobot's
+`use_amp` does. Images are given as decoded tensors of a camera's size, so that what is timed is the policy alone;
 `bench/policy.ts` runs it beside the package's own figures.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -58,20 +61,31 @@ def act(policy, batch):
         return policy.predict_action_chunk(dict(batch)).sum().item()
 
 
-def matmul_rate(size=(2048, 1024, 2048)):
-    a, b = torch.rand(size[0], size[1]), torch.rand(size[1], size[2])
+def finish(device):
+    """Waits for what a card still has to do."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+def matmul_rate(device, size=(2048, 1024, 2048)):
+    a, b = torch.rand(size[0], size[1], device=device), torch.rand(size[1], size[2], device=device)
     seconds = []
     for _ in range(12):
+        finish(device)
         began = perf_counter()
         a @ b
+        finish(device)
         seconds.append(perf_counter() - began)
     return 2 * size[0] * size[1] * size[2] / sorted(seconds)[len(seconds) // 2] / 1e9
 
 
-def main(what, runs, threads):
+def main(what, runs, threads, device, precision, size):
     torch.set_num_threads(threads)
     policy, generator = build_policy(CASE)
-    batch = camera_batch(BATCH if what == "train" else 1, generator)
+    batch = camera_batch(size if what == "train" else 1, generator)
+    policy.to(device)
+    policy.config.device = device
+    batch = {key: value.to(device) for key, value in batch.items()}
     if what == "train":
         policy.train()
         preset = policy.config.get_optimizer_preset()
@@ -84,18 +98,29 @@ def main(what, runs, threads):
     reset_peak()
     seconds = []
     for _ in range(runs + 1):
+        finish(device)
         began = perf_counter()
-        once(policy, batch)
+        with torch.autocast(device, dtype=getattr(torch, precision), enabled=precision != "float32"):
+            once(policy, batch)
+        finish(device)
         seconds.append(perf_counter() - began)
     print(json.dumps({
         "what": what, "seconds": seconds[1:], "firstSeconds": seconds[0], "peakBytes": peak_bytes(),
-        "threads": threads, "matmulGflops": matmul_rate(),
+        "device": device, "precision": precision, "batch": size if what == "train" else 1,
+        **({} if device == "cpu" else {"devicePeakBytes": torch.cuda.max_memory_reserved()}),
+        "threads": threads, "matmulGflops": matmul_rate(device),
         "versions": {"lerobot": LEROBOT, "torch": torch.__version__, "transformers": version("transformers"),
                      "python": sys.version.split()[0]},
     }))
 
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    main(arguments[0], int(arguments[1]) if len(arguments) > 1 else 3,
-         int(arguments[2]) if len(arguments) > 2 else len(os.sched_getaffinity(0)))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["train", "act"])
+    parser.add_argument("runs", nargs="?", type=int, default=3)
+    parser.add_argument("threads", nargs="?", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--batch", type=int, default=BATCH)
+    given = parser.parse_args()
+    main(given.what, given.runs, given.threads, given.device, given.precision, given.batch)
