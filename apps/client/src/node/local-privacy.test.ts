@@ -55,6 +55,21 @@ describe('a locally private model', () => {
     expect(progress).toEqual([{ phase: 'training', step: 1, totalSteps: 1 }]);
   });
 
+  it('refuses a run of factors before it trains, and never lets factors out', async () => {
+    const factors = filled(3);
+    let trained = 0;
+    const inner: LocalModel = { profile: () => ({}), fit: () => (trained++, Promise.resolve({ parameters: filled(1), factors, numExamples: 7, metrics: {} })) };
+    const model = new LocallyPrivateModel(inner, { clippingNorm: 1, noiseMultiplier: 2 }, mkdtempSync(join(root, 'lora')), () => undefined);
+    const context = {
+      policy: { source: 'small', baseHash: '0'.repeat(64), lora: { rank: 16, alpha: 16 } },
+      features: { stateSize: 1, actionSize: 1, cameras: ['top'] },
+      normalizer: { state: { mean: [0], std: [1] }, action: { mean: [0], std: [1] } },
+    };
+    await expect(model.fit({ ...task(1), context }, global, {})).rejects.toMatchObject({ code: 'TASK_REFUSED', message: expect.stringMatching(/factors of low rank/) as string });
+    expect(trained).toBe(0);
+    expect(await model.fit(task(1), global, {})).not.toHaveProperty('factors');
+  });
+
   it('adds the same noise to the same update after a crash, and another one to everything else', async () => {
     const first = open(mkdtempSync(join(root, 'two')), 100, 2);
     const values = await first.fit(1);
