@@ -47,7 +47,7 @@ export function planTasks({ setting, precisions, quick, lerobot }: PlanOptions):
   const step = (cache: 'prefix' | 'vision' | 'off', batch: number, precision: string): Task =>
     ours(`step of ${batch}, ${cache === 'off' ? 'nothing' : cache} cached`, precision, { kind: 'steps', cache, batch, steps: cache === 'off' ? Math.max(2, steps / 5) : steps }, cache === 'off' ? 120 : 75);
   return [
-    ...precisions.map((precision) => ours('every graph against the processor', precision, { kind: 'graphs' }, 90)),
+    ...precisions.map((precision) => ({ ...ours('every graph against the processor', precision, { kind: 'graphs' }, 90), budget: 120 })),
     ours(`${steps} steps on both`, first, { kind: 'same training', steps, batch: small }, 240),
     ...[first, ...halved].flatMap((precision) => [step('prefix', small, precision), step('prefix', large, precision)]),
     ...(lerobot ? [theirs('train', small, 'float32'), theirs('train', small, 'bfloat16'), theirs('train', large, 'bfloat16'), theirs('train', large, 'float32')] : []),

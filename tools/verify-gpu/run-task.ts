@@ -83,7 +83,8 @@ function lastLine(program: string, args: readonly string[], limit: number): Prom
 /** What a program said before it ended: its error's message, without the places in the code. */
 function messageIn(errors: string): string {
   const lines = errors.trim().split('\n').filter((line) => !/^\s+at |^Node\.js v|^\s*$/.test(line));
-  return lines.slice(-3).join(' | ') || 'no message';
+  const said = lines.filter((line) => /^\w*Error\b|^\s+(code|hint): /.test(line));
+  return (said.length > 0 ? said.slice(-3) : lines.slice(-3)).map((line) => line.trim()).join(' ') || 'no message';
 }
 
 /** The most memory of the first NVIDIA card that was in use while something ran, in bytes; undefined without such a card. */

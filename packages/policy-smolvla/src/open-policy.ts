@@ -42,7 +42,8 @@ import { SmolVlaLearner } from './training/learner.ts';
 
 /** What the LeRobot training recipe uses; a federated round takes its own number of steps. */
 const CHECKPOINT_DEFAULTS = { localSteps: 20, batchSize: 8 };
-const LORA_RATE = 10;
+/** Of the usual rate, of a checkpoint and of a preset; the latter was found with `small`, whose usual rate is high already. */
+const LORA_RATES = { checkpoint: 10, preset: 3 };
 
 /**
  * Opens a policy: a preset's name (`small`), a checkpoint directory (`path` or `local:path`), or `hf:owner/name[@revision]` on the hub.
@@ -76,7 +77,7 @@ export async function openPolicy(source: string, options: OpenPolicyOptions = {}
     runtime,
     rejectedDevices: rejected,
     features: configFeatures(checkpoint.config) ?? options.features,
-    trainingDefaults: defaultsFor(options.lora, preset?.training ?? { learningRate: checkpoint.config.optimizer.learningRate, ...CHECKPOINT_DEFAULTS }),
+    trainingDefaults: defaultsFor(checkpoint.config, preset),
   });
 }
 
@@ -118,8 +119,10 @@ async function checkSameBase(checkpoint: Checkpoint, baseDirectory: string, acce
 }
 
 /** Factors want a higher rate than the weights themselves: LeRobot's guide to PEFT takes ten times that of its policy. */
-function defaultsFor(lora: OpenPolicyOptions['lora'], defaults: TrainingDefaults): TrainingDefaults {
-  return lora === undefined ? defaults : { ...defaults, learningRate: LORA_RATE * defaults.learningRate };
+function defaultsFor(config: SmolVlaConfig, preset: Preset | undefined): TrainingDefaults {
+  const defaults = preset?.training ?? { learningRate: config.optimizer.learningRate, ...CHECKPOINT_DEFAULTS };
+  const scale = config.model.lora === undefined ? 1 : LORA_RATES[preset === undefined ? 'checkpoint' : 'preset'];
+  return { ...defaults, learningRate: scale * defaults.learningRate };
 }
 
 interface LoadedParts {
