@@ -1,3 +1,4 @@
+import { errorMessage } from '@zk0/core';
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Found } from './part.ts';
@@ -18,6 +19,7 @@ export interface LeRobotPlace {
 
 /** How often the card's memory is looked at, in ms. */
 const LOOK_MS = 500;
+const TIME_OVER = 'time is over';
 
 /** Does one task in a process that is killed when its time is over. */
 export async function runTask({ name, budget, work }: Task, seconds: number, lerobot: LeRobotPlace | undefined): Promise<Outcome> {
@@ -30,7 +32,8 @@ export async function runTask({ name, budget, work }: Task, seconds: number, ler
     return { name, state: 'done', wallSeconds: since(begun), found, ...(peak !== undefined && { devicePeakBytes: peak }) };
   } catch (error) {
     await memory.stop();
-    return { name, state: 'failed', wallSeconds: since(begun), reason: reasonOf(error, Math.min(budget, seconds)) };
+    if (isTimeOver(error) && seconds < budget) return { name, state: 'skipped', reason: `it was ended after ${seconds.toFixed(0)} s, when the time for all was over` };
+    return { name, state: 'failed', wallSeconds: since(begun), reason: isTimeOver(error) ? `it was ended after ${budget.toFixed(0)} s` : errorMessage(error) };
   }
 }
 
@@ -75,7 +78,7 @@ function lastLine(program: string, args: readonly string[], limit: number): Prom
       clearTimeout(timer);
       const line = out.trim().split('\n').at(-1) ?? '';
       if (code === 0 && line.startsWith('{')) resolve(line);
-      else reject(new Error(isOver ? 'time is over' : `it ended with ${signal ?? code}: ${messageIn(errors)}`));
+      else reject(new Error(isOver ? TIME_OVER : `it ended with ${signal ?? code}: ${messageIn(errors)}`));
     });
   });
 }
@@ -127,9 +130,8 @@ export function describeMachine(): Record<string, string> {
   return Object.fromEntries(Object.entries({ card, driver, memory, capability }).filter(([, value]) => value !== ''));
 }
 
-function reasonOf(error: unknown, limit: number): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text === 'time is over' ? `it was ended after ${limit.toFixed(0)} s` : text;
+function isTimeOver(error: unknown): boolean {
+  return error instanceof Error && error.message === TIME_OVER;
 }
 
 function since(begun: number): number {
