@@ -5,7 +5,9 @@
  *     npx nx fuzz dataset-so100                                     10 000 mutations
  *     node --conditions=@zk0/source test/fuzz.ts [runs] [seed] [processes]
  *
- * A failure names the seed of its process: with 1 process and that seed it comes again.
+ * Every 1 000 mutations have a process and a seed of their own: SEED-0, SEED-1, …. A failure names that seed, with which it comes again:
+ *
+ *     node --conditions=@zk0/source test/fuzz.ts 1000 SEED-0 here
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,12 +32,6 @@ interface FuzzSet {
   readonly files: readonly string[];
 }
 
-/**
- * Whether images are decoded where that may be left out: always where a video was damaged, and in every fourth run beside. Each decoder
- * is a thread that loads FFmpeg, which takes longer than all else.
- */
-let isDecoding = true;
-
 /** What is done with a damaged set; each returns a word for how it ended. */
 const VISITS: readonly ((root: string) => Promise<string>)[] = [readAll, validate, ...editVisits(readAll), repair, inspect, convert];
 
@@ -48,7 +44,7 @@ async function readAll(root: string): Promise<string> {
       dataset.actionChunk(frame, 3);
       dataset.task(frame);
     }
-    for (const { key } of isDecoding ? cameras : []) for (const frame of [0, frameCount - 1]) await dataset.images(frame, [key]);
+    for (const { key } of cameras) for (const frame of [0, frameCount - 1]) await dataset.images(frame, [key]);
     return 'read';
   } finally {
     await dataset.close();
@@ -56,7 +52,7 @@ async function readAll(root: string): Promise<string> {
 }
 
 async function validate(root: string): Promise<string> {
-  const { ok } = await validateDataset(root, { samples: isDecoding ? 2 : 0, motion: true, video: { threads: 1 } });
+  const { ok } = await validateDataset(root, { samples: 2, motion: true, video: { threads: 1 } });
   return ok ? 'valid' : 'invalid';
 }
 
@@ -70,7 +66,7 @@ async function repair(root: string): Promise<string> {
   try {
     await repairDataset(root, copy, { drop: DROP_REASONS, video: { threads: 1 } });
     // Whatever was wrong with the original, the copy is sound.
-    const { ok, findings } = await validateDataset(copy, { samples: isDecoding ? 2 : 0, video: { threads: 1 } });
+    const { ok, findings } = await validateDataset(copy, { samples: 2, video: { threads: 1 } });
     if (!ok) throw new Error(`the repaired copy is not sound: ${findings.find(({ severity }) => severity === 'error')!.message}`);
     return 'repaired';
   } finally {
@@ -175,7 +171,6 @@ export async function fuzz(runs: number, seed: string, onRun?: (run: number) => 
       };
       const outcome = await withMutation(root, files, random, async (file) => {
         damaged = file;
-        isDecoding = /\.(mp4|png|jpg)$/.test(file) || run % 4 === 0;
         try {
           return await visit(root);
         } catch (error) {
@@ -205,6 +200,7 @@ async function fuzzHere(runs: number, seed: string): Promise<boolean> {
   let peak = 0;
   const onRun = (run: number): void => {
     peak = Math.max(peak, process.memoryUsage().rss);
+    process.send?.(run);
     if (run % 500 === 499) console.log(`${seed}: ${run + 1} runs, ${seconds()} s`);
   };
   // Told at once: hours of runs may be stopped before they end.
@@ -216,21 +212,47 @@ async function fuzzHere(runs: number, seed: string): Promise<boolean> {
   return failures.length === 0;
 }
 
-/** Shares the runs out among processes, each with a seed and sets of its own: one after the other they keep one processor busy. */
+/** Mutations of one process: after so many a fresh one goes on, with sets and a seed of its own. */
+const SHARE = 1000;
+
+/** One share in a process of its own, which is ended when a mutation of it does not end. */
+async function fuzzShare(runs: number, seed: string): Promise<boolean> {
+  const child = spawn(process.execPath, [...process.execArgv, import.meta.filename, String(runs), seed, 'here'], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  let done = -1;
+  const watch = (): NodeJS.Timeout =>
+    setTimeout(() => {
+      console.error(`run ${done + 1} (seed ${seed}) did not end within ${MAX_WALL_SECONDS} s`);
+      child.kill('SIGKILL');
+    }, MAX_WALL_SECONDS * 1000);
+  let timer = watch();
+  child.on('message', (run) => {
+    done = Number(run);
+    clearTimeout(timer);
+    timer = watch();
+  });
+  const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
+  clearTimeout(timer);
+  if (code !== 0) console.error(`seed ${seed} ended with ${code ?? signal} after run ${done}`);
+  return code === 0;
+}
+
+/** Shares the runs out, so many processes at a time: a mutation keeps one processor busy. */
 async function fuzzInProcesses(runs: number, seed: string, processes: number): Promise<boolean> {
-  const shares = Array.from({ length: processes }, (_, i) => Math.floor(runs / processes) + (i < runs % processes ? 1 : 0));
-  const codes = await Promise.all(
-    shares.map(async (share, i) => {
-      const child = spawn(process.execPath, [...process.execArgv, import.meta.filename, String(share), `${seed}-${i}`, '1'], { stdio: 'inherit' });
-      const [code] = (await once(child, 'exit')) as [number | null];
-      return code;
-    }),
-  );
-  return codes.every((code) => code === 0);
+  const shares = Array.from({ length: Math.ceil(runs / SHARE) }, (_, i) => ({ runs: Math.min(SHARE, runs - i * SHARE), seed: `${seed}-${i}` }));
+  let isFine = true;
+  const work = async (): Promise<void> => {
+    for (let share = shares.shift(); share !== undefined; share = shares.shift()) {
+      if (!(await fuzzShare(share.runs, share.seed))) isFine = false;
+    }
+  };
+  await Promise.all(Array.from({ length: processes }, work));
+  return isFine;
 }
 
 if (process.argv[1] === import.meta.filename) {
   const [runs = '10000', seed = 'fuzz', processes = String(availableParallelism())] = process.argv.slice(2);
-  const isFine = processes === '1' ? await fuzzHere(Number(runs), seed) : await fuzzInProcesses(Number(runs), seed, Number(processes));
+  const isFine = processes === 'here' ? await fuzzHere(Number(runs), seed) : await fuzzInProcesses(Number(runs), seed, Number(processes));
   process.exitCode = isFine ? 0 : 1;
 }

@@ -60,7 +60,12 @@ async function decode({ file, timestamp, tolerance, into }: DecodeTask): Promise
   }
 }
 
-parentPort?.on('message', (task: DecodeTask | 'close') => {
+parentPort?.on('message', (task: DecodeTask | 'release' | 'close') => {
+  if (task === 'release') {
+    for (const file of [...readers.keys()]) drop(file);
+    parentPort?.postMessage('released');
+    return;
+  }
   if (task === 'close') {
     for (const file of [...readers.keys()]) drop(file);
     void last.finally(() => {

@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { errorMessage } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import type { DecodeReply, DecodeTask, WorkerOptions } from './decode-messages.ts';
 import type { FrameRequest, VideoBackend, VideoDecoder, VideoFrame } from './decoder.ts';
+import { endThread, returnThread, takeThread } from './decoder-threads.ts';
 import type { FfmpegCommand } from './ffmpeg-command.ts';
 
 /** Knobs of {@link DecoderPool}. */
@@ -33,7 +34,7 @@ interface Thread {
 /** Jobs looked through for one that a free thread is well placed for. */
 const LOOK_AHEAD = 32;
 
-/** Decodes in worker threads, with any back end. Idle threads do not keep the process alive. */
+/** Decodes in worker threads, with any back end. Idle threads do not keep the process alive; a pool that is closed leaves them to the next. */
 export class DecoderPool implements VideoDecoder {
   readonly backend: VideoBackend;
   readonly #maxThreads: number;
@@ -65,13 +66,19 @@ export class DecoderPool implements VideoDecoder {
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const job of this.#queue.splice(0)) job.reject(closed());
-    const exits = this.#threads.map(({ worker }) => {
-      const exit = new Promise((resolve) => worker.once('exit', resolve));
-      worker.ref();
-      worker.postMessage('close');
-      return exit;
-    });
-    await Promise.all(exits);
+    await Promise.all(
+      [...this.#threads].map(async (thread) => {
+        if (thread.job === null) await this.#giveBack(thread);
+        else await endThread(thread.worker);
+      }),
+    );
+  }
+
+  /** A closed pool keeps nothing of an idle thread, which another dataset may be using from now on. */
+  async #giveBack(thread: Thread): Promise<void> {
+    this.#threads.splice(this.#threads.indexOf(thread), 1);
+    clearTimeout(thread.timer);
+    await returnThread(thread.worker, this.#options);
   }
 
   #dispatch(): void {
@@ -112,9 +119,7 @@ export class DecoderPool implements VideoDecoder {
   }
 
   #start(): Thread {
-    // From source this module is video/decoder-pool.ts; built, it is part of dist/*.js with the worker beside it.
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const worker = new Worker(new URL(`./decode-worker.${extension}`, import.meta.url), { workerData: this.#options });
+    const worker = takeThread(this.#options);
     const thread: Thread = { worker, job: null, timer: undefined, last: null };
     worker.unref();
     worker.on('message', (reply: DecodeReply) => {
