@@ -72,6 +72,8 @@ describe('what a checkpoint says of its recordings', () => {
       await writeFile(path.join(folder, TARGET_FILE), text);
       await expect(readAlignmentTarget(folder)).rejects.toMatchObject({ code: 'DATASET_METADATA' });
     }
+    await writeFile(path.join(folder, TARGET_FILE), `version https://git-lfs.github.com/spec/v1\noid sha256:${'cd'.repeat(32)}\nsize 1000\n`);
+    await expect(readAlignmentTarget(folder)).rejects.toMatchObject({ code: 'DATASET_FILE_POINTER' });
   });
 });
 

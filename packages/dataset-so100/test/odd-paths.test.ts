@@ -51,6 +51,15 @@ describe('a path', () => {
     expect(() => parseDatasetUri(uri)).toThrow(expect.objectContaining({ code: 'DATASET_URI', hint: expect.stringContaining(hint) as string }));
   });
 
+  it('whose name reads as a choice of episodes is proposed where nothing is there without it', async () => {
+    const named = path.join(folder, 'named?episodes=1');
+    await cp(plain, named, { recursive: true });
+    const error: { readonly code?: string; readonly hint?: string } = await openDataset(named).then(() => ({}), (reason: object) => reason);
+    expect(error.code).toBe('DATASET_NOT_FOUND');
+    const address = /file:\/\/\S+(?=\.$)/.exec(error.hint!)![0];
+    await (await openDataset(address)).close();
+  });
+
   it('with a colon is one after ./ or local:', () => {
     expect(parseDatasetUri('./robot:set')).toMatchObject({ scheme: 'local', path: './robot:set' });
     expect(parseDatasetUri('local:robot:set')).toMatchObject({ scheme: 'local', path: 'robot:set' });

@@ -16,7 +16,7 @@ export { fileError, isPassingStorageError, StorageError, type StorageErrorCode }
 export { hashFile } from './hash.ts';
 export { makeDirectory } from './make-directory.ts';
 export { MAX_JSON_BYTES, readJsonFile, type Schema } from './json.ts';
-export { describePointer, parsePointer, pointerAt, type PointerFile } from './pointer-file.ts';
+export { describePointer, parsePointer, pointerAt, refusePointerFiles, type PointerFile } from './pointer-file.ts';
 export { gathered, PartialFile } from './partial-file.ts';
 export { readParameters, writeParameters, type ReadParametersOptions } from './parameters-file.ts';
 export { openSafetensors, type SafetensorsFile } from './safetensors-file.ts';

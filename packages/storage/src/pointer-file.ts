@@ -1,4 +1,4 @@
-import { open, type FileHandle } from 'node:fs/promises';
+import { open, stat, type FileHandle } from 'node:fs/promises';
 import { StorageError } from './errors.ts';
 import { readFully } from './io.ts';
 
@@ -59,6 +59,21 @@ export async function pointerAt(path: string, size: number): Promise<PointerFile
     return await pointerIn(handle, size);
   } finally {
     await handle.close();
+  }
+}
+
+/**
+ * Looks at files whose content nobody reads now, so that none of them is copied or published as a pointer.
+ *
+ * @throws StorageError `FILE_POINTER` naming the first that is one
+ */
+export async function refusePointerFiles(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const found = await stat(path).catch(() => null);
+    const pointer = found?.isFile() === true ? await pointerAt(path, found.size) : null;
+    if (pointer === null) continue;
+    const { message, hint } = describePointer(path, pointer);
+    throw new StorageError('FILE_POINTER', message, { hint });
   }
 }
 

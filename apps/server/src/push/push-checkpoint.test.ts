@@ -58,6 +58,17 @@ describe('pushing a checkpoint', () => {
   });
 });
 
+it('pushes no pointer of git-lfs in place of a file, and no adapter', async () => {
+  const directory = checkpoint();
+  const push = async (): Promise<unknown> => await pushCheckpoint(directory, { repository: 'owner/policy', hub: hub() });
+  writeFileSync(join(directory, 'losses.png'), `version https://git-lfs.github.com/spec/v1\noid sha256:${'cd'.repeat(32)}\nsize 1000\n`);
+  await expect(push()).rejects.toMatchObject({ code: 'FILE_POINTER', message: expect.stringContaining('losses.png is a git-lfs pointer') as string });
+  writeFileSync(join(directory, 'adapter_config.json'), '{}');
+  rmSync(join(directory, 'model.safetensors'));
+  await expect(push()).rejects.toMatchObject({ code: 'CHECKPOINT_INCOMPLETE', message: expect.stringContaining('an adapter') as string });
+  expect(server.requests).toEqual([]);
+});
+
 describe('a run that names a repository', () => {
   const lines: string[] = [];
   const log = { info: (line: string) => void lines.push(`info ${line}`), error: (line: string) => void lines.push(`error ${line}`) };

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { Zk0Error } from '@zk0/core';
 import { openHub, type HubOptions, type PushedRepository, type PushProgress } from '@zk0/hub';
+import { refusePointerFiles } from '@zk0/storage';
 import { PLACE } from '../outputs/model-card.ts';
 
 /** What is pushed, and where to. */
@@ -30,11 +31,13 @@ const NEEDED = ['README.md', 'config.json'];
 /**
  * Pushes a checkpoint's folder to the hub; its card names the repository then.
  *
- * @throws Zk0Error `CHECKPOINT_INCOMPLETE`; HubError; StorageError
+ * @throws Zk0Error `CHECKPOINT_INCOMPLETE`; HubError; StorageError, `FILE_POINTER` where a pointer of git-lfs stands in place of a file
  */
 export async function pushCheckpoint(directory: string, options: PushCheckpointOptions): Promise<PushedCheckpoint> {
   const { repository, signal, onProgress, message } = options;
+  refuseAdapter(directory);
   const names = filesOf(directory);
+  await refusePointerFiles(names.map((name) => join(directory, ...name.split('/'))));
   const card = readFileSync(join(directory, 'README.md'), 'utf8');
   const { run, round } = identityOf(directory, card);
   const tag = options.tag ?? (run === undefined || round === undefined ? undefined : tagOf(run, round));
@@ -56,6 +59,15 @@ export async function pushCheckpoint(directory: string, options: PushCheckpointO
   } finally {
     await hub.close();
   }
+}
+
+/** An adapter of the PEFT library has a card, too, but no policy's weights. */
+function refuseAdapter(directory: string): void {
+  if (!existsSync(join(directory, 'adapter_config.json'))) return;
+  if (readdirSync(directory).some((name) => name.endsWith('.safetensors') && !name.startsWith('adapter_'))) return;
+  throw new Zk0Error('CHECKPOINT_INCOMPLETE', `${directory} holds an adapter (adapter_config.json), not a policy`, {
+    hint: 'Merge it into its base in Python first, or push it with Python: PeftModel.push_to_hub.',
+  });
 }
 
 /** The files of a checkpoint, by path, hidden ones left out. */

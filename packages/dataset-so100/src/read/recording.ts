@@ -1,4 +1,6 @@
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { DatasetError } from '../errors.ts';
 import { assertNumberedOnce, readEpisodes, type EpisodeRecord } from '../format/episodes.ts';
 import { parseInfo, type DatasetInfo } from '../format/info.ts';
@@ -31,11 +33,20 @@ export async function readRecording(root: string, tables?: TableReader): Promise
   return recording;
 }
 
+/** A folder's own name may hold what reads as a choice of episodes: `set?episodes=1`. */
+async function hintForMissing(root: string): Promise<string> {
+  const names = await readdir(path.dirname(root)).catch(() => []);
+  const meant = names.find((name) => name.startsWith(`${path.basename(root)}?`));
+  if (meant === undefined) return 'Check the path.';
+  const address = pathToFileURL(path.join(path.dirname(root), meant)).href;
+  return `There is ${JSON.stringify(meant)} beside it; where the ? belongs to the name, write ${address}.`;
+}
+
 /** As {@link readRecording}; an episode that is listed twice is there twice. */
 export async function readListedRecording(root: string, tables: TableReader): Promise<Recording> {
   const found = await stat(root).catch(() => null);
   if (found === null) {
-    throw new DatasetError('DATASET_NOT_FOUND', `There is nothing at ${root}`, { file: root, hint: 'Check the path.' });
+    throw new DatasetError('DATASET_NOT_FOUND', `There is nothing at ${root}`, { file: root, hint: await hintForMissing(root) });
   }
   const folder = found.isDirectory() ? await DatasetFolder.open(root) : null;
   const isDataset = folder !== null && (await stat(folder.join('meta/info.json')).catch(() => null)) !== null;

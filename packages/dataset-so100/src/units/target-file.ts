@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { datasetProfile, jointConventionSchema, type RobotDataset } from '@zk0/core';
-import { writeFileAtomic } from '@zk0/storage';
+import { describePointer, parsePointer, writeFileAtomic } from '@zk0/storage';
 import * as z from 'zod';
 import { DatasetError } from '../errors.ts';
 import { alignedDataset } from './aligned-dataset.ts';
@@ -39,7 +39,7 @@ export async function writeAlignmentTarget(directory: string, { fps, robotType, 
 /**
  * Reads what a checkpoint's policy was trained on; null where the checkpoint does not say, as those of other programs.
  *
- * @throws DatasetError `DATASET_METADATA` where the file is damaged
+ * @throws DatasetError `DATASET_METADATA` where the file is damaged; `DATASET_FILE_POINTER` where a pointer of git-lfs stands in its place
  */
 export async function readAlignmentTarget(directory: string): Promise<AlignmentTarget | null> {
   const file = path.join(directory, TARGET_FILE);
@@ -48,6 +48,11 @@ export async function readAlignmentTarget(directory: string): Promise<AlignmentT
     throw new DatasetError('DATASET_METADATA', `${file} cannot be read`, { file, cause });
   });
   if (text === null) return null;
+  const pointer = parsePointer(Buffer.from(text));
+  if (pointer !== null) {
+    const { message, hint } = describePointer(file, pointer);
+    throw new DatasetError('DATASET_FILE_POINTER', message, { file, hint });
+  }
   const parsed = targetSchema.safeParse(text.length > MAX_BYTES ? null : jsonOf(text));
   if (!parsed.success) {
     throw new DatasetError('DATASET_METADATA', `${file} does not say what the policy was trained on: ${z.prettifyError(parsed.error).slice(0, 200)}`, {

@@ -5,7 +5,7 @@ const VIDEO_AGAIN = 'Get the video again, or leave its episodes out: --fix DIR -
 
 /** What to do about a finding, by its code. */
 const ADVICE: Readonly<Partial<Record<FindingCode, string>>> = {
-  DATASET_NOT_FOUND: 'Check the path.',
+  DATASET_NOT_FOUND: 'Check the path; where a ? belongs to it, write it as file:///… with %3F in its place.',
   DATASET_NOT_LEROBOT: 'Point at the folder with meta/, data/ and videos/ in it.',
   DATASET_VERSION: 'Correct codebase_version in meta/info.json of a copy where the layout is another; convert formats before v2.0 with the script that LeRobot ships.',
   DATASET_METADATA: 'If --fix DIR does not mend it, correct the file under meta/ or get it again; a missing task: --task "…".',
@@ -16,7 +16,7 @@ const ADVICE: Readonly<Partial<Record<FindingCode, string>>> = {
   DATASET_FILE_POINTER: 'Run `git lfs pull` where it was cloned, or download the dataset from the hub: hf:owner/name.',
   DATASET_COMPRESSION: 'Write the file again with another compression, such as snappy or zstd.',
   DATASET_ROWS: '--fix DIR corrects lengths and order; episodes with damaged values are left out with --drop unreadable.',
-  DATASET_VIDEO: '--fix DIR corrects fps and cuts rows without images. Otherwise: ' + VIDEO_AGAIN,
+  DATASET_VIDEO: '--fix DIR corrects fps, cuts rows without images, and takes the video that lengths tell where episodes claim the wrong one. Otherwise: ' + VIDEO_AGAIN,
   DATASET_FRAME: VIDEO_AGAIN,
   DATASET_NO_CAMERAS: 'Record with at least one camera; --fix cannot make images.',
   DATASET_EPISODES: 'Choose episodes that are there with ?episodes=….',

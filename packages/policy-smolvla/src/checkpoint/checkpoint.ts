@@ -8,6 +8,7 @@ import { PolicyError } from '../errors.ts';
 import { checkModelConfig, type LoraSettings } from '../model/config.ts';
 import { loadTaskTokenizer, TOKENIZER_FILES, type TaskTokenizer } from '../tokenizer/tokenizer.ts';
 import { holdsAdapter } from './adapter.ts';
+import { refusePointers } from './pointers.ts';
 import { computeBaseHash } from './base-hash.ts';
 import { checkTensors } from './check-tensors.ts';
 import { fetchVlm, type HubAccess } from './hub-files.ts';
@@ -71,6 +72,7 @@ export async function openCheckpoint(directory: string, baseDirectory?: string, 
   if (await holdsAdapter(directory)) {
     throw new PolicyError('POLICY_UNSUPPORTED', `${directory} holds an adapter, and is named as the base of another policy`, { hint: 'Name the policy that the adapter was trained from.' });
   }
+  await refusePointers(directory);
   const configPath = join(directory, 'config.json');
   if (!(await exists(configPath))) {
     throw new PolicyError('POLICY_NOT_FOUND', `${directory} has no config.json`, {

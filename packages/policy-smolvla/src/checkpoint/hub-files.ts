@@ -16,8 +16,8 @@ export interface HubFolder {
   readonly source: string;
 }
 
-/** The files of a policy, in both forms: configuration, weights, processors with their statistics, a VLM folder. */
-const POLICY_FILES = /^(?:config\.json|adapter_config\.json|policy_\w+\.json|model\.safetensors\.index\.json|(?:model|trained|policy)[\w.-]*\.safetensors|vlm\/[\w.-]+\.json)$/;
+/** The files of a policy, in both forms: configuration, weights, processors with their statistics, a VLM folder. Paths with `/`. */
+export const POLICY_FILES = /^(?:config\.json|adapter_config\.json|policy_\w+\.json|model\.safetensors\.index\.json|(?:model|trained|policy)[\w.-]*\.safetensors|vlm\/[\w.-]+\.json)$/;
 
 /**
  * Fetches a policy, `hf:owner/name[@revision]`, into the cache that Python shares.

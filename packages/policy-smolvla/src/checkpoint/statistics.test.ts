@@ -203,7 +203,7 @@ describe('what is no policy', () => {
     });
   });
 
-  it.each(['model.safetensors', STATE_FILE, 'config.json', 'policy_preprocessor.json'])('is named: a git-lfs pointer in place of %s', async (file) => {
+  it.each(['model.safetensors', STATE_FILE, 'config.json', 'policy_preprocessor.json', 'policy_postprocessor.json', 'policy_recordings.json', 'vlm/tokenizer.json', 'vlm/preprocessor_config.json'])('is named: a git-lfs pointer in place of %s', async (file) => {
     const directory = await copy();
     await writeFile(join(directory, file), `version https://git-lfs.github.com/spec/v1\noid sha256:${'cd'.repeat(32)}\nsize 1000\n`);
     await expect(openPolicy(directory, { device: 'cpu' })).rejects.toMatchObject({
