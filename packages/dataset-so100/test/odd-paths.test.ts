@@ -54,7 +54,7 @@ describe('a path', () => {
   it('whose name reads as a choice of episodes is proposed where nothing is there without it', async () => {
     const named = path.join(folder, 'named?episodes=1');
     await cp(plain, named, { recursive: true });
-    const error: { readonly code?: string; readonly hint?: string } = await openDataset(named).then(() => ({}), (reason: object) => reason);
+    const error: { readonly code?: string; readonly hint?: string } = await openDataset(named).then(() => ({}), (reason: unknown) => reason as object);
     expect(error.code).toBe('DATASET_NOT_FOUND');
     const address = /file:\/\/\S+(?=\.$)/.exec(error.hint!)![0];
     await (await openDataset(address)).close();

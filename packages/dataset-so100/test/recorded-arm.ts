@@ -34,6 +34,12 @@ export interface ArmOptions {
   readonly reach?: number;
   /** Degrees of shoulder lift at rest. */
   readonly rest?: number;
+  /** Degrees (gripper: per cent) of all joints at rest, from which they move; default folded up. */
+  readonly home?: readonly number[];
+  /** Joints that stay where they are. */
+  readonly still?: readonly number[];
+  /** Units of the last episode, where it is recorded in others. */
+  readonly lastUnits?: UnitConvention;
   readonly stated?: UnitConvention;
 }
 
@@ -71,7 +77,8 @@ export function recordArm(options: ArmOptions): RecordedArm {
     const way = phase < 0.35 ? phase / 0.35 : phase < 0.5 ? 1 : phase < 0.85 ? (0.85 - phase) / 0.35 : 0;
     const smooth = way * way * (3 - 2 * way);
     const sway = joint === 5 ? 0 : 4 * Math.sin(phase * 9 + joint) * (way > 0 && way < 1 ? 1 : 0);
-    const rest = joint === 1 ? (options.rest ?? REST[1]!) : REST[joint]!;
+    const rest = joint === 1 && options.rest !== undefined ? options.rest : (options.home ?? REST)[joint]!;
+    if (options.still?.includes(joint) === true) return rest;
     return rest + reach * ((goals[episode]![joint]! - rest) * smooth + sway);
   };
   for (let frame = 0; frame < frames; frame++) {
@@ -86,7 +93,8 @@ export function recordArm(options: ArmOptions): RecordedArm {
     return Float32Array.from(values, (_, index) => {
       const [row, column] = [Math.floor(index / 6), index % 6];
       const joint = order[column]!;
-      return recordedValue(values[row * 6 + joint]!, joint, own[joint]!, units, isSmooth, resolution);
+      const recordedUnits = row >= (episodes - 1) * length ? (options.lastUnits ?? units) : units;
+      return recordedValue(values[row * 6 + joint]!, joint, own[joint]!, recordedUnits, isSmooth, resolution);
     });
   };
   const state = encode(truth, false);
@@ -105,9 +113,51 @@ export function recordArm(options: ArmOptions): RecordedArm {
     }
   }
   const recordedNames = order.map((joint) => names[joint]!);
+  return assemble({ options, recordedNames, state, action, truth, actionTruth, robotType, version, fps, episodes, frames });
+}
+
+/** Two arms that work side by side, as one robot; `isRightFirst` in the order of their values. */
+export function recordTwoArms(left: ArmOptions, right: ArmOptions, isRightFirst = false): RecordedArm {
+  const arms = [recordArm(left), recordArm(right)] as const;
+  const frames = arms[0].dataset.info.frameCount;
+  const beside = (of: (arm: RecordedArm, frame: number) => ArrayLike<number>, sides: readonly RecordedArm[]): Float32Array =>
+    Float32Array.from(Array.from({ length: frames }, (_, frame) => sides.flatMap((arm) => Array.from(of(arm, frame)))).flat());
+  const sides = isRightFirst ? [arms[1], arms[0]] : arms;
+  const names = (isRightFirst ? ['right', 'left'] : ['left', 'right']).flatMap((side) => NAMES.since2025.map((name) => `${side}_${name}`));
+  return assemble({
+    options: left,
+    recordedNames: names,
+    state: beside(({ dataset }, frame) => dataset.state(frame), sides),
+    action: beside(({ dataset }, frame) => dataset.actionChunk(frame, 1).actions, sides),
+    truth: beside(({ truth }, frame) => truth.subarray(frame * 6, frame * 6 + 6), arms),
+    actionTruth: beside(({ actionTruth }, frame) => actionTruth.subarray(frame * 6, frame * 6 + 6), arms),
+    robotType: 'bi_so101_follower',
+    version: 'v3.0',
+    fps: 30,
+    episodes: 3,
+    frames,
+  });
+}
+
+interface Recorded extends Pick<RecordedArm, 'truth' | 'actionTruth'> {
+  readonly options: ArmOptions;
+  readonly recordedNames: readonly string[];
+  readonly state: Float32Array;
+  readonly action: Float32Array;
+  readonly robotType: string;
+  readonly version: string;
+  readonly fps: number;
+  readonly episodes: number;
+  readonly frames: number;
+}
+
+function assemble({ options, recordedNames, state, action, truth, actionTruth, robotType, version, fps, episodes, frames }: Recorded): RecordedArm {
+  const { seed } = options;
+  const size = recordedNames.length;
+  const length = frames / episodes;
   const parsed = { version, robotType, state: { key: 'observation.state', names: recordedNames }, action: { key: 'action', names: recordedNames } };
   const { joints } = unitsOf(parsed as unknown as DatasetInfo, { state, action }, options.stated);
-  const hash = createHash('sha256').update(JSON.stringify(options)).digest('hex');
+  const hash = createHash('sha256').update(JSON.stringify([options, recordedNames])).digest('hex');
   const info: RobotDatasetInfo = {
     name: `arm-${seed}`,
     uri: `memory:${seed}`,
@@ -120,16 +170,16 @@ export function recordArm(options: ArmOptions): RecordedArm {
     cameras: [{ key: 'observation.images.top', height: 8, width: 8 }],
     episodes: Array.from({ length: episodes }, (_, episodeIndex) => ({ episodeIndex, from: episodeIndex * length, to: (episodeIndex + 1) * length })),
     tasks: ['pick up the cube'],
-    moments: { state: momentsOf(state, 6), action: momentsOf(action, 6) },
+    moments: { state: momentsOf(state, size), action: momentsOf(action, size) },
     joints,
     recording: hash,
   };
   const dataset: RobotDataset = {
     info,
-    state: (frame) => state.slice(frame * 6, frame * 6 + 6),
+    state: (frame) => state.slice(frame * size, frame * size + size),
     actionChunk: (frame, steps) => {
       const rows = Array.from({ length: steps }, (_, step) => Math.min(frame + step, frames - 1));
-      return { actions: Float32Array.from(rows.flatMap((row) => [...action.subarray(row * 6, row * 6 + 6)])), isPad: new Uint8Array(steps) };
+      return { actions: Float32Array.from(rows.flatMap((row) => [...action.subarray(row * size, row * size + size)])), isPad: new Uint8Array(steps) };
     },
     task: () => 'pick up the cube',
     images: () => Promise.resolve([]),

@@ -5,7 +5,7 @@ import { UNIT_CONVENTIONS, type UnitConvention } from '../src/units/infer-units.
 import { momentsOf } from '../src/stats/moments.ts';
 import { hasRealData, realSet } from './real-data.ts';
 import { findSteps } from '../src/units/lattice.ts';
-import { NAMES, recordArm, type ArmOptions, type RecordedArm } from './recorded-arm.ts';
+import { NAMES, recordArm, recordTwoArms, type ArmOptions, type RecordedArm } from './recorded-arm.ts';
 
 const decide = (arms: Readonly<Record<string, RecordedArm>>): ReadonlyMap<string, AlignmentDecision> =>
   alignRecordings(new Map(Object.entries(arms).map(([id, { profile }]) => [id, profile]))).decisions;
@@ -20,12 +20,14 @@ function error({ dataset, truth, actionTruth }: RecordedArm, alignment: Alignmen
   for (let frame = 0; frame < dataset.info.frameCount; frame += 7) {
     const action = aligned.actionChunk(frame, 1).actions;
     aligned.state(frame).forEach((value, i) => {
-      worst = Math.max(worst, Math.abs(value - truth[frame * 6 + i]!), Math.abs(action[i]! - actionTruth[frame * 6 + i]!));
+      const at = frame * dataset.info.stateNames.length + i;
+      worst = Math.max(worst, Math.abs(value - truth[at]!), Math.abs(action[i]! - actionTruth[at]!));
     });
   }
   return worst;
 }
 
+const ZERO = [0, 0, 0, 0, 0, 0];
 const SHUFFLED = [5, 0, 3, 1, 4, 2];
 
 /** The panel: how arms are recorded by people, with what has to come of it beside a federation in degrees. */
@@ -54,6 +56,37 @@ const PANEL: readonly (readonly [string, ArmOptions, 'exact' | 'nominal' | 'refu
   ['the same, stated', { units: 'normalized', seed: 37, isSmooth: true, reach: 0.8, stated: 'normalized' }, 'nominal'],
   ['ticks under old names', { units: 'ticks', seed: 38, names: NAMES.before2025, robotType: 'so100' }, 'refused'],
   ['another frame rate', { units: 'degrees', seed: 39, fps: 10 }, 'refused'],
+  ['hardly moved, folded up', { units: 'degrees', seed: 41, reach: 0.02, frames: 90 }, 'exact'],
+  ['old degrees, hardly moved, folded up', { units: 'degrees-2024', seed: 42, reach: 0.02, frames: 90 }, 'exact'],
+  ['normalised, hardly moved, folded up', { units: 'normalized', seed: 43, reach: 0.02, frames: 90 }, 'nominal'],
+  ['radians, hardly moved, folded up', { units: 'radians', seed: 44, reach: 0.02, frames: 90 }, 'nominal'],
+  ['degrees, hardly moved, all joints at zero: as likely radians', { units: 'degrees', seed: 45, reach: 0.02, frames: 90, home: ZERO }, 'refused'],
+  ['normalised, hardly moved, all joints at zero: as likely radians', { units: 'normalized', seed: 46, reach: 0.02, frames: 90, home: ZERO }, 'refused'],
+  ['degrees, smooth, little moved at zero', { units: 'degrees', seed: 47, reach: 0.04, home: ZERO, isSmooth: true }, 'refused'],
+  ['the same, stated', { units: 'degrees', seed: 47, reach: 0.04, home: ZERO, isSmooth: true, stated: 'degrees' }, 'exact'],
+  ['degrees, smooth, little moved at zero but for the gripper', { units: 'degrees', seed: 48, reach: 0.06, home: [0, 0, 0, 0, 0, 40], isSmooth: true }, 'refused'],
+  ['stood at zero', { units: 'degrees', seed: 49, reach: 0, home: ZERO, frames: 90 }, 'refused'],
+  ['a little moved at zero, in steps', { units: 'degrees', seed: 60, reach: 0.06, home: ZERO }, 'exact'],
+  ['normalised, a little moved at zero, in steps', { units: 'normalized', seed: 61, reach: 0.06, home: ZERO }, 'nominal'],
+  ['old degrees at the new zero, joints named as since: as likely new ones', { units: 'degrees-2024', seed: 62, reach: 0.06, home: ZERO }, 'refused'],
+  ['the same, stated', { units: 'degrees-2024', seed: 62, reach: 0.06, home: ZERO, stated: 'degrees-2024' }, 'exact'],
+  ['one joint moved alone', { units: 'degrees', seed: 63, still: [1, 2, 3, 4, 5] }, 'exact'],
+  ['a gripper that never opened', { units: 'degrees', seed: 64, still: [5] }, 'exact'],
+  ['old degrees, a gripper that never opened', { units: 'degrees-2024', seed: 65, still: [5] }, 'exact'],
+  ['normalised, a gripper that never opened', { units: 'normalized', seed: 66, still: [5] }, 'exact'],
+  ['radians, a gripper that never opened', { units: 'radians', seed: 67, still: [5] }, 'nominal'],
+  ['half of the joints under other names', { units: 'normalized', seed: 68, names: [...NAMES.since2025.slice(0, 3), ...NAMES.urdf.slice(3)] }, 'exact'],
+  ['half of the joints under other names, permuted', { units: 'degrees-2024', seed: 69, names: [...NAMES.urdf.slice(0, 3), ...NAMES.before2025.slice(3)], order: SHUFFLED }, 'exact'],
+  ['one joint under the name of another', { units: 'degrees', seed: 70, names: [...NAMES.since2025.slice(0, 5), 'elbow_flex.pos'] }, 'refused'],
+  ...UNIT_CONVENTIONS.flatMap((units, i) =>
+    UNIT_CONVENTIONS.filter((lastUnits) => lastUnits !== units).map((lastUnits, j): [string, ArmOptions, 'refused'] => [
+      `${units}, the last episode in ${lastUnits}`,
+      { units, lastUnits, seed: 71 + 5 * i + j },
+      'refused',
+    ]),
+  ),
+  ['radians, smooth, the last episode in old degrees', { units: 'radians', lastUnits: 'degrees-2024', seed: 96, isSmooth: true }, 'refused'],
+  ['degrees, smooth, the last episode in radians', { units: 'degrees', lastUnits: 'radians', seed: 97, isSmooth: true, rest: -104 }, 'refused'],
   ['names without meaning', { units: 'degrees', seed: 40, names: ['a', 'b', 'c', 'd', 'e', 'f'] }, 'refused'],
 ];
 
@@ -106,6 +139,20 @@ describe('the unit panel', () => {
       if (decision.kind === 'refused') throw new Error(decision.reason);
       expect(error(arms[id as keyof typeof arms], decision.alignment), id).toBeLessThan(TOLERANCE.exact);
     }
+  });
+
+  it.each([
+    ['right arm first', recordTwoArms({ units: 'degrees', seed: 1 }, { units: 'degrees', seed: 2 }, true), 'exact'],
+    ['normalised', recordTwoArms({ units: 'normalized', seed: 3 }, { units: 'normalized', seed: 4 }), 'exact'],
+    ['one of them never moved', recordTwoArms({ units: 'degrees', seed: 5 }, { units: 'degrees', seed: 6, reach: 0 }), 'exact'],
+    ['each in its own units', recordTwoArms({ units: 'degrees', seed: 7 }, { units: 'normalized', seed: 8 }), 'exact'],
+    ['each with its own zero', recordTwoArms({ units: 'degrees', seed: 9 }, { units: 'degrees-2024', seed: 10 }), 'exact'],
+    ['only one of them', recordArm({ units: 'degrees', seed: 11, names: NAMES.since2025.map((name) => `left_${name}`) }), 'refused'],
+  ] as const)('two arms: %s', (_, arm, expected) => {
+    const decision = decide({ clean: recordTwoArms({ units: 'degrees', seed: 97, frames: 3000 }, { units: 'degrees', seed: 98, frames: 3000 }), arm }).get('arm')!;
+    if (expected === 'refused') expect(decision.kind).toBe('refused');
+    else if (decision.kind === 'refused') throw new Error(`refused: ${decision.reason}`);
+    else expect(error(arm, decision.alignment)).toBeLessThan(TOLERANCE[expected]);
   });
 
   it('takes parts of one recording without asking for units', () => {

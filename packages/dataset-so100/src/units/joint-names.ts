@@ -73,6 +73,11 @@ export function isSoRobot(robotType: string): boolean {
   return /(?:^|[^a-z])so[-_]?(?:arm)?[-_]?(?:10[01]|follower|leader)?(?:[^a-z0-9]|$)/i.test(robotType) || /so[-_]?10[01]/i.test(robotType);
 }
 
+/** The arm of a canonical name; empty for the only one. */
+export function armOf(canonical: string): string {
+  return canonical.includes('.') ? canonical.slice(0, canonical.lastIndexOf('.')) : '';
+}
+
 /** The joint of a canonical name, without its arm. */
 export function jointOf(canonical: string): string {
   return canonical.split('.').at(-1)!;
