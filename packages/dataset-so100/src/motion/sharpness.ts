@@ -25,6 +25,12 @@ const NOTHING = 0.5;
 export class Sharpness {
   readonly #values = new Map<string, { readonly place: CameraPlace; readonly of: number[] }>();
 
+  /** Says that images of a camera will come, so that the order of cameras is that in which they were named. */
+  expect(place: CameraPlace): void {
+    const key = `${place.episode} ${place.camera}`;
+    if (!this.#values.has(key)) this.#values.set(key, { place, of: [] });
+  }
+
   add(place: CameraPlace, image: RgbImage): void {
     const key = `${place.episode} ${place.camera}`;
     const known = this.#values.get(key) ?? { place, of: [] };
@@ -36,6 +42,7 @@ export class Sharpness {
   blurred(): readonly Blur[] {
     const byCamera = new Map<string, { readonly place: CameraPlace; readonly sharpness: number }[]>();
     for (const { place, of } of this.#values.values()) {
+      if (of.length === 0) continue;
       byCamera.set(place.camera, [...(byCamera.get(place.camera) ?? []), { place, sharpness: median(of) }]);
     }
     return [...byCamera.values()].flatMap((episodes) => {

@@ -41,13 +41,26 @@ export async function checkImages(
   for (const [number, { episodeIndex, length, videos: spans }] of episodes.entries()) {
     onCheck?.({ phase: 'images', done: number, total: episodes.length });
     const timeOf = times.get(episodeIndex);
-    for (const [camera, { file, fromTimestamp }] of spans) {
-      const video = videos.get(file);
-      if (video === undefined) continue;
-      const frame = (position: number): Promise<RgbImage> =>
-        decoder.frame({ file: video.path, timestamp: timeOf?.(camera, position) ?? fromTimestamp + position / fps, tolerance: 0.5 / fps });
-      const where = { file: video.path, camera, episode: episodeIndex };
-      decoded += await lookAt(frame, sampledPositions(length, samples), where, (position) => isMoving(episodeIndex, position), { findings, signal, sharpness });
+    // Cameras side by side, each in the order of its frames: a decoder thread stays with one file.
+    const looks = await Promise.all(
+      [...spans].map(async ([camera, { file, fromTimestamp }]) => {
+        const video = videos.get(file);
+        if (video === undefined) return null;
+        const frame = (position: number, into?: ArrayBuffer): Promise<RgbImage> =>
+          decoder.frame({
+            file: video.path,
+            timestamp: timeOf?.(camera, position) ?? fromTimestamp + position / fps,
+            tolerance: 0.5 / fps,
+            ...(into === undefined ? {} : { into }),
+          });
+        const where = { file: video.path, camera, episode: episodeIndex };
+        sharpness?.expect(where);
+        return await lookAt(frame, sampledPositions(length, samples), where, (position) => isMoving(episodeIndex, position), { signal, sharpness });
+      }),
+    );
+    for (const look of looks) {
+      decoded += look?.decoded ?? 0;
+      look?.report(findings);
     }
   }
   return decoded;
@@ -75,7 +88,9 @@ export async function checkPictures(
         const frame = (position: number): Promise<RgbImage> =>
           pictures.picture({ file, row: rows[position]!, camera, episodeIndex, frameIndex: position }, { width, height });
         const where = { file, camera, episode: episodeIndex };
-        decoded += await lookAt(frame, sampledPositions(length, samples), where, (position) => isMoving(episodeIndex, position), { findings, signal, sharpness });
+        const look = await lookAt(frame, sampledPositions(length, samples), where, (position) => isMoving(episodeIndex, position), { signal, sharpness });
+        decoded += look.decoded;
+        look.report(findings);
       }
     }
   } finally {
@@ -84,27 +99,50 @@ export async function checkPictures(
   return decoded;
 }
 
-/** Decodes some images of a camera, and reports what they show. Returns how many could be decoded. */
+/** What was seen of a camera in an episode. */
+interface Look {
+  /** How many images could be decoded. */
+  readonly decoded: number;
+  /** Adds what they show, and what could not be decoded. */
+  report(findings: Findings): void;
+}
+
+/** Decodes some images of a camera, one after the other; `frame` may put one into memory that is not used any more. */
 async function lookAt(
-  frame: (position: number) => Promise<RgbImage>,
+  frame: (position: number, into?: ArrayBuffer) => Promise<RgbImage>,
   positions: readonly number[],
   where: { readonly file: string; readonly camera: string; readonly episode: number },
   isMoving: (position: number) => boolean,
-  { findings, signal, sharpness }: { readonly findings: Findings; readonly signal: AbortSignal | undefined; readonly sharpness: Sharpness | null },
-): Promise<number> {
+  { signal, sharpness }: { readonly signal: AbortSignal | undefined; readonly sharpness: Sharpness | null },
+): Promise<Look> {
   const seen = new ImageSequence(isMoving);
+  const errors: unknown[] = [];
   let decoded = 0;
+  let spare: ArrayBuffer | undefined;
   for (const position of positions) {
     signal?.throwIfAborted();
     try {
-      const image = await frame(position);
-      seen.add(image, position);
+      const into = spare;
+      // It is the decoder's from now on.
+      spare = undefined;
+      const image = await frame(position, into);
+      spare = seen.add(image, position);
       sharpness?.add(where, image);
       decoded++;
     } catch (error) {
-      findings.addError(error);
+      errors.push(error);
     }
   }
+  return {
+    decoded,
+    report(findings) {
+      for (const error of errors) findings.addError(error);
+      reportSeen(seen, where, findings);
+    },
+  };
+}
+
+function reportSeen(seen: ImageSequence, where: { readonly file: string; readonly camera: string; readonly episode: number }, findings: Findings): void {
   const { camera, episode } = where;
   if (seen.isBlack) findings.add('warning', 'BLACK_CAMERA', `Episode ${episode}: ${camera} is black.`, where);
   else if (seen.isWhite || seen.isFlat) findings.add('warning', 'BLANK_CAMERA', `Episode ${episode}: ${camera} shows ${seen.isWhite ? 'white' : 'one colour'}.`, where);
@@ -115,5 +153,4 @@ async function lookAt(
       findings.add('warning', 'FROZEN_CAMERA', `Episode ${episode}: ${camera} shows the same image from frame ${from} to ${to}, while the arm is told to move.`, { ...where, frame: from });
     }
   }
-  return decoded;
 }

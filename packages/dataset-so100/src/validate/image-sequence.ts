@@ -55,8 +55,12 @@ export class ImageSequence {
     this.#isMoving = isMoving;
   }
 
-  /** Images come in the order of their positions; where some are left out, runs end. */
-  add(image: RgbImage, position: number): void {
+  /**
+   * Images come in the order of their positions; where some are left out, runs end.
+   *
+   * @returns memory of an image that is not looked at any more, for the next
+   */
+  add(image: RgbImage, position: number): ArrayBuffer | undefined {
     const { mean, spread } = brightnessOf(image.data);
     this.#count++;
     this.#brightest = Math.max(this.#brightest, mean);
@@ -70,7 +74,11 @@ export class ImageSequence {
     const isSame = follows && meanDifference(this.#last!.image.data, image.data) <= RUN_DIFFERENCE;
     if (isSame) this.#same = { from: this.#same?.from ?? position - 1, to: position };
     else this.#endSame();
+    const before = this.#last?.image;
     this.#last = { image, position };
+    // Pictures of other decoders may be parts of a larger buffer.
+    const isWhole = before !== undefined && before !== this.#first && before.data.buffer instanceof ArrayBuffer && before.data.byteLength === before.data.buffer.byteLength;
+    return isWhole ? before.data.buffer : undefined;
   }
 
   get isBlack(): boolean {
