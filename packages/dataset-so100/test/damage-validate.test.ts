@@ -1,7 +1,7 @@
-import { symlink, unlink } from 'node:fs/promises';
+import { readFile, symlink, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { validateDataset } from '../src/index.ts';
+import { openDataset, validateDataset } from '../src/index.ts';
 import { V2_ROWS, editInfo, root, rows, useDamagedSets } from './damaged-set.ts';
 import { frameParquet, put, writeFixture } from './fixtures.ts';
 
@@ -24,6 +24,18 @@ describe('validateDataset', () => {
       ['info', 'TIMESTAMPS', 1],
       ['info', 'UNUSED_FILE', undefined],
     ]);
+  });
+
+  it.each(['__proto__', 'constructor', 'toString'])('takes %s for a type, a column or a joint like any other', async (name) => {
+    await writeFixture(root, { version: 'v2.1', lengths: [3], cameras: [] });
+    const state = { dtype: name, shape: [2], names: [name, 'b'] };
+    // As JSON, where `__proto__` is a key of its own.
+    const more = JSON.stringify({ 'observation.state': state }).slice(1, -1) + `,"${name}":{"dtype":"float32","shape":[1],"names":null}`;
+    const info = await readFile(path.join(root, 'meta/info.json'), 'utf8');
+    await put(root, 'meta/info.json', info.replace(/"observation\.state":\{[^}]*\}/, more));
+    const { findings } = await validateDataset(root, { samples: 0, motion: true });
+    expect(findings.filter(({ code }) => code === 'SCHEMA').every(({ message }) => !message.includes('[native code]'))).toBe(true);
+    await (await openDataset(root)).close();
   });
 
   it.each(['v2.1', 'v3.0'] as const)('looks at nothing outside the set, and not at a folder again and again: %s', async (version) => {

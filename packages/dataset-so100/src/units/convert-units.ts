@@ -40,7 +40,7 @@ function toDegrees(joint: string, { unit, degreesPerUnit }: JointConvention): Co
       return { scale: 1, offset: own === 'elbow_flex' ? -90 : 0, exactness: 'exact' };
     case 'normalized': {
       if (degreesPerUnit !== undefined) return { scale: degreesPerUnit, offset: 0, exactness: 'exact' };
-      const half = HALF_RANGE[own];
+      const half = Object.hasOwn(HALF_RANGE, own) ? HALF_RANGE[own] : undefined;
       return half === undefined ? null : { scale: half / 100, offset: 0, exactness: 'nominal' };
     }
     case 'percent':

@@ -41,7 +41,7 @@ export function parseJointName(name: string): JointName {
   const arm = match === null ? '' : match[1]!.replace('_', '');
   const own = (match?.[2] ?? plain).replace(/^(?:main|arm|follower|leader)[._]/, '');
   if ((SO_JOINTS as readonly string[]).includes(own)) return { arm, joint: own };
-  const other = OTHER_NAMES[own];
+  const other = Object.hasOwn(OTHER_NAMES, own) ? OTHER_NAMES[own] : undefined;
   if (other !== undefined) return { arm, joint: other };
   const number = /^(?:joint|j|motor|servo|m)?_?(\d{1,2})$/.exec(own)?.[1];
   return { arm, joint: number === undefined ? own : `#${Number(number)}` };

@@ -3,8 +3,8 @@ import type { FrameTable } from '../read/frame-table.ts';
 import type { Recording } from '../read/recording.ts';
 import type { Findings } from './findings.ts';
 
-/** How parquet stores what `info.json` declares. */
-const STORED_AS: Readonly<Record<string, readonly string[]>> = {
+/** How parquet stores what `info.json` declares; a map, since a file may declare `__proto__`. */
+const STORED_AS = new Map<string, readonly string[]>(Object.entries({
   float16: ['FIXED_LEN_BYTE_ARRAY'],
   float32: ['FLOAT'],
   float64: ['DOUBLE'],
@@ -15,7 +15,7 @@ const STORED_AS: Readonly<Record<string, readonly string[]>> = {
   uint8: ['INT32'],
   bool: ['BOOLEAN'],
   string: ['BYTE_ARRAY'],
-};
+}));
 
 /** Compares the columns of data files with what `info.json` declares, and with those of the first file. One for each dataset. */
 export class SchemaCheck {
@@ -41,8 +41,8 @@ export class SchemaCheck {
     if (this.#first === null) {
       this.#first = table;
       for (const { key, dtype } of this.#recording.info.columns) {
-        const stored = table.columnTypes[key];
-        const expected = STORED_AS[dtype];
+        const stored = Object.hasOwn(table.columnTypes, key) ? table.columnTypes[key] : undefined;
+        const expected = STORED_AS.get(dtype);
         if (stored === undefined) this.#findings.add('warning', 'SCHEMA', `meta/info.json declares "${key}", of which ${table.path} has no column.`, where);
         else if (expected?.includes(stored) === false) {
           this.#findings.add('info', 'SCHEMA', `meta/info.json declares "${key}" as ${dtype}; ${table.path} stores ${stored}.`, where);
