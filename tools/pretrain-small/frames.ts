@@ -18,40 +18,56 @@ interface Frame {
   readonly task: string;
 }
 
-/** Frames of the expert at work in random layouts, lights, colours and camera positions, each an episode of its own. */
-export async function makeFrames(count: number, seed: string, onProgress: (made: number) => void): Promise<RobotDataset> {
+/** What the arm does in the frames; what is left over of 1 are moments of the expert's work on what lies there. */
+export interface FrameShares {
+  /** Share of the frames in which the arm rests, as before it begins. */
+  readonly atRest: number;
+  /**
+   * Share of the frames in which the arm moves for another layout than the one that is seen. Where an arm is on its way says where the
+   * target lies, and a model that can read it there does not learn to see it.
+   */
+  readonly otherLayout: number;
+}
+
+/** Frames of the demo world with random layouts, lights, colours and camera positions, each an episode of its own. */
+export async function makeFrames(count: number, seed: string, shares: FrameShares, onProgress: (made: number) => void): Promise<RobotDataset> {
   const worlds = await Promise.all(demoTasks.map(({ name }) => DemoWorld.create({ task: name, fps: FPS, ...SIZE })));
   const main = demoTasks.findIndex(({ name }) => name === MAIN_TASK);
   const frames: Frame[] = [];
   for (let episode = 0; frames.length < count; episode++) {
     const index = episode % 3 === 0 ? (episode / 3) % demoTasks.length : main;
-    frames.push(...episodeFrames(worlds[index]!, deriveSeed(seed, 'episode', episode)));
+    frames.push(...episodeFrames(worlds[index]!, deriveSeed(seed, 'episode', episode), shares));
     if (episode % 50 === 0) onProgress(frames.length);
   }
   for (const world of worlds) world.close();
-  return datasetOf(frames.slice(0, count), `${seed}-${count}`);
+  return datasetOf(frames.slice(0, count), `${seed}-${count}-${shares.atRest}-${shares.otherLayout}`);
 }
 
-function episodeFrames(world: DemoWorld, seed: string): Frame[] {
+function episodeFrames(world: DemoWorld, seed: string, { atRest, otherLayout }: FrameShares): Frame[] {
   const random = new Random(seed);
   const { task } = world;
   const view = new DemoView(jitteredSurroundings(task.surroundings, random), SIZE.width, SIZE.height);
   const tint = jitteredColors(task, random);
+  const frameOf = (things: readonly Thing[]): Frame => ({
+    state: Float32Array.from(world.state()),
+    answer: answerOf(world, things),
+    images: Object.values(view.render(world.links(), things.map((thing, index) => ({ ...thing, color: tint[index]! })))).map(halved),
+    task: task.text,
+  });
+  const frames: Frame[] = [];
+  const moving: { readonly moment: number; readonly things: readonly Thing[] | undefined }[] = [];
+  for (let index = 0; index < FRAMES_PER_EPISODE; index++) {
+    const kind = random.uniform();
+    if (kind < atRest + otherLayout) world.reset(deriveSeed(seed, 'layout', index));
+    if (kind < atRest) frames.push(frameOf(world.things()));
+    else moving.push({ moment: random.uniform(), things: kind < atRest + otherLayout ? world.things() : undefined });
+  }
+  if (moving.length === 0) return frames;
   world.reset(deriveSeed(seed, 'layout'));
   const expert = new Expert(world, deriveSeed(seed, 'expert'));
-  const wanted = new Set(Array.from({ length: FRAMES_PER_EPISODE }, () => random.below(expert.length)));
-  const frames: Frame[] = [];
+  const { length } = expert;
   for (let step = 0; ; step++) {
-    if (wanted.has(step)) {
-      const things = world.things();
-      const pictures = view.render(world.links(), things.map((thing, index) => ({ ...thing, color: tint[index]! })));
-      frames.push({
-        state: Float32Array.from(world.state()),
-        answer: answerOf(world, things),
-        images: Object.values(pictures).map(halved),
-        task: task.text,
-      });
-    }
+    for (const { moment, things } of moving) if (Math.floor(moment * length) === step) frames.push(frameOf(things ?? world.things()));
     const action = expert.next();
     if (action === undefined) return frames;
     world.act(action);

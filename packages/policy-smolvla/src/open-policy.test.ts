@@ -50,8 +50,8 @@ describe('the small preset', () => {
 
   it('has the same weights on every machine', async () => {
     const policy = await open('small');
-    expect(policy.baseHash).toMatchInlineSnapshot(`"00101d370eafa20c5a49084cfed37a05549dd121b7bf2545326b02ad14955d09"`);
-    expect(hashParameters(await policy.initialParameters())).toMatchInlineSnapshot(`"db1db53ba17dd23e9b91633b17478a4d7f0c48b3f26cbf655acbf66e4d22e86d"`);
+    expect(policy.baseHash).toMatchInlineSnapshot(`"665f81a894c1676f0825e0f152479d70d8dcce4aecd640ed72e3be5a12de952b"`);
+    expect(hashParameters(await policy.initialParameters())).toMatchInlineSnapshot(`"a05da29ce99aa256a79e66c39ff6db3c57f94fc92763d6040bf536c9dffc4f5e"`);
   });
 });
 

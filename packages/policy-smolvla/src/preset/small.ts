@@ -14,7 +14,7 @@ export interface Preset {
   readonly pretrained?: PretrainedPart;
 }
 
-/** A file of this package with some of a preset's weights, in float16 under LeRobot's names. */
+/** A file of this package with weights of a preset, in float16 under LeRobot's names. */
 export interface PretrainedPart {
   /** Its name in `assets/`. */
   readonly file: string;
@@ -24,16 +24,16 @@ export interface PretrainedPart {
 
 /**
  * SmolVLA in small: every kind of layer and every step of the computation of the 450 M model, a few million parameters.
- * Its vision-language part has been pre-trained in the demo world to say where things are (`tools/pretrain-small`), so that
+ * It has been pre-trained in the demo world to say where things are, never what to do about them (`tools/pretrain-small`), so that
  * training its expert is to it what fine-tuning is to the large model. Its chunks are short, for few frames a second.
  */
 export const SMALL: Preset = {
   name: 'small',
-  version: 2,
+  version: 3,
   training: { learningRate: 1.5e-3, localSteps: 50, batchSize: 8 },
   pretrained: {
-    file: 'small-v2.safetensors',
-    sha256: '65f21325d12ea711fabb2304b8bb7fd0dd4cdb1095b94da32e2019f40d63a200',
+    file: 'small-v3.safetensors',
+    sha256: 'ff30b5cf07a862d76849ed397668b7f6329175f1f8c6bae1dde26f867c975645',
   },
   policy: {
     type: 'smolvla',
