@@ -19,7 +19,7 @@ export interface DemoSettings {
   readonly seed: number;
 }
 
-/** Minutes on two cores. */
+/** A quarter of an hour on two cores. */
 export const QUICK: Omit<DemoSettings, 'seed'> = {
   task: 'cube-to-bowl',
   fps: 5,
@@ -32,7 +32,7 @@ export const QUICK: Omit<DemoSettings, 'seed'> = {
   trials: 120,
 };
 
-/** A quarter of an hour on two cores. */
+/** Half an hour on two cores. */
 export const FULL: Omit<DemoSettings, 'seed'> = { ...QUICK, rounds: 490 };
 
 /** One way to get a policy: who trains on what. */
