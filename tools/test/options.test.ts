@@ -12,12 +12,16 @@ type Program = (typeof PROGRAMS)[number];
 /** The commands of a program, each with the flags that its help lists; `''` is the program itself, `dataset make` a command below one. */
 const table: Record<Program, Map<string, Set<string>>> = { server: new Map(), client: new Map() };
 
-/** Flags of other programs that documents and hints name: npm, node, git, docker, tools of this repository. */
+/** Scripts of this repository that documents name; their flags are read from them. */
+const SCRIPTS = ['tools/pretrain-small/main.ts', 'tools/verify-gpu/main.ts'];
+
+/** Flags of other programs that documents and hints name: npm, node, git, docker. */
 const OTHER_PROGRAMS = new Set([
-  ...['--prefix', '--ignore-scripts', '--omit', '--conditions', '--package-lock-only', '--project', '--allow-scripts', '--yes', '--build', '--build-arg', '--no-deps'],
+  ...SCRIPTS.flatMap(flagsOfScript),
+  ...['--prefix', '--package', '--ignore-scripts', '--omit', '--conditions', '--package-lock-only', '--project', '--allow-scripts', '--yes', '--build', '--build-arg', '--no-deps'],
   ...['--target', '--dry-run', '--follow-tags', '--help', '--version', '--logdir', '--python', '--use-env-proxy', '--disable-warning'],
   // nvidia-smi, node, and the benchmarks and the chaos test of this repository.
-  ...['--query-gpu', '--format', '--eval', '--print', '--frames', '--batch', '--kills'],
+  ...['--query-gpu', '--format', '--eval', '--print', '--kills'],
 ]);
 
 async function help(program: Program, ...command: string[]): Promise<string> {
@@ -40,7 +44,7 @@ beforeAll(async () => {
 
 /** Everything that people read: documents, and the texts of the code that are not comments. */
 function texts(): { file: string; text: string }[] {
-  const documents = ['README.md', 'AGENTS.md', ...readdirSync(path.join(ROOT, 'docs')).map((name) => `docs/${name}`)];
+  const documents = ['README.md', 'AGENTS.md', 'CONTRIBUTING.md', ...readdirSync(path.join(ROOT, 'docs')).map((name) => `docs/${name}`)];
   const found: { file: string; text: string }[] = [];
   for (const folder of ['packages', 'apps']) {
     for (const project of readdirSync(path.join(ROOT, folder))) {
@@ -99,6 +103,12 @@ describe('what hints and documents name', () => {
     expect(wrong).toEqual([]);
   });
 });
+
+/** What a script of this repository gives to `parseArgs`. */
+function flagsOfScript(file: string): string[] {
+  const code = readFileSync(path.join(ROOT, file), 'utf8');
+  return [...code.matchAll(/^ {4}'?([a-z-]+)'?: \{ type: '(?:string|boolean)'/gm)].map(([, name]) => `--${name!}`);
+}
 
 /** Words that follow a program's name in sentences. */
 function isWord(text: string): boolean {
