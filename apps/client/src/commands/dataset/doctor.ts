@@ -9,6 +9,7 @@ import { withTaskLimit } from '../../dataset/task-limit.ts';
 import { validationText } from '../../dataset/validation-report.ts';
 import type { Run } from '../run-action.ts';
 import { runWork, type DatasetWork } from './dataset-work.ts';
+import { parseSamples, SAMPLES_OPTION } from './samples.ts';
 
 interface DoctorOptions extends Readonly<Record<string, unknown>> {
   readonly json?: boolean;
@@ -27,7 +28,7 @@ export function doctorCommand(run: Run): Command {
     .argument('<uri...>', 'path, hf:owner/name or demo:<task>')
     .option('--fail-on <severity>', `exit code 1 from this on: ${FAIL_ON.join(', ')}`, 'error')
     .option('--policy <name|path>', 'name the task texts that this policy would cut at its token limit')
-    .option('--samples <n>', 'images to decode of each episode and camera (default: 5)')
+    .option(...SAMPLES_OPTION)
     .option('--json', 'for scripts')
     .option('--sarif', 'for code hosts: a SARIF 2.1.0 log')
     .option('--verbose', 'error codes and stacks with errors');
@@ -40,9 +41,7 @@ export function doctorCommand(run: Run): Command {
 async function examine(uris: readonly string[], options: DoctorOptions, { progress, signal, source }: DatasetWork): Promise<number | undefined> {
   const failOn = FAIL_ON.find((one) => one === options.failOn);
   if (failOn === undefined) throw new InvalidArgumentError(`--fail-on ${options.failOn} is not known`, { hint: `Choose from ${FAIL_ON.join(', ')}.` });
-  if (options.samples !== undefined && !/^\d{1,6}$/.test(options.samples)) {
-    throw new InvalidArgumentError(`--samples ${options.samples} is no number`, { hint: 'Write a whole number.' });
-  }
+  const samples = parseSamples(options.samples);
   const { units } = readRecordingOptions(options, UNIT_CONVENTIONS);
   const reports = await withTaskLimit(options.policy, signal, async (describeTasks) => {
     const all: ValidationReport[] = [];
@@ -53,7 +52,7 @@ async function examine(uris: readonly string[], options: DoctorOptions, { progre
           motion: true,
           ...(units === undefined ? {} : { units }),
           ...(describeTasks === undefined ? {} : { describeTasks }),
-          ...(options.samples === undefined ? {} : { samples: Number(options.samples) }),
+          ...(samples === undefined ? {} : { samples }),
           onCheck: ({ phase, done, total }) => {
             progress.update({ label: `checking ${phase}`, done, total });
           },

@@ -16,6 +16,7 @@ import { pageWidth, paragraph } from '../../dataset/page.ts';
 import { repairText, validationText, verdict } from '../../dataset/validation-report.ts';
 import { collect, type Run } from '../run-action.ts';
 import { runWork, type DatasetWork } from './dataset-work.ts';
+import { parseSamples, SAMPLES_OPTION } from './samples.ts';
 
 interface ValidateOptions {
   readonly json?: boolean;
@@ -37,7 +38,7 @@ export function validateCommand(run: Run): Command {
     .option('--fix <dir>', 'write a repaired copy to a new directory, and check it; the original is only read')
     .option('--drop <reason>', `episodes to leave out of the copy: ${DROP_REASONS.join(', ')} (repeatable)`, collect, [])
     .option('--task <text>', 'with --fix: task of episodes that have none')
-    .option('--samples <n>', 'images to decode of each episode and camera, or "all" (default: 5)')
+    .option(...SAMPLES_OPTION)
     .option('--strict', 'exit code 1 for warnings too')
     .option('--json', 'for scripts')
     .option('--verbose', 'error codes and stacks with errors');
@@ -124,12 +125,6 @@ function dropReasons({ drop, fix }: ValidateOptions): DropReason[] {
   return reasons as DropReason[];
 }
 
-function parseSamples(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (text === 'all') return Infinity;
-  if (/^\d{1,6}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError(`--samples ${text} is no number`, { hint: 'Write a whole number, or "all".' });
-}
 
 function print(texts: readonly string[]): void {
   process.stdout.write(`${texts.join('\n')}\n`);
