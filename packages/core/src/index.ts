@@ -37,6 +37,7 @@ export {
 } from './tensors/parameters.ts';
 export { copyBytes } from './tensors/copy-bytes.ts';
 export { claimRange, coversAll, type ByteRanges } from './tensors/byte-ranges.ts';
+export { lowRankRow } from './tensors/low-rank-row.ts';
 export { MemoryTensorSink, type MemoryTensorSinkOptions } from './tensors/memory-sink.ts';
 export { MemoryTensorSource } from './tensors/memory-source.ts';
 export {

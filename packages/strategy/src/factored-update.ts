@@ -1,4 +1,4 @@
-import { elementCount, sameShape, type TensorSource, type TensorSpec } from '@zk0/core';
+import { elementCount, lowRankRow, sameShape, type TensorSource, type TensorSpec } from '@zk0/core';
 import { UpdateRejectedError } from './errors.ts';
 
 /** How the factors of an update make its change: `alpha / rank · B · A`. */
@@ -74,22 +74,12 @@ export class FactoredUpdate implements TensorSource {
     const values = new Float32Array(last - first);
     const row = new Float64Array(columns);
     for (let at = Math.floor(first / columns); at * columns < last; at++) {
-      this.#product(a, b, at, row);
+      lowRankRow(a, b, this.#rank, at, row);
       const begin = Math.max(first, at * columns);
       const end = Math.min(last, (at + 1) * columns);
       for (let index = begin; index < end; index++) values[index - first] = this.#scale * row[index - at * columns]!;
     }
     into.set(new Uint8Array(values.buffer, byteOffset - 4 * first, into.byteLength));
-  }
-
-  /** Row `at` of `B · A`. */
-  #product(a: Float32Array, b: Float32Array, at: number, row: Float64Array): void {
-    row.fill(0);
-    for (let factor = 0; factor < this.#rank; factor++) {
-      const weight = b[at * this.#rank + factor]!;
-      const from = factor * row.length;
-      for (let index = 0; index < row.length; index++) row[index]! += weight * a[from + index]!;
-    }
   }
 
   #factorsOf(spec: TensorSpec): Promise<Factors> {

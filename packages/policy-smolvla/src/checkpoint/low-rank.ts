@@ -3,7 +3,7 @@
  * The best factors of a given rank for a matrix, in float64: a seeded subspace iteration (Halko, Martinsson and Tropp 2011,
  * algorithm 4.4) and the eigenvectors of what it found.
  */
-import { Random } from '@zk0/core';
+import { lowRankRow, Random } from '@zk0/core';
 
 /** Directions beyond the rank, and passes over the matrix: the error is then that of the best factors, to a part in thousands. */
 const OVERSAMPLING = 16;
@@ -49,11 +49,7 @@ function residual(matrix: Float64Array, a: Float32Array, b: Float32Array, rows: 
   let [squares, residualSquares] = [0, 0];
   const line = new Float64Array(columns);
   for (let row = 0; row < rows; row++) {
-    line.fill(0);
-    for (let at = 0; at < rank; at++) {
-      const weight = b[row * rank + at]!;
-      for (let column = 0; column < columns; column++) line[column]! += weight * a[at * columns + column]!;
-    }
+    lowRankRow(a, b, rank, row, line);
     for (let column = 0; column < columns; column++) {
       const value = matrix[row * columns + column]!;
       squares += value * value;

@@ -8,7 +8,7 @@
  * expert's query and value projections, `state_proj`, `action_in_proj`, `action_out_proj` and both time layers; A is uniform in
  * ±1/√in, B is zero. Biases and everything else stay frozen.
  */
-import { Random, type Float32Tensor, type Parameters, type TensorSpec } from '@zk0/core';
+import { lowRankRow, Random, type Float32Tensor, type Parameters, type TensorSpec } from '@zk0/core';
 import type { SmolVlaModelConfig } from './config.ts';
 import { trainedWeightSpecs } from './weights.ts';
 
@@ -89,12 +89,7 @@ export function mergeInto(base: Float32Tensor, a: Float32Tensor, b: Float32Tenso
   const merged = new Float32Array(outputs * inputs);
   const row = new Float64Array(inputs);
   for (let output = 0; output < outputs; output++) {
-    row.fill(0);
-    for (let factor = 0; factor < rank; factor++) {
-      const weight = b.data[output * rank + factor]!;
-      const from = factor * inputs;
-      for (let input = 0; input < inputs; input++) row[input]! += weight * a.data[from + input]!;
-    }
+    lowRankRow(a.data, b.data, rank, output, row);
     const from = output * inputs;
     for (let input = 0; input < inputs; input++) merged[from + input] = base.data[from + input]! + scale * row[input]!;
   }
