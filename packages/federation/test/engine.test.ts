@@ -1,27 +1,14 @@
 import { readdir } from 'node:fs/promises';
 import { encodeParameters } from '@zk0/core';
 import { StorageError, type BlobStore } from '@zk0/storage';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ClientRegistry } from '../src/clients/client-registry.ts';
-import { FederationError, type LedgerStore, type LocalModel } from '../src/index.ts';
+import { FederationError, type LocalModel } from '../src/index.ts';
 import { FakeClock, MemoryLedgerStore } from '../src/testing.ts';
-import { freeLeases, Puppet, TestFederation } from './harness.ts';
-import { config, fitTwoNumbers, localModel, numbers, Scratch, until } from './two-numbers.ts';
+import { freeLeases, Puppet, testFederations } from './harness.ts';
+import { config, fitTwoNumbers, localModel, numbers, until } from './two-numbers.ts';
 
-const scratch = new Scratch();
-const open: TestFederation[] = [];
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((federation) => federation.close()));
-});
-afterAll(() => {
-  scratch.remove();
-});
-
-async function federation(options: Parameters<TestFederation['start']>[0] = {}, store?: LedgerStore): Promise<TestFederation> {
-  const made = new TestFederation(scratch, store);
-  open.push(made);
-  return made.start(options);
-}
+const { scratch, federation } = testFederations();
 
 const update = (a: number, b: number): Uint8Array => encodeParameters(numbers(a, b));
 const one = { rounds: 1, minClients: 2 };

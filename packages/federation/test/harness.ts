@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { ClientPrincipal, RunState, Task, TaskResult } from '@zk0/core';
 import type { BlobStore } from '@zk0/storage';
+import { afterAll, afterEach } from 'vitest';
 import {
   connectLocally,
   ControlStore,
@@ -14,7 +15,7 @@ import {
   type ParticipantStatus,
 } from '../src/index.ts';
 import { FakeClock, MemoryLedgerStore } from '../src/testing.ts';
-import { TwoNumbers, until, type Scratch } from './two-numbers.ts';
+import { Scratch, TwoNumbers, until } from './two-numbers.ts';
 
 /** Leases that are always free: one server. */
 export const freeLeases: CoordinatorOptions['leases'] = {
@@ -130,6 +131,29 @@ export class TestFederation {
     this.coordinator.close();
     await Promise.all([this.#serving, ...this.#clients]);
   }
+}
+
+/** For a test file: its scratch folder, removed at its end, and what starts federations there, each closed after its test. */
+export function testFederations(): {
+  readonly scratch: Scratch;
+  readonly federation: (options?: Partial<CoordinatorOptions>, store?: LedgerStore) => Promise<TestFederation>;
+} {
+  const scratch = new Scratch();
+  const open: TestFederation[] = [];
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((federation) => federation.close()));
+  });
+  afterAll(() => {
+    scratch.remove();
+  });
+  return {
+    scratch,
+    federation: (options, store) => {
+      const made = new TestFederation(scratch, store);
+      open.push(made);
+      return made.start(options);
+    },
+  };
 }
 
 /** A client that the test plays itself, message by message. */

@@ -1,19 +1,12 @@
 import { encodeParameters, Random, type Float32Tensor, type Parameters, type RunState } from '@zk0/core';
 import { readParameters } from '@zk0/storage';
-import { afterAll, afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { FederatedModel, LocalModel } from '../src/index.ts';
-import { Puppet, TestFederation } from './harness.ts';
-import { config, Scratch, until } from './two-numbers.ts';
+import { Puppet, type TestFederation, testFederations } from './harness.ts';
+import { config, until } from './two-numbers.ts';
 
 const [RANK, OUTPUTS, INPUTS] = [16, 48, 40];
-const scratch = new Scratch();
-const open: TestFederation[] = [];
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((federation) => federation.close()));
-});
-afterAll(() => {
-  scratch.remove();
-});
+const { federation } = testFederations();
 
 function normal(seed: string, shape: readonly [number, number]): Float32Tensor {
   return { shape: [...shape], data: new Random(seed).fillNormal(new Float32Array(shape[0] * shape[1])) };
@@ -46,16 +39,10 @@ function client(id: string, before: (round: number) => Promise<void> = () => Pro
   };
 }
 
-async function federation(): Promise<TestFederation> {
-  const made = new TestFederation(scratch);
-  open.push(made);
-  return made.start({ model: matrix });
-}
-
 const run = (rounds: number, strategy = 'fedavg') => config({ rounds, minClients: 2, loraRank: 16, loraAlpha: 4, strategy: { name: strategy } });
 
 async function undisturbed(rounds: number): Promise<{ readonly made: TestFederation; readonly state: RunState }> {
-  const made = await federation();
+  const made = await federation({ model: matrix });
   await made.join('3', client('3'));
   await made.join('7', client('7'));
   return { made, state: await made.ends(await made.coordinator.submit(run(rounds))) };
@@ -97,7 +84,7 @@ it('sends factors up and weights down', async () => {
 
 it('a server that starts anew in the middle of a round goes on to the same bytes', async () => {
   const { state: expected } = await undisturbed(3);
-  const made = await federation();
+  const made = await federation({ model: matrix });
   let release: () => void = () => undefined;
   const held = new Promise<void>((resolve) => (release = resolve));
   await made.join('3', client('3'));
@@ -112,7 +99,7 @@ it('a server that starts anew in the middle of a round goes on to the same bytes
 });
 
 it('refuses whole weights, and factors of another rank, by name', async () => {
-  const made = await federation();
+  const made = await federation({ model: matrix });
   const [a, b] = [await new Puppet(made, 'a').join(), await new Puppet(made, 'b').join()];
   await made.coordinator.submit(run(1));
   const whole = await a.answer(await a.task(), encodeParameters(initial));
@@ -123,7 +110,7 @@ it('refuses whole weights, and factors of another rank, by name', async () => {
 });
 
 it('refuses at submission what would not be exact, and an alpha without a rank', async () => {
-  const made = await federation();
+  const made = await federation({ model: matrix });
   await expect(made.coordinator.submit(run(1, 'scaffold'))).rejects.toThrow(/strategy scaffold: its control variates correct gradients of weights/);
   await expect(made.coordinator.submit(config({ minClients: 2, loraAlpha: 4 }))).rejects.toThrow(/loraAlpha: the run has no loraRank/);
 });

@@ -1,25 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { CancelledError, Zk0Error } from '@zk0/core';
 import { StorageError } from '@zk0/storage';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { publicMessage, type LocalModel, type ParticipantStatus } from '../src/index.ts';
-import { TestFederation } from './harness.ts';
-import { config, fitTwoNumbers, localModel, Scratch, until } from './two-numbers.ts';
+import { testFederations } from './harness.ts';
+import { config, fitTwoNumbers, localModel, until } from './two-numbers.ts';
 
-const scratch = new Scratch();
-const open: TestFederation[] = [];
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((federation) => federation.close()));
-});
-afterAll(() => {
-  scratch.remove();
-});
-
-async function federation(): Promise<TestFederation> {
-  const made = new TestFederation(scratch);
-  open.push(made);
-  return made.start();
-}
+const { federation } = testFederations();
 
 describe('a participant', () => {
   it('refuses what goes beyond its limits, and says which', async () => {

@@ -1,32 +1,26 @@
 import { hashParameters, type FitInstructions, type Learner, type Parameters, Zk0Error } from '@zk0/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { normalizerOf, syntheticDataset } from '../../test/synthetic-dataset.ts';
-import { tinyWorkspace } from '../../test/tiny-policy.ts';
-import { openPolicy } from '../open-policy.ts';
+import { openTinyPolicy, type TinyPolicy } from '../../test/tiny-policy.ts';
 import type { LearnerOptions, SmolVlaPolicy } from '../policy.ts';
 import { BatchPlan } from './batch-plan.ts';
 import { planBatches, planEvaluation } from './sampling.ts';
 import { UnreadableFrames } from './unreadable-frames.ts';
 
-const features = { stateSize: 6, actionSize: 6, cameras: ['observation.images.top', 'observation.images.wrist'] };
 const instructions: FitInstructions = { round: 1, seed: 'fit', localSteps: 4, batchSize: 4, learningRate: 5e-3, proximalMu: 0.01 };
 /** Every frame of the dataset of 8 is asked for in a round of 16. */
 const dataset = { episodes: 2, framesPerEpisode: 4 };
 const corrupt = [1, 6];
 
-let workspace: Awaited<ReturnType<typeof tinyWorkspace>>;
+let tiny: TinyPolicy;
 let policy: SmolVlaPolicy;
 let initial: Parameters;
 
 beforeAll(async () => {
-  workspace = await tinyWorkspace();
-  policy = await openPolicy(workspace.checkpoint, { device: 'cpu', threads: 1, features, cacheDirectory: workspace.root });
-  initial = await policy.initialParameters();
+  tiny = await openTinyPolicy();
+  ({ policy, initial } = tiny);
 });
-afterAll(async () => {
-  await policy.close();
-  await workspace.remove();
-});
+afterAll(() => tiny.close());
 
 function learnerOf(frames: readonly number[], options: Partial<LearnerOptions>): Learner {
   const recorded = syntheticDataset({ ...dataset, corrupt: frames });

@@ -3,12 +3,11 @@ import { join } from 'node:path';
 import { hashParameters, MemoryTensorSource, type FitInstructions, type Learner, type Parameters } from '@zk0/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { normalizerOf, syntheticDataset, type SyntheticOptions } from '../../test/synthetic-dataset.ts';
-import { tinyWorkspace } from '../../test/tiny-policy.ts';
+import { openTinyPolicy, TINY_FEATURES, type TinyPolicy } from '../../test/tiny-policy.ts';
 import { NotFiniteError } from '../errors.ts';
 import { openPolicy } from '../open-policy.ts';
 import type { LearnerOptions, SmolVlaPolicy } from '../policy.ts';
 
-const features = { stateSize: 6, actionSize: 6, cameras: ['observation.images.top', 'observation.images.wrist'] };
 const instructions: FitInstructions = {
   round: 1,
   seed: 'fit',
@@ -18,20 +17,15 @@ const instructions: FitInstructions = {
   proximalMu: 0.01,
 };
 
-let workspace: Awaited<ReturnType<typeof tinyWorkspace>>;
+let tiny: TinyPolicy;
 let policy: SmolVlaPolicy;
 let initial: Parameters;
 
 beforeAll(async () => {
-  workspace = await tinyWorkspace();
-  policy = await openPolicy(workspace.checkpoint, { device: 'cpu', threads: 1, features, cacheDirectory: workspace.root });
-  initial = await policy.initialParameters();
+  tiny = await openTinyPolicy();
+  ({ policy, initial } = tiny);
 });
-
-afterAll(async () => {
-  await policy.close();
-  await workspace.remove();
-});
+afterAll(() => tiny.close());
 
 function learnerOf(options: SyntheticOptions = {}, more: Partial<LearnerOptions> = {}): Learner {
   const dataset = syntheticDataset(options);
@@ -152,11 +146,11 @@ describe('training', () => {
 describe('other architectures', () => {
   /** The tiny policy with some fields of config.json changed. */
   async function variant(edit: Record<string, unknown>): Promise<SmolVlaPolicy> {
-    const directory = await mkdtemp(join(workspace.root, 'variant-'));
-    await cp(workspace.checkpoint, directory, { recursive: true });
+    const directory = await mkdtemp(join(tiny.workspace.root, 'variant-'));
+    await cp(tiny.workspace.checkpoint, directory, { recursive: true });
     const path = join(directory, 'config.json');
     await writeFile(path, JSON.stringify({ ...(JSON.parse(await readFile(path, 'utf8')) as object), ...edit }));
-    return openPolicy(directory, { device: 'cpu', threads: 1, features, cacheDirectory: workspace.root });
+    return openPolicy(directory, { device: 'cpu', threads: 1, features: TINY_FEATURES, cacheDirectory: tiny.workspace.root });
   }
 
   it('train the vision-language model too, from images', async () => {
@@ -173,8 +167,8 @@ describe('other architectures', () => {
     const patches = [...parameters].find(([name]) => name.includes('patch_embedding.weight'))!;
     expect(patches[1].data).not.toEqual(start.get(patches[0])!.data);
     const actor = await whole.actor({ parameters, normalizer });
-    const [image] = await dataset.images(0, features.cameras);
-    const images = Object.fromEntries(features.cameras.map((key) => [key, image!]));
+    const [image] = await dataset.images(0, TINY_FEATURES.cameras);
+    const images = Object.fromEntries(TINY_FEATURES.cameras.map((key) => [key, image!]));
     const { actions } = await actor.act({ state: dataset.state(0), images, task: 'reach' }, { seed: 'act' });
     expect(actions.every(Number.isFinite)).toBe(true);
     await learner.close();

@@ -1,26 +1,20 @@
 import type { FitInstructions, Parameters, RobotDataset } from '@zk0/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { normalizerOf, syntheticDataset } from '../../test/synthetic-dataset.ts';
-import { tinyWorkspace } from '../../test/tiny-policy.ts';
-import { openPolicy } from '../open-policy.ts';
+import { openTinyPolicy, type TinyPolicy } from '../../test/tiny-policy.ts';
 import type { SmolVlaPolicy } from '../policy.ts';
 
-const features = { stateSize: 6, actionSize: 6, cameras: ['observation.images.top', 'observation.images.wrist'] };
 const instructions: FitInstructions = { round: 1, seed: 'recipe', localSteps: 1, batchSize: 4, learningRate: 1e-3, proximalMu: 0 };
 
-let workspace: Awaited<ReturnType<typeof tinyWorkspace>>;
+let tiny: TinyPolicy;
 let policy: SmolVlaPolicy;
 let initial: Parameters;
 
 beforeAll(async () => {
-  workspace = await tinyWorkspace();
-  policy = await openPolicy(workspace.checkpoint, { device: 'cpu', threads: 1, features, cacheDirectory: workspace.root });
-  initial = await policy.initialParameters();
+  tiny = await openTinyPolicy();
+  ({ policy, initial } = tiny);
 });
-afterAll(async () => {
-  await policy.close();
-  await workspace.remove();
-});
+afterAll(() => tiny.close());
 
 function distance(a: Parameters, b: Parameters): number {
   let sum = 0;

@@ -125,7 +125,6 @@ function dropReasons({ drop, fix }: ValidateOptions): DropReason[] {
   return reasons as DropReason[];
 }
 
-
 function print(texts: readonly string[]): void {
   process.stdout.write(`${texts.join('\n')}\n`);
 }
