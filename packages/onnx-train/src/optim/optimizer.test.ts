@@ -8,6 +8,7 @@ import { createSession } from '../session/session.ts';
 import { float32Tensor, sharedTensor, type Tensor } from '../session/tensor.ts';
 import { adamWSchedule, adamWStep, clipGlobalNorm, COEFFICIENTS, sgdStep } from './graph-optimizer.ts';
 import { Optimizer } from './optimizer.ts';
+import { OptimizerArena } from './optimizer-arena.ts';
 import { PIECE } from './tasks.ts';
 import { writeTrainingLoop } from './training-loop.ts';
 
@@ -72,6 +73,31 @@ describe('the optimiser over arrays', () => {
     closeTo(weights['a']!, TORCH.adamw.a, 3e-7);
     closeTo(weights['b']!, TORCH.adamw.b, 3e-7);
     expect(() => new Optimizer({ rule, weights, gradients, moments: { ...moments, second: { a: new Float32Array(3) } } })).toThrow('second moments: b');
+  });
+
+  it.each([1, 2])('computes the same bits in an arena as elsewhere, with %d threads', async (threads) => {
+    const sizes = { odd: 5, large: PIECE + 18, other: 3 };
+    const shapes = Object.values(sizes).map((size) => [size]);
+    const arena = new OptimizerArena([...shapes, ...shapes, ...shapes, ...shapes]);
+    const anywhere = (size: number): Float32Array => sharedTensor('float32', [size]).data as Float32Array;
+    const train = async (make: (size: number) => Float32Array, options: { readonly arena?: OptimizerArena }): Promise<Arrays[]> => {
+      const arrays = (): Arrays => Object.fromEntries(Object.entries(sizes).map(([name, size]) => [name, make(size)]));
+      const [weights, gradients, moments] = [arrays(), arrays(), { first: arrays(), second: arrays() }];
+      const random = new Random('arena');
+      for (const array of Object.values(weights)) random.fillNormal(array);
+      const optimizer = new Optimizer({ rule: adamw, weights, gradients, moments, maxGradientNorm: 1, threads, ...options });
+      for (let step = 1; step <= 3; step++) {
+        for (const array of Object.values(gradients)) random.fillNormal(array);
+        await optimizer.step(rate(step));
+      }
+      await optimizer.close();
+      return [weights, moments.first, moments.second];
+    };
+    const inArena = await train((size) => arena.tensor([size]).data, { arena });
+    expect(inArena).toEqual(await train(anywhere, {}));
+    expect(() => arena.tensor([1])).toThrow('has no room');
+    const [outside] = await train(anywhere, {});
+    expect(() => new Optimizer({ rule: adamw, weights: outside!, gradients: outside!, arena })).toThrow('outside the arena');
   });
 
   it('computes the same bits with any number of threads', async () => {

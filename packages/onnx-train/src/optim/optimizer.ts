@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Zk0Error } from '@zk0/core';
+import type { OptimizerArena } from './optimizer-arena.ts';
 import { cutIntoPieces, work, type OptimizerMemory, type Piece, type Task } from './tasks.ts';
 import { ThreadPool } from './thread-pool.ts';
 import {
@@ -44,6 +45,8 @@ export interface OptimizerOptions {
   readonly correction?: Readonly<Record<string, Float32Array>>;
   /** Moments to go on from, by tensor; they are changed in place. Zeros by default. */
   readonly moments?: OptimizerMoments;
+  /** Where weights, gradients and moments were all made, so that they need not be copied at every step. */
+  readonly arena?: OptimizerArena;
   /**
    * More than one thread needs all memory to be shared (`sharedTensor`), and keeps this one free. The results do not
    * depend on the number.
@@ -90,7 +93,7 @@ export class Optimizer {
   readonly #pool: ThreadPool | undefined;
 
   constructor(options: OptimizerOptions) {
-    const { weights, gradients, proximal, correction, moments, maxGradientNorm = Infinity, threads = 1 } = options;
+    const { weights, gradients, proximal, correction, moments, arena, maxGradientNorm = Infinity, threads = 1 } = options;
     this.#names = Object.keys(weights);
     this.#settings = completeSettings(options.rule);
     this.#maxNorm = maxGradientNorm;
@@ -107,6 +110,7 @@ export class Optimizer {
       gradients: this.#list('gradients', gradients, lengths),
       first: isEmpty(this.firstMoments) ? [] : this.#list('first moments', this.firstMoments, lengths),
       second: isEmpty(this.secondMoments) ? [] : this.#list('second moments', this.secondMoments, lengths),
+      arena: arena?.memory,
       reference: proximal === undefined ? [] : this.#list('reference', proximal.reference, lengths),
       correction: correction === undefined ? [] : this.#list('correction', correction, lengths),
       gradientSums: Object.values(this.gradientSums),
@@ -114,6 +118,14 @@ export class Optimizer {
       distances: new Float64Array(shared(8 * this.#pieces.length)),
       next: new Int32Array(shared(4)),
     };
+    if (arena !== undefined) {
+      const { weights: w, gradients: g, first, second } = this.#memory;
+      if (![...w, ...g, ...first, ...second].every((array) => arena.holds(array))) {
+        throw new InvalidArgumentError('weights, gradients or moments lie outside the arena that the optimiser was given', {
+          hint: 'Make all of them, moments included, with the tensor method of the arena.',
+        });
+      }
+    }
     if (!Number.isInteger(threads) || threads < 1) throw new InvalidArgumentError(`an optimiser of ${threads} threads`);
     if (threads > 1) {
       const { weights: w, gradients: g, first, second, reference, correction: c } = this.#memory;

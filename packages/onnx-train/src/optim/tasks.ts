@@ -1,6 +1,7 @@
 /** An optimiser's step as independent pieces of work, so that any number of threads computes the same bits. */
 import { sgdUpdate, type AdamWCoefficients, type OptimizerSettings } from './update-rules.ts';
 import { addProximal, adamWUpdate, correctGradients, sumOfSquares } from './vector-rules.ts';
+import type { WasmMemory } from './wasm.ts';
 
 /** Elements in one piece: small enough to balance threads, large enough that handing it out costs nothing. */
 export const PIECE = 1 << 18;
@@ -13,6 +14,8 @@ export interface OptimizerMemory {
   readonly first: readonly Float32Array[];
   /** AdamW's second moment; empty for SGD. */
   readonly second: readonly Float32Array[];
+  /** Where weights, gradients and moments all lie; undefined when they lie anywhere. */
+  readonly arena: WasmMemory | undefined;
   /** What the proximal term pulls towards; empty where there is none. */
   readonly reference: readonly Float32Array[];
   /** What is added to the gradients, and the sums of rate times gradient without it; empty where nothing is. */
@@ -66,11 +69,11 @@ export function work(memory: OptimizerMemory, settings: OptimizerSettings, piece
       const correction = memory.correction[tensor];
       memory.squares[index] =
         correction === undefined
-          ? sumOfSquares(g, begin, end)
+          ? sumOfSquares(g, begin, end, memory.arena)
           : correctGradients(g, correction, memory.gradientSums[tensor]!, task.learningRate, begin, end);
     } else if (settings.kind === 'adamw') {
       const [m, v] = [memory.first[tensor]!, memory.second[tensor]!];
-      adamWUpdate(w, g, m, v, settings, task.coefficients, task.clip, begin, end);
+      adamWUpdate(w, g, m, v, settings, task.coefficients, task.clip, begin, end, memory.arena);
     } else {
       const velocity = memory.first[tensor];
       sgdUpdate(w, g, velocity, settings, task.learningRate, task.step === 1, task.clip, begin, end);

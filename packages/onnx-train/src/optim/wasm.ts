@@ -69,15 +69,13 @@ export const f64x2 = {
 /** The upper half of a vector, moved down. */
 export const upperHalf = (x: Code): Code => [...x, ...x, ...simd(0x0d), 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15];
 
-/** 16 bytes at `address + offset`. */
-export const load = (address: number, offset: number): Code => [...get(address), ...simd(0x00), 4, ...unsigned(offset)];
-export const store = (address: number, offset: number, value: Code): Code => [
-  ...get(address),
-  ...value,
-  ...simd(0x0b),
-  4,
-  ...unsigned(offset),
-];
+/** The 16 bytes `at` bytes into the array at `base`; both are locals. */
+export const load = (base: number, at: number): Code => [...address(base, at), ...simd(0x00), 4, 0];
+export const store = (base: number, at: number, value: Code): Code => [...address(base, at), ...value, ...simd(0x0b), 4, 0];
+
+function address(base: number, at: number): Code {
+  return [...get(base), ...get(at), 0x6a];
+}
 
 /** Repeats `body` for `local` = 0, 16, … below the parameter `end`; at least once. */
 export const eachVector = (local: number, end: number, body: readonly Code[]): Code => [
@@ -88,7 +86,8 @@ export const eachVector = (local: number, end: number, body: readonly Code[]): C
 ];
 
 /** A module of these functions over one imported memory (`env.memory`). */
-function assemble(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
+function assemble(functions: readonly WasmFunction[], isShared: boolean): Uint8Array<ArrayBuffer> {
+  const limits = isShared ? [3, 0, ...unsigned(MOST_PAGES)] : [0, 0];
   const types = functions.map(({ parameters, result }) => [
     0x60,
     ...vector(parameters.map((type) => [TYPES[type]])),
@@ -101,26 +100,40 @@ function assemble(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
   return Uint8Array.from([
     0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
     ...section(1, vector(types)),
-    ...section(2, vector([[...text('env'), ...text('memory'), 2, 0, 1]])),
+    ...section(2, vector([[...text('env'), ...text('memory'), 2, ...limits]])),
     ...section(3, vector(functions.map((_, index) => unsigned(index)))),
     ...section(7, vector(functions.map(({ name }, index) => [...text(name), 0, ...unsigned(index)]))),
     ...section(10, vector(bodies)),
   ]);
 }
 
+/** Memory that WebAssembly's functions work in. Shared memory may be sent to other threads. */
+export interface WasmMemory {
+  readonly buffer: ArrayBuffer | SharedArrayBuffer;
+}
+
 /** As much of the global as is used here: its types come with those of browsers only. */
 interface WebAssemblyGlobal {
-  readonly Memory: new (descriptor: { readonly initial: number }) => { readonly buffer: ArrayBuffer };
+  readonly Memory: new (descriptor: { readonly initial: number; readonly maximum?: number; readonly shared?: boolean }) => WasmMemory;
   readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
   readonly Instance: new (module: object, imports: object) => { readonly exports: object };
 }
 
-const PAGE_BYTES = 1 << 16;
+const { Memory, Module, Instance } = (globalThis as unknown as { readonly WebAssembly: WebAssemblyGlobal }).WebAssembly;
 
-/** Functions at work on a memory of their own. */
-export function instantiate(functions: readonly WasmFunction[], memoryBytes: number): { readonly memory: ArrayBuffer; readonly exports: object } {
-  const { Memory, Module, Instance } = (globalThis as unknown as { readonly WebAssembly: WebAssemblyGlobal }).WebAssembly;
-  const memory = new Memory({ initial: Math.ceil(memoryBytes / PAGE_BYTES) });
-  const { exports } = new Instance(new Module(assemble(functions)), { env: { memory } });
-  return { memory: memory.buffer, exports };
+const PAGE_BYTES = 1 << 16;
+const MOST_PAGES = 1 << 16;
+/** What one memory can hold: its addresses have 32 bits. */
+export const MOST_WASM_BYTES = PAGE_BYTES * MOST_PAGES;
+
+/** @param bytes at most {@link MOST_WASM_BYTES}; rounded up to whole pages */
+export function wasmMemory(bytes: number, isShared: boolean): WasmMemory {
+  const pages = Math.ceil(bytes / PAGE_BYTES);
+  return new Memory(isShared ? { initial: pages, maximum: pages, shared: true } : { initial: pages });
+}
+
+/** Functions at work on a memory, by their names. */
+export function instantiate(functions: readonly WasmFunction[], memory: WasmMemory): object {
+  const isShared = memory.buffer instanceof SharedArrayBuffer;
+  return new Instance(new Module(assemble(functions, isShared)), { env: { memory } }).exports;
 }

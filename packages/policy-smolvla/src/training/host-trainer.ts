@@ -55,7 +55,7 @@ async function trainIn(memory: HostMemory, round: TrainingRound): Promise<Traine
 /** AdamW over shared memory: its moments begin at zero in every round. */
 function optimizerOf(
   { config, runtime, proximalMu, correction }: TrainingRound,
-  { weights, gradients, moments }: HostMemory,
+  { weights, gradients, moments, arena }: HostMemory,
 ): Optimizer {
   const { betas, epsilon, weightDecay, gradClipNorm } = config.optimizer;
   const values = [...weights.values()].reduce((sum, { data }) => sum + data.length, 0);
@@ -64,6 +64,7 @@ function optimizerOf(
     weights: Object.fromEntries([...weights].map(([name, tensor]) => [name, arrayOf(tensor)])),
     gradients: Object.fromEntries([...weights.keys()].map((name) => [name, arrayOf(gradients.get(name)!)])),
     moments,
+    ...(arena === undefined ? {} : { arena }),
     maxGradientNorm: gradClipNorm,
     threads: values < THREADED_FROM ? 1 : runtime.threads,
     ...(proximalMu === 0 ? {} : { proximal: { mu: proximalMu, reference: sharedCopies(weights) } }),
