@@ -20,6 +20,7 @@ export type { FeatureConfig, NormalizationMode, SmolVlaConfig } from './config/p
 export type { LoraSettings, SmolVlaModelConfig, TextSizes, VisionSizes } from './model/config.ts';
 export type {
   ActOptions,
+  ActRequest,
   Actor,
   ActorOptions,
   CacheMode,

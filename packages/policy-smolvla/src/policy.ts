@@ -95,6 +95,12 @@ export interface Observation {
 /** Where a chunk's noise comes from: given (`chunkSize × maxActionDim` values), or drawn from a seed. */
 export type ActOptions = { readonly noise: Float32Array } | { readonly seed: string };
 
+/** One of several chunks that are predicted together. */
+export interface ActRequest {
+  readonly observation: Observation;
+  readonly options: ActOptions;
+}
+
 /** A run of future actions, in the units of the recordings. */
 export interface PredictedChunk {
   readonly chunkSize: number;
@@ -111,8 +117,16 @@ export interface ActorOptions {
 
 /** A policy that acts with fixed weights. */
 export interface Actor {
+  /** How many actions of a chunk are meant to be carried out before the policy looks again (`n_action_steps`). */
+  readonly actionSteps: number;
   /** Predicts the next `chunkSize` actions. The same noise or seed gives the same bytes. */
   act(observation: Observation, options: ActOptions): Promise<PredictedChunk>;
+  /**
+   * Predicts a chunk for each of several observations in one run of the model, which takes much less time than one run each. A
+   * chunk's bytes do not depend on what else is predicted with it, and are not those of {@link act}, which differ by rounding. Values
+   * may be NaN where the weights are damaged: nothing is thrown, for the other chunks are good.
+   */
+  actTogether(requests: readonly ActRequest[]): Promise<readonly PredictedChunk[]>;
   /**
    * The next single action: predicts a chunk when its queue is empty and hands out the first `nActionSteps` of it one by
    * one (LeRobot's `select_action`). `options` matter only on the calls that predict.

@@ -6,5 +6,5 @@
 export { blindReplay, motionless } from './baselines.ts';
 export { formatRate, reportOf, summarize, type PlaceSummary, type RolloutReport, type TrialSummary } from './report.ts';
 export { rollout, type RolloutOptions } from './rollout.ts';
-export { runTrial, type Act, type Action, type Controller, type Trial, type TrialHooks } from './trial.ts';
+export type { Act, Action, Controller, Trial } from './trial.ts';
 export { successRate, type SuccessRate } from './wilson.ts';

@@ -111,6 +111,30 @@ describe('rollout', () => {
     expect(report).toMatchObject({ trials: 3, requested: 10, successes: 3 });
   });
 
+  it('runs trials side by side, one in each world, and asks for their actions in one turn', async () => {
+    const places = ['left', 'right'];
+    const alone = await rollout({ worlds: places.map((place) => new Line(place)), controller: seeing, trials: 11, seed: 1 });
+    let asked = 0;
+    const batches: number[] = [];
+    const together: Controller = () => async ({ state }) => {
+      if (asked++ === 0) queueMicrotask(() => { batches.push(asked); asked = 0; });
+      await Promise.resolve();
+      return [state[1]!];
+    };
+    const worlds = [0, 1, 2].flatMap(() => places.map((place) => new Line(place)));
+    const seen: number[] = [];
+    const report = await rollout({ worlds, controller: together, trials: 11, seed: 1, onTrial: ({ index }) => void seen.push(index) });
+    expect(report).toEqual(alone);
+    expect(Math.max(...batches)).toBe(6);
+    expect(seen).not.toEqual(seen.toSorted((a, b) => a - b));
+  });
+
+  it('shows chosen trials again', async () => {
+    const all = await rollout({ worlds: [new Line('left'), new Line('right')], controller: seeing, trials: 9, seed: 1 });
+    const again = await rollout({ worlds: [new Line('left'), new Line('right')], controller: seeing, trials: 9, seed: 1, only: [2, 7] });
+    expect(again.results).toEqual([all.results[2], all.results[7]]);
+  });
+
   it.each([0, 1.5, -1, NaN])('refuses %d trials', async (trials) => {
     await expect(rollout({ worlds: [new Line()], controller: seeing, trials, seed: 1 })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });

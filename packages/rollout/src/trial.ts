@@ -1,9 +1,12 @@
-import { CancelledError, type TrialFailure, type World, type WorldObservation } from '@zk0/core';
+import type { TrialFailure, World, WorldObservation } from '@zk0/core';
 
 /** An action, or undefined where the arm has nothing more to do. */
 export type Action = ArrayLike<number> | undefined;
 
-/** Chooses the next action in one trial. */
+/**
+ * Chooses the next action in one trial. Those of trials that run side by side are asked for in one turn of the event loop, so that a
+ * controller can answer them together.
+ */
 export type Act = (observation: WorldObservation) => Action | Promise<Action>;
 
 /** Begins a trial: everything random in it comes from `seed`. The world has been reset. */
@@ -27,46 +30,70 @@ export interface Trial {
   readonly clamped: number;
 }
 
-export interface TrialHooks {
-  readonly signal?: AbortSignal;
-  /** Called with what the robot perceives before every action and at the end; reading its images renders them. */
-  readonly onFrame?: (observation: WorldObservation) => void | Promise<void>;
-}
+/** A trial in progress. */
+export class RunningTrial {
+  readonly index: number;
+  readonly world: World;
+  readonly #seed: string;
+  readonly #act: Act;
+  #steps = 0;
+  #clamped = 0;
+  #failure: TrialFailure | null = null;
+  #isOver: boolean;
 
-/**
- * Runs one trial in a world.
- *
- * @throws CancelledError when `signal` aborts: the trial is not finished and does not count
- */
-export async function runTrial(world: World, controller: Controller, index: number, seed: string, hooks: TrialHooks = {}): Promise<Trial> {
-  const { name, place, fps, maxSteps } = world.info;
-  await world.reset(seed);
-  const act = await controller(seed, world);
-  let [steps, clamped] = [0, 0];
-  let failure: TrialFailure | null = null;
-  for (; steps < maxSteps && !world.success(); steps++) {
-    if (hooks.signal?.aborted === true) throw new CancelledError('The roll-out');
-    const observation = world.observe();
-    await hooks.onFrame?.(observation);
-    const action = await act(observation);
-    if (action === undefined) break;
-    if (!Array.from(action).every(Number.isFinite)) {
-      failure = 'not-finite';
-      break;
-    }
-    if ((await world.act(action)).clamped) clamped++;
+  private constructor(world: World, index: number, seed: string, act: Act) {
+    this.world = world;
+    this.index = index;
+    this.#seed = seed;
+    this.#act = act;
+    this.#isOver = world.success();
   }
-  await hooks.onFrame?.(world.observe());
-  const success = failure === null && world.success();
-  return {
-    index,
-    world: name,
-    place: place ?? null,
-    seed,
-    success,
-    failure: success ? null : (failure ?? world.failure()),
-    steps,
-    seconds: steps / fps,
-    clamped,
-  };
+
+  /** Resets a world, which nothing else may use until the trial is over. */
+  static async begin(world: World, controller: Controller, index: number, seed: string): Promise<RunningTrial> {
+    await world.reset(seed);
+    return new RunningTrial(world, index, seed, await controller(seed, world));
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** What the controller answers to what the robot perceives. */
+  choose(observation: WorldObservation): Action | Promise<Action> {
+    return this.#act(observation);
+  }
+
+  /** Has the robot carry an action out. */
+  async carryOut(action: Action): Promise<void> {
+    if (action === undefined) {
+      this.#isOver = true;
+      return;
+    }
+    if (!Array.from(action).every(Number.isFinite)) {
+      this.#failure = 'not-finite';
+      this.#isOver = true;
+      return;
+    }
+    if ((await this.world.act(action)).clamped) this.#clamped++;
+    this.#steps++;
+    this.#isOver = this.world.success() || this.#steps >= this.world.info.maxSteps;
+  }
+
+  /** What has become of it, once it is over. */
+  result(): Trial {
+    const { name, place, fps } = this.world.info;
+    const success = this.#failure === null && this.world.success();
+    return {
+      index: this.index,
+      world: name,
+      place: place ?? null,
+      seed: this.#seed,
+      success,
+      failure: success ? null : (this.#failure ?? this.world.failure()),
+      steps: this.#steps,
+      seconds: this.#steps / fps,
+      clamped: this.#clamped,
+    };
+  }
 }

@@ -57,7 +57,7 @@ async function tryOut(flags: RolloutFlags, signal: AbortSignal): Promise<number 
   if (flags.task.length === 0) throw new InvalidArgumentError('no task to try the policy at', { hint: 'Name one with --task, e.g. --task demo:cube-to-bowl.' });
   const names = new Map(Object.entries(parseRenames(flags.rename)));
   const progress = createProgress(process.stderr);
-  const worlds = await openWorlds(flags.task);
+  const worlds = await openWorlds(flags.task, trials);
   try {
     const onPhase = showPhases(progress, flags.policy);
     const { info } = worlds[0]!;

@@ -9,31 +9,37 @@ const SCALE = 2;
 /** Seconds for which the last picture stays. */
 const LAST_PICTURE = 1;
 
-/** Films trials, both cameras side by side, and keeps the first successes and failures as MP4 files. */
+/** Successes, and failures, that are filmed. */
+const EACH = 3;
+
+/** Which of a roll-out's trials to film: the first successes and failures. */
+export function trialsToFilm(results: readonly Trial[]): number[] {
+  const first = (success: boolean): Trial[] => results.filter((trial) => trial.success === success).slice(0, EACH);
+  return [...first(true), ...first(false)].map(({ index }) => index);
+}
+
+/** Films trials that run side by side, both cameras beside each other, as MP4 files. */
 export class Clips {
   readonly #directory: string;
-  readonly #wanted: { success: number; failure: number };
-  #frames: RgbImage[] = [];
+  readonly #frames = new Map<number, RgbImage[]>();
 
-  /** Keeps `each` successes and `each` failures. */
-  constructor(directory: string, each = 3) {
+  constructor(directory: string) {
     this.#directory = directory;
-    this.#wanted = { success: each, failure: each };
   }
 
-  /** Takes what is seen before an action; it costs nothing once enough clips are there. */
-  film({ images }: WorldObservation): void {
-    if (this.#wanted.success + this.#wanted.failure > 0) this.#frames.push(sideBySide(Object.values(images)));
+  /** Takes what is seen before an action of a trial, and at its end. */
+  film(index: number, { images }: WorldObservation): void {
+    const frames = this.#frames.get(index) ?? [];
+    frames.push(sideBySide(Object.values(images)));
+    this.#frames.set(index, frames);
   }
 
-  /** Ends a trial: writes its clip, or throws it away. Resolves to the file. */
-  async end(trial: Trial, fps: number): Promise<string | undefined> {
-    const frames = this.#frames;
-    this.#frames = [];
-    const kind = trial.success ? 'success' : 'failure';
+  /** Ends a trial and writes its clip. */
+  async end(trial: Trial, fps: number): Promise<void> {
+    const frames = this.#frames.get(trial.index) ?? [];
+    this.#frames.delete(trial.index);
     const [first] = frames;
-    if (first === undefined || this.#wanted[kind] === 0) return undefined;
-    this.#wanted[kind]--;
+    if (first === undefined) return;
     await mkdir(this.#directory, { recursive: true });
     const number = String(trial.index + 1).padStart(3, '0');
     const place = trial.place === null ? '' : `-${trial.place}`;
@@ -47,7 +53,6 @@ export class Clips {
       video.abort();
       throw error;
     }
-    return path;
   }
 }
 

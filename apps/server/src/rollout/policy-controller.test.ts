@@ -1,6 +1,6 @@
 import type { WorldInfo } from '@zk0/core';
 import type { AlignmentTarget } from '@zk0/dataset-so100';
-import type { Actor, Observation } from '@zk0/policy-smolvla';
+import type { Actor } from '@zk0/policy-smolvla';
 import { describe, expect, it } from 'vitest';
 import { alignWorld, policyController } from './policy-controller.ts';
 
@@ -17,19 +17,29 @@ function target(units: 'degrees' | 'normalized', order: readonly number[] = [0, 
   return { fps, robotType: 'so101_follower', stateNames: names, actionNames: names, joints: { state: joints, action: joints }, recording: undefined, ranges };
 }
 
-/** Records what a policy is shown, and gives it back as its action. */
-function echo(): { readonly actor: Actor; readonly seen: number[][] } {
+/** Records what a policy is shown, in which batches, and gives it back as its actions: chunks of three, two of which are used. */
+function echo(): { readonly actor: Actor; readonly seen: number[][]; readonly batches: number[] } {
   const seen: number[][] = [];
+  const batches: number[] = [];
+  const refuse = (): Promise<never> => Promise.reject(new Error('not asked for'));
   const actor: Actor = {
-    selectAction: ({ state }: Observation) => {
-      seen.push([...state]);
-      return Promise.resolve(Float32Array.from(state));
+    actionSteps: 2,
+    actTogether: (requests) => {
+      batches.push(requests.length);
+      return Promise.resolve(
+        requests.map(({ observation }) => {
+          seen.push([...observation.state]);
+          const actions = Float32Array.from([0, 1, 2].flatMap((step) => [...observation.state].map((value) => value + 100 * step)));
+          return { chunkSize: 3, actionSize: observation.state.length, actions };
+        }),
+      );
     },
-    act: () => Promise.reject(new Error('not asked for')),
+    selectAction: refuse,
+    act: refuse,
     reset: () => undefined,
     close: () => Promise.resolve(),
   };
-  return { actor, seen };
+  return { actor, seen, batches };
 }
 
 const features = { stateSize: 6, actionSize: 6, cameras: [] };
@@ -61,5 +71,20 @@ describe('a policy in a world whose robot is recorded otherwise than what it was
     expect(() => alignWorld(world, target('degrees', undefined, 30))).toThrow(/10 frames a second.*30/);
     const other = { ...target('degrees'), stateNames: ['a', 'b', 'c', 'd', 'e', 'f'] };
     expect(() => alignWorld(world, other)).toThrow(/trained on other recordings/);
+  });
+});
+
+describe('a policy in several trials at once', () => {
+  it('is asked once for all that look at the same moment, and again when the actions to carry out are used up', async () => {
+    const { actor, batches } = echo();
+    const begin = policyController(actor, features, new Map());
+    const acts = ['a', 'b', 'c'].map((seed) => begin(seed));
+    const ask = (from: number): Promise<unknown[]> =>
+      Promise.all(acts.slice(from).map((act, lane) => act({ state: state.map((value) => value + lane + from), images: {}, task: 'Lift.' })));
+    expect(await ask(0)).toEqual([0, 1, 2].map((lane) => Float32Array.from(state, (value) => value + lane)));
+    expect(await ask(0)).toEqual([0, 1, 2].map((lane) => Float32Array.from(state, (value) => value + lane + 100)));
+    expect(batches).toEqual([3]);
+    await ask(1);
+    expect(batches).toEqual([3, 2]);
   });
 });

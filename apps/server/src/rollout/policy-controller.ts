@@ -1,6 +1,6 @@
-import { deriveSeed, Zk0Error, type ClientProfile, type JointConvention, type RgbImage, type WorldInfo } from '@zk0/core';
+import { deriveSeed, Zk0Error, type ClientProfile, type JointConvention, type RgbImage, type WorldInfo, type WorldObservation } from '@zk0/core';
 import { alignedRows, alignRecording, unalignedRow, type Alignment, type AlignmentTarget } from '@zk0/dataset-so100';
-import { proposeRenames, type Actor, type PolicyFeatures } from '@zk0/policy-smolvla';
+import { proposeRenames, type Actor, type ActRequest, type PolicyFeatures, type PredictedChunk } from '@zk0/policy-smolvla';
 import type { Act } from '@zk0/rollout';
 
 /** World camera → policy camera, for those that have different names. */
@@ -35,35 +35,56 @@ export function checkFit(features: PolicyFeatures, world: WorldInfo, names: Came
 
 /**
  * Has a policy act: it predicts a chunk of actions and looks again after the first `n_action_steps` of them. Its noise
- * comes from the trial's seed.
+ * comes from the trial's seed. Trials that look again at the same moment are predicted together.
  *
  * @param alignment what is done to the world's states before the policy sees them, and undone to its actions; null for nothing
  */
 export function policyController(actor: Actor, features: PolicyFeatures, names: CameraNames, alignment: Alignment | null = null): (seed: string) => Act {
+  const predict = together((requests: readonly ActRequest[]) => actor.actTogether(requests));
   return (seed) => {
-    actor.reset();
+    let chunk: PredictedChunk | undefined;
+    let next = 0;
     let step = 0;
     return async ({ state, images, task }) => {
-      const lookedAt: Record<string, RgbImage> = {};
-      // Read only when the policy looks: a world renders pictures when they are first asked for.
-      const observation = {
-        state: alignment === null ? state : alignedRows(Float32Array.from(state), alignment.state),
-        task,
-        get images(): Readonly<Record<string, RgbImage>> {
-          for (const [key, image] of Object.entries(images)) {
-            const name = names.get(key) ?? key;
-            if (features.cameras.includes(name)) lookedAt[name] = image;
-          }
-          return lookedAt;
-        },
-      };
-      const action = actor.selectAction(observation, { seed: deriveSeed(seed, 'noise', step++) });
-      return action.then((values) => (alignment === null ? values : unalignedRow(values, alignment.action))).catch((error: unknown) => {
-        // The trial fails and says so; others may go on.
-        if (error instanceof Zk0Error && error.code === 'NOT_FINITE') return new Float32Array(features.actionSize).fill(NaN);
-        throw error;
-      });
+      if (chunk === undefined || next === Math.min(actor.actionSteps, chunk.chunkSize)) {
+        const observation = {
+          state: alignment === null ? state : alignedRows(Float32Array.from(state), alignment.state),
+          task,
+          // A world renders pictures when they are first asked for: here, when the policy looks.
+          images: lookedAt(images, features, names),
+        };
+        chunk = await predict({ observation, options: { seed: deriveSeed(seed, 'noise', step) } });
+        next = 0;
+      }
+      step++;
+      const values = chunk.actions.slice(next * chunk.actionSize, ++next * chunk.actionSize);
+      return alignment === null ? values : unalignedRow(values, alignment.action);
     };
+  };
+}
+
+/** A world's pictures under the policy's names for its cameras; of those that it does not look at, none. */
+function lookedAt(images: WorldObservation['images'], features: PolicyFeatures, names: CameraNames): Record<string, RgbImage> {
+  const renamed = Object.entries(images).map(([key, image]): [string, RgbImage] => [names.get(key) ?? key, image]);
+  return Object.fromEntries(renamed.filter(([name]) => features.cameras.includes(name)));
+}
+
+/** Gathers what is asked in one turn of the event loop, and has it answered together. */
+function together<Q, A>(answer: (questions: readonly Q[]) => Promise<readonly A[]>): (question: Q) => Promise<A> {
+  let waiting: { readonly questions: Q[]; readonly answers: Promise<readonly A[]> } | undefined;
+  return async (question) => {
+    if (waiting === undefined) {
+      const questions: Q[] = [];
+      const asked = new Promise<void>((resolve) => setImmediate(resolve));
+      const answers = asked.then(() => {
+        waiting = undefined;
+        return answer(questions);
+      });
+      waiting = { questions, answers };
+    }
+    const { questions, answers } = waiting;
+    const index = questions.push(question) - 1;
+    return (await answers)[index]!;
   };
 }
 

@@ -1,9 +1,8 @@
-import type { World } from '@zk0/core';
 import type { AlignmentTarget } from '@zk0/dataset-so100';
 import type { DemoWorld } from '@zk0/demo-so100';
 import type { Actor, PolicyFeatures } from '@zk0/policy-smolvla';
 import { blindReplay, motionless, rollout, type Controller, type RolloutReport } from '@zk0/rollout';
-import { Clips } from './clips.ts';
+import { Clips, trialsToFilm } from './clips.ts';
 import { alignWorld, checkFit, policyController, type CameraNames } from './policy-controller.ts';
 import { recordDemonstrations } from './worlds.ts';
 
@@ -25,23 +24,28 @@ export interface TryOptions {
 /** Tries any controller, and films it where asked to. */
 export async function tryController(controller: Controller, options: TryOptions): Promise<RolloutReport> {
   const { worlds, trials, seed, signal, video, onTrial } = options;
-  const clips = video === undefined ? undefined : new Clips(video);
   let [done, successes] = [0, 0];
-  const byName = new Map<string, World>(worlds.map((world) => [nameOf(world.info.name, world.info.place ?? null), world]));
-  return rollout({
-    worlds,
-    controller,
-    trials,
-    seed,
-    ...(signal === undefined ? {} : { signal }),
-    ...(clips === undefined ? {} : { onFrame: (_index, _world, observation) => { clips.film(observation); } }),
-    onTrial: async (trial) => {
+  const common = { worlds, controller, trials, seed, ...(signal === undefined ? {} : { signal }) };
+  const report = await rollout({
+    ...common,
+    onTrial: (trial) => {
       done++;
       if (trial.success) successes++;
-      await clips?.end(trial, byName.get(nameOf(trial.world, trial.place))!.info.fps);
       onTrial?.(done, successes);
     },
   });
+  if (video === undefined || signal?.aborted === true) return report;
+  // Trials repeat, so those worth showing are known before any picture is drawn for a clip.
+  const clips = new Clips(video);
+  await rollout({
+    ...common,
+    only: trialsToFilm(report.results),
+    onFrame: (index, _world, observation) => {
+      clips.film(index, observation);
+    },
+    onTrial: (trial) => clips.end(trial, worlds.find(({ info }) => info.name === trial.world)!.info.fps),
+  });
+  return report;
 }
 
 /**
@@ -70,8 +74,4 @@ export async function tryBaselines(options: Omit<TryOptions, 'video'>): Promise<
     motionless: await tryController(motionless, options),
     replay: await tryController(replay, options),
   };
-}
-
-function nameOf(world: string, place: string | null): string {
-  return JSON.stringify([world, place]);
 }

@@ -5,15 +5,24 @@ import { DemoWorld, Expert, findTask, placesOf, worldSettings, type DemoWorldOpt
 /** `place=each` stands for every place of a task. */
 const EACH = 'each';
 
+/** How many trials run side by side: their pictures and chunks are predicted in batches. */
+const SIDE_BY_SIDE = 24;
+
 /**
  * The worlds that addresses of tasks name: `demo:<task>?fps=5&place=left`; with `place=each` one for every place.
  *
+ * @param trials how many will be run in them: for so many, each world is opened as many times as trials run side by side in it
+ *
  * @throws InvalidArgumentError for an address that names no demo task; DemoError as `DemoWorld.create`
  */
-export async function openWorlds(addresses: readonly string[]): Promise<DemoWorld[]> {
+export async function openWorlds(addresses: readonly string[], trials = 1): Promise<DemoWorld[]> {
   const worlds: DemoWorld[] = [];
+  const kinds = addresses.flatMap(worldOptions);
+  const copies = Math.ceil(Math.min(SIDE_BY_SIDE, trials) / kinds.length);
   try {
-    for (const options of addresses.flatMap(worldOptions)) worlds.push(await DemoWorld.create(options));
+    for (let copy = 0; copy < copies; copy++) {
+      for (const options of kinds) worlds.push(await DemoWorld.create(options));
+    }
     return worlds;
   } catch (error) {
     for (const world of worlds) world.close();

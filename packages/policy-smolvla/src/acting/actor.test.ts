@@ -47,6 +47,23 @@ describe('acting', () => {
     expect((await policy.act(observation, seed)).actions).toEqual((await policy.act(observation, seed)).actions);
   });
 
+  it('predicts several chunks together: each the same whatever else is predicted with it, and that of act but for rounding', async () => {
+    const actor = await policy.actor();
+    const requests = Array.from({ length: 11 }, (_, index) => ({
+      observation: { ...observation, state: Array.from(observation.state, (value) => value + index) },
+      options: { seed: `act ${index}` },
+    }));
+    const together = await actor.actTogether(requests);
+    expect(together).toHaveLength(11);
+    const some = await actor.actTogether(requests.slice(7, 9));
+    expect(some.map(({ actions }) => actions)).toEqual(together.slice(7, 9).map(({ actions }) => actions));
+    const alone = await actor.act(requests[8]!.observation, requests[8]!.options);
+    alone.actions.forEach((value, index) => { expect(together[8]!.actions[index]).toBeCloseTo(value, 3); });
+    expect(together[7]!.actions).not.toEqual(together[8]!.actions);
+    expect(await actor.actTogether([])).toEqual([]);
+    await actor.close();
+  });
+
   it('depends on what it sees, feels and is told', async () => {
     const { actions } = await policy.act(observation, seed);
     const dark = { width: 4, height: 4, data: new Uint8Array(48) };

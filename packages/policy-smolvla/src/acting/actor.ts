@@ -6,12 +6,15 @@ import { PolicyError } from '../errors.ts';
 import { buildFullSampleGraph, buildSampleGraph } from '../model/graphs.ts';
 import type { GraphShape } from '../model/graph-shape.ts';
 import { trainedWeightSpecs } from '../model/weights.ts';
-import type { ActOptions, Actor, Observation, PolicyFeatures, PredictedChunk } from '../policy.ts';
+import type { ActOptions, Actor, ActRequest, Observation, PolicyFeatures, PredictedChunk } from '../policy.ts';
 import { VectorProcessor } from '../processing/normalize.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
 import { sharedWeights } from '../runtime/shared-weights.ts';
 import type { WeightedSession } from '../runtime/weighted-session.ts';
 import { PrefixEncoder, type FrameView } from '../runtime/prefix-encoder.ts';
+
+/** Several chunks are predicted in batches of a multiple of this: few sizes, each of which is a session of its own. */
+const BATCH_STEP = 8;
 
 /** What an actor is made of. */
 export interface ActorParts {
@@ -47,30 +50,54 @@ class SmolVlaActor implements Actor {
     this.#weights = Object.fromEntries(sharedWeights(trainedWeightSpecs(checkpoint.config.model), parameters));
   }
 
+  get actionSteps(): number {
+    return this.#parts.checkpoint.config.nActionSteps;
+  }
+
   async act(observation: Observation, options: ActOptions): Promise<PredictedChunk> {
-    const { runtime, features, checkpoint } = this.#parts;
-    const { chunkSize, maxStateDim, maxActionDim } = runtime.config;
-    const view = this.#view(observation);
-    const shape: GraphShape = {
-      batch: 1,
-      cameras: view.images.length,
-      emptyCameras: checkpoint.config.emptyCameras,
-      languageTokens: checkpoint.config.tokenizerMaxLength,
-      actionSize: features.actionSize,
-    };
-    const { model, feeds } = await this.#observe(shape, view);
-    const { actions } = await model.run(this.#weights, {
-      ...feeds,
-      state: float32Tensor(this.#state(observation), [1, maxStateDim]),
-      noise: float32Tensor(noiseOf(options, chunkSize * maxActionDim), [1, chunkSize, maxActionDim]),
-    });
-    const predicted = this.#vectors.unnormalizeActions(actions!.data as Float32Array, chunkSize);
-    if (!predicted.every(Number.isFinite)) {
+    const [chunk] = await this.#predict([{ observation, options }], 1);
+    if (!chunk!.actions.every(Number.isFinite)) {
       throw new PolicyError('NOT_FINITE', 'the predicted actions are not finite', {
         hint: 'The weights are damaged or training has diverged; use another checkpoint.',
       });
     }
-    return { chunkSize, actionSize: features.actionSize, actions: predicted };
+    return chunk!;
+  }
+
+  async actTogether(requests: readonly ActRequest[]): Promise<readonly PredictedChunk[]> {
+    return requests.length === 0 ? [] : this.#predict(requests, Math.ceil(requests.length / BATCH_STEP) * BATCH_STEP);
+  }
+
+  /**
+   * Chunks of the requests, which fill the first rows of a batch; the others repeat the last, or are empty.
+   *
+   * @throws PolicyError CAMERAS_MISMATCH where they have different numbers of cameras
+   */
+  async #predict(requests: readonly ActRequest[], batch: number): Promise<readonly PredictedChunk[]> {
+    const { runtime, features, checkpoint } = this.#parts;
+    const { actionSize } = features;
+    const { chunkSize, maxStateDim, maxActionDim } = runtime.config;
+    const views = requests.map(({ observation }) => this.#view(observation));
+    const cameras = views[0]!.images.length;
+    const other = views.find(({ images }) => images.length !== cameras);
+    if (other !== undefined) {
+      throw new PolicyError('CAMERAS_MISMATCH', `observations of ${cameras} and of ${other.images.length} cameras cannot be acted on together`, {
+        hint: 'Give all of them the same cameras.',
+      });
+    }
+    const { emptyCameras, tokenizerMaxLength: languageTokens } = checkpoint.config;
+    const { model, feeds } = await this.#observe({ batch, cameras, emptyCameras, languageTokens, actionSize }, views);
+    const state = float32Tensor(new Float32Array(batch * maxStateDim), [batch, maxStateDim]);
+    const noise = float32Tensor(new Float32Array(batch * chunkSize * maxActionDim), [batch, chunkSize, maxActionDim]);
+    requests.forEach(({ observation, options }, row) => {
+      (state.data as Float32Array).set(this.#state(observation), row * maxStateDim);
+      (noise.data as Float32Array).set(noiseOf(options, chunkSize * maxActionDim), row * chunkSize * maxActionDim);
+    });
+    const { actions } = await model.run(this.#weights, { ...feeds, state, noise });
+    return requests.map((_, row) => {
+      const own = (actions!.data as Float32Array).subarray(row * chunkSize * maxActionDim, (row + 1) * chunkSize * maxActionDim);
+      return { chunkSize, actionSize, actions: this.#vectors.unnormalizeActions(own, chunkSize) };
+    });
   }
 
   async selectAction(observation: Observation, options: ActOptions): Promise<Float32Array> {
@@ -91,8 +118,8 @@ class SmolVlaActor implements Actor {
     return Promise.resolve();
   }
 
-  /** The sampling session and what it takes of images and task: image tokens, or the images where their encoder is trained. */
-  async #observe(shape: GraphShape, view: FrameView): Promise<{ readonly model: WeightedSession; readonly feeds: Tensors }> {
+  /** The sampling session and what it takes of images and tasks: image tokens, or the images where their encoder is trained. */
+  async #observe(shape: GraphShape, views: readonly FrameView[]): Promise<{ readonly model: WeightedSession; readonly feeds: Tensors }> {
     const { runtime } = this.#parts;
     const { config, precision: products } = runtime;
     const encoder = new PrefixEncoder(runtime, shape);
@@ -102,10 +129,12 @@ class SmolVlaActor implements Actor {
         ? buildSampleGraph(config, shape, this.#frozenOnly(), { fromTokens: true, products })
         : buildFullSampleGraph(config, shape, this.#frozenOnly(), { products }),
     );
-    const feeds = config.trainExpertOnly
-      ? encoder.tokenFeeds(await encoder.imageTokens([view.images]), [view.task])
-      : encoder.imageFeeds([view]);
-    return { model, feeds };
+    const rows = Array.from({ length: shape.batch }, (_, row) => views[row] ?? views.at(-1)!);
+    if (!config.trainExpertOnly) return { model, feeds: encoder.imageFeeds(rows) };
+    const seen = await encoder.imageTokens(views.map(({ images }) => images));
+    const tokens = new Float32Array(shape.batch * (seen.length / views.length));
+    tokens.set(seen);
+    return { model, feeds: encoder.tokenFeeds(tokens, rows.map(({ task }) => task)) };
   }
 
   #frozenOnly(): ModelRuntime['weights'] {
