@@ -35,6 +35,7 @@ export function reshape(x: Value, shape: readonly number[]): Value {
     throw new GraphError(`Reshape: ${format(x.shape)} cannot become ${format(shape)}`);
   }
   if (sameShape(sizes, x.shape)) return x;
+  if (x.producer?.opType === 'Reshape') return reshape(x.producer.inputs[0]!, sizes);
   // allowzero: a size of 0 means an empty axis, not "as in the input".
   return apply('Reshape', [x, int64s(x.graph, sizes)], { dtype: x.dtype, shape: sizes }, { allowzero: 1 });
 }

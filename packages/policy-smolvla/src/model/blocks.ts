@@ -1,6 +1,7 @@
 /**
  * @module
- * The layers that SmolVLA's towers are made of. Tokens are [batch, tokens, width]; heads are [batch, heads, tokens, size].
+ * The layers that SmolVLA's towers are made of. Tokens are [batch, tokens, width], or rows of them all, [batch · tokens, width], as
+ * products take them; heads are [batch, heads, tokens, size].
  */
 import { nn, ops, type GraphBuilder, type Value } from '@zk0/onnx-train';
 
@@ -13,6 +14,22 @@ const MAX_WAVELENGTH = 10_000;
 /** Feed-forward part of the text model and the expert: `down(silu(gate(x)) · up(x))`. */
 export function swiGlu(x: Value, gate: Value, up: Value, down: Value): Value {
   return nn.linear(ops.mul(nn.silu(nn.linear(x, gate)), nn.linear(x, up)), down);
+}
+
+/** All tokens of a batch one below the other: [batch · tokens, width]. */
+export function rowsOf(tokens: Value): Value {
+  return ops.reshape(tokens, [-1, tokens.shape.at(-1)!]);
+}
+
+/** Rows as heads of `batch` sequences. */
+export function headsOf(rows: Value, batch: number, heads: number): Value {
+  return nn.splitHeads(tokensOf(rows, batch), heads);
+}
+
+/** Rows as tokens of `batch` sequences. */
+export function tokensOf(rows: Value, batch: number): Value {
+  const [count, width] = rows.shape as [number, number];
+  return ops.reshape(rows, [batch, count / batch, width]);
 }
 
 /** Sines and cosines of rotary positions, [batch or 1, 1, tokens, size / 2]. */

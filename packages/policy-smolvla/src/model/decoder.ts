@@ -1,5 +1,5 @@
 import { nn, ops, type Value } from '@zk0/onnx-train';
-import { attend, keyBias, rotate, rotationAt, swiGlu, type Rotation } from './blocks.ts';
+import { attend, headsOf, keyBias, rotate, rotationAt, rowsOf, swiGlu, tokensOf, type Rotation } from './blocks.ts';
 import { modelSizes, type SmolVlaModelConfig } from './config.ts';
 import type { WeightTable } from './weight-table.ts';
 import { EMBEDDING_WEIGHT, HEADS_PREFIX, TEXT_PREFIX } from './weights.ts';
@@ -81,17 +81,18 @@ function runTextLayers(
   const { heads, kvHeads, rmsNormEps } = config.text;
   const { prefixLayers } = modelSizes(config);
   const made: KeysValues[] = [];
-  let x = tokens;
+  const [batch] = tokens.shape as [number];
+  let x = rowsOf(tokens);
   for (let index = 0; index < prefixLayers; index++) {
     const layer = `${TEXT_PREFIX}.layers.${index}`;
     const weight = (name: string): Value => weights.get(`${layer}.${name}.weight`);
     const before = ops.simplifiedLayerNormalization(x, weight('input_layernorm'), rmsNormEps);
-    const keyHeads = rotate(nn.splitHeads(nn.linear(before, weight('self_attn.k_proj')), kvHeads), rotation);
+    const keyHeads = rotate(headsOf(nn.linear(before, weight('self_attn.k_proj')), batch, kvHeads), rotation);
     const values = nn.linear(before, weight('self_attn.v_proj'));
-    made.push({ keys: nn.mergeHeads(keyHeads), values });
+    made.push({ keys: nn.mergeHeads(keyHeads), values: tokensOf(values, batch) });
     if (index === prefixLayers - 1) break;
-    const query = rotate(nn.splitHeads(nn.linear(before, weight('self_attn.q_proj')), heads), rotation);
-    const valueHeads = nn.splitHeads(values, kvHeads);
+    const query = rotate(headsOf(nn.linear(before, weight('self_attn.q_proj')), batch, heads), rotation);
+    const valueHeads = headsOf(values, batch, kvHeads);
     const earlier = past?.[index];
     const [allKeys, allValues] =
       earlier === undefined
@@ -100,7 +101,7 @@ function runTextLayers(
             ops.concat([nn.splitHeads(earlier.keys, kvHeads), keyHeads], 2),
             ops.concat([nn.splitHeads(earlier.values, kvHeads), valueHeads], 2),
           ];
-    x = ops.add(x, nn.linear(attend(query, allKeys, allValues, bias), weight('self_attn.o_proj')));
+    x = ops.add(x, nn.linear(rowsOf(attend(query, allKeys, allValues, bias)), weight('self_attn.o_proj')));
     const middle = ops.simplifiedLayerNormalization(x, weight('post_attention_layernorm'), rmsNormEps);
     x = ops.add(x, swiGlu(middle, weight('mlp.gate_proj'), weight('mlp.up_proj'), weight('mlp.down_proj')));
   }

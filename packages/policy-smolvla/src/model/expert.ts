@@ -1,5 +1,5 @@
 import { nn, ops, type Value } from '@zk0/onnx-train';
-import { attend, causalBias, keyBias, rotate, rotationAt, swiGlu, type Rotation } from './blocks.ts';
+import { attend, causalBias, headsOf, keyBias, rotate, rotationAt, rowsOf, swiGlu, tokensOf, type Rotation } from './blocks.ts';
 import { isSelfAttention, modelSizes, type SmolVlaModelConfig } from './config.ts';
 import { encodeState, validTokens, withOneMore, type KeysValues, type Prefix } from './decoder.ts';
 import type { WeightTable } from './weight-table.ts';
@@ -71,27 +71,28 @@ export function predictVelocity(
   timeEmbedding: Value,
 ): Value {
   const { heads, kvHeads, rmsNormEps } = config.text;
+  const [batch] = noisyActions.shape as [number];
   let x = embedActions(config, weights, noisyActions, timeEmbedding);
   for (const { expert, joint, keys, values } of context.layers) {
     const layer = `${EXPERT_PREFIX}.layers.${expert}`;
     const weight = (name: string): Value => weights.get(`${layer}.${name}.weight`);
     const before = ops.simplifiedLayerNormalization(x, weight('input_layernorm'), rmsNormEps);
     const rotation = joint ? context.jointRotation : context.crossRotation;
-    const query = rotate(nn.splitHeads(weights.linear(before, `${layer}.self_attn.q_proj`), heads), rotation);
+    const query = rotate(headsOf(weights.linear(before, `${layer}.self_attn.q_proj`), batch, heads), rotation);
     let attended: Value;
     if (joint) {
-      const ownKeys = rotate(nn.splitHeads(nn.linear(before, weight('self_attn.k_proj')), kvHeads), rotation);
-      const ownValues = nn.splitHeads(weights.linear(before, `${layer}.self_attn.v_proj`), kvHeads);
+      const ownKeys = rotate(headsOf(nn.linear(before, weight('self_attn.k_proj')), batch, kvHeads), rotation);
+      const ownValues = headsOf(weights.linear(before, `${layer}.self_attn.v_proj`), batch, kvHeads);
       attended = attend(query, ops.concat([keys, ownKeys], 2), ops.concat([values, ownValues], 2), context.jointBias);
     } else {
       attended = attend(query, keys, values, context.crossBias);
     }
-    x = ops.add(x, nn.linear(attended, weight('self_attn.o_proj')));
+    x = ops.add(x, nn.linear(rowsOf(attended), weight('self_attn.o_proj')));
     const middle = ops.simplifiedLayerNormalization(x, weight('post_attention_layernorm'), rmsNormEps);
     x = ops.add(x, swiGlu(middle, weight('mlp.gate_proj'), weight('mlp.up_proj'), weight('mlp.down_proj')));
   }
   const last = ops.simplifiedLayerNormalization(x, weights.get(`${EXPERT_PREFIX}.norm.weight`), rmsNormEps);
-  return weights.linear(last, `${HEADS_PREFIX}.action_out_proj`);
+  return tokensOf(weights.linear(last, `${HEADS_PREFIX}.action_out_proj`), batch);
 }
 
 /** A cross-attention layer looks at the text model's keys and values through projections of its own. */
@@ -103,12 +104,12 @@ function reproject(weights: WeightTable, expert: number, { keys, values }: KeysV
   };
 }
 
-/** Noisy actions and their time, mixed into the expert's tokens (`embed_suffix`). */
+/** Noisy actions and their time, mixed into the expert's tokens (`embed_suffix`), as rows. */
 function embedActions(config: SmolVlaModelConfig, weights: WeightTable, noisyActions: Value, timeEmbedding: Value): Value {
   const [batch, chunk] = noisyActions.shape as [number, number];
   const { expertWidth } = modelSizes(config);
   const actions = weights.linear(noisyActions, `${HEADS_PREFIX}.action_in_proj`);
   const time = ops.expand(ops.unsqueeze(timeEmbedding, [1]), [batch, chunk, expertWidth]);
-  const mixed = weights.linear(ops.concat([actions, time], 2), `${HEADS_PREFIX}.action_time_mlp_in`);
+  const mixed = weights.linear(rowsOf(ops.concat([actions, time], 2)), `${HEADS_PREFIX}.action_time_mlp_in`);
   return weights.linear(nn.silu(mixed), `${HEADS_PREFIX}.action_time_mlp_out`);
 }
