@@ -3,13 +3,14 @@ import { createProgress, table } from '@zk0/cli';
 import { InvalidArgumentError } from '@zk0/core';
 import { formatRate } from '@zk0/rollout';
 import { Command } from 'commander';
-import { demoPaths, FULL, QUICK, type DemoSettings } from '../demo/plan.ts';
+import { demoPaths, FULL, homesOf, isOneTask, MIXED_TASKS, QUICK, type DemoSettings } from '../demo/plan.ts';
 import { runDemo, type DemoOutcome } from '../demo/run-demo.ts';
 import { makeWritable } from '../state-files.ts';
 import type { Run } from './run-action.ts';
 
 interface DemoFlags {
   readonly full?: boolean;
+  readonly mixed?: boolean;
   readonly seed: number;
   readonly rounds?: number;
   readonly trials?: number;
@@ -21,6 +22,7 @@ export function demoCommand(run: Run): Command {
   const command = new Command('demo')
     .description('Three simulated homes learn one task, each with its own place for the thing: alone, together, with all data in one place.')
     .option('--full', 'twice the training: half an hour instead of a quarter')
+    .option('--mixed', 'homes that differ in task, object and scene as well')
     .option('--seed <n>', 'fixes recordings, training and trials', Number, 42)
     .option('--rounds <n>', 'federated rounds', Number)
     .option('--trials <n>', 'trials of every policy', Number)
@@ -37,7 +39,8 @@ export function demoCommand(run: Run): Command {
 
 async function demo(flags: DemoFlags, signal: AbortSignal): Promise<void> {
   const form = flags.full === true ? FULL : QUICK;
-  const settings: DemoSettings = { ...form, seed: flags.seed, rounds: flags.rounds ?? form.rounds, trials: flags.trials ?? form.trials };
+  const tasks = flags.mixed === true ? MIXED_TASKS : form.tasks;
+  const settings: DemoSettings = { ...form, tasks, seed: flags.seed, rounds: flags.rounds ?? form.rounds, trials: flags.trials ?? form.trials };
   for (const name of ['seed', 'rounds', 'trials'] as const) {
     if (!Number.isInteger(settings[name]) || settings[name] < (name === 'seed' ? 0 : 1)) {
       throw new InvalidArgumentError(`--${name} is ${settings[name]}; it must be a whole number above 0`);
@@ -60,16 +63,17 @@ async function demo(flags: DemoFlags, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Rows for people: every way to get a policy, by place and in all. */
-export function demoTable({ results }: Pick<DemoOutcome, 'results'>): string {
-  const places = results[0]!.places.map(({ place }) => place ?? '');
+/** Rows for people: every way to get a policy, by what each home does and in all. */
+export function demoTable({ results, settings }: Pick<DemoOutcome, 'results' | 'settings'>): string {
+  const homes = homesOf(settings);
+  const all = isOneTask(settings.tasks) ? 'all places (95 %)' : 'all tasks (95 %)';
   return table(
-    [{ header: 'trained' }, { header: 'all places (95 %)', align: 'right' }, ...places.map((place) => ({ header: place, align: 'right' as const }))],
+    [{ header: 'trained' }, { header: all, align: 'right' }, ...homes.map(({ name }) => ({ header: name, align: 'right' as const }))],
     results.map((result) => [
       result.name,
       formatRate(result),
-      ...places.map((place) => {
-        const found = result.places.find((summary) => summary.place === place);
+      ...homes.map(({ task, place }) => {
+        const found = result.places.find((summary) => summary.place === place && summary.world === `demo:${task}`);
         return found === undefined ? '' : `${found.successes} of ${found.trials}`;
       }),
     ]),

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { configSchema } from '../config.ts';
 import { demoTable } from '../commands/demo.ts';
 import { successRate } from '@zk0/rollout';
-import { federatedArguments, FULL, homesOf, QUICK, soloArguments, soloPolicies, taskAddress } from './plan.ts';
+import { federatedArguments, FULL, homesOf, MIXED_TASKS, QUICK, soloArguments, soloPolicies, taskAddresses } from './plan.ts';
+import { openWorlds } from '../rollout/worlds.ts';
 import { successChart } from './success-chart.ts';
 
 const settings = { ...QUICK, seed: 7 };
@@ -17,7 +18,16 @@ describe('the demo', () => {
       { task: 'cube-to-bowl', count: 10, seed: '8', settings: { fps: '5', place: 'middle' } },
       { task: 'cube-to-bowl', count: 10, seed: '9', settings: { fps: '5', place: 'left' } },
     ]);
-    expect(taskAddress(settings)).toBe('demo:cube-to-bowl?fps=5&place=each');
+    expect(taskAddresses(settings)).toEqual(['right', 'middle', 'left'].map((place) => `demo:cube-to-bowl?fps=5&place=${place}`));
+  });
+
+  it('can give each home a task, a thing and a scene of its own, which exist', async () => {
+    const mixed = homesOf({ ...settings, tasks: MIXED_TASKS });
+    expect(new Set(mixed.map(({ name }) => name)).size).toBe(3);
+    expect(soloPolicies(mixed).map(({ name }) => name)).toContain('alone: can-to-tray');
+    const worlds = await openWorlds(taskAddresses({ ...settings, tasks: MIXED_TASKS }));
+    expect(worlds.map(({ info }) => info.place)).toEqual(['right', 'middle', 'left']);
+    for (const world of worlds) world.close();
   });
 
   it('trains each home alone, and all data in one place, for as many steps as a home makes in the federation', () => {
@@ -39,11 +49,11 @@ describe('the demo', () => {
 });
 
 describe('its results', () => {
-  const places = ['right', 'middle', 'left'].map((place, index) => ({ world: 'demo:x', place, ...successRate(index, 4), secondsToSuccess: null, failures: {}, clampedShare: 0 }));
+  const places = ['right', 'middle', 'left'].map((place, index) => ({ world: 'demo:cube-to-bowl', place, ...successRate(index, 4), secondsToSuccess: null, failures: {}, clampedShare: 0 }));
   const together = { name: 'together', ...successRate(3, 12), places, checkpoint: null };
 
   it('are a table by place', () => {
-    const lines = demoTable({ results: [together] }).split('\n');
+    const lines = demoTable({ results: [together], settings }).split('\n');
     expect(lines.at(-1)).toMatch(/together\s+25 % \(9 – 53\)\s+0 of 4\s+1 of 4\s+2 of 4/);
   });
 

@@ -1,9 +1,15 @@
 import { join } from 'node:path';
-import { findTask, placesOf } from '@zk0/demo-so100';
+
+/** What a home has learned to do, and where the thing lies there. */
+export interface DemoTaskPlace {
+  readonly task: string;
+  readonly place: string;
+}
 
 /** What the demo does. */
 export interface DemoSettings {
-  readonly task: string;
+  /** What each home does. Every policy is tried at all of it. */
+  readonly tasks: readonly DemoTaskPlace[];
   /** Frames and actions per second: an episode is some 40 frames, so that a chunk of 16 covers a movement. */
   readonly fps: number;
   /** Demonstrations in each home. */
@@ -19,9 +25,11 @@ export interface DemoSettings {
   readonly seed: number;
 }
 
+const CUBE_TO_BOWL = ['right', 'middle', 'left'].map((place): DemoTaskPlace => ({ task: 'cube-to-bowl', place }));
+
 /** A quarter of an hour on two cores. */
 export const QUICK: Omit<DemoSettings, 'seed'> = {
-  task: 'cube-to-bowl',
+  tasks: CUBE_TO_BOWL,
   fps: 5,
   episodes: 10,
   rounds: 250,
@@ -35,6 +43,13 @@ export const QUICK: Omit<DemoSettings, 'seed'> = {
 /** Half an hour on two cores. */
 export const FULL: Omit<DemoSettings, 'seed'> = { ...QUICK, rounds: 490 };
 
+/** Homes that differ in object, goal, table, light and camera as well. */
+export const MIXED_TASKS: readonly DemoTaskPlace[] = [
+  { task: 'cube-to-bowl', place: 'right' },
+  { task: 'can-to-tray', place: 'middle' },
+  { task: 'ball-to-mat', place: 'left' },
+];
+
 /** One way to get a policy: who trains on what. */
 export interface DemoPolicy {
   /** `together`, `all data in one place`, `alone: left`, … */
@@ -43,31 +58,39 @@ export interface DemoPolicy {
   readonly datasets: readonly string[];
 }
 
-/** A home: where its thing lies, and its recordings. */
-export interface Home {
-  readonly place: string;
+/** A home: what it does, and its recordings. */
+export interface Home extends DemoTaskPlace {
+  /** What tells it from the others: its place, or its task where tasks differ. */
+  readonly name: string;
   readonly dataset: string;
 }
 
-/** Three homes with one task, each with a place of its own for the thing. */
-export function homesOf({ task, fps, episodes, seed }: DemoSettings): readonly Home[] {
-  return placesOf(findTask(task)).map((place, index) => ({
+/** The homes, each with a place of its own for the thing. */
+export function homesOf({ tasks, fps, episodes, seed }: DemoSettings): readonly Home[] {
+  return tasks.map(({ task, place }, index) => ({
+    task,
     place,
+    name: isOneTask(tasks) ? place : task,
     dataset: `demo:${task}?episodes=${episodes}&seed=${seed + index}&fps=${fps}&place=${place}`,
   }));
+}
+
+/** Whether all homes do the same, each at its own place. */
+export function isOneTask(tasks: readonly DemoTaskPlace[]): boolean {
+  return new Set(tasks.map(({ task }) => task)).size === 1;
 }
 
 /** The trainings that need no server: each home by itself, and everything in one place. */
 export function soloPolicies(homes: readonly Home[]): readonly DemoPolicy[] {
   return [
-    ...homes.map(({ place, dataset }) => ({ name: `alone: ${place}`, slug: `alone_${place}`, datasets: [dataset] })),
+    ...homes.map(({ name, dataset }) => ({ name: `alone: ${name}`, slug: `alone_${name}`, datasets: [dataset] })),
     { name: 'all data in one place', slug: 'centralised', datasets: homes.map(({ dataset }) => dataset) },
   ];
 }
 
-/** The address that policies are tried at: all places in turn. */
-export function taskAddress({ task, fps }: DemoSettings): string {
-  return `demo:${task}?fps=${fps}&place=each`;
+/** The addresses that policies are tried at, in turn: what each home does. */
+export function taskAddresses({ tasks, fps }: DemoSettings): readonly string[] {
+  return tasks.map(({ task, place }) => `demo:${task}?fps=${fps}&place=${place}`);
 }
 
 /** Arguments of `zk0-server simulate` for the federated run. */
@@ -102,7 +125,7 @@ export function rolloutArguments(settings: DemoSettings, checkpoint: string, vid
   const { trials, seed } = settings;
   return [
     'rollout',
-    ...['--policy', checkpoint, '--task', taskAddress(settings), '--trials', String(trials), '--seed', String(seed)],
+    ...['--policy', checkpoint, ...taskAddresses(settings).flatMap((address) => ['--task', address]), '--trials', String(trials), '--seed', String(seed)],
     ...['--device', 'cpu', '--threads', '1', '--video', video, '--json'],
     ...(withBaselines ? [] : ['--no-baselines']),
   ];

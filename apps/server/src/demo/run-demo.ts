@@ -4,7 +4,7 @@ import type { Progress } from '@zk0/cli';
 import type { PlaceSummary, RolloutReport, SuccessRate } from '@zk0/rollout';
 import { RunPaths } from '../outputs/index.ts';
 import type { Baselines } from '../rollout/try-policy.ts';
-import { demoPaths, federatedArguments, homesOf, rolloutArguments, soloArguments, soloPolicies, type DemoPolicy, type DemoSettings } from './plan.ts';
+import { demoPaths, federatedArguments, homesOf, isOneTask, rolloutArguments, soloArguments, soloPolicies, type DemoPolicy, type DemoSettings } from './plan.ts';
 import { runProgram } from '../run-program.ts';
 import { renderSuccessChart, type SuccessBar } from './success-chart.ts';
 
@@ -44,7 +44,8 @@ export async function runDemo(settings: DemoSettings, out: string, progress: Pro
   };
 
   const steps = settings.rounds * settings.localSteps;
-  progress.print(`three homes, one task: "${settings.task}"; each home has ${settings.episodes} demonstrations with the thing at its own place`);
+  const what = isOneTask(settings.tasks) ? `one task: "${settings.tasks[0]!.task}"; each home has` : `each with a task, a thing and a scene of its own, and`;
+  progress.print(`${homes.length} homes, ${what} ${settings.episodes} demonstrations with the thing at its own place`);
   progress.print(`together: ${settings.rounds} rounds of ${settings.localSteps} steps in each home, through a server and three clients`);
   await timed(TOGETHER, () =>
     runProgram({
@@ -80,16 +81,16 @@ export async function runDemo(settings: DemoSettings, out: string, progress: Pro
   const jobs = [() => tryOut(TOGETHER, TOGETHER), ...soloPolicies(homes).toReversed().map((policy) => () => trainAndTry(policy))];
   await inParallel(jobs, availableParallelism());
 
-  const outcome: DemoOutcome = { settings, results: ordered(results, checkpoints, homes.map(({ place }) => place)), seconds };
+  const outcome: DemoOutcome = { settings, results: ordered(results, checkpoints, homes.map(({ name }) => name)), seconds };
   await writeFile(paths.results, `${JSON.stringify(outcome, null, 2)}\n`);
-  const title = 'Who can do the task?';
-  const subtitle = `${settings.trials} trials at all three places, with 95 % intervals`;
+  const [title, where] = isOneTask(settings.tasks) ? ['Who can do the task?', 'at all places'] : ['Who can do all tasks?', 'of all tasks'];
+  const subtitle = `${settings.trials} trials ${where}, with 95 % intervals`;
   await writeFile(paths.chart, await renderSuccessChart(title, subtitle, bars(outcome.results)));
   return outcome;
 }
 
-function ordered(results: ReadonlyMap<string, Reported>, checkpoints: ReadonlyMap<string, string>, places: readonly string[]): DemoResult[] {
-  const names = [TOGETHER, 'all data in one place', ...places.map((place) => `alone: ${place}`)];
+function ordered(results: ReadonlyMap<string, Reported>, checkpoints: ReadonlyMap<string, string>, homes: readonly string[]): DemoResult[] {
+  const names = [TOGETHER, 'all data in one place', ...homes.map((home) => `alone: ${home}`)];
   const learnt = names.map((name) => resultOf(name, results.get(name)!, checkpoints.get(name)!));
   const baselines = results.get(TOGETHER)!.baselines!;
   return [...learnt, resultOf('blind replay', baselines.replay, null), resultOf('does nothing', baselines.motionless, null)];
