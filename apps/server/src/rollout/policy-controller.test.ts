@@ -87,4 +87,19 @@ describe('a policy in several trials at once', () => {
     await ask(1);
     expect(batches).toEqual([3, 2]);
   });
+
+  it('has a world draw its pictures only when the policy looks', async () => {
+    let drawn = 0;
+    const act = policyController(echo().actor, features, new Map())('a');
+    const observation = {
+      state,
+      task: 'Lift.',
+      get images() {
+        drawn++;
+        return {};
+      },
+    };
+    for (let step = 0; step < 5; step++) await act(observation);
+    expect(drawn).toBe(3);
+  });
 });

@@ -45,13 +45,13 @@ export function policyController(actor: Actor, features: PolicyFeatures, names: 
     let chunk: PredictedChunk | undefined;
     let next = 0;
     let step = 0;
-    return async ({ state, images, task }) => {
+    return async (seen) => {
       if (chunk === undefined || next === Math.min(actor.actionSteps, chunk.chunkSize)) {
         const observation = {
-          state: alignment === null ? state : alignedRows(Float32Array.from(state), alignment.state),
-          task,
-          // A world renders pictures when they are first asked for: here, when the policy looks.
-          images: lookedAt(images, features, names),
+          state: alignment === null ? seen.state : alignedRows(Float32Array.from(seen.state), alignment.state),
+          task: seen.task,
+          // A world renders its pictures when they are first asked for: nothing else may touch them.
+          images: lookedAt(seen.images, features, names),
         };
         chunk = await predict({ observation, options: { seed: deriveSeed(seed, 'noise', step) } });
         next = 0;
