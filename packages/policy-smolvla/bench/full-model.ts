@@ -4,14 +4,14 @@ import { cp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exists } from '../src/checkpoint/json-file.ts';
 import { WEIGHTS_FILE } from '../src/checkpoint/weights.ts';
-import { modelSizes, type SmolVlaModelConfig } from '../src/model/config.ts';
 import { presetDirectory } from '../src/preset/generate.ts';
 import { SMALL, type Preset } from '../src/preset/small.ts';
 
 /** `lerobot/smolvla_base` in shape, with random weights. */
 export const FULL: Preset = {
-  ...SMALL,
   name: 'full',
+  version: 1,
+  training: SMALL.training,
   policy: { type: 'smolvla', load_vlm_weights: false, num_expert_layers: 0 },
   vlm: () => ({
     ...SMALL.vlm(49280),
@@ -56,31 +56,4 @@ export async function fullCheckpoint(root: string): Promise<string> {
   await rename(temporary, directory);
   await rm(join(root, 'presets'), { recursive: true });
   return directory;
-}
-
-/** Floating-point operations of one sample in matrix products. */
-export interface Work {
-  readonly vision: number;
-  readonly prefix: number;
-  /** Forward and backward; a backward pass counts twice its forward pass. */
-  readonly train: number;
-  /** All denoising steps. */
-  readonly act: number;
-}
-
-/** What a sample of `cameras` images and `language` tokens takes. */
-export function workOf(model: SmolVlaModelConfig, cameras: number, language: number): Work {
-  const { vision, text } = model;
-  const sizes = modelSizes(model);
-  const patches = sizes.patchesPerSide ** 2;
-  const perPatch = vision.layers * (4 * vision.hiddenSize ** 2 + 2 * vision.hiddenSize * vision.intermediateSize);
-  const image = 2 * patches * perPatch + 4 * vision.layers * patches ** 2 * vision.hiddenSize;
-  const tokens = cameras * sizes.imageTokens + language;
-  const layer = (width: number, inner: number, kv: number): number => 2 * width * sizes.queryWidth + 2 * kv * sizes.kvWidth + 3 * width * inner;
-  const prefixLayer = layer(text.hiddenSize, text.intermediateSize, text.hiddenSize);
-  const prefix = sizes.prefixLayers * (2 * tokens * prefixLayer + 4 * tokens ** 2 * sizes.queryWidth);
-  const expertLayer = layer(sizes.expertWidth, sizes.expertIntermediateSize, sizes.expertWidth);
-  const chunk = model.chunkSize;
-  const expert = sizes.expertLayers * (2 * chunk * expertLayer + 4 * chunk * (tokens + chunk) * sizes.queryWidth);
-  return { vision: cameras * image, prefix, train: 3 * expert, act: model.numSteps * expert };
 }

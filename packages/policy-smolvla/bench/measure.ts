@@ -1,10 +1,11 @@
 /**
  * One measurement in a process of its own, so that its peak memory is its own. Started by `policy.ts`; prints one line of JSON.
  */
-import { createSession, encodeModel, GraphBuilder, ops, Optimizer, sharedTensor } from '@zk0/onnx-train';
+import { Optimizer, sharedTensor } from '@zk0/onnx-train';
 import { openPolicy, type CacheMode, type SmolVlaPolicy } from '../src/index.ts';
 import { normalizerOf, syntheticDataset } from '../test/synthetic-dataset.ts';
-import { workOf, type Work } from './full-model.ts';
+import { measureProductRate } from '../src/cost/product-rate.ts';
+import { workOf, type Work } from '../src/cost/work.ts';
 
 /** What `policy.ts` asks for. */
 export type What = 'machine' | 'fill vision' | 'fill prefix' | 'step prefix' | 'step vision' | 'step off' | 'act';
@@ -108,7 +109,7 @@ function measured(policy: SmolVlaPolicy, begun: number, ends: readonly number[])
 async function measureMachine({ threads, runs }: Setting): Promise<Measured> {
   const rates: number[] = [];
   for (const [rows, inner, columns] of [[1024, 768, 3072], [2048, 1024, 2048], [400, 720, 2048]] as const) {
-    rates.push(await matmulRate(rows, inner, columns, threads));
+    rates.push((await measureProductRate([rows, inner, columns], threads, 15)) / 1e9);
   }
   const tensors = 100;
   const memory = (): Record<string, Float32Array> =>
@@ -122,19 +123,6 @@ async function measureMachine({ threads, runs }: Setting): Promise<Measured> {
   const seconds = await timed(2 * runs + 1, () => optimizer.step(1e-4));
   await optimizer.close();
   return { seconds: 0, peakBytes: peakBytes(), matmulGflops: Math.max(...rates), optimizerSeconds: seconds };
-}
-
-async function matmulRate(rows: number, inner: number, columns: number, threads: number): Promise<number> {
-  const graph = new GraphBuilder('product');
-  const weight = graph.initializer('b', 'float32', [inner, columns], new Float32Array(inner * columns).fill(0.5));
-  // One number out, so that the result's way back is not measured.
-  graph.output('y', ops.reduceMax(ops.matMul(graph.input('a', 'float32', [rows, inner]), weight)));
-  const session = await createSession(encodeModel(graph), { threads });
-  const a = sharedTensor('float32', [rows, inner]);
-  (a.data as Float32Array).fill(0.5);
-  const seconds = await timed(15, () => session.run({ a }));
-  await session.close();
-  return (2 * rows * inner * columns) / seconds / 1e9;
 }
 
 /** Median seconds of some runs behind a first one. */

@@ -3,6 +3,7 @@
  * SmolVLA on `@zk0/onnx-train`: checkpoints, pre- and post-processing, training, evaluation, acting.
  */
 export { NotFiniteError, PolicyError, type PolicyErrorCode } from './errors.ts';
+export { estimateTraining, type PlannedTraining } from './cost/estimate-training.ts';
 export { convertCheckpoint, type ConvertCheckpointOptions } from './convert-checkpoint.ts';
 export { convertToAdapter, type ConvertToAdapterOptions } from './convert-to-adapter.ts';
 export type { AdapterReport } from './checkpoint/save-adapter.ts';

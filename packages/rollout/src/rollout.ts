@@ -88,7 +88,7 @@ async function runSideBySide(started: readonly RunningTrial[], { signal, onTrial
     if (signal?.aborted === true) return;
     const observations: WorldObservation[] = [];
     for (const trial of running) observations.push(await look(trial));
-    const actions = await Promise.all(running.map((trial, lane) => trial.choose(observations[lane]!)));
+    const actions = await Promise.all(running.map(async (trial, lane) => trial.choose(observations[lane]!)));
     for (const [lane, trial] of running.entries()) await trial.carryOut(actions[lane]);
   }
 }

@@ -1,7 +1,8 @@
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { createProgress, readRecordingOptions, withRecordingOptions, zk0Home } from '@zk0/cli';
+import { createProgress, describeTrainingCost, LONG_TRAINING_SECONDS, readRecordingOptions, withRecordingOptions, zk0Home } from '@zk0/cli';
 import { requireCameras, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
-import { describeCutTasks, describeDevice, openPolicy } from '@zk0/policy-smolvla';
+import { describeCutTasks, describeDevice, estimateTraining, openPolicy, type PlannedTraining, type SmolVlaPolicy } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
 import '../demo-datasets.ts';
 import { openTogether, parseFps } from '../dataset/open-together.ts';
@@ -84,13 +85,16 @@ async function trainAlone(flags: TrainFlags, signal: AbortSignal): Promise<void>
         progress.print(describeDevice(policy));
         for (const cut of describeCutTasks(policy, info.tasks)) progress.print(`${info.name}: ${cut}`);
         const defaults = policy.trainingDefaults;
+        const batchSize = flags.batchSize ?? defaults.batchSize;
+        const cost = await trainingCost(policy, { steps: flags.steps, batchSize, frames: info.frameCount, cameras: info.cameras.length }, threads);
+        if (cost !== null) progress.print(cost);
         const checkpoint = await train({
           policy,
           dataset,
           directory: resolve(flags.out),
           steps: flags.steps,
           roundSteps: flags.roundSteps,
-          batchSize: flags.batchSize ?? defaults.batchSize,
+          batchSize,
           learningRate: flags.learningRate ?? defaults.learningRate,
           seed: flags.seed,
           cache,
@@ -114,4 +118,11 @@ async function trainAlone(flags: TrainFlags, signal: AbortSignal): Promise<void>
   } finally {
     progress.finish();
   }
+}
+
+/** One line on how long a training takes where that is long and on the processor; null elsewhere. */
+async function trainingCost(policy: SmolVlaPolicy, planned: PlannedTraining, threads = availableParallelism()): Promise<string | null> {
+  if (policy.device !== 'cpu') return null;
+  const seconds = await estimateTraining(policy.config.model, planned, threads, LONG_TRAINING_SECONDS);
+  return seconds === null ? null : describeTrainingCost(seconds, planned.steps, planned.batchSize);
 }

@@ -21,6 +21,7 @@ import { checkTasks } from '../rollout/worlds.ts';
 import { startClientProcess, type ClientProcess } from '../simulate/client-processes.ts';
 import { parseSplit, planSimulation, type DatasetCatalogue, type SimulationPlan } from '../simulate/plan.ts';
 import { preflight } from '../simulate/preflight.ts';
+import { simulationCost } from '../simulate/training-cost.ts';
 import { checkedSimulation, DEFAULT_CLIENTS, DEFAULT_HOLD_OUT_EPISODES, MAX_CLIENTS, simulationSchemaOn } from '../simulate/settings.ts';
 import { CLOSE_TRACKERS_MS, TrackerPool } from '../tracking/tracker-pool.ts';
 import type { Run } from './run-action.ts';
@@ -103,6 +104,8 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
   const out = resolve(options.out ?? join('outputs', timestamp(new Date())));
   refuseUsed(out);
   makeWritable(out);
+  const cost = await simulationCost({ config, clients, datasets: [...new Set([...heldOutOf, ...clientsOf])] }, recordings, availableParallelism());
+  if (cost !== null) process.stderr.write(`${cost}\n`);
   return runSimulation({ ...options, out, plan, config, clientRenames, track }, signal);
 }
 

@@ -80,7 +80,7 @@ describe('a policy in several trials at once', () => {
     const begin = policyController(actor, features, new Map());
     const acts = ['a', 'b', 'c'].map((seed) => begin(seed));
     const ask = (from: number): Promise<unknown[]> =>
-      Promise.all(acts.slice(from).map((act, lane) => act({ state: state.map((value) => value + lane + from), images: {}, task: 'Lift.' })));
+      Promise.all(acts.slice(from).map(async (act, lane) => act({ state: state.map((value) => value + lane + from), images: {}, task: 'Lift.' })));
     expect(await ask(0)).toEqual([0, 1, 2].map((lane) => Float32Array.from(state, (value) => value + lane)));
     expect(await ask(0)).toEqual([0, 1, 2].map((lane) => Float32Array.from(state, (value) => value + lane + 100)));
     expect(batches).toEqual([3]);

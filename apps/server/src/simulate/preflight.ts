@@ -2,7 +2,7 @@ import { createProgress, showPhases, zk0Home, type Progress } from '@zk0/cli';
 import { InvalidArgumentError, type RobotDatasetInfo } from '@zk0/core';
 import { openDataset, requireCameras, type UnitConvention } from '@zk0/dataset-so100';
 import { SO100_JOINT_NAMES, TOP_CAMERA, WRIST_CAMERA } from '@zk0/demo-so100';
-import { openPolicy } from '@zk0/policy-smolvla';
+import { openPolicy, type SmolVlaPolicy } from '@zk0/policy-smolvla';
 
 /** What a simulation needs before it starts anything. */
 export interface PreflightOptions {
@@ -14,11 +14,15 @@ export interface PreflightOptions {
   readonly units?: UnitConvention | undefined;
 }
 
-/** What is known of a dataset without its frames. */
-type SeenRecording = Pick<RobotDatasetInfo, 'name' | 'cameras' | 'stateNames' | 'actionNames'>;
+/** What is known of a dataset without its frames. Of demo recordings, which are not made yet, the number of frames is not known. */
+type SeenRecording = Pick<RobotDatasetInfo, 'name' | 'cameras' | 'stateNames' | 'actionNames'> & Partial<Pick<RobotDatasetInfo, 'frameCount'>>;
 
-/** The recordings of a simulation, by address. */
+/** What is known of a policy once it has been opened. */
+export type SeenPolicy = Pick<SmolVlaPolicy, 'config' | 'device' | 'trainingDefaults'>;
+
+/** The policy and the recordings of a simulation, by address. */
 export interface SeenRecordings {
+  readonly policy: SeenPolicy;
   of(uri: string): SeenRecording;
   /** Those of the renamings that one of these datasets has a camera for. */
   renamesOf(rename: Readonly<Record<string, string>>, uris: readonly string[]): Readonly<Record<string, string>>;
@@ -33,10 +37,11 @@ export interface SeenRecordings {
 export async function preflight(options: PreflightOptions, signal: AbortSignal): Promise<SeenRecordings> {
   const progress = createProgress();
   try {
-    await openOnce(options, progress, signal);
+    const policy = await openOnce(options, progress, signal);
     const seen = await seeAll(options, progress, signal);
     const of = (uri: string): SeenRecording => seen.get(uri) ?? demoRecording(uri);
     return {
+      policy,
       of,
       renamesOf: (rename, uris) => Object.fromEntries(Object.entries(rename).filter(([from]) => uris.some((uri) => of(uri).cameras.some(({ key }) => key === from)))),
     };
@@ -45,7 +50,7 @@ export async function preflight(options: PreflightOptions, signal: AbortSignal):
   }
 }
 
-async function openOnce({ policy: source, device, precision }: PreflightOptions, progress: Progress, signal: AbortSignal): Promise<void> {
+async function openOnce({ policy: source, device, precision }: PreflightOptions, progress: Progress, signal: AbortSignal): Promise<SeenPolicy> {
   const onPhase = showPhases(progress, source);
   const policy = await openPolicy(source, {
     device,
@@ -56,7 +61,9 @@ async function openOnce({ policy: source, device, precision }: PreflightOptions,
       onPhase({ phase, done: step, total: totalSteps });
     },
   });
+  const { config, device: found, trainingDefaults } = policy;
   await policy.close();
+  return { config, device: found, trainingDefaults };
 }
 
 async function seeAll({ datasets, units }: PreflightOptions, progress: Progress, signal: AbortSignal): Promise<ReadonlyMap<string, SeenRecording>> {
