@@ -132,7 +132,7 @@ async function writeWeights(of: Parameters): Promise<void> {
       return { name, dtype: 'F16' as const, shape, data: bytesOf(encodeFloat16(data, new Uint16Array(data.length))) };
     });
   const bytes = encodeSafetensors(tensors, { format: 'pt' });
-  const file = path.join(folder!, 'small-v3.safetensors');
+  const file = path.join(folder!, 'small-v4.safetensors');
   await writeFile(file, bytes);
   await say(`${file}: ${bytes.byteLength} bytes, sha256 ${createHash('sha256').update(bytes).digest('hex')}`);
 }

@@ -29,11 +29,11 @@ export interface PretrainedPart {
  */
 export const SMALL: Preset = {
   name: 'small',
-  version: 3,
+  version: 4,
   training: { learningRate: 1.5e-3, localSteps: 50, batchSize: 8 },
   pretrained: {
-    file: 'small-v3.safetensors',
-    sha256: 'ff30b5cf07a862d76849ed397668b7f6329175f1f8c6bae1dde26f867c975645',
+    file: 'small-v4.safetensors',
+    sha256: '0348a327ea33fd66f3c2ac639b0408acdf0915dc4af1801fd92321db0a3d2ca5',
   },
   policy: {
     type: 'smolvla',
