@@ -10,6 +10,8 @@ export interface TrialSummary extends SuccessRate {
   readonly failures: Readonly<Partial<Record<TrialFailure, number>>>;
   /** Share of the actions that were beyond the robot's limits. */
   readonly clampedShare: number;
+  /** Mean over the trials of the largest share of the task that was done at once; absent where no task has parts. */
+  readonly meanScore?: number;
 }
 
 /** The same for one task at one place. */
@@ -34,11 +36,13 @@ export function summarize(trials: readonly Trial[]): TrialSummary {
   const failures = TRIAL_FAILURES.map((kind) => [kind, trials.filter(({ failure }) => failure === kind).length] as const);
   const steps = trials.reduce((sum, trial) => sum + trial.steps, 0);
   const clamped = trials.reduce((sum, trial) => sum + trial.clamped, 0);
+  const scores = trials.flatMap(({ score }) => score ?? []);
   return {
     ...successRate(done.length, trials.length),
     secondsToSuccess: median(done.map(({ seconds }) => seconds)),
     failures: Object.fromEntries(failures.filter(([, count]) => count > 0)),
     clampedShare: steps === 0 ? 0 : clamped / steps,
+    ...(scores.length === 0 ? {} : { meanScore: scores.reduce((sum, score) => sum + score) / scores.length }),
   };
 }
 

@@ -28,6 +28,8 @@ export interface Trial {
   readonly seconds: number;
   /** Actions that were beyond the robot's limits. */
   readonly clamped: number;
+  /** The largest share of the task that was done at once, 0 … 1, where the world's task has parts. */
+  readonly score?: number;
 }
 
 /** A trial in progress. */
@@ -94,6 +96,7 @@ export class RunningTrial {
       steps: this.#steps,
       seconds: this.#steps / fps,
       clamped: this.#clamped,
+      ...(this.world.score === undefined ? {} : { score: this.world.score() }),
     };
   }
 }

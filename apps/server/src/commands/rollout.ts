@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { createProgress, EXIT_CODE, parseRenames, showPhases, table, withRenameOption, zk0Home } from '@zk0/cli';
-import { InvalidArgumentError } from '@zk0/core';
+import { InvalidArgumentError, type World } from '@zk0/core';
 import { readAlignmentTarget } from '@zk0/dataset-so100';
 import { describeDevice, openPolicy } from '@zk0/policy-smolvla';
 import { formatRate, type RolloutReport, type TrialSummary } from '@zk0/rollout';
@@ -31,9 +31,9 @@ interface RolloutFlags {
 /** `zk0-server rollout`: whether a policy does the task, tried in a simulated world. */
 export function rolloutCommand(run: Run): Command {
   const command = new Command('rollout')
-    .description('Try a checkpoint in the demo world: how often it does the task, and how it fails.')
+    .description('Try a checkpoint in a simulated world: how often it does the task, and how it fails.')
     .requiredOption('--policy <path|name>', 'checkpoint directory, hf:owner/name, or preset')
-    .option('--task <demo:task>', "task to try, e.g. 'demo:cube-to-bowl?fps=5&place=each' (repeatable)", collect, [])
+    .option('--task <task>', "task to try, e.g. 'demo:cube-to-bowl?fps=5&place=each' or envhub:so101-tabletop-mujoco (repeatable)", collect, [])
     .option('--trials <n>', 'trials over all tasks and places', Number, DEFAULT_TRIALS)
     .option('--seed <n>', 'fixes layouts and noise', Number, 0)
     .option('--video <dir>', 'write MP4 clips of the first successes and failures there')
@@ -94,8 +94,10 @@ async function tryOut(flags: RolloutFlags, signal: AbortSignal): Promise<number 
       await actor.close();
       progress.finish();
       if (!signal.aborted) recordSuccess(flags.policy, flags.task, report);
-      if (flags.json === true) process.stdout.write(`${JSON.stringify({ policy: flags.policy, tasks: flags.task, ...report, baselines: baselines ?? null }, null, 2)}\n`);
-      else process.stdout.write(`${rolloutTable(report, baselines)}\n`);
+      const notes = notesOf(worlds);
+      if (flags.json === true) {
+        process.stdout.write(`${JSON.stringify({ policy: flags.policy, tasks: flags.task, ...(notes.length === 0 ? {} : { notes }), ...report, baselines: baselines ?? null }, null, 2)}\n`);
+      } else process.stdout.write([rolloutTable(report, baselines), ...notes, ''].join('\n'));
       if (flags.video !== undefined && flags.json !== true) process.stdout.write(`clips are in ${resolve(flags.video)}\n`);
       return signal.aborted ? EXIT_CODE.interrupted : undefined;
     } finally {
@@ -107,12 +109,19 @@ async function tryOut(flags: RolloutFlags, signal: AbortSignal): Promise<number 
   }
 }
 
+/** What the worlds say of how far their numbers can be compared. */
+function notesOf(worlds: readonly World[]): readonly string[] {
+  return [...new Set(worlds.flatMap(({ info }) => info.notes ?? []))];
+}
+
 /** Rows for people: the policy as a whole, by task and place, and the baselines. */
 export function rolloutTable(report: RolloutReport, baselines: Baselines | undefined): string {
+  const hasScore = report.meanScore !== undefined;
   const row = (name: string, summary: TrialSummary): string[] => [
     name,
     `${summary.successes} of ${summary.trials}`,
     formatRate(summary),
+    ...(hasScore ? [summary.meanScore?.toFixed(2) ?? '–'] : []),
     summary.secondsToSuccess === null ? '–' : `${summary.secondsToSuccess.toFixed(1)} s`,
     Object.entries(summary.failures).map(([kind, count]) => `${kind} ${count}`).join(', ') || '–',
     `${(summary.clampedShare * 100).toFixed(0)} %`,
@@ -124,7 +133,7 @@ export function rolloutTable(report: RolloutReport, baselines: Baselines | undef
   ];
   const stopped = report.trials < report.requested ? `\nstopped after ${report.trials} of ${report.requested} trials` : '';
   return (
-    table([{ header: 'tried' }, { header: 'successes', align: 'right' }, { header: 'rate (95 %)', align: 'right' }, { header: 'took', align: 'right' }, { header: 'failures' }, { header: 'clamped', align: 'right' }], rows) +
+    table([{ header: 'tried' }, { header: 'successes', align: 'right' }, { header: 'rate (95 %)', align: 'right' }, ...(hasScore ? [{ header: 'score', align: 'right' as const }] : []), { header: 'took', align: 'right' }, { header: 'failures' }, { header: 'clamped', align: 'right' }], rows) +
     stopped
   );
 }

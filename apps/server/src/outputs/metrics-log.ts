@@ -65,8 +65,9 @@ const successLine = z.object({
   round,
   tasks: z.array(z.string()),
   seed: z.string(),
+  notes: z.array(z.string()).exactOptional(),
   ...summary,
-  places: z.array(z.object({ world: z.string(), place: z.string().nullable(), ...summary, clampedShare: share })),
+  places: z.array(z.object({ world: z.string(), place: z.string().nullable(), ...summary, clampedShare: share, meanScore: share.exactOptional() })),
 });
 const line = z.discriminatedUnion('type', [clientLine, missingLine, serverLine, roundLine, successLine]);
 type Line = Exclude<z.infer<typeof line>, { type: 'success' }>;
@@ -184,8 +185,8 @@ function parseLog(text: string, path: string): { records: RoundRecord[]; success
   return { records, successes: successes.sort((a, b) => a.round - b.round), length };
 }
 
-function successOf({ round, tasks, seed, successes, trials, rate, low, high, secondsToSuccess, failures, places }: z.infer<typeof successLine>): SuccessRecord {
-  return { round, tasks, seed, successes, trials, rate, low, high, secondsToSuccess, failures, places };
+function successOf({ round, tasks, seed, notes, successes, trials, rate, low, high, secondsToSuccess, failures, places }: z.infer<typeof successLine>): SuccessRecord {
+  return { round, tasks, seed, ...(notes === undefined ? {} : { notes }), successes, trials, rate, low, high, secondsToSuccess, failures, places };
 }
 
 function parseLine(raw: string): z.infer<typeof line> | undefined {

@@ -27,21 +27,31 @@ export async function addSuccess(checkpoint: string, record: SuccessRecord): Pro
 }
 
 function described(record: SuccessRecord): string {
+  const hasScore = record.places.some(({ meanScore }) => meanScore !== undefined);
   const rows = [...(record.places.length > 1 ? record.places.map((place) => [placeName(place), place] as const) : []), ['all trials', record] as const];
   return [
     `Tried in a simulated world (MuJoCo) at ${record.tasks.map(code).join(', ')}, seed ${code(record.seed)}: it did the task in ${formatRate(record)} of`,
     `${record.trials} trials, with the 95 % interval in brackets. That says little about another arm, scene or camera.`,
+    ...(record.notes ?? []),
     '',
     markdownTable(
-      ['tried', 'successes', 'rate (95 %)', 'failures'],
+      ['tried', 'successes', 'rate (95 %)', ...(hasScore ? ['score'] : []), 'failures'],
       rows.map(([name, { successes, trials, rate, low, high, failures }]) => [
         name,
         `${successes} of ${trials}`,
         formatRate({ successes, trials, rate, low, high }),
+        ...(hasScore ? [scoreOf(record.places.filter((place) => name === 'all trials' || placeName(place) === name))] : []),
         Object.entries(failures).map(([kind, count]) => `${kind} ${count}`).join(', ') || '–',
       ]),
     ),
   ].join('\n');
+}
+
+/** Mean over the trials of the largest share of the task that was done at once. */
+function scoreOf(places: SuccessRecord['places']): string {
+  const scored = places.flatMap(({ meanScore, trials }) => (meanScore === undefined ? [] : [{ meanScore, trials }]));
+  const trials = scored.reduce((sum, place) => sum + place.trials, 0);
+  return trials === 0 ? '–' : (scored.reduce((sum, place) => sum + place.meanScore * place.trials, 0) / trials).toFixed(2);
 }
 
 function section(text: string): string {

@@ -76,6 +76,8 @@ export interface SuccessRecord
   readonly round: number;
   /** Addresses of the tasks. */
   readonly tasks: readonly string[];
+  /** What the worlds say of how far their numbers can be compared. */
+  readonly notes?: readonly string[];
 }
 
 /** Everything that is written about one round. Round 0 is the evaluation of the initial parameters. */

@@ -120,6 +120,8 @@ export function alignWorld(world: WorldInfo, target: AlignmentTarget | null): Al
   );
   if (decision.kind === 'ready') return decision.alignment;
   throw new Zk0Error('ROLLOUT_MISMATCH', `the policy was trained on other recordings than the robot of ${name} gives: ${decision.reason}`, {
-    hint: `Try it at the frame rate and with the joints that it was trained on; for the rate write --task ${name}?fps=${target.fps}.`,
+    hint: name.startsWith('demo:')
+      ? `Try it at the frame rate and with the joints that it was trained on; for the rate write --task ${name}?fps=${target.fps}.`
+      : `Try a policy that was trained on recordings of ${fps} frames a second with the joints ${actionNames.join(', ')}.`,
   });
 }

@@ -61,8 +61,9 @@ export class RunRollouts {
         niceness: NICENESS,
         signal,
       });
-      const { successes, rate, low, high, secondsToSuccess, failures, places, ...report } = JSON.parse(said) as RolloutReport;
-      const record = { round, tasks, successes, trials: report.trials, rate, low, high, secondsToSuccess, failures, places, seed: report.seed };
+      const { successes, rate, low, high, secondsToSuccess, failures, places, ...report } = JSON.parse(said) as RolloutReport & { readonly notes?: readonly string[] };
+      const { notes } = report;
+      const record = { round, tasks, successes, trials: report.trials, rate, low, high, secondsToSuccess, failures, places, seed: report.seed, ...(notes === undefined ? {} : { notes }) };
       log.info(`round ${round}: success ${formatRate(record)} in ${record.trials} trials`);
       await onResult(record, checkpoint);
     } catch (error) {

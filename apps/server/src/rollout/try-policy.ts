@@ -1,10 +1,9 @@
 import type { AlignmentTarget } from '@zk0/dataset-so100';
-import type { DemoWorld } from '@zk0/demo-so100';
 import type { Actor, PolicyFeatures } from '@zk0/policy-smolvla';
 import { blindReplay, motionless, rollout, type Controller, type RolloutReport } from '@zk0/rollout';
 import { Clips, trialsToFilm } from './clips.ts';
 import { alignWorld, checkFit, policyController, type CameraNames } from './policy-controller.ts';
-import { recordDemonstrations } from './worlds.ts';
+import { recordDemonstrations, type TriedWorld } from './worlds.ts';
 
 /** Demonstrations that blind replay draws from. */
 const RECORDINGS = 12;
@@ -12,7 +11,7 @@ const RECORDINGS = 12;
 export type Baselines = { readonly motionless: RolloutReport; readonly replay: RolloutReport };
 
 export interface TryOptions {
-  readonly worlds: readonly DemoWorld[];
+  readonly worlds: readonly TriedWorld[];
   readonly trials: number;
   readonly seed: string | number;
   readonly signal?: AbortSignal;

@@ -16,6 +16,8 @@ export interface WorldInfo {
   readonly stateNames: readonly string[];
   readonly actionNames: readonly string[];
   readonly cameras: readonly CameraInfo[];
+  /** What somebody who compares its numbers with others' has to know, e.g. in what it differs from the task that it is named after. */
+  readonly notes?: readonly string[];
 }
 
 /** What a robot perceives at one moment. */
@@ -67,6 +69,8 @@ export interface World {
   act(action: ArrayLike<number>): Promise<ActOutcome> | ActOutcome;
   /** Whether the task has been done in this trial; stays true until the next `reset`. */
   success(): boolean;
+  /** The largest share of the task that was done at once in this trial, 0 … 1, where a task has parts. */
+  score?(): number;
   /** Why the trial failed, were it to end now. Means nothing after success. */
   failure(): TrialFailure;
   close(): Promise<void> | void;

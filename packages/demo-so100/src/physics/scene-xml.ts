@@ -28,7 +28,7 @@ const PADS = '1.2 0.01 0.001';
 /** Collision groups: the arm touches table and things, what is moved touches everything, things that stay do not touch the table. */
 const ARM = 'contype="1" conaffinity="0"';
 const TABLE_GROUP = 'contype="2" conaffinity="1"';
-const MOVED = 'contype="4" conaffinity="3"';
+const MOVED = 'contype="4" conaffinity="7"';
 const FIXED = 'contype="0" conaffinity="5"';
 
 /** Width of a finger that touches, relative to its root: about what it is at the pads. */
@@ -37,19 +37,25 @@ const FINGER_WIDTH = 0.6;
 /** Boxes that a bowl's wall is made of. */
 const WALL_SEGMENTS = 14;
 
-/** The names that the simulation reads sensors and bodies by. */
-export const TARGET = 'target';
+/** How a scene's physics are stepped. */
+export interface PhysicsSettings {
+  /** Seconds of one step. Default {@link TIME_STEP}. */
+  readonly timeStep?: number;
+  /** Whether things that lie at rest are left out until something touches them: much faster where many lie about. Default false. */
+  readonly sleeping?: boolean;
+}
+
+/** Contacts of each thing that is handled, in this order: with the fixed finger's link, with the moving finger's, with the whole arm. */
+export const SENSORS_PER_THING = 3;
 
 /**
- * The scene as MuJoCo reads it: the arm bolted to the table, the thing that is handled as a free body, every other thing
+ * The scene as MuJoCo reads it: the arm bolted to the table, the things that are handled as free bodies, every other thing
  * as a body that stays where it is put.
- *
- * Sensors, in this order: contacts of the target with the fixed finger's link, with the moving finger's, with the whole arm.
  */
-export function sceneXml(target: ThingModel, fixed: readonly ThingModel[]): string {
+export function sceneXml(handled: readonly ThingModel[], fixed: readonly ThingModel[], { timeStep = TIME_STEP, sleeping = false }: PhysicsSettings = {}): string {
   return `<mujoco model="zk0-demo">
   <compiler angle="radian" autolimits="true"/>
-  <option timestep="${TIME_STEP}" integrator="implicitfast" cone="elliptic" impratio="10" iterations="20" ls_iterations="20"/>
+  <option timestep="${timeStep}" integrator="implicitfast" cone="elliptic" impratio="10" iterations="20" ls_iterations="20">${sleeping ? '<flag sleep="enable"/>' : ''}</option>
   <default>
     <geom condim="4" friction="${SMOOTH}" solref="0.01 1"/>
     <joint damping="${SERVO.damping}" frictionloss="${SERVO.friction}" armature="${SERVO.armature}"/>
@@ -58,16 +64,16 @@ export function sceneXml(target: ThingModel, fixed: readonly ThingModel[]): stri
   <worldbody>
     <geom name="table" type="plane" size="1 1 0.1" ${TABLE_GROUP}/>
     <body name="base">${partGeoms(0)}${armBodies(0)}</body>
-    <body name="${TARGET}"><joint name="${TARGET}" type="free" damping="${ROCKING}" frictionloss="0" armature="0"/>${thingGeoms(target.shape, `${MOVED} density="${DENSITY}"`)}</body>
+    ${handled.map(({ shape }, index) => `<body name="thing${index}"><joint name="thing${index}" type="free" damping="${ROCKING}" frictionloss="0" armature="0"/>${thingGeoms(shape, `${MOVED} density="${DENSITY}"`)}</body>`).join('')}
     ${fixed.map(({ shape }, index) => `<body name="fixed${index}" mocap="true">${thingGeoms(shape, FIXED)}</body>`).join('')}
   </worldbody>
   <actuator>${JOINTS.map((name, index) => `<position name="${name}" joint="${name}" ctrlrange="${range(index)}"/>`).join('')}</actuator>
-  <sensor>
-    <contact name="fixed_finger" body1="${TARGET}" body2="link5" num="1" data="found"/>
-    <contact name="moving_finger" body1="${TARGET}" body2="link6" num="1" data="found"/>
-    <contact name="arm" body1="${TARGET}" subtree2="link1" num="1" data="found"/>
-  </sensor>
+  <sensor>${handled.map((_, index) => contactSensors(index)).join('')}</sensor>
 </mujoco>`;
+}
+
+function contactSensors(thing: number): string {
+  return ['body2="link5"', 'body2="link6"', 'subtree2="link1"'].map((other) => `<contact body1="thing${thing}" ${other} num="1" data="found"/>`).join('');
 }
 
 function range(joint: number): string {

@@ -6,48 +6,50 @@ import { DemoError } from '../errors.ts';
 import type { ThingModel } from '../render/scene.ts';
 import { loadEngine, type Engine } from './engine.ts';
 import { quaternionOf } from './quaternion.ts';
-import { sceneXml, TIME_STEP } from './scene-xml.ts';
+import { sceneXml, SENSORS_PER_THING, TIME_STEP, type PhysicsSettings } from './scene-xml.ts';
 
 const JOINT_COUNT = 6;
-/** Bodies before the target's: the world, the base, six links. */
+/** Bodies before those of the things that are handled: the world, the base, six links. */
 const BASE_BODY = 1;
-const TARGET_BODY = BASE_BODY + JOINT_COUNT + 1;
+const FIRST_THING_BODY = BASE_BODY + JOINT_COUNT + 1;
 
-/** What the arm does to the target. */
-export interface TargetContacts {
+/** What the arm does to a thing that is handled. */
+export interface ThingContacts {
   readonly fixedFinger: boolean;
   readonly movingFinger: boolean;
   /** Any part of the arm, the fingers included. */
   readonly arm: boolean;
 }
 
-/** The physics of one scene: an arm with position servos, one thing that can be moved, others that stay. */
+/** The physics of one scene: an arm with position servos, things that can be moved, others that stay. */
 export class Simulation {
   readonly #engine: Engine;
   readonly #model: MjModel;
   readonly #data: MjData;
+  readonly #timeStep: number;
 
-  private constructor(engine: Engine, model: MjModel) {
+  private constructor(engine: Engine, model: MjModel, timeStep: number) {
     this.#engine = engine;
     this.#model = model;
+    this.#timeStep = timeStep;
     this.#data = new engine.MjData(model);
   }
 
   /**
    * @throws DemoError `PHYSICS_MISSING`; `PHYSICS_FAILED` when the engine does not take the scene.
    */
-  static async create(target: ThingModel, fixed: readonly ThingModel[]): Promise<Simulation> {
+  static async create(handled: readonly ThingModel[], fixed: readonly ThingModel[], settings: PhysicsSettings = {}): Promise<Simulation> {
     const engine = await loadEngine();
-    const model = compile(engine, sceneXml(target, fixed));
-    return new Simulation(engine, model);
+    const model = compile(engine, sceneXml(handled, fixed, settings));
+    return new Simulation(engine, model, settings.timeStep ?? TIME_STEP);
   }
 
   /** Puts everything where it starts, at rest; the servos hold the arm where it is. */
-  reset(arm: JointAngles, target: Transform, fixed: readonly Transform[]): void {
+  reset(arm: JointAngles, handled: readonly Transform[], fixed: readonly Transform[]): void {
     const data = this.#data;
     this.#engine.mj_resetData(this.#model, data);
     const qpos = data.qpos as Float64Array;
-    qpos.set([...arm, ...target.origin, ...quaternionOf(target)]);
+    qpos.set([...arm, ...handled.flatMap((pose) => [...pose.origin, ...quaternionOf(pose)])]);
     (data.ctrl as Float64Array).set(arm);
     const positions = data.mocap_pos as Float64Array;
     const rotations = data.mocap_quat as Float64Array;
@@ -64,7 +66,7 @@ export class Simulation {
    * @throws DemoError `PHYSICS_FAILED` when the state is no longer finite.
    */
   advance(goals: JointAngles, seconds: number): void {
-    const steps = Math.max(1, Math.round(seconds / TIME_STEP));
+    const steps = Math.max(1, Math.round(seconds / this.#timeStep));
     const from = this.goals();
     const ctrl = this.#data.ctrl as Float64Array;
     for (let step = 1; step <= steps; step++) {
@@ -102,14 +104,14 @@ export class Simulation {
     return Array.from({ length: JOINT_COUNT + 1 }, (_, link) => this.#bodyFrame(BASE_BODY + link));
   }
 
-  /** Frame of the target: the centre of its underside. */
-  target(): Transform {
-    return this.#bodyFrame(TARGET_BODY);
+  /** Frame of a thing that is handled: the centre of its underside. */
+  thing(index = 0): Transform {
+    return this.#bodyFrame(FIRST_THING_BODY + index);
   }
 
-  contacts(): TargetContacts {
-    const found = this.#data.sensordata as Float64Array;
-    return { fixedFinger: found[0]! > 0, movingFinger: found[1]! > 0, arm: found[2]! > 0 };
+  contacts(index = 0): ThingContacts {
+    const [fixedFinger, movingFinger, arm] = (this.#data.sensordata as Float64Array).subarray(index * SENSORS_PER_THING, (index + 1) * SENSORS_PER_THING);
+    return { fixedFinger: fixedFinger! > 0, movingFinger: movingFinger! > 0, arm: arm! > 0 };
   }
 
   /** Frees the engine's memory. */

@@ -22,22 +22,41 @@ const WRIST_POSITION: Vec3 = [-0.045, 0.06, 0.01];
 const WRIST_TARGET: Vec3 = [0.018, -0.004, -0.1];
 const WRIST_FIELD_OF_VIEW = 1.25;
 
+/** The camera that overlooks the table, where it is not the usual one. */
+export interface Overview {
+  /** Its key among the pictures. */
+  readonly key: string;
+  /** What it looks at. */
+  readonly target: Vec3;
+  /** Radians from the top of the picture to its bottom. */
+  readonly fieldOfView: number;
+}
+
+const TOP: Overview = { key: TOP_CAMERA, target: WORKPLACE, fieldOfView: TOP_FIELD_OF_VIEW };
+
 /** Renders what both cameras see in one place; one for a whole dataset. */
 export class DemoView {
   readonly #surroundings: Surroundings;
   readonly #light: Vec3;
   readonly #backdrop: Backdrop;
-  readonly #topCamera: Camera;
+  readonly #overview: Overview;
+  #overviewCamera: Camera;
   readonly #top: Rasterizer;
   readonly #wrist: Rasterizer;
 
-  constructor(surroundings: Surroundings, width: number, height: number) {
+  constructor(surroundings: Surroundings, width: number, height: number, overview = TOP) {
     this.#surroundings = surroundings;
     this.#light = normalize(surroundings.light);
     this.#backdrop = backdropOf(surroundings);
-    this.#topCamera = { pose: lookAt(surroundings.camera, WORKPLACE, [0, 0, 1]), fieldOfView: TOP_FIELD_OF_VIEW };
+    this.#overview = overview;
+    this.#overviewCamera = overlooking(surroundings.camera, overview);
     this.#top = new Rasterizer(width, height);
     this.#wrist = new Rasterizer(width, height);
+  }
+
+  /** Puts the camera that overlooks the table elsewhere; it looks at the same point. */
+  moveOverview(position: Vec3): void {
+    this.#overviewCamera = overlooking(position, this.#overview);
   }
 
   /** The pictures of one moment, by camera key. */
@@ -45,10 +64,14 @@ export class DemoView {
     const solids: Solid[] = [...armSolids(links, this.#surroundings.arm), ...things.flatMap(thingSolids)];
     const wristCamera = { pose: wristPose(links[HAND]!), fieldOfView: WRIST_FIELD_OF_VIEW };
     return {
-      [TOP_CAMERA]: this.#top.render(this.#topCamera, this.#backdrop, solids, this.#light),
+      [this.#overview.key]: this.#top.render(this.#overviewCamera, this.#backdrop, solids, this.#light),
       [WRIST_CAMERA]: this.#wrist.render(wristCamera, this.#backdrop, solids, this.#light),
     };
   }
+}
+
+function overlooking(position: Vec3, { target, fieldOfView }: Overview): Camera {
+  return { pose: lookAt(position, target, [0, 0, 1]), fieldOfView };
 }
 
 function wristPose(hand: Transform): Camera['pose'] {

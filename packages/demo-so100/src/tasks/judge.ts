@@ -1,7 +1,7 @@
 import type { TrialFailure } from '@zk0/core';
 import { apply, distance, type Transform, type Vec3 } from '../arm/transform.ts';
 import { GRASP_POINT } from '../arm/so100.ts';
-import type { TargetContacts } from '../physics/simulation.ts';
+import type { ThingContacts } from '../physics/simulation.ts';
 import { gripRadius, heightOf, restingHeight, type Thing } from '../render/scene.ts';
 import type { DemoAction } from './demo-tasks.ts';
 import { PUSH_LENGTH } from './script.ts';
@@ -13,21 +13,21 @@ export interface Situation {
   /** Gripper opening, 0 … 100. */
   readonly opening: number;
   readonly target: Transform;
-  readonly contacts: TargetContacts;
+  readonly contacts: ThingContacts;
 }
 
 /** As near as the grasp point has to come for the hand to have reached a thing, metres. */
-const REACHED = 0.03;
+export const REACHED = 0.03;
 /** A thing is in the hand once it is this far above where it stood, between both fingers, metres. */
-const RAISED = 0.008;
+export const RAISED = 0.008;
 /** A thing that leaves the hand higher than this has been dropped, not put down, metres. */
-const DROP_HEIGHT = 0.035;
+export const DROP_HEIGHT = 0.035;
 /** A lift counts from this height on, metres. */
 const LIFT_HEIGHT = 0.04;
 /** Slower than this from frame to frame a thing is at rest: metres per second, and of its upward direction per second. */
 const STILL = { linear: 0.01, turning: 0.3 } as const;
 /** Seconds that a thing has to lie, or the hand to point, for it to count. */
-const LIE_SECONDS = 0.35;
+export const LIE_SECONDS = 0.35;
 const POINT_SECONDS = 0.95;
 /** A thing that is put back has to be this near to where it was, metres. */
 const BACK = 0.03;
@@ -39,6 +39,11 @@ const SETTLED = 0.006;
 const UPRIGHT = 0.94;
 /** The goal of a push may be missed by this much to the side, metres. */
 const PUSH_ASIDE = 0.06;
+
+/** Whether a thing that went from one pose to another within so many seconds is at rest. */
+export function isStill(before: Transform, after: Transform, seconds: number): boolean {
+  return distance(before.origin, after.origin) < STILL.linear * seconds && distance(before.z, after.z) < STILL.turning * seconds;
+}
 
 /** Decides whether a task has been done, and where a trial that did not do it has failed. */
 export class Judge {
@@ -84,7 +89,7 @@ export class Judge {
       this.#peak = Math.max(this.#peak, height);
       this.#lastHeight = height;
     }
-    const atRest = this.#isStill(now.target);
+    const atRest = isStill(this.#last, now.target, this.#frameSeconds);
     this.#last = now.target;
     this.#seconds = this.#holds(now, grasp, atRest) ? this.#seconds + this.#frameSeconds : 0;
     const needed = this.#action.kind === 'point' ? POINT_SECONDS : LIE_SECONDS;
@@ -98,12 +103,6 @@ export class Judge {
     if (!this.#held) return 'not-grasped';
     if (this.#inHand) return 'timed-out';
     return this.#lastHeight > DROP_HEIGHT ? 'dropped' : 'wrong-place';
-  }
-
-  #isStill({ origin, z }: Transform): boolean {
-    const moved = distance(origin, this.#last.origin);
-    const turned = distance(z, this.#last.z);
-    return moved < STILL.linear * this.#frameSeconds && turned < STILL.turning * this.#frameSeconds;
   }
 
   /** Whether the condition holds in this frame. */

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Random, type ActOutcome, type RgbImage, type TrialFailure, type World, type WorldInfo, type WorldObservation } from '@zk0/core';
 import { HAND, type LinkFrames } from '../arm/kinematics.ts';
-import { clampToLimits, fromRecordedUnits, gripperAngle, JOINT_NAMES, quantize, SIDEWAYS, toRecordedUnits, type JointAngles } from '../arm/so100.ts';
+import { JOINT_NAMES, toRecordedUnits, type JointAngles } from '../arm/so100.ts';
 import { Simulation } from '../physics/simulation.ts';
 import type { Thing } from '../render/scene.ts';
 import { demoCameras, DemoView } from '../render/view.ts';
@@ -8,15 +8,11 @@ import { findTask, type DemoTask } from '../tasks/demo-tasks.ts';
 import { Judge } from '../tasks/judge.ts';
 import { layOut } from '../tasks/layout.ts';
 import { placeNamed } from '../tasks/places.ts';
+import { encoderState, restingPose, servoGoals } from './arm-commands.ts';
+import { Expert } from './expert.ts';
 
-/** Folded over the base and clear of what stands on the table, the hand turned to close sideways. */
-const REST: JointAngles = [0, -1.5, 1.15, 1.2, SIDEWAYS, gripperAngle(8)];
-/** How far from it each joint starts, radians. */
-const REST_SPREAD = 0.03;
 /** Seconds after which a trial without success has failed; the expert takes 7. */
 const TRIAL_SECONDS = 12;
-/** Beyond a limit by no more than this an action is not counted as clamped: degrees, or hundredths of the gripper's range. */
-const LIMIT_TOLERANCE = 0.5;
 
 export interface DemoWorldOptions {
   /** Name of one of the demo tasks. */
@@ -76,15 +72,14 @@ export class DemoWorld implements World {
     const task = findTask(options.task);
     if (options.place !== undefined) placeNamed(task, options.place);
     const fixed = [...(task.action.kind === 'place' ? [task.action.goal] : []), ...task.clutter];
-    return new DemoWorld(task, options, await Simulation.create(task.target, fixed));
+    return new DemoWorld(task, options, await Simulation.create([task.target], fixed));
   }
 
   reset(seed: string): void {
     const random = new Random(seed);
     this.#things = layOut(this.task, this.#place, random);
     const [target, ...fixed] = this.#things as [Thing, ...Thing[]];
-    const rest = REST.map((angle, joint) => angle + (joint === 5 ? 0 : REST_SPREAD * random.normal())) as unknown as JointAngles;
-    this.#simulation.reset(quantize(clampToLimits(rest)), target.pose, fixed.map(({ pose }) => pose));
+    this.#simulation.reset(restingPose(random), [target.pose], fixed.map(({ pose }) => pose));
     const goal = this.task.action.kind === 'place' ? fixed[0] : undefined;
     this.#judge = new Judge(this.task.action, target, goal, this.info.fps);
   }
@@ -102,15 +97,10 @@ export class DemoWorld implements World {
   }
 
   act(action: ArrayLike<number>): ActOutcome {
-    const values = Array.from(action);
-    if (values.length !== JOINT_NAMES.length || !values.every(Number.isFinite)) {
-      throw new InvalidArgumentError(`an action of this arm is ${JOINT_NAMES.length} finite numbers, not [${values.join(', ')}]`);
-    }
-    const goals = quantize(clampToLimits(fromRecordedUnits(values)));
-    const reached = toRecordedUnits(goals);
+    const { goals, clamped } = servoGoals(action);
     this.#simulation.advance(goals, 1 / this.info.fps);
     this.#watch();
-    return { clamped: values.some((value, joint) => Math.abs(value - reached[joint]!) > LIMIT_TOLERANCE) };
+    return { clamped };
   }
 
   success(): boolean {
@@ -127,7 +117,7 @@ export class DemoWorld implements World {
 
   /** What the encoders read: degrees, gripper 0 … 100. */
   state(): number[] {
-    return toRecordedUnits(quantize(clampToLimits(this.#simulation.angles())));
+    return encoderState(this.#simulation.angles());
   }
 
   /** Where the arm's links are. */
@@ -138,7 +128,12 @@ export class DemoWorld implements World {
   /** Everything on the table as it is now; the target is the first. */
   things(): readonly Thing[] {
     const [target, ...fixed] = this.#things;
-    return target === undefined ? [] : [{ ...target, pose: this.#simulation.target() }, ...fixed];
+    return target === undefined ? [] : [{ ...target, pose: this.#simulation.thing() }, ...fixed];
+  }
+
+  /** The scripted expert, planned from what lies on the table now: call it after `reset`. */
+  expert(seed: string): Expert {
+    return new Expert(this, seed);
   }
 
   /** How far gravity and motion pull the servos from their goals in the present pose, radians. */
@@ -151,7 +146,7 @@ export class DemoWorld implements World {
     this.#judge?.observe({
       hand: simulation.links()[HAND]!,
       opening: toRecordedUnits(simulation.angles())[5]!,
-      target: simulation.target(),
+      target: simulation.thing(),
       contacts: simulation.contacts(),
     });
   }
