@@ -97,6 +97,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         const files = runFiles(directory, {
           entries,
           ...(options.record !== undefined && { record: options.record }),
+          onSuccesses: () => {
+            try {
+              tracking?.tried();
+            } catch (error) {
+              runLog.warn(`trackers: ${errorMessage(error)}; they are given it with what comes next`);
+            }
+          },
           trials: (settings, onResult) =>
             (rollouts = new RunRollouts({
               settings,
@@ -111,8 +118,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
             })),
         });
         const push = pushWhenFinished(runLog, { after: async () => rollouts?.idle() });
-        const tracked = trackers === undefined ? [] : [trackRun({ entries, trackers: () => trackers.of(directory) })];
-        return { log: runLog, observers: [inOrder(files, push), ...tracked], close: () => runLog.close() };
+        const tracking = trackers === undefined ? undefined : trackRun({ entries, trackers: () => trackers.of(directory), successes: () => files.successes });
+        return { log: runLog, observers: [inOrder(files, push), ...(tracking === undefined ? [] : [tracking])], close: () => runLog.close() };
       },
     });
     const page = createDashboard({ ledger, coordinator, version: versions().zk0, log, successes: (runId) => Promise.resolve(successesOf(runDirectory(runId))), ...(registry !== undefined && { nodes: registry }) });

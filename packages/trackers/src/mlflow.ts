@@ -1,6 +1,6 @@
 import { TrackerError } from './errors.ts';
 import { requestJson } from './http.ts';
-import type { NumberedLine, TrackerLine } from './lines.ts';
+import { hasFigures, type FiguresLine, type TrackerLine } from './lines.ts';
 import type { Service, ServiceOptions } from './service.ts';
 
 /** Limits of one `runs/log-batch`, as the REST documentation has them. */
@@ -40,7 +40,7 @@ export function mlflow({ address, environment }: ServiceOptions): Service {
     for (let start = 0; start < params.length; start += MAX_PARAMS) await must('runs/log-batch', signal, { run_id: runId, params: params.slice(start, start + MAX_PARAMS) });
     return runId;
   };
-  const figures = async (lines: readonly (TrackerLine & { kind: 'metrics' })[], runId: string, signal: AbortSignal): Promise<void> => {
+  const figures = async (lines: readonly FiguresLine[], runId: string, signal: AbortSignal): Promise<void> => {
     const metrics = lines.flatMap(({ step, at, values }) => Object.entries(values).map(([key, value]) => ({ key: name(key), value, timestamp: at, step })));
     for (let start = 0; start < metrics.length; start += MAX_METRICS) await must('runs/log-batch', signal, { run_id: runId, metrics: metrics.slice(start, start + MAX_METRICS) });
   };
@@ -52,7 +52,7 @@ export function mlflow({ address, environment }: ServiceOptions): Service {
         if (line.kind === 'run') runId = await begin(line, signal);
       }
       if (runId === undefined) throw new TrackerError('TRACKER_REFUSED', 'figures came before their run');
-      await figures(lines.flatMap(({ line }: NumberedLine) => (line.kind === 'metrics' ? [line] : [])), runId, signal);
+      await figures(lines.map(({ line }) => line).filter(hasFigures), runId, signal);
       for (const { line } of lines) {
         if (line.kind === 'end') await must('runs/update', signal, { run_id: runId, status: STATUS[line.state], end_time: line.at });
       }

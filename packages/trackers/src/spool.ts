@@ -7,7 +7,7 @@ import { writeFileAtomic } from '@zk0/storage';
 import * as z from 'zod';
 import type { TrackerAddress } from './address.ts';
 import { TrackerError } from './errors.ts';
-import { trackerLineSchema, type NumberedLine, type TrackerLine } from './lines.ts';
+import { hasFigures, trackerLineSchema, type NumberedLine, type TrackerLine } from './lines.ts';
 
 /** Most that is kept of one run for one tracker: rounds of thousands of clients, or thousands of rounds of some. */
 export const MAX_SPOOL_BYTES = 64 << 20;
@@ -45,6 +45,7 @@ export class TrackerSpool {
   #count: number;
   #lastStep: number;
   #hasEnd: boolean;
+  readonly #successes: Set<number>;
   #dropped = 0;
 
   /**
@@ -69,7 +70,8 @@ export class TrackerSpool {
       const lines = whole.split('\n').slice(0, -1).map((line) => trackerLineSchema.parse(JSON.parse(line)));
       this.#count = lines.length;
       this.#lastStep = lines.reduce((last, line) => (line.kind === 'metrics' ? Math.max(last, line.step) : last), -1);
-      this.#hasEnd = lines.at(-1)?.kind === 'end';
+      this.#hasEnd = lines.findLast(({ kind }) => kind !== 'success')?.kind === 'end';
+      this.#successes = new Set(lines.flatMap((line) => (line.kind === 'success' ? [line.step] : [])));
       const isNew = !existsSync(this.#stateFile);
       this.#state = isNew ? { address: address.text, sent: 0, offset: 0, refused: 0, remote: {} } : stateSchema.parse(JSON.parse(readFileSync(this.#stateFile, 'utf8')));
       // Who opens the folder later finds in it where the lines belong.
@@ -88,6 +90,10 @@ export class TrackerSpool {
   }
   get hasEnd(): boolean {
     return this.#hasEnd;
+  }
+  /** Whether it was added how often the policy of a step did its task. */
+  hasSuccess(step: number): boolean {
+    return this.#successes.has(step);
   }
   /** Lines that the tracker does not have yet. */
   get unsent(): number {
@@ -110,7 +116,7 @@ export class TrackerSpool {
   add(line: TrackerLine): boolean {
     const text = `${JSON.stringify(line)}\n`;
     const bytes = Buffer.byteLength(text);
-    if (line.kind === 'metrics' && this.#bytes + bytes > this.#maxBytes) {
+    if (hasFigures(line) && this.#bytes + bytes > this.#maxBytes) {
       this.#dropped++;
       return false;
     }
@@ -118,7 +124,8 @@ export class TrackerSpool {
     this.#bytes += bytes;
     this.#count++;
     if (line.kind === 'metrics') this.#lastStep = Math.max(this.#lastStep, line.step);
-    this.#hasEnd = line.kind === 'end';
+    if (line.kind === 'success') this.#successes.add(line.step);
+    else this.#hasEnd = line.kind === 'end';
     return true;
   }
 

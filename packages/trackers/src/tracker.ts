@@ -66,6 +66,10 @@ export class Tracker {
   get hasEnd(): boolean {
     return this.#spool.hasEnd;
   }
+  /** Whether it was added how often the policy of a step did its task. */
+  hasSuccess(step: number): boolean {
+    return this.#spool.hasSuccess(step);
+  }
   /** Lines that the tracker does not have yet. */
   get unsent(): number {
     return this.#spool.unsent;

@@ -1,5 +1,6 @@
 import { TrackerError } from './errors.ts';
 import { requestJson } from './http.ts';
+import { hasFigures } from './lines.ts';
 import type { Service, ServiceOptions } from './service.ts';
 
 /**
@@ -16,7 +17,7 @@ export function trackio({ address, environment }: ServiceOptions): Service {
       const config = begun === undefined ? (remote['config'] ?? '') : JSON.stringify(begun.config);
       if (run === undefined) throw new TrackerError('TRACKER_REFUSED', 'figures came before their run');
       const logs: { config: unknown; readonly [name: string]: unknown }[] = lines.flatMap(({ number, line }) =>
-        line.kind === 'metrics' ? [{ project: address.project, run, run_id: run, metrics: line.values, step: line.step, log_id: `${run}:${number}`, config: null }] : [],
+        hasFigures(line) ? [{ project: address.project, run, run_id: run, metrics: line.values, step: line.step, log_id: `${run}:${number}`, config: null }] : [],
       );
       if (logs.length === 0) return { run, config };
       if (config !== '') logs[0]!.config = JSON.parse(config);

@@ -1,6 +1,6 @@
 import { TrackerError } from './errors.ts';
 import { requestJson } from './http.ts';
-import type { TrackerLine } from './lines.ts';
+import { hasFigures, type TrackerLine } from './lines.ts';
 import type { Service, ServiceOptions } from './service.ts';
 
 const BEGIN = `mutation UpsertBucket($name: String!, $project: String!, $entity: String, $config: JSONString) {
@@ -11,7 +11,8 @@ const BEGIN = `mutation UpsertBucket($name: String!, $project: String!, $entity:
 
 /**
  * Weights & Biases: a GraphQL mutation begins a run, then rows go to its file stream, each with its place in the history, so that sending one
- * again changes nothing. Written from the public client's requests; not tried against the service.
+ * again changes nothing. Steps of a history do not go back: a success that becomes known after later steps stands at the newest of them, and
+ * `success/step` says which it is of. Written from the public client's requests; not tried against the service.
  */
 export function wandb({ address, environment }: ServiceOptions): Service {
   const headers = { authorization: `Basic ${Buffer.from(`api:${environment['WANDB_API_KEY'] ?? ''}`).toString('base64')}` };
@@ -44,11 +45,21 @@ export function wandb({ address, environment }: ServiceOptions): Service {
       const { run, entity, project, rows = '0' } = known;
       if (run === undefined || entity === undefined || project === undefined) throw new TrackerError('TRACKER_REFUSED', 'figures came before their run');
       const stream = `${address.url}/files/${encodeURIComponent(entity)}/${encodeURIComponent(project)}/${encodeURIComponent(run)}/file_stream`;
-      const content = lines.flatMap(({ line }) => (line.kind === 'metrics' ? [JSON.stringify({ ...line.values, _step: line.step, _timestamp: line.at / 1000 })] : []));
-      if (content.length > 0) await post(stream, { files: { 'wandb-history.jsonl': { offset: Number(rows), content }, 'wandb-summary.json': { offset: 0, content: content.slice(-1) } } }, signal);
+      // The newest value of every name; a row has some of them.
+      const summary = JSON.parse(known['summary'] ?? '{"_step":0}') as Record<string, number>;
+      const content = lines.map(({ line }) => line).filter(hasFigures).map((line) => {
+        const _step = Math.max(summary['_step'] ?? 0, line.step);
+        const row = { ...line.values, ...(line.kind === 'success' && { 'success/step': line.step }), _step, _timestamp: line.at / 1000 };
+        Object.assign(summary, row);
+        return JSON.stringify(row);
+      });
+      const newest = JSON.stringify(summary);
+      if (content.length > 0) await post(stream, { files: { 'wandb-history.jsonl': { offset: Number(rows), content }, 'wandb-summary.json': { offset: 0, content: [newest] } } }, signal);
       const end = lines.flatMap(({ line }) => (line.kind === 'end' ? [line] : []))[0];
-      if (end !== undefined) await post(stream, { complete: true, exitcode: end.state === 'finished' ? 0 : 1 }, signal);
-      return { ...known, rows: String(Number(rows) + content.length) };
+      const exit = end === undefined ? known['exit'] : end.state === 'finished' ? '0' : '1';
+      // What comes after the end opens the run again.
+      if (exit !== undefined) await post(stream, { complete: true, exitcode: Number(exit) }, signal);
+      return { ...known, rows: String(Number(rows) + content.length), summary: newest, ...(exit !== undefined && { exit }) };
     },
   };
 }

@@ -27,6 +27,7 @@ let folders = 0;
 const folder = (): string => join(root, String(folders++));
 const start: TrackerLine = { kind: 'run', run: 'run-1', at: 1000, config: { rounds: 3, 'strategy.name': 'fedavg', 'resolved.mu': 0.01 } };
 const round = (step: number, loss = 1 / (step + 1)): TrackerLine => ({ kind: 'metrics', step, at: 2000 + step, values: { 'server/policy_loss': loss, 'client_loss/ann@home': 2 } });
+const success = (step: number): TrackerLine => ({ kind: 'success', step, at: 9100, values: { 'success/rate': 0.5 } });
 const end: TrackerLine = { kind: 'end', at: 9000, state: 'finished' };
 
 function tracker(text: string, options: Partial<TrackerOptions> = {}): Tracker {
@@ -121,6 +122,24 @@ describe('Weights & Biases', () => {
     expect(server.requests[0]!.headers.authorization).toBe(`Basic ${Buffer.from('api:key').toString('base64')}`);
   });
 
+  it('gets a success after later steps and after the end, without going back a step, and is ended again', async () => {
+    const bucket = { data: { upsertBucket: { bucket: { name: 'run-1', project: { name: 'arms', entity: { name: 'lab' } } } } } };
+    const server = await serve(({ path }) => ({ body: path === '/graphql' ? bucket : {} }));
+    const environment = { WANDB_API_KEY: 'key', WANDB_BASE_URL: server.url };
+    const directory = folder();
+    const one = tracker('wandb:lab/arms', { environment, directory });
+    for (const line of [start, round(0), round(1), end]) one.add(line);
+    expect(await one.close(5000)).toBe(0);
+    const two = tracker('wandb:lab/arms', { environment, directory });
+    two.add(success(0));
+    expect(await two.close(5000)).toBe(0);
+    const [{ files }, last] = bodies(server.requests, /file_stream$/).slice(-2) as [{ files: Record<string, { offset: number; content: string[] }> }, unknown];
+    const history = files['wandb-history.jsonl']!;
+    expect([history.offset, history.content.map((row) => JSON.parse(row) as unknown)]).toEqual([2, [{ 'success/rate': 0.5, 'success/step': 0, _step: 1, _timestamp: 9.1 }]]);
+    expect(JSON.parse(files['wandb-summary.json']!.content[0]!)).toMatchObject({ 'server/policy_loss': 0.5, 'success/rate': 0.5 });
+    expect(last).toEqual({ complete: true, exitcode: 0 });
+  });
+
   it('needs its key', () => {
     expect(() => parseTracker('wandb:arms', {})).toThrow('needs WANDB_API_KEY');
   });
@@ -151,6 +170,27 @@ describe('a tracker that is in trouble', () => {
     expect(await again.close(1000)).toBe(0);
     const steps = bodies(server.requests, /log-batch/).flatMap(({ metrics = [] }) => (metrics as { key: string; step: number }[]).filter(({ key }) => key === 'server/policy_loss').map(({ step }) => step));
     expect(steps).toEqual([0, 1, 2]);
+  });
+
+  it('gets how often a policy did its task whenever that becomes known, once for each step', async () => {
+    const server = await serve(mlflowAnswer);
+    const directory = folder();
+    const one = tracker(`mlflow:${server.url}`, { directory });
+    for (const line of [start, round(0), round(1), success(0), round(2), end]) one.add(line);
+    expect([one.hasSuccess(0), one.hasSuccess(2), one.hasEnd, one.lastStep]).toEqual([true, false, true, 2]);
+    expect(await one.close(5000)).toBe(0);
+    // Another process, after the run has ended.
+    const later = tracker(`mlflow:${server.url}`, { directory });
+    expect([later.hasSuccess(0), later.hasSuccess(2)]).toEqual([true, false]);
+    later.add(success(2));
+    expect(later.hasEnd).toBe(true);
+    expect(await later.close(5000)).toBe(0);
+    const again = tracker(`mlflow:${server.url}`, { directory });
+    expect([again.hasSuccess(2), again.hasEnd, again.unsent]).toEqual([true, true, 0]);
+    void again.close(0);
+    const metrics = bodies(server.requests, /log-batch/).flatMap(({ metrics: sent = [] }) => sent as { key: string; step: number; timestamp: number }[]);
+    expect(metrics.filter(({ key }) => key === 'success/rate')).toEqual([0, 2].map((step) => ({ key: 'success/rate', value: 0.5, timestamp: 9100, step })));
+    expect(bodies(server.requests, /runs\/update/)).toHaveLength(1);
   });
 
   it.each([

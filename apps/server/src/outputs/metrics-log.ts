@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { TRIAL_FAILURES } from '@zk0/core';
 import { z } from 'zod';
@@ -183,6 +184,16 @@ function parseLog(text: string, path: string): { records: RoundRecord[]; success
     }
   }
   return { records, successes: successes.sort((a, b) => a.round - b.round), length };
+}
+
+/** How often policies did their tasks, by the `metrics.jsonl` of a run that nobody drives; lines that cannot be read are left out. */
+export function readSuccesses(path: string): SuccessRecord[] {
+  if (!existsSync(path)) return [];
+  const lines = readFileSync(path, 'utf8').split('\n').filter((raw) => raw.includes('"type":"success"'));
+  return lines.flatMap((raw) => {
+    const entry = parseLine(raw);
+    return entry?.type === 'success' ? [successOf(entry)] : [];
+  });
 }
 
 function successOf({ round, tasks, seed, notes, successes, trials, rate, low, high, secondsToSuccess, failures, places }: z.infer<typeof successLine>): SuccessRecord {

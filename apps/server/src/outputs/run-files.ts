@@ -23,17 +23,28 @@ export interface RunFilesOptions {
   readonly record?: Readonly<Record<string, unknown>>;
   /** Tries a run's policies as its settings ask for; what comes out goes to `onResult`. */
   readonly trials: (settings: NonNullable<RunConfig['rollouts']>, onResult: (record: SuccessRecord, checkpoint: string) => Promise<void>) => PolicyTrials;
+  /** Called when a success has been recorded, and when earlier ones have been read back. */
+  readonly onSuccesses?: () => void;
+}
+
+/** Writes what a run leaves. */
+export interface RunFiles extends Observer {
+  /** How often policies did their tasks, as far as it is recorded. */
+  readonly successes: readonly SuccessRecord[];
 }
 
 /** Writes what a run leaves beside its checkpoints: metrics, event files, charts. Recording something twice changes nothing. */
-export function runFiles(directory: string, { entries, record, trials }: RunFilesOptions): Observer {
+export function runFiles(directory: string, { entries, record, trials, onSuccesses }: RunFilesOptions): RunFiles {
   let outputs: RunOutputs | undefined;
   let tried: PolicyTrials | undefined;
   let times = new RoundTimes();
   const bringUpTo = async ({ state, createdAt }: LedgerRun): Promise<void> => {
     // Before its start a run has nothing to say.
     if (state.context === null) return;
-    outputs ??= await createRunOutputs(directory, { ...runInfo(state, createdAt), ...(record !== undefined && { simulation: record }) });
+    if (outputs === undefined) {
+      outputs = await createRunOutputs(directory, { ...runInfo(state, createdAt), ...(record !== undefined && { simulation: record }) });
+      if (outputs.successes.length > 0) onSuccesses?.();
+    }
     for (const round of roundRecords(state, outputs.rounds.at(-1)?.round, times.over)) await outputs.recordRound(round);
     times.forget(outputs.rounds.at(-1)?.round ?? -1);
   };
@@ -43,6 +54,7 @@ export function runFiles(directory: string, { entries, record, trials }: RunFile
     const files = outputs;
     tried ??= trials(rollouts, async (success, checkpoint) => {
       await files.recordSuccess(success);
+      onSuccesses?.();
       await addSuccess(checkpoint, success);
     });
     const known = new Set(files.successes.map(({ round }) => round));
@@ -52,6 +64,9 @@ export function runFiles(directory: string, { entries, record, trials }: RunFile
   };
   return {
     name: 'run files',
+    get successes(): readonly SuccessRecord[] {
+      return outputs?.successes ?? [];
+    },
     resume: async (run) => {
       times = new RoundTimes();
       // The run may be further than the notice that is handled: entries that come again change nothing that is recorded.

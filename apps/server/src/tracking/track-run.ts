@@ -2,8 +2,8 @@ import type { LedgerEntry, LedgerRun, Observer } from '@zk0/federation';
 import type { Tracker, TrackerLine } from '@zk0/trackers';
 import { roundRecords, runInfo } from '../outputs/round-records.ts';
 import { RoundTimes } from '../outputs/round-times.ts';
-import { scalarsOf } from '../outputs/tensorboard-scalars.ts';
-import type { RunInfo } from '../outputs/types.ts';
+import { scalarsOf, successScalars } from '../outputs/tensorboard-scalars.ts';
+import type { RunInfo, SuccessRecord } from '../outputs/types.ts';
 
 /** Events after which trackers have something new to hear. */
 const TRACKED: ReadonlySet<string> = new Set(['run-started', 'round-evaluated', 'round-checkpointed', 'round-skipped', 'run-finished', 'run-failed', 'run-stopped']);
@@ -15,11 +15,30 @@ export interface TrackRunOptions {
   readonly trackers: () => readonly Tracker[];
   /** A run's history: after a restart, when things happened is read from it. */
   readonly entries: (runId: string) => Promise<readonly LedgerEntry[]>;
+  /** How often the run's policies did their tasks, as far as it is recorded. */
+  readonly successes: () => readonly SuccessRecord[];
+}
+
+/** Hands a run's figures to its trackers. */
+export interface RunTracking extends Observer {
+  /** Has trackers hear of successes that were recorded meanwhile: some time after their round, perhaps after the run. */
+  tried(): void;
+}
+
+/** Gives a tracker the successes that it was not given yet. One that does not know the run is given them after it. */
+export function addSuccesses(tracker: Tracker, successes: readonly SuccessRecord[]): void {
+  if (tracker.isEmpty) return;
+  for (const record of successes) {
+    if (!tracker.hasSuccess(record.round)) tracker.add({ kind: 'success', step: record.round, at: Date.now(), values: successScalars(record) });
+  }
 }
 
 /** Hands a run's figures to its trackers, under the names that TensorBoard shows. What a tracker was given once it is not given again. */
-export function trackRun({ trackers, entries }: TrackRunOptions): Observer {
+export function trackRun({ trackers, entries, successes }: TrackRunOptions): RunTracking {
   let times = new RoundTimes();
+  const tried = (): void => {
+    for (const tracker of trackers()) addSuccesses(tracker, successes());
+  };
   const bringUpTo = ({ state, createdAt }: LedgerRun): void => {
     if (state.context === null) return;
     for (const tracker of trackers()) {
@@ -28,6 +47,7 @@ export function trackRun({ trackers, entries }: TrackRunOptions): Observer {
         tracker.add({ kind: 'metrics', step: record.round, at: (record.time?.endedAt ?? new Date()).getTime(), values: scalarsOf(record) });
       }
     }
+    tried();
     times.forget(Math.min(...trackers().map(({ lastStep }) => lastStep)));
   };
   const end = ({ at, event: { type } }: LedgerEntry): void => {
@@ -39,6 +59,7 @@ export function trackRun({ trackers, entries }: TrackRunOptions): Observer {
   };
   return {
     name: 'trackers',
+    tried,
     resume: async (run) => {
       times = new RoundTimes();
       const history = await entries(run.state.runId);

@@ -2,6 +2,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorMessage } from '@zk0/core';
 import { keptAddresses, parseTracker, Tracker, type TrackerAddress, type TrackerLog } from '@zk0/trackers';
+import { readSuccesses } from '../outputs/metrics-log.ts';
+import { RunPaths } from '../outputs/paths.ts';
+import { addSuccesses } from './track-run.ts';
 
 /** Where a run keeps what its trackers do not have yet. */
 export const trackingFolder = (runDirectory: string): string => join(runDirectory, 'tracking');
@@ -37,7 +40,7 @@ export class TrackerPool {
       const directory = join(out, entry.name);
       if (!entry.isDirectory() || !existsSync(trackingFolder(directory))) continue;
       try {
-        this.of(directory);
+        for (const tracker of this.of(directory)) addSuccesses(tracker, readSuccesses(new RunPaths(directory).metrics));
       } catch (error) {
         this.#log.warn(errorMessage(error));
       }
@@ -66,5 +69,6 @@ export class TrackerPool {
 export async function sendKept(runDirectory: string, log: TrackerLog, ms: number): Promise<{ readonly address: TrackerAddress; readonly lines: number }[]> {
   const directory = trackingFolder(runDirectory);
   const trackers = keptAddresses(directory).map((text) => new Tracker(parseTracker(text), { directory, log }));
+  for (const tracker of trackers) addSuccesses(tracker, readSuccesses(new RunPaths(runDirectory).metrics));
   return Promise.all(trackers.map(async (tracker) => ({ address: tracker.address, lines: await tracker.close(ms) })));
 }
