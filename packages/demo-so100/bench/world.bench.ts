@@ -1,17 +1,25 @@
 /**
- * How long trials without a policy take, and how often the expert and what needs no learning succeed.
+ * How long trials without a policy take, and whether they judge rightly: how often the expert, what needs no learning, and blind
+ * replay succeed. Ends with 1 where the expert does less than 95 % of a task's trials, or an arm that does nothing or moves at random
+ * does any.
  *
- *   npx nx bench demo-so100          1 000 trials in as many threads as there are cores
+ *   npx nx bench demo-so100                                   1 000 trials of the demo tasks, in as many threads as there are cores
+ *   node --conditions=@zk0/source bench/world.bench.ts 200 tabletop    200 trials of LeRobot's task, re-created
  */
 import { availableParallelism } from 'node:os';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { deriveSeed, Random } from '@zk0/core';
-import { demoTasks, DemoWorld, Expert } from '../src/index.ts';
+import { demoTasks, DemoWorld, TabletopWorld } from '../src/index.ts';
 
-const TRIALS = 1000;
+const [trials = '1000', which = 'demo'] = process.argv.slice(2);
+const TRIALS = Number(trials);
 const FPS = 5;
-const KINDS = ['expert', 'motionless', 'random'] as const;
+/** Demonstrations of a task that blind replay draws from. */
+const RECORDINGS = 4;
+const LEAST_OF_EXPERT = 0.95;
+const KINDS = ['expert', 'motionless', 'random', 'replay'] as const;
 type Kind = (typeof KINDS)[number];
+type BenchWorld = DemoWorld | TabletopWorld;
 interface Counted {
   readonly task: string;
   readonly kind: Kind;
@@ -19,31 +27,58 @@ interface Counted {
 }
 
 async function work(from: number, step: number): Promise<void> {
-  const worlds = await Promise.all(demoTasks.map(({ name }) => DemoWorld.create({ task: name, fps: FPS })));
+  const worlds: BenchWorld[] = which === 'tabletop' ? [await TabletopWorld.create()] : await Promise.all(demoTasks.map(({ name }) => DemoWorld.create({ task: name, fps: FPS })));
+  const recordings = new Map<BenchWorld, number[][][]>();
   for (let index = from; index < TRIALS; index += step) {
     const world = worlds[index % worlds.length]!;
     const kind = KINDS[Math.floor(index / worlds.length) % KINDS.length]!;
+    if (kind === 'replay' && !recordings.has(world)) recordings.set(world, record(world));
     world.reset(deriveSeed('bench', index));
-    const act = controller(kind, world, index);
-    for (let frame = 0; frame < world.info.maxSteps && !world.success(); frame++) {
-      const action = act();
-      if (action === undefined) break;
-      world.act(action);
-    }
-    parentPort!.postMessage({ task: world.task.name, kind, success: world.success() } satisfies Counted);
+    run(world, controller(kind, world, index, recordings.get(world) ?? []));
+    parentPort!.postMessage({ task: world.info.name, kind, success: world.success() } satisfies Counted);
   }
 }
 
-function controller(kind: Kind, world: DemoWorld, index: number): () => readonly number[] | undefined {
-  const rest = world.state();
-  if (kind === 'motionless') return () => rest;
-  if (kind === 'random') {
-    const random = new Random(deriveSeed('bench-random', index));
-    let action: readonly number[] = rest;
-    return () => (action = action.map((value) => value + 8 * random.normal()));
+function run(world: BenchWorld, act: () => readonly number[] | undefined): number[][] {
+  const actions: number[][] = [];
+  while (actions.length < world.info.maxSteps && !world.success()) {
+    const action = act();
+    if (action === undefined) break;
+    world.act(action);
+    actions.push([...action]);
   }
-  const expert = new Expert(world, deriveSeed('bench-expert', index));
-  return () => expert.next();
+  return actions;
+}
+
+function record(world: BenchWorld): number[][][] {
+  return Array.from({ length: RECORDINGS }, (_, index) => {
+    world.reset(deriveSeed('bench-recording', index));
+    const expert = world.expert(deriveSeed('bench-recorded', index));
+    return run(world, () => expert.next());
+  });
+}
+
+function controller(kind: Kind, world: BenchWorld, index: number, recordings: readonly number[][][]): () => readonly number[] | undefined {
+  const rest = world.state();
+  switch (kind) {
+    case 'motionless':
+      return () => rest;
+    case 'random': {
+      const random = new Random(deriveSeed('bench-random', index));
+      const stride = 8 * Math.sqrt(FPS / world.info.fps);
+      let action: readonly number[] = rest;
+      return () => (action = action.map((value) => value + stride * random.normal()));
+    }
+    case 'replay': {
+      const recording = recordings[new Random(deriveSeed('bench-replay', index)).below(recordings.length)]!;
+      let frame = 0;
+      return () => recording[frame++];
+    }
+    case 'expert': {
+      const expert = world.expert(deriveSeed('bench-expert', index));
+      return () => expert.next();
+    }
+  }
 }
 
 if (parentPort === null) {
@@ -52,7 +87,7 @@ if (parentPort === null) {
   const counts = new Map<string, [number, number]>();
   await Promise.all(
     Array.from({ length: threads }, async (_, from) => {
-      const worker = new Worker(new URL(import.meta.url), { workerData: { from, step: threads } });
+      const worker = new Worker(new URL(import.meta.url), { argv: process.argv.slice(2), workerData: { from, step: threads } });
       worker.on('message', ({ task, kind, success }: Counted) => {
         for (const key of [`${kind} ${task}`, kind]) {
           const [done, all] = counts.get(key) ?? [0, 0];
@@ -63,8 +98,11 @@ if (parentPort === null) {
     }),
   );
   const { user, system } = process.cpuUsage();
-  for (const [key, [done, all]] of [...counts].sort(([a], [b]) => (a < b ? -1 : 1))) console.log(`${key.padEnd(30)} ${done} of ${all}`);
+  for (const [key, [done, all]] of [...counts].sort(([a], [b]) => (a < b ? -1 : 1))) console.log(`${key.padEnd(40)} ${done} of ${all}`);
   console.log(`${TRIALS} trials in ${threads} threads: ${((performance.now() - started) / 1000).toFixed(1)} s, ${((user + system) / 1e6).toFixed(1)} CPU-s`);
+  const wrong = [...counts].filter(([key, [done, all]]) => (key.startsWith('expert') ? done < LEAST_OF_EXPERT * all : !key.startsWith('replay') && done > 0));
+  for (const [key] of wrong) console.error(`error: the evaluator is not valid: ${key}`);
+  process.exitCode = wrong.length === 0 ? 0 : 1;
 } else {
   const { from, step } = workerData as { from: number; step: number };
   await work(from, step);
