@@ -44,3 +44,4 @@ export { fitText, printable, textWidth, wrapText } from './text-width.ts';
 export { readTls, withTlsOptions, type TlsMaterial } from './tls-options.ts';
 export { parseBytes } from './parse-bytes.ts';
 export { parseDuration } from './parse-duration.ts';
+export { parseWholeNumber } from './parse-whole-number.ts';

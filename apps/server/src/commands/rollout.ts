@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { createProgress, EXIT_CODE, parseRenames, showPhases, table, withRenameOption, zk0Home } from '@zk0/cli';
+import { createProgress, EXIT_CODE, parseRenames, parseWholeNumber, showPhases, table, withRenameOption, zk0Home } from '@zk0/cli';
 import { InvalidArgumentError, type World } from '@zk0/core';
 import { readAlignmentTarget } from '@zk0/dataset-so100';
 import { describeDevice, openPolicy } from '@zk0/policy-smolvla';
@@ -13,6 +13,7 @@ import { openWorlds } from '../rollout/worlds.ts';
 import type { Run } from './run-action.ts';
 
 const DEFAULT_TRIALS = 100;
+const MAX_TRIALS = 100_000;
 
 interface RolloutFlags {
   readonly policy: string;
@@ -34,13 +35,13 @@ export function rolloutCommand(run: Run): Command {
     .description('Try a checkpoint in a simulated world: how often it does the task, and how it fails.')
     .requiredOption('--policy <path|name>', 'checkpoint directory, hf:owner/name, or preset')
     .option('--task <task>', "task to try, e.g. 'demo:cube-to-bowl?fps=5&place=each' or envhub:so101-tabletop-mujoco (repeatable)", collect, [])
-    .option('--trials <n>', 'trials over all tasks and places', Number, DEFAULT_TRIALS)
-    .option('--seed <n>', 'fixes layouts and noise', Number, 0)
+    .option('--trials <n>', 'trials over all tasks and places', (text: string) => parseWholeNumber('--trials', text, 1, MAX_TRIALS), DEFAULT_TRIALS)
+    .option('--seed <n>', 'fixes layouts and noise', (text: string) => parseWholeNumber('--seed', text, 0, Number.MAX_SAFE_INTEGER), 0)
     .option('--video <dir>', 'write MP4 clips of the first successes and failures there')
     .option('--no-baselines', 'leave out the arm that does nothing and the blind replay')
     .option('--device <name>', 'execution provider: auto, cpu, cuda, webgpu, …', 'auto')
     .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
-    .option('--threads <n>', 'CPU threads (default: all)', Number)
+    .option('--threads <n>', 'CPU threads (default: all)', (text: string) => parseWholeNumber('--threads', text, 1, 1024))
     .option('--json', 'for scripts')
     .option('--verbose', 'error codes and stacks with errors');
   withRenameOption(command).action((flags: RolloutFlags) => {
@@ -51,9 +52,6 @@ export function rolloutCommand(run: Run): Command {
 
 async function tryOut(flags: RolloutFlags, signal: AbortSignal): Promise<number | undefined> {
   const { trials, seed } = flags;
-  if (!Number.isInteger(trials) || trials < 1) {
-    throw new InvalidArgumentError(`--trials is ${trials}; it must be a whole number above 0`, { hint: 'For example --trials 100.' });
-  }
   if (flags.task.length === 0) throw new InvalidArgumentError('no task to try the policy at', { hint: 'Name one with --task, e.g. --task demo:cube-to-bowl.' });
   const names = new Map(Object.entries(parseRenames(flags.rename)));
   const progress = createProgress(process.stderr);

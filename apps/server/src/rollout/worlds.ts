@@ -55,6 +55,10 @@ function worldOptions(address: string): DemoWorldOptions[] {
       hint: 'For example --task "demo:cube-to-bowl?fps=5&place=each", or --task envhub:so101-tabletop-mujoco.',
     });
   }
+  const [foreign] = [...address.slice(address.indexOf('?')).matchAll(/[?&](episodes|seed|select|lookup|score>|units|weight)=/g)];
+  if (foreign !== undefined) {
+    throw new InvalidArgumentError(`--task ${address} has ${foreign[1]!}=, which is of recordings, not of a task to try`, { hint: 'Leave it out; --seed fixes the layouts, --trials says how many.' });
+  }
   const options = { task: uri.task, ...worldSettings(uri) };
   if (options.place !== EACH) return [options];
   const places = placesOf(findTask(uri.task));

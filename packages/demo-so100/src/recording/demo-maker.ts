@@ -34,7 +34,7 @@ export function worldSettings({ settings }: Pick<DemoRequest, 'settings'>): Pick
   const unknown = Object.keys(settings).find((key) => !known.includes(key));
   if (unknown !== undefined) {
     throw new InvalidArgumentError(`the address of a demo has the unknown setting "${unknown}"`, {
-      hint: `Known are episodes, seed, select, ${known.join(', ')}.`,
+      hint: `Known are ${known.join(', ')}, and of recordings episodes, seed, select.`,
     });
   }
   const number = (key: 'fps' | 'height' | 'width'): { [name in typeof key]?: number } => {
