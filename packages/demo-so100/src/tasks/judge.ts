@@ -31,8 +31,8 @@ export const LIE_SECONDS = 0.35;
 const POINT_SECONDS = 0.95;
 /** A thing that is put back has to be this near to where it was, metres. */
 const BACK = 0.03;
-/** How far from straight above a thing, and how high over its top, the hand may be to point at it, metres. */
-const POINT = { aside: 0.03, above: 0.08, opening: 15 } as const;
+/** How far from straight above a thing, and how high over its top, the hand may be to point at it, metres; how fast it may still move, m/s. */
+const POINT = { aside: 0.03, above: 0.08, opening: 15, speed: 0.06 } as const;
 /** How far from the surface that carries it a thing may be, metres. */
 const SETTLED = 0.006;
 /** Cosine of the most that a thing may lean that has to stand upright. */
@@ -61,6 +61,7 @@ export class Judge {
   #seconds = 0;
   #inHand = false;
   #last: Transform;
+  #lastGrasp: Vec3 | undefined;
   #done = false;
 
   constructor(action: DemoAction, start: Thing, goal: Thing | undefined, fps: number) {
@@ -91,7 +92,9 @@ export class Judge {
     }
     const atRest = isStill(this.#last, now.target, this.#frameSeconds);
     this.#last = now.target;
-    this.#seconds = this.#holds(now, grasp, atRest) ? this.#seconds + this.#frameSeconds : 0;
+    const holds = this.#holds(now, grasp, atRest);
+    this.#lastGrasp = grasp;
+    this.#seconds = holds ? this.#seconds + this.#frameSeconds : 0;
     const needed = this.#action.kind === 'point' ? POINT_SECONDS : LIE_SECONDS;
     if (this.#seconds >= needed) this.#done = true;
   }
@@ -123,7 +126,9 @@ export class Judge {
       case 'point': {
         const over = grasp[2] - heightOf(this.#start.shape);
         const aside = Math.hypot(x - grasp[0], y - grasp[1]);
-        return !this.#touched && now.opening < POINT.opening && aside < POINT.aside && over > 0 && over < POINT.above;
+        // An arm that wanders comes by, and does not stay.
+        const isHeld = this.#lastGrasp !== undefined && distance(grasp, this.#lastGrasp) < POINT.speed * this.#frameSeconds;
+        return isHeld && !this.#touched && now.opening < POINT.opening && aside < POINT.aside && over > 0 && over < POINT.above;
       }
     }
   }

@@ -146,6 +146,21 @@ describe('DemoWorld', () => {
     expect(world.failure()).toBe('timed-out');
   });
 
+  it('counts pointing where the hand stays, not where it comes by', async () => {
+    const world = await open('point-at-ball');
+    /** The expert until it is over the ball; from then on the hand swings by so many degrees. */
+    const pointing = (swing: number) => (at: DemoWorld): Controller => {
+      const arm = new Expert(at, 'hand');
+      let [over, frame]: [number[], number] = [[], 0];
+      return () => {
+        if (++frame <= 13) return (over = arm.next()!);
+        return over.map((value, joint) => (joint === 0 ? value + (frame % 2 === 0 ? swing : -swing) : value));
+      };
+    };
+    expect(trial(world, 'pointing', pointing(0))).toBe(true);
+    expect(trial(world, 'pointing', pointing(5))).toBe(false);
+  });
+
   it('says how a trial failed', async () => {
     const world = await open('cube-to-bowl', 'middle');
     trial(world, 'failure', motionless);
