@@ -13,10 +13,10 @@ export const stateFiles = (stateDirectory: string): { readonly ledger: string; r
 });
 
 /** Makes a directory, and finds out now rather than after the first round whether it can be written. */
-export function makeWritable(directory: string): void {
+export function makeWritable(directory: string, flag = '--out'): void {
   try {
     makeDirectory(directory);
   } catch (error) {
-    throw new Zk0Error('OUTPUT_UNWRITABLE', errorMessage(error), { cause: error, hint: 'Choose another directory with --out.' });
+    throw new Zk0Error('OUTPUT_UNWRITABLE', errorMessage(error), { cause: error, hint: `Choose another directory with ${flag}.` });
   }
 }

@@ -80,6 +80,30 @@ describe('train and rollout', { timeout: 180_000 }, () => {
     expect(readFileSync(join(video, clips[0]!)).subarray(4, 8).toString()).toBe('ftyp');
   });
 
+  it("tries a policy at LeRobot's task of four cubes, and says with the numbers what was assumed", async () => {
+    const checkpoint = join(home.path, 'lerobot', 'checkpoint');
+    const small = 'fps=30&width=64&height=48';
+    const trained = await runProgram('client', ['train', '--dataset', `demo:push-block-left?episodes=1&seed=1&${small}`, '--policy', 'tiny', '--steps', '1', '--round-steps', '1', '--device', 'cpu', '--threads', '1', '--out', join(home.path, 'lerobot')], home.path);
+    expect(trained.code, trained.stderr).toBe(0);
+    const args = ['rollout', '--policy', checkpoint, '--task', 'envhub:so101-tabletop-mujoco?seconds=1&width=64&height=48', '--trials', '1', '--device', 'cpu', '--threads', '1', '--no-baselines', '--json'];
+    const misfit = await runProgram('server', args, home.path);
+    expect(misfit.code).toBe(1);
+    expect(misfit.stderr).toContain('--rename observation.images.front=observation.images.top');
+    const { code, stdout, stderr } = await runProgram('server', [...args, '--rename', 'observation.images.front=observation.images.top'], home.path);
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      notes: expect.arrayContaining([expect.stringMatching(/re-creation/), expect.stringMatching(/^Assumed/)]) as unknown,
+      trials: 1,
+      successes: 0,
+      meanScore: 0,
+      results: [{ world: 'envhub:so101-tabletop-mujoco', steps: 30, score: 0 }],
+    });
+    // Trained at 5 frames a second.
+    const slow = await runProgram('server', ['rollout', '--policy', join(out, 'checkpoint'), ...args.slice(3), '--rename', 'observation.images.front=observation.images.top'], home.path);
+    expect(slow.code).toBe(1);
+    expect(slow.stderr).toMatch(/5 frames a second.*30 actions a second/);
+  });
+
   it('says what does not fit', async () => {
     const args = ['rollout', '--policy', join(out, 'checkpoint'), '--task', 'demo:push-block-left', '--trials', '1'];
     const { code, stderr } = await runProgram('server', [...args, '--device', 'cpu', '--rename', 'observation.images.top=front'], home.path);

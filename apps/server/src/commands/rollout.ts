@@ -10,6 +10,7 @@ import { collect } from '../config.ts';
 import { recordSuccess } from '../rollout/success-record.ts';
 import { tryBaselines, tryPolicy, type Baselines } from '../rollout/try-policy.ts';
 import { openWorlds } from '../rollout/worlds.ts';
+import { makeWritable } from '../state-files.ts';
 import type { Run } from './run-action.ts';
 
 const DEFAULT_TRIALS = 100;
@@ -54,6 +55,7 @@ async function tryOut(flags: RolloutFlags, signal: AbortSignal): Promise<number 
   const { trials, seed } = flags;
   if (flags.task.length === 0) throw new InvalidArgumentError('no task to try the policy at', { hint: 'Name one with --task, e.g. --task demo:cube-to-bowl.' });
   const names = new Map(Object.entries(parseRenames(flags.rename)));
+  if (flags.video !== undefined) makeWritable(resolve(flags.video), '--video');
   const progress = createProgress(process.stderr);
   const worlds = await openWorlds(flags.task, trials);
   try {

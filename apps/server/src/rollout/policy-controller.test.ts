@@ -68,7 +68,8 @@ describe('a policy in a world whose robot is recorded otherwise than what it was
   });
 
   it('is refused at another frame rate, and with other joints', () => {
-    expect(() => alignWorld(world, target('degrees', undefined, 30))).toThrow(/10 frames a second.*30/);
+    expect(() => alignWorld(world, target('degrees', undefined, 30))).toThrow(/30 frames a second.*10 actions/);
+    expect(() => alignWorld({ ...world, name: 'envhub:x' }, target('degrees', undefined, 30))).toThrow(expect.objectContaining({ hint: expect.stringContaining('belongs to the task') as string }));
     const other = { ...target('degrees'), stateNames: ['a', 'b', 'c', 'd', 'e', 'f'] };
     expect(() => alignWorld(world, other)).toThrow(/trained on other recordings/);
   });

@@ -3,6 +3,9 @@ import { alignedRows, alignRecording, unalignedRow, type Alignment, type Alignme
 import { proposeRenames, type Actor, type ActRequest, type PolicyFeatures, type PredictedChunk } from '@zk0/policy-smolvla';
 import type { Act } from '@zk0/rollout';
 
+/** Two rates are one where they differ by less than this share. */
+const RATE_TOLERANCE = 0.01;
+
 /** World camera → policy camera, for those that have different names. */
 export type CameraNames = ReadonlyMap<string, string>;
 
@@ -101,6 +104,11 @@ export function alignWorld(world: WorldInfo, target: AlignmentTarget | null): Al
   const nothing = (names: readonly string[]): number[] => names.map(() => 0);
   const moments = (names: readonly string[]): ClientProfile['dataset']['moments']['state'] => ({ count: 1, mean: nothing(names), m2: nothing(names), min: nothing(names), max: nothing(names) });
   const { name, robotType, fps, stateNames, actionNames, cameras } = world;
+  if (Math.abs(fps / target.fps - 1) > RATE_TOLERANCE) {
+    throw new Zk0Error('ROLLOUT_MISMATCH', `the policy was trained on recordings of ${target.fps} frames a second, ${name} takes ${fps} actions a second`, {
+      hint: name.startsWith('demo:') ? `Write the rate into the address: --task "${name}?fps=${target.fps}"; the demo world takes whole rates from 5 to 30.` : 'That rate belongs to the task: try a policy that was trained at it.',
+    });
+  }
   const decision = alignRecording(
     {
       name,
@@ -120,8 +128,6 @@ export function alignWorld(world: WorldInfo, target: AlignmentTarget | null): Al
   );
   if (decision.kind === 'ready') return decision.alignment;
   throw new Zk0Error('ROLLOUT_MISMATCH', `the policy was trained on other recordings than the robot of ${name} gives: ${decision.reason}`, {
-    hint: name.startsWith('demo:')
-      ? `Try it at the frame rate and with the joints that it was trained on; for the rate write --task ${name}?fps=${target.fps}.`
-      : `Try a policy that was trained on recordings of ${fps} frames a second with the joints ${actionNames.join(', ')}.`,
+    hint: `Try a policy that was trained with the joints ${actionNames.join(', ')}.`,
   });
 }
