@@ -75,6 +75,20 @@ describe('rollout', () => {
     expect(await run(() => ({ state }) => [state[0]! < 2 ? 1e3 : state[1]!])).toMatchObject({ successes: 4, clampedShare: expect.closeTo(0.29, 1) as number });
   });
 
+  it('has the mean score where a task has parts', async () => {
+    class Parts extends Line {
+      score(): number {
+        return Math.min(1, this.position / 4);
+      }
+    }
+    const half = await rollout({ worlds: [new Parts()], controller: () => () => [2], trials: 3, seed: 1 });
+    expect(half).toMatchObject({ meanScore: 0.5, places: [{ meanScore: 0.5 }], results: [{ score: 0.5 }, { score: 0.5 }, { score: 0.5 }] });
+    // Worlds without a score are left out of the mean.
+    expect(await rollout({ worlds: [new Parts(), new Line()], controller: seeing, trials: 4, seed: 1 })).toMatchObject({ meanScore: 1 });
+    const none = await rollout({ worlds: [new Line()], controller: seeing, trials: 1, seed: 1 });
+    expect([none.meanScore, none.results[0]!.score]).toEqual([undefined, undefined]);
+  });
+
   it('tries every policy in the same situations, which the seed fixes', async () => {
     const goals = async (seed: number, controller: Controller): Promise<number[]> => {
       const seen: number[] = [];

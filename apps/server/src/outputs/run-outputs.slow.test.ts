@@ -4,6 +4,7 @@ import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { OutputsError } from './errors.ts';
 import { RunPaths } from './paths.ts';
+import { readSuccesses } from './metrics-log.ts';
 import { createRunOutputs } from './run-outputs.ts';
 import { successByRound } from './charts/success-chart.ts';
 import { addSuccess, NOT_TRIED } from './success-card.ts';
@@ -230,7 +231,26 @@ describe('success', () => {
     expect(text).not.toContain('60 %');
     expect(text).toMatch(/<!-- end of success -->\n\n## Rounds\n$/);
     expect(read('success.json')).toMatchObject({ successes: 7 });
+    expect(text).not.toContain('score');
     await addSuccess(path.join(folder, 'moved away'), exampleSuccess(2, 6));
+  });
+
+  it('keeps what a world says of its numbers, and the score of a task that has parts', async () => {
+    const { places, ...whole } = exampleSuccess(2, 6);
+    const record = { ...whole, notes: ['This is a re-creation.'], places: places.map((place, index) => ({ ...place, meanScore: index === 0 ? 1 : 0.5 })) };
+    const outputs = await createRunOutputs(folder, exampleInfo);
+    await outputs.recordSuccess(record);
+    await outputs.close();
+    const again = await createRunOutputs(folder, exampleInfo);
+    expect(again.successes).toEqual([record]);
+    await again.close();
+    expect(readSuccesses(path.join(folder, 'metrics.jsonl'))).toEqual([record]);
+    expect(readSuccesses(path.join(folder, 'nowhere'))).toEqual([]);
+    writeFileSync(path.join(folder, 'README.md'), NOT_TRIED);
+    await addSuccess(folder, record);
+    const text = readFileSync(path.join(folder, 'README.md'), 'utf8');
+    expect(text).toContain('This is a re-creation.');
+    expect(text).toMatch(/left \| 5 of 5 \| [^|]*\| 1\.00 \|[^]*right \| 1 of 5 \| [^|]*\| 0\.50 \|[^]*all trials \| 6 of 10 \| [^|]*\| 0\.75 \|/);
   });
 
   it('is drawn with its interval, together and by place', () => {
