@@ -2,7 +2,7 @@ import type { WorldInfo } from '@zk0/core';
 import type { AlignmentTarget } from '@zk0/dataset-so100';
 import type { Actor } from '@zk0/policy-smolvla';
 import { describe, expect, it } from 'vitest';
-import { alignWorld, policyController } from './policy-controller.ts';
+import { alignWorld, checkFit, policyController } from './policy-controller.ts';
 
 const NAMES = ['shoulder_pan', 'shoulder_lift', 'elbow_flex', 'wrist_flex', 'wrist_roll', 'gripper'].map((name) => `${name}.pos`);
 const world: WorldInfo = { name: 'demo:lift-can', task: 'Lift.', robotType: 'so101_follower', fps: 10, maxSteps: 9, stateNames: NAMES, actionNames: NAMES, cameras: [] };
@@ -72,6 +72,27 @@ describe('a policy in a world whose robot is recorded otherwise than what it was
     expect(() => alignWorld({ ...world, name: 'envhub:x' }, target('degrees', undefined, 30))).toThrow(expect.objectContaining({ hint: expect.stringContaining('belongs to the task') as string }));
     const other = { ...target('degrees'), stateNames: ['a', 'b', 'c', 'd', 'e', 'f'] };
     expect(() => alignWorld(world, other)).toThrow(/trained on other recordings/);
+  });
+});
+
+describe('a policy that does not fit a world', () => {
+  const [top, wrist] = ['observation.images.top', 'observation.images.wrist'] as const;
+  const seen = { ...world, cameras: [top, wrist].map((key) => ({ key: key, width: 64, height: 48 })) };
+  const takes = (...cameras: string[]): typeof features & { cameras: string[] } => ({ ...features, cameras });
+  const refusal = (message: RegExp, hint: RegExp): unknown =>
+    expect.objectContaining({ code: 'ROLLOUT_MISMATCH', message: expect.stringMatching(message) as string, hint: expect.stringMatching(hint) as string });
+
+  it('is refused where it is for another robot', () => {
+    expect(() => { checkFit({ stateSize: 12, actionSize: 12, cameras: [top] }, seen, new Map()); }).toThrow(
+      refusal(/takes 12 state values and gives 12 actions, the robot of demo:lift-can has 6 and 6/, /trained for this robot/),
+    );
+  });
+
+  it('is refused with both sides and the likeliest renaming where it has other cameras, and fits with it', () => {
+    const front = 'observation.images.front';
+    expect(() => { checkFit(takes(front, wrist), seen, new Map()); }).toThrow(refusal(/no camera for observation\.images\.front.*takes \[.*front.*\].*has \[.*top/, /--rename observation\.images\.top=observation\.images\.front/));
+    expect(() => { checkFit(takes(front, wrist), seen, new Map([[top, front]])); }).not.toThrow();
+    expect(() => { checkFit(takes(top), seen, new Map([['observation.images.side', top]])); }).toThrow(refusal(/names no camera of the world: observation\.images\.side/, /Leave renamings out/));
   });
 });
 
