@@ -22,13 +22,18 @@ async function main() {
   const env = toolEnvironment(root, node);
   if (command !== 'start') return runChecks({ root, node, env, args, quick: command === 'test:quick' });
   const flags = ['--disable-warning=ExperimentalWarning', '--conditions=@zk0/source'];
-  // `npm start` simulates a federation; `npm start -- demo …` is any other command of the server.
-  const named = /^[^-]/.test(args[0] ?? '') ? args : ['simulate', ...args];
+  // `npm start` runs the demo; `npm start -- simulate …` is any other command of the server.
+  const named = /^[^-]/.test(args[0] ?? '') ? args : ['demo', ...args];
   return run(node, [...flags, resolve(root, 'apps/server/src/main.ts'), ...named], {
     // Paths on the command line are relative to where the user is, not to the repository.
     cwd: process.env['INIT_CWD'] ?? process.cwd(),
-    // Hints name commands the way that works here.
-    env: { ...env, ZK0_PROGRAM: 'npm start --' },
+    env: {
+      ...env,
+      // Hints name commands the way that works here.
+      ZK0_PROGRAM: 'npm start --',
+      // The demo starts a dozen programs, which need not strip the types and compile the code anew each.
+      NODE_COMPILE_CACHE: env['NODE_COMPILE_CACHE'] ?? resolve(root, 'node_modules/.cache/node'),
+    },
   });
 }
 

@@ -19,6 +19,8 @@ export interface DemoSettings {
   readonly localSteps: number;
   readonly batchSize: number;
   readonly learningRate: number;
+  /** How the server aggregates. */
+  readonly strategy: string;
   /** Steps between two restarts of AdamW in the trainings without a server. */
   readonly soloRoundSteps: number;
   readonly trials: number;
@@ -27,21 +29,23 @@ export interface DemoSettings {
 
 const CUBE_TO_BOWL = ['right', 'middle', 'left'].map((place): DemoTaskPlace => ({ task: 'cube-to-bowl', place }));
 
-/** A quarter of an hour on two cores. */
+/** Some six minutes on two cores. */
 export const QUICK: Omit<DemoSettings, 'seed'> = {
   tasks: CUBE_TO_BOWL,
   fps: 5,
   episodes: 10,
-  rounds: 250,
+  rounds: 100,
   localSteps: 10,
   batchSize: 8,
   learningRate: 1.5e-3,
+  // Its momentum makes up for short rounds: 90 of them do the task in 81 of 120 trials, with plain averaging in 30.
+  strategy: 'diloco',
   soloRoundSteps: 10,
   trials: 120,
 };
 
-/** Half an hour on two cores. */
-export const FULL: Omit<DemoSettings, 'seed'> = { ...QUICK, rounds: 490 };
+/** A quarter of an hour on two cores. */
+export const FULL: Omit<DemoSettings, 'seed'> = { ...QUICK, rounds: 250 };
 
 /** Homes that differ in object, goal, table, light and camera as well. */
 export const MIXED_TASKS: readonly DemoTaskPlace[] = [
@@ -95,14 +99,14 @@ export function taskAddresses({ tasks, fps }: DemoSettings): readonly string[] {
 
 /** Arguments of `zk0-server simulate` for the federated run. */
 export function federatedArguments(settings: DemoSettings, homes: readonly Home[], out: string): string[] {
-  const { rounds, localSteps, batchSize, learningRate, seed } = settings;
+  const { rounds, localSteps, batchSize, learningRate, strategy, seed } = settings;
   const set = (key: string, value: unknown): string[] => ['--set', `${key}=${String(value)}`];
   return [
     'simulate',
     ...['--clients', String(homes.length), '--hold-out', '0', '--out', out, '--seed', String(seed)],
     ...homes.flatMap(({ dataset }) => ['--dataset', dataset]),
     ...['--rounds', String(rounds), '--local-steps', String(localSteps), '--batch-size', String(batchSize)],
-    ...['--learning-rate', String(learningRate), '--strategy', 'fedavg'],
+    ...['--learning-rate', String(learningRate), '--strategy', strategy],
     ...set('strategy.schedule', '{decay: {kind: cosine, final: 0.1}}'),
     ...set('evaluateEvery', rounds),
     ...set('checkpointEvery', rounds),

@@ -25,6 +25,8 @@ export interface DemoOutcome {
 type Reported = RolloutReport & { readonly baselines: Baselines | null };
 
 const TOGETHER = 'together';
+/** How a simulation says where its page is. */
+const PAGE_LINE = 'watch it in a browser';
 
 /**
  * Trains a policy in three homes together, in each alone, and with everything in one place; then tries them all in the
@@ -54,7 +56,8 @@ export async function runDemo(settings: DemoSettings, out: string, progress: Pro
       log: paths.log(TOGETHER),
       signal,
       onLine: (line) => {
-        progress.update({ label: `together: ${line.trim()}` });
+        if (line.startsWith(PAGE_LINE)) progress.print(line);
+        else progress.update({ label: `together: ${line.trim()}` });
       },
     }),
   );
