@@ -39,10 +39,10 @@ export interface UploadOptions {
  * Bytes addressed by their SHA-256 (64 lower-case hex digits): a blob never changes, and whoever holds the address can
  * check the bytes. A blob is there whole or not at all.
  *
- * {@link openBlobStore} keeps them as files in a folder. Everything but {@link BlobStore.path} can be had from an S3-compatible store
- * too: `openRead` is a ranged GET, `put` and `putFile` a PUT that a crash leaves without effect, an upload one multipart upload (what is
- * below the least size of a part is kept on the local disk), `collect` a listing with DELETEs, and {@link BlobStore.verifiedFile} a
- * download into a local cache, hashed on its way. `@zk0/storage/testing` has the tests that every implementation passes.
+ * {@link openBlobStore} keeps them as files in a folder. `@zk0/federation-nats` keeps them in an S3-compatible store, where
+ * {@link BlobStore.path} is a place in its local cache: `openRead` is a ranged GET, `put`, `putFile` and the end of an upload a PUT (multipart
+ * where they are large) that a crash leaves without effect, `collect` a listing with DELETEs, and {@link BlobStore.verifiedFile} a
+ * download into the cache, hashed on its way. `@zk0/storage/testing` has the tests that every implementation passes.
  *
  * Every method that takes a hash throws StorageError `HASH_INVALID` for anything else, and any may throw one of those that
  * `isPassingStorageError` tells: then the same call may succeed later.
@@ -53,9 +53,17 @@ export interface BlobStore {
   size(hash: string): Promise<number | null>;
   /**
    * Where the blob is (or would be) as a file of the embedded store; read it, never write it. Nobody has looked at the bytes since they
-   * were stored. A remote store has no such place: use {@link verifiedFile}, or {@link openRead}.
+   * were stored. A remote store has no such place: use {@link verifiedFile}, {@link localFile}, or {@link openRead}.
    */
   path(hash: string): string;
+  /**
+   * A local file with the blob's bytes, for whoever reads what was hashed a moment ago, as it arrived. The embedded store says where it is
+   * (or would be) without looking; one that is elsewhere downloads the blob to its cache if it is not there, hashed on its way.
+   *
+   * @returns the path; read it, never write it.
+   * @throws StorageError `BLOB_NOT_FOUND`, `BLOB_DAMAGED` by a store that is elsewhere
+   */
+  localFile(blob: BlobReference): Promise<string>;
   /**
    * A local file with the blob's bytes, which have been hashed just now: for whoever computes with them. It stays until the blob is
    * collected. The hash is made on another thread where the file is large; a store that is elsewhere downloads the blob to a cache first.

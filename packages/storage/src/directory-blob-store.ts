@@ -80,6 +80,10 @@ class DirectoryBlobStore implements BlobStore {
     return join(this.#blobs, hash);
   }
 
+  localFile({ hash }: BlobReference): Promise<string> {
+    return Promise.resolve().then(() => this.path(hash));
+  }
+
   async has(hash: string): Promise<boolean> {
     return (await this.size(hash)) !== null;
   }

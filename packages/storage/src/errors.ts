@@ -18,6 +18,8 @@ export type StorageErrorCode =
   | 'DISK_FAULT'
   /** The process or the machine has no file handle or memory left for one more file. */
   | 'FILES_EXHAUSTED'
+  /** A store on the network does not answer, or not in time. */
+  | 'STORE_UNREACHABLE'
   /** A file does not hold JSON of the expected shape. */
   | 'JSON_INVALID'
   /** No tensor of that name, or a byte range outside it. */
@@ -77,15 +79,15 @@ const SYSTEM_CODES: Readonly<Record<string, StorageErrorCode>> = {
   EAGAIN: 'FILES_EXHAUSTED',
 };
 
-/** What can be over in a while without anybody touching the files: room is made, a disk is mounted again, handles are closed. */
-const PASSING: ReadonlySet<string> = new Set<StorageErrorCode>(['DISK_FULL', 'DISK_READ_ONLY', 'DISK_FAULT', 'FILES_EXHAUSTED', 'STORE_FULL']);
+/** What can be over in a while without anybody touching the files: room is made, a disk is mounted again, handles are closed, the network is back. */
+const PASSING: ReadonlySet<string> = new Set<StorageErrorCode>(['DISK_FULL', 'DISK_READ_ONLY', 'DISK_FAULT', 'FILES_EXHAUSTED', 'STORE_FULL', 'STORE_UNREACHABLE']);
 
 /** Causes of causes beyond this are not looked at. */
 const MAX_CAUSES = 8;
 
 /**
  * Whether an error is one of this machine's storage that may be gone when the same is tried again later (a full or read-only disk, an
- * I/O error, no file handle left, a store that others fill at the moment). Nothing is wrong with the data then, and with nobody who
+ * I/O error, no file handle left, a store that others fill at the moment or that the network does not reach). Nothing is wrong with the data then, and with nobody who
  * sent it. Errors of the operating system that no function of this package has seen are recognised too, as are causes of others.
  *
  * Not passing: a file that is missing, damaged or forbidden, and everything that a caller did wrong.

@@ -115,6 +115,14 @@ export function blobStoreContract(name: string, create: () => Promise<BlobStoreH
       await rejects(store.verifiedFile({ ...blob, byteLength: 4999 }), { code: 'HASH_MISMATCH' });
     });
 
+    test('says where a blob lies as a local file, also after a restart', async (harness) => {
+      const bytes = pattern(5000);
+      const blob = await (await harness.open()).put(bytes);
+      const store = await harness.open();
+      deepStrictEqual(new Uint8Array(await readFile(await store.localFile(blob))), bytes);
+      await rejects(store.localFile({ ...blob, hash: '../x' }), { code: 'HASH_INVALID' });
+    });
+
     test('notices damage at rest, does not have the blob any more, and takes it in again', async (harness) => {
       const store = await harness.open();
       const bytes = pattern(5000);
