@@ -23,6 +23,7 @@ import { isPassingStorageError, type BlobStore } from '@zk0/storage';
 import { closeAll } from './close-all.ts';
 import { checkRun } from './check-strategy.ts';
 import { ClientRegistry, type RegisteredClient } from './clients/client-registry.ts';
+import type { ClientStore } from './clients/client-store.ts';
 import { pause, systemClock, type Clock } from './clock.ts';
 import { FederationError } from './errors.ts';
 import { EventStream } from './events/event-stream.ts';
@@ -56,6 +57,8 @@ export interface CoordinatorOptions {
   /** Room for files in the making, on the blobs' file system where there is one. */
   readonly scratchDirectory: string;
   readonly queue?: TaskQueue;
+  /** Where clients that have joined are kept for the server after this one; in memory alone when absent. */
+  readonly clients?: ClientStore;
   readonly clock?: Clock;
   readonly log?: FederationLog;
   /** Opens what goes with a run: its log, and the observers that make something of it. */
@@ -114,6 +117,8 @@ export class Coordinator implements FederationService {
     this.#clients = new ClientRegistry({
       clock,
       silenceMs: CLIENT_SILENCE_MS,
+      store: options.clients,
+      log,
       onGone: ({ clientId, activity }) => {
         if (activity.state === 'left') log.info(`client ${clientId} has left`);
         else log.warn(`client ${clientId} has not been heard for ${CLIENT_SILENCE_MS / 1000} s`);
@@ -158,7 +163,7 @@ export class Coordinator implements FederationService {
       }
     } finally {
       failed.abort();
-      await closeAll(this.#log, [() => this.#lease.release(), () => expiring]);
+      await closeAll(this.#log, [() => this.#lease.release(), () => expiring, () => this.#clients.flush()]);
     }
   }
 
@@ -371,7 +376,9 @@ export class Coordinator implements FederationService {
 
   async #drive(runId: string, signal: AbortSignal): Promise<void> {
     const { ledger, openRun } = this.#options;
-    const run = await ledger.run(runId);
+    await this.#clients.restore();
+    // Another server may have driven it meanwhile.
+    const run = await ledger.refresh(runId);
     if (run === null || isFinal(run.state)) return;
     const session = new RunSession(run, {
       ...this.#options,

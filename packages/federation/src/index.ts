@@ -13,6 +13,7 @@ export { LEDGER_VERSION, openSqliteStores, type SqliteStores } from './ledger/sq
 export type { Lease, LeaseStore } from './leases/lease-store.ts';
 export type { ClientTask, TaskQueue } from './tasks/task-queue.ts';
 export { MemoryTaskQueue } from './tasks/memory-task-queue.ts';
+export type { ClientStore, StoredClient } from './clients/client-store.ts';
 export type { ClientActivity, ClientDescription, RegisteredClient } from './clients/client-registry.ts';
 export { federationEventSchema, type FederationEvent } from './events/federation-event.ts';
 export type { Observer } from './observers/observer.ts';

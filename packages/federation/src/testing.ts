@@ -4,6 +4,8 @@
  */
 export type { ContractCase } from './testing/contract-case.ts';
 export { ledgerStoreContract } from './testing/ledger-store-contract.ts';
+export { clientStoreContract } from './testing/client-store-contract.ts';
+export { MemoryClientStore } from './clients/memory-client-store.ts';
 export { leaseStoreContract, type LeaseStoreUnderTest } from './testing/lease-store-contract.ts';
 export { taskQueueContract } from './testing/task-queue-contract.ts';
 export { MemoryLedgerStore } from './testing/memory-stores.ts';

@@ -1,6 +1,9 @@
 import type { ClientPrincipal, JsonObject } from '@zk0/core';
 import type { Clock } from '../clock.ts';
 import { FederationError } from '../errors.ts';
+import { silentLog, type FederationLog } from '../log.ts';
+import type { ClientStore, StoredClient } from './client-store.ts';
+import { ClientWriter } from './client-writer.ts';
 
 /** What a client is doing, as far as the server knows. */
 export type ClientActivity =
@@ -55,6 +58,9 @@ export interface ClientRegistryOptions {
   readonly forgetMs?: number;
   /** Clients that are known at one time (100 000). */
   readonly maxClients?: number;
+  /** Where clients are kept for the server after this one; in memory alone when absent. */
+  readonly store?: ClientStore | undefined;
+  readonly log?: FederationLog;
   /** Told of every client that left or fell silent. */
   readonly onGone: (client: RegisteredClient) => void;
 }
@@ -66,9 +72,28 @@ export class ClientRegistry {
   readonly #options: ClientRegistryOptions;
   readonly #clients = new Map<string, RegisteredClient>();
   readonly #listeners = new Set<() => void>();
+  readonly #writer: ClientWriter | undefined;
 
   constructor(options: ClientRegistryOptions) {
     this.#options = options;
+    this.#writer = options.store === undefined ? undefined : new ClientWriter(options.store, options.log ?? silentLog);
+  }
+
+  /**
+   * Takes over the clients that another server has stored, and that are not known here: as offline, until they are heard. Whoever died
+   * with that server is never asked for anything.
+   *
+   * @throws StorageError `STORE_UNREACHABLE`, which passes
+   */
+  async restore(): Promise<void> {
+    for (const client of (await this.#options.store?.all()) ?? []) {
+      if (!this.#clients.has(client.clientId)) this.#clients.set(client.clientId, { ...client, activity: { state: 'offline' } });
+    }
+  }
+
+  /** Resolves when the store has what is known here, or cannot be written to at the moment. */
+  flush(): Promise<void> {
+    return this.#writer?.flush() ?? Promise.resolve();
   }
 
   /** Every client that is known, by id. */
@@ -95,6 +120,7 @@ export class ClientRegistry {
     }
     const { bytesUp = 0, bytesDown = 0 } = before ?? {};
     this.#clients.set(clientId, { ...client, activity: { state: 'idle' }, lastSeen: this.#options.clock.now(), bytesUp, bytesDown });
+    this.#store(clientId);
     this.#changed();
   }
 
@@ -122,7 +148,9 @@ export class ClientRegistry {
   /** Counts bytes that a client says it has sent and received. */
   transferred(clientId: string, up: number, down: number): void {
     const client = this.#clients.get(clientId);
-    if (client !== undefined) this.#clients.set(clientId, { ...client, bytesUp: client.bytesUp + up, bytesDown: client.bytesDown + down });
+    if (client === undefined) return;
+    this.#clients.set(clientId, { ...client, bytesUp: client.bytesUp + up, bytesDown: client.bytesDown + down });
+    this.#store(clientId);
   }
 
   /** The client says goodbye. */
@@ -137,8 +165,12 @@ export class ClientRegistry {
     const now = clock.now();
     for (const client of [...this.#clients.values()]) {
       if (isOnline(client) && now - client.lastSeen > silenceMs) this.#gone(client, { state: 'offline' });
-      else if (!isOnline(client) && now - client.lastSeen > forgetMs) this.#clients.delete(client.clientId);
+      else if (!isOnline(client) && now - client.lastSeen > forgetMs) {
+        this.#clients.delete(client.clientId);
+        this.#writer?.remove(client.clientId);
+      }
     }
+    void this.flush();
   }
 
   /** Calls back whenever somebody comes or goes. */
@@ -162,10 +194,17 @@ export class ClientRegistry {
     });
   }
 
+  #store(clientId: string): void {
+    const stored: StoredClient & { activity?: unknown } = { ...this.#clients.get(clientId)! };
+    delete stored.activity;
+    this.#writer?.put(stored);
+  }
+
   #gone(client: RegisteredClient, activity: ClientActivity): void {
     if (!isOnline(client)) return;
     const gone = { ...client, activity };
     this.#clients.set(client.clientId, gone);
+    this.#store(client.clientId);
     this.#options.onGone(gone);
     this.#changed();
   }

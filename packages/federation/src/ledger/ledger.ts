@@ -91,6 +91,20 @@ export class Ledger {
     return run;
   }
 
+  /**
+   * A run as the store has it now: what another process has written is read first. Whoever takes over a run that others may have driven
+   * begins with it, and so does whoever removes what no run needs.
+   *
+   * @throws FederationError `RUN_UNREADABLE`
+   */
+  refresh(runId: string): Promise<LedgerRun | null> {
+    return this.#inTurn(runId, async () => {
+      const known = this.#open.get(runId);
+      if (known !== undefined) await this.#catchUp(runId, known);
+      return this.run(runId);
+    });
+  }
+
   /** A run's history from a position on. @throws FederationError `RUN_UNREADABLE` */
   async entries(runId: string, from = 1): Promise<LedgerEntry[]> {
     return (await this.#store.entries(runId, from)).map((entry) => decodeEntry(runId, entry));
@@ -129,8 +143,13 @@ export class Ledger {
    * written and read back; what the store throws. Nothing has been recorded then.
    */
   record(runId: string, choose: RunEvent | EventChoice): Promise<{ readonly run: LedgerRun; readonly recorded: boolean }> {
+    return this.#inTurn(runId, () => this.#record(runId, typeof choose === 'function' ? choose : () => choose));
+  }
+
+  /** Does one thing with a run after the other. */
+  #inTurn<T>(runId: string, what: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(runId) ?? Promise.resolve();
-    const work = before.then(() => this.#record(runId, typeof choose === 'function' ? choose : () => choose));
+    const work = before.then(what);
     const tail = work.then(() => undefined, () => undefined);
     this.#tails.set(runId, tail);
     void tail.then(() => {
@@ -171,7 +190,10 @@ export class Ledger {
     try {
       let run: LedgerRun | null = null;
       for (const { at, event } of await this.entries(runId)) run = fold(run, applyRunEvent(run?.state ?? null, event), at.getTime(), event);
-      if (run === null || run.length !== stored.length) throw new FederationError('RUN_UNREADABLE', `its history has ${run?.length ?? 0} of ${stored.length} entries`);
+      const written = stored.length === run?.length ? stored.length : ((await this.#store.run(runId))?.length ?? 0);
+      if (run === null || run.length < stored.length || run.length > written) {
+        throw new FederationError('RUN_UNREADABLE', `its history has ${run?.length ?? 0} of ${stored.length} entries`);
+      }
       if (summaryOf(stored) === null) await this.#store.summarize(runId, JSON.stringify(summarize(run.state)));
       this.#keep(runId, run);
       return run;

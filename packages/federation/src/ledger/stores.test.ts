@@ -1,5 +1,5 @@
 import { describe, it } from 'vitest';
-import { FakeClock, leaseStoreContract, ledgerStoreContract, MemoryLedgerStore, taskQueueContract } from '../testing.ts';
+import { clientStoreContract, FakeClock, leaseStoreContract, ledgerStoreContract, MemoryClientStore, MemoryLedgerStore, taskQueueContract } from '../testing.ts';
 import { MemoryTaskQueue } from '../tasks/memory-task-queue.ts';
 import { openSqliteStores } from './sqlite-stores.ts';
 
@@ -16,6 +16,10 @@ describe('the lease store in SQLite', () => {
     return { leases: openSqliteStores(':memory:', clock).leases, pass: (ms) => { clock.advance(ms); } };
   };
   for (const { name, run } of leaseStoreContract) it(name, () => run(open));
+});
+
+describe('the client store in memory', () => {
+  for (const { name, run } of clientStoreContract) it(name, () => run(() => new MemoryClientStore()));
 });
 
 describe('the task queue in memory', () => {

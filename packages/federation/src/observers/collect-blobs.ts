@@ -14,7 +14,8 @@ export function blobCollector(ledger: Ledger, blobs: BlobStore): Observer {
       if (event.type !== 'round-checkpointed' && event.type !== 'round-skipped') return;
       const keep = new Set<string>();
       for (const runId of await ledger.openRuns()) {
-        const run = await ledger.run(runId);
+        // From the store: what a server that is not the leader any more remembers names other blobs.
+        const run = await ledger.refresh(runId);
         if (run !== null) for (const hash of neededBlobs(run.state)) keep.add(hash);
       }
       await blobs.collect(keep, { minimumAgeMs: UPLOAD_GRACE_MS });

@@ -20,8 +20,8 @@ export class OpenBlobs {
   }
 
   /** Opens a blob that was hashed a moment ago, as it arrived. */
-  openFresh({ hash }: BlobReference): Promise<SafetensorsFile> {
-    return this.#open(this.#blobs.path(hash));
+  async openFresh(blob: BlobReference): Promise<SafetensorsFile> {
+    return this.#open(await this.#blobs.localFile(blob));
   }
 
   async close(): Promise<void> {

@@ -131,7 +131,7 @@ export class RunDriver {
       case 'retry':
         throw error;
       case 'skip':
-        if (action.do !== 'aggregate') return this.#fail(error);
+        if (action.do !== 'aggregate') return this.#fail(error, action);
         await this.#record(action, { type: 'round-skipped', round: action.round, reason: outcome.reason });
         return this.#checkProgress();
       case 'wait':
@@ -142,7 +142,7 @@ export class RunDriver {
         return this.#finish(action, outcome.reason);
       case 'fail':
         if (error instanceof FederationError && error.code.startsWith('LEDGER_')) throw error;
-        return this.#fail(error);
+        return this.#fail(error, action);
     }
   }
 
@@ -273,15 +273,23 @@ export class RunDriver {
     );
   }
 
-  async #fail(error: unknown): Promise<void> {
+  /** Ends the run, unless another server has done meanwhile what failed here: then nothing is wrong with the run. */
+  async #fail(error: unknown, action = nextAction(this.state)): Promise<void> {
     const { work, log, ledger, runId } = this.#options;
     const outcome = outcomeOf(error);
     const { code, message } = outcome.kind === 'fail' ? outcome : { code: 'INTERNAL', message: errorMessage(error) };
+    const hasMovedOn = (state: RunState): boolean => state.stopRequested === undefined && !isSameAction(nextAction(state), action);
+    const known = await ledger.refresh(runId);
+    if (known !== null && hasMovedOn(known.state)) {
+      log.warn(`${message}; another server drives the run, which goes on`, { error });
+      this.#run = known;
+      return;
+    }
     log.error(`the run has failed: ${message}`, { error });
     await work.saveLastCheckpoint(this.state).catch((cause: unknown) => {
       log.warn(`no checkpoint of the newest finished round could be saved: ${errorMessage(cause)}`);
     });
-    const { run } = await ledger.record(runId, (state) => (state === null || isFinal(state) ? null : { type: 'run-failed', code, message }));
+    const { run } = await ledger.record(runId, (state) => (state === null || isFinal(state) || hasMovedOn(state) ? null : { type: 'run-failed', code, message }));
     this.#run = run;
   }
 }
