@@ -122,7 +122,7 @@ export class Coordinator implements FederationService {
       onGone: ({ clientId, activity }) => {
         if (activity.state === 'left') log.info(`client ${clientId} has left`);
         else log.warn(`client ${clientId} has not been heard for ${CLIENT_SILENCE_MS / 1000} s`);
-        void queue.release(clientId);
+        queue.release(clientId).catch((error: unknown) => { log.warn(`client ${clientId} keeps its place for now: ${errorMessage(error)}`, { error }); });
       },
     });
     this.#clients.subscribe(() => this.#session?.driver.notify());
