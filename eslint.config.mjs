@@ -59,11 +59,13 @@ export default tseslint.config(
             { sourceTag: 'layer:domain', onlyDependOnLibsWithTags: ['layer:core', 'layer:base'] },
             // The engine aggregates with strategies; models and transports are handed in.
             { sourceTag: 'layer:engine', onlyDependOnLibsWithTags: ['layer:core', 'layer:base', 'scope:strategy'] },
+            // A place for what the engine keeps; the application loads it where it is asked for.
+            { sourceTag: 'layer:backend', onlyDependOnLibsWithTags: ['layer:core', 'layer:base', 'layer:engine'] },
             // The demo world writes its recordings with the dataset package.
             { sourceTag: 'layer:demo', onlyDependOnLibsWithTags: ['layer:core', 'layer:base', 'layer:domain'] },
             // The page reads what the engine records; the transport that serves it knows its contract from core.
             { sourceTag: 'layer:page', onlyDependOnLibsWithTags: ['layer:core', 'layer:base', 'layer:engine'] },
-            { sourceTag: 'layer:app', onlyDependOnLibsWithTags: ['layer:core', 'layer:base', 'layer:domain', 'layer:engine', 'layer:demo', 'layer:page'] },
+            { sourceTag: 'layer:app', onlyDependOnLibsWithTags: ['layer:core', 'layer:base', 'layer:domain', 'layer:engine', 'layer:demo', 'layer:page', 'layer:backend'] },
             { sourceTag: 'scope:model', onlyDependOnLibsWithTags: ['layer:core', 'scope:storage', 'scope:hub', 'scope:onnx'] },
             { sourceTag: 'scope:nomodel', notDependOnLibsWithTags: ['scope:onnx'] },
           ],

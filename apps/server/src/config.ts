@@ -16,6 +16,10 @@ const serverSchema = z.strictObject({
   /** Element type of matrix products in evaluation. */
   precision: z.enum(['auto', 'float32', 'float16', 'bfloat16']).default('auto'),
   threads: z.int().min(1).max(1024).optional(),
+  /** Where ledger, leases, clients and tasks are; a file of this machine unless given. */
+  backend: z.string().min(1).optional(),
+  /** Where parameters and updates are; a folder of this machine unless given. */
+  blobs: z.string().min(1).optional(),
   /** Serve plain HTTP beyond loopback. */
   insecure: z.boolean().default(false),
   /** Trackers that get the figures of every run; see `parseTracker` of `@zk0/trackers`. */

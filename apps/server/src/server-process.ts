@@ -1,9 +1,8 @@
 import { join } from 'node:path';
 import { errorMessage } from '@zk0/core';
 import { createDashboard } from '@zk0/dashboard';
-import { closeAll, Coordinator, Ledger, openSqliteStores, type LedgerEntry } from '@zk0/federation';
+import { closeAll, Coordinator, Ledger, type LedgerEntry } from '@zk0/federation';
 import type { RootLogger } from '@zk0/logger';
-import { openBlobStore } from '@zk0/storage';
 import { createTransportServer, isLoopback, openNodeRegistry, openOperatorToken, type TransportServerOptions } from '@zk0/transport';
 import { processFigures, prometheusText } from './metrics/prometheus.ts';
 import { SmolVlaModel, type SmolVlaModelOptions } from './model/smolvla-model.ts';
@@ -15,19 +14,19 @@ import { RunRollouts } from './rollout/run-rollouts.ts';
 import { successesOf } from './rollout/success-record.ts';
 import { trackRun } from './tracking/track-run.ts';
 import type { TrackerPool } from './tracking/tracker-pool.ts';
+import { openServerState, type ServerStateOptions } from './state/open-state.ts';
 import { makeWritable, stateFiles } from './state-files.ts';
 import { versions } from './versions.ts';
 
 /** What a server is started with. */
 export interface ServerOptions
   extends Pick<TransportServerOptions, 'host' | 'port' | 'tls' | 'allowInsecure' | 'operatorToken'>,
+    Pick<ServerStateOptions, 'backend' | 'blobs' | 'maxDiskBytes'>,
     Pick<SmolVlaModelOptions, 'device' | 'precision' | 'threads' | 'cacheDirectory' | 'folders'> {
   /** Ledger, blobs and scratch files: what a restart goes on with. */
   readonly stateDirectory: string;
   /** Let in enrolled nodes only (see `zk0-server token`). */
   readonly enrolment?: boolean;
-  /** Bytes that blobs may take; the disk is the limit when absent. */
-  readonly maxDiskBytes?: number;
   /** Where a run's outputs go. */
   readonly runDirectory: (runId: string) => string;
   /** Opens the log of a run. */
@@ -65,28 +64,29 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const { stateDirectory, runDirectory, openRunLog, log } = options;
   makeWritable(stateDirectory);
   const files = stateFiles(stateDirectory);
-  const { enrolment = false, maxDiskBytes } = options;
-  const stores = openSqliteStores(files.ledger);
-  const closers: (() => Promise<void> | void)[] = [() => { stores.close(); }];
+  const { enrolment = false } = options;
+  const state = await openServerState(options);
+  const closers: (() => Promise<void> | void)[] = [() => state.close()];
   const close = (): Promise<void> => closeAll(log, closers.splice(0).reverse());
   try {
-    const blobs = await openBlobStore(join(stateDirectory, 'blobs'), maxDiskBytes === undefined ? {} : { maxTotalBytes: maxDiskBytes });
+    const { blobs } = state;
     const registry = enrolment ? openNodeRegistry(files.nodes) : undefined;
     if (registry !== undefined) closers.push(() => registry.close());
     const isOpen = registry === undefined && options.tls?.clientCa === undefined && (isLoopback(options.host) || options.allowInsecure === true);
     const operatorTokenFile = isOpen || options.operatorToken !== undefined ? undefined : files.operatorToken;
     const operatorToken = operatorTokenFile === undefined ? options.operatorToken : await openOperatorToken(operatorTokenFile);
-    const ledger = await Ledger.open(stores.ledger);
+    const ledger = await Ledger.open(state.ledger);
     const stop = new AbortController();
     const coordinator = new Coordinator({
       ledger,
-      leases: stores.leases,
+      leases: state.leases,
+      ...(state.queue !== undefined && { queue: state.queue }),
+      ...(state.clients !== undefined && { clients: state.clients }),
       blobs,
       model: new SmolVlaModel({ ...options, directory: runDirectory }),
       scratchDirectory: join(stateDirectory, 'scratch'),
       log,
-      // The ledger's own lock keeps a second server away.
-      holder: 'server',
+      holder: state.holder,
       openRun: ({ state: { runId } }) => {
         const runLog = openRunLog(runId);
         runLog.observe(page.line);

@@ -26,6 +26,15 @@ export class TestNatsServer {
     this.#settings = settings;
   }
 
+  /** Starts a cluster of three. */
+  static async startCluster(): Promise<TestNatsServer[]> {
+    const [ports, routes] = [await Promise.all([1, 2, 3].map(freePort)), await Promise.all([1, 2, 3].map(freePort))];
+    const urls = routes.map((port) => `"nats://127.0.0.1:${port}"`).join(', ');
+    const servers = ports.map((port, n) => new TestNatsServer(port, `server_name: n${n}\ncluster { name: test, listen: "127.0.0.1:${routes[n]!}", routes: [${urls}] }`));
+    await Promise.all(servers.map((server) => server.start()));
+    return servers;
+  }
+
   /** Starts one on a free port. @param settings lines of its configuration */
   static async start(settings = ''): Promise<TestNatsServer> {
     const server = new TestNatsServer(await freePort(), settings);

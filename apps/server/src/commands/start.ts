@@ -40,14 +40,16 @@ export function startCommand(run: Run): Command {
     .option('--tls-ca <file>', 'let in clients with a certificate of this authority (PEM), under the name that it says')
     .option('--enrolment', 'let in enrolled nodes only; always so beyond this machine, unless certificates are asked for')
     .option('--max-disk <size>', 'most disk that parameters and updates may take')
+    .option('--backend <address>', 'ledger, leases, clients and tasks on NATS: nats://HOST:PORT/FEDERATION; credentials from the environment (default: a file below --out)')
+    .option('--blobs <address>', 'parameters and updates in a bucket: s3://BUCKET/PREFIX?endpoint=URL; credentials from the environment (default: a folder below --out)')
     .option('--detach', 'run in the background; see zk0-server status, logs and stop --process')
     .option('--insecure', 'allow plain HTTP and unknown clients beyond this machine: anyone on the network can read and join');
   withTrackOption(withConfigOptions(command)).option('--allow-folder <dir>', 'folder under which submitted runs may name policies and datasets by path (repeatable)', collect, []).action((options: Record<string, unknown>) => {
     run(async (signal) => {
-      const { host, port, out, device, precision, threads, insecure } = options;
+      const { host, port, out, device, precision, threads, insecure, backend, blobs } = options;
       const config = await loadConfig(configSchema, {
         file: options['config'] as string | undefined,
-        flags: { server: { host, port, out, device, precision, threads, insecure, track: trackFlag(options) } },
+        flags: { server: { host, port, out, device, precision, threads, insecure, backend, blobs, track: trackFlag(options) } },
         set: options['set'] as string[],
       });
       const { server } = config;
@@ -81,6 +83,8 @@ export function startCommand(run: Run): Command {
           precision: server.precision,
           ...(server.threads === undefined ? {} : { threads: server.threads }),
           ...(tls === undefined ? {} : { tls }),
+          ...(server.backend !== undefined && { backend: server.backend }),
+          ...(server.blobs !== undefined && { blobs: server.blobs }),
           ...(typeof options['maxDisk'] === 'string' && { maxDiskBytes: parseBytes('--max-disk', options['maxDisk']) }),
           enrolment: options['enrolment'] === true || (!isLoopback(server.host) && !server.insecure && tls?.clientCa === undefined),
           ...(process.env['ZK0_ADMIN_TOKEN'] === undefined ? {} : { operatorToken: process.env['ZK0_ADMIN_TOKEN'] }),

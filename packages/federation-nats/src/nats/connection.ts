@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { errorMessage } from '@zk0/core';
 import type { FederationLog } from '@zk0/federation';
 import { isPassingStorageError, StorageError } from '@zk0/storage';
-import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
+import { jetstream, jetstreamManager, JetStreamApiError, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { BackendError } from '../errors.ts';
 import type { NatsAddress } from './address.ts';
@@ -16,6 +16,8 @@ const REQUEST_MS = 2000;
 const CONNECT_MS = 5000;
 /** How long something is tried again before the caller hears of it, in ms. */
 const PATIENCE_MS = 15_000;
+/** JetStream's codes for a server or an account without it. */
+const NOT_ENABLED: ReadonlySet<number> = new Set([10_039, 10_076]);
 const FIRST_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 1000;
 
@@ -76,11 +78,13 @@ export class NatsLink {
       if (!(major > MINIMUM_VERSION[0] || (major === MINIMUM_VERSION[0] && minor >= MINIMUM_VERSION[1]))) {
         throw new BackendError('BACKEND_UNSUITABLE', `${text}: the NATS server is of version ${version}, and ${MINIMUM_VERSION.join('.')} is needed`, { hint: 'Install a newer nats-server.' });
       }
-      const jsm = await jetstreamManager(connection, { timeout: REQUEST_MS }).catch((error: unknown) => {
-        if (isRefusal(error)) throw openError(text, error);
-        throw new BackendError('BACKEND_UNSUITABLE', `${text}: JetStream cannot be used (${errorMessage(error)})`, { cause: error, hint: 'Start nats-server with -js, and allow the account to use it.' });
+      const link = new NatsLink(address, connection, await jetstreamManager(connection, { timeout: REQUEST_MS, checkAPI: false }), options);
+      await link.attempt(() => link.jsm.getAccountInfo()).catch((error: unknown) => {
+        if (isRefusal((error as Error).cause)) throw openError(text, (error as Error).cause);
+        if (isPassingStorageError(error) && !isNotEnabled(error)) throw error;
+        throw new BackendError('BACKEND_UNSUITABLE', `${text}: JetStream cannot be used`, { cause: error, hint: 'Start nats-server with -js, and allow the account to use it.' });
       });
-      return new NatsLink(address, connection, jsm, options);
+      return link;
     } catch (error) {
       await connection.close();
       throw error;
@@ -129,6 +133,12 @@ export class NatsLink {
       if (status.type === 'reconnect') log.info(`${address.text}: connected to ${status.server}`);
     }
   }
+}
+
+/** Whether nobody on this server or in this account offers JetStream; a cluster that elects a leader does, a moment later. */
+function isNotEnabled(error: unknown): boolean {
+  const { cause } = error as Error;
+  return (cause instanceof Error && cause.name === 'JetStreamNotEnabled') || (cause instanceof JetStreamApiError && NOT_ENABLED.has(cause.code));
 }
 
 function openError(text: string, error: unknown): Error {

@@ -22,8 +22,8 @@ export interface StoredRun {
 }
 
 /**
- * Where the histories of runs are kept. The one implementation here is SQLite (`openSqliteStores`); a replicated log with
- * compare-and-set (NATS JetStream: one subject a run, expected last sequence) can do the same. The contract test suite of
+ * Where the histories of runs are kept. The one implementation here is SQLite (`openSqliteStores`); `@zk0/federation-nats` has one
+ * on a replicated log with compare-and-set (NATS JetStream). The contract test suite of
  * `@zk0/federation/testing` says what holds for every one.
  */
 export interface LedgerStore {
