@@ -5,7 +5,7 @@ import { closeAll, openSqliteStores, type ClientStore, type FederationLog, type 
 import type * as FederationNats from '@zk0/federation-nats';
 import { openBlobStore, type BlobStore } from '@zk0/storage';
 import { stateFiles } from '../state-files.ts';
-import { lockState } from './state-lock.ts';
+import { isSharedState, lockState } from './state-lock.ts';
 
 /** What a server's state is opened with. */
 export interface ServerStateOptions {
@@ -53,7 +53,7 @@ type Stores = Omit<ServerState, 'blobs' | 'close'>;
 type Closers = (() => Promise<void> | void)[];
 
 function openEmbedded({ stateDirectory }: ServerStateOptions, closers: Closers): Stores {
-  if (existsSync(join(stateDirectory, 'holder'))) {
+  if (isSharedState(stateDirectory)) {
     throw otherBackend(stateDirectory, 'a server whose ledger is on NATS', 'Give the same --backend, or another --out.');
   }
   const stores = openSqliteStores(stateFiles(stateDirectory).ledger);
@@ -68,10 +68,11 @@ async function openShared(backend: string, { stateDirectory, blobs, log }: Serve
   if (existsSync(stateFiles(stateDirectory).ledger)) {
     throw otherBackend(stateDirectory, 'a server that keeps its ledger in this folder', 'Give another --out: runs do not move from one ledger to another.');
   }
-  const lock = await lockState(stateDirectory);
+  const lock = lockState(stateDirectory);
   closers.push(() => { lock.close(); });
   const stores = await openNatsStores(address, { log });
   closers.push(() => stores.close());
+  await lock.keep();
   log.info(`ledger, leases, clients and tasks are at ${address.text}`);
   if (blobs === undefined) log.warn('parameters and updates are in a folder of this machine: a server elsewhere cannot take over (--blobs)');
   const { ledger, leases, clients, queue } = stores;

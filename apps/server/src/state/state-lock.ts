@@ -12,6 +12,8 @@ const HOLDER = /^[0-9a-f]{32}$/;
 export interface StateLock {
   /** Names this server to others of its federation: random, made once, the same after every restart. */
   readonly holder: string;
+  /** The folder is this server's from now on: a start that failed before leaves it as it was. */
+  keep(): Promise<void>;
   close(): void;
 }
 
@@ -21,14 +23,20 @@ export interface StateLock {
  *
  * @throws FederationError `LEDGER_IN_USE` while another process works there; Zk0Error `OUTPUT_UNWRITABLE`; StorageError
  */
-export async function lockState(directory: string): Promise<StateLock> {
+export function lockState(directory: string): StateLock {
   let lock: DatabaseSync | undefined;
   try {
     lock = new DatabaseSync(join(directory, 'lock.sqlite'));
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;');
-    const holder = await holderIn(directory);
-    const held = lock;
-    return { holder, close: () => { held.close(); } };
+    const [held, kept] = [lock, holderIn(directory)];
+    const holder = kept ?? randomBytes(16).toString('hex');
+    return {
+      holder,
+      keep: async () => {
+        if (kept === null) await writeFileAtomic(holderFile(directory), `${holder}\n`);
+      },
+      close: () => { held.close(); },
+    };
   } catch (error) {
     lock?.close();
     if (isHeldByOther(error)) {
@@ -39,11 +47,16 @@ export async function lockState(directory: string): Promise<StateLock> {
   }
 }
 
-async function holderIn(directory: string): Promise<string> {
-  const file = join(directory, 'holder');
-  const kept = existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
-  if (HOLDER.test(kept)) return kept;
-  const made = randomBytes(16).toString('hex');
-  await writeFileAtomic(file, `${made}\n`);
-  return made;
+/** Whether a folder is that of a server whose ledger is elsewhere. */
+export function isSharedState(directory: string): boolean {
+  return existsSync(holderFile(directory));
+}
+
+function holderIn(directory: string): string | null {
+  const kept = isSharedState(directory) ? readFileSync(holderFile(directory), 'utf8').trim() : '';
+  return HOLDER.test(kept) ? kept : null;
+}
+
+function holderFile(directory: string): string {
+  return join(directory, 'holder');
 }
