@@ -15,6 +15,7 @@ export { errorLine } from './error-line.ts';
 export { ConfigError, UsageError, type ConfigErrorCode } from './errors.ts';
 export { EXIT_CODE, exitCodeOf } from './exit-code.ts';
 export { formatBytes, formatDuration } from './format.ts';
+export { relaxGarbageCollection } from './garbage-collection.ts';
 export { describeTrainingCost, LONG_TRAINING_SECONDS } from './training-cost.ts';
 export {
   describeFindings,

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { createProgress, describeTrainingCost, LONG_TRAINING_SECONDS, readRecordingOptions, withRecordingOptions, zk0Home } from '@zk0/cli';
+import { createProgress, describeTrainingCost, LONG_TRAINING_SECONDS, readRecordingOptions, relaxGarbageCollection, withRecordingOptions, zk0Home } from '@zk0/cli';
 import { requireCameras, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
 import { describeCutTasks, describeDevice, estimateTraining, openPolicy, type PlannedTraining, type SmolVlaPolicy } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
@@ -80,6 +80,7 @@ async function trainAlone(flags: TrainFlags, signal: AbortSignal): Promise<void>
           cameras: info.cameras.map(({ key }) => key),
         },
       });
+      relaxGarbageCollection(4 * policy.parameterCount.trained);
       try {
         progress.print(`${info.name}: ${info.episodes.length} episodes, ${info.frameCount} frames`);
         progress.print(describeDevice(policy));

@@ -14,6 +14,7 @@ import {
 import type { LocalModel, LocalTask } from '@zk0/federation';
 import { alignedDataset, augmentedDataset, type Alignment } from '@zk0/dataset-so100';
 import { publicMoments } from '@zk0/strategy';
+import { relaxGarbageCollection } from '@zk0/cli';
 import * as z from 'zod';
 import { openPolicy, type CacheMode, type LearnerOptions, type SmolVlaPolicy } from '@zk0/policy-smolvla';
 
@@ -133,6 +134,7 @@ export class SmolVlaClient implements LocalModel {
       features: context.features,
       lora: context.policy.lora,
     });
+    relaxGarbageCollection(4 * policy.parameterCount.trained);
     this.#options.onPolicy?.(policy);
     try {
       if (policy.baseHash !== context.policy.baseHash) {

@@ -21,7 +21,7 @@ interface DemoFlags {
 export function demoCommand(run: Run): Command {
   const command = new Command('demo')
     .description('Three simulated homes learn one task, each with its own place for the thing: alone, together, with all data in one place.')
-    .option('--full', 'more than twice the training: a quarter of an hour instead of six minutes')
+    .option('--full', 'almost three times the training: a quarter of an hour')
     .option('--mixed', 'homes that differ in task, object and scene as well')
     .option('--seed <n>', 'fixes recordings, training and trials', Number, 42)
     .option('--rounds <n>', 'federated rounds', Number)

@@ -29,12 +29,12 @@ export interface DemoSettings {
 
 const CUBE_TO_BOWL = ['right', 'middle', 'left'].map((place): DemoTaskPlace => ({ task: 'cube-to-bowl', place }));
 
-/** Some six minutes on two cores. */
+/** Six to eight minutes on two cores. */
 export const QUICK: Omit<DemoSettings, 'seed'> = {
   tasks: CUBE_TO_BOWL,
   fps: 5,
   episodes: 10,
-  rounds: 100,
+  rounds: 90,
   localSteps: 10,
   batchSize: 8,
   learningRate: 1.5e-3,

@@ -12,6 +12,7 @@ import {
   type WorkHooks,
   type Zk0Error,
 } from '@zk0/core';
+import { relaxGarbageCollection } from '@zk0/cli';
 import { alignRecordings, alignToTarget, openDatasets, type AlignmentTarget } from '@zk0/dataset-so100';
 import { describeDevice, openPolicy, type ParameterCount, type SmolVlaPolicy, type TrainingDefaults } from '@zk0/policy-smolvla';
 import { readParameters } from '@zk0/storage';
@@ -94,6 +95,7 @@ export class ServerModel {
         lora: loraOf(config),
         ...(threads === undefined ? {} : { threads }),
       });
+      relaxGarbageCollection(4 * policy.parameterCount.trained);
       const target = options.alignment ?? (heldOut[0] && alignRecordings(new Map(), datasetProfile(heldOut[0].info)).target);
       for (const [index, dataset] of target === undefined ? [] : heldOut.entries()) {
         policy.checkRecordings(dataset.info);

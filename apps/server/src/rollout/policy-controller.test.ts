@@ -1,6 +1,6 @@
 import type { WorldInfo } from '@zk0/core';
 import type { AlignmentTarget } from '@zk0/dataset-so100';
-import type { Actor } from '@zk0/policy-smolvla';
+import type { Actor, PolicyFeatures } from '@zk0/policy-smolvla';
 import { describe, expect, it } from 'vitest';
 import { alignWorld, checkFit, policyController } from './policy-controller.ts';
 
@@ -77,8 +77,8 @@ describe('a policy in a world whose robot is recorded otherwise than what it was
 
 describe('a policy that does not fit a world', () => {
   const [top, wrist] = ['observation.images.top', 'observation.images.wrist'] as const;
-  const seen = { ...world, cameras: [top, wrist].map((key) => ({ key: key, width: 64, height: 48 })) };
-  const takes = (...cameras: string[]): typeof features & { cameras: string[] } => ({ ...features, cameras });
+  const seen = { ...world, cameras: [top, wrist].map((key) => ({ key, width: 64, height: 48 })) };
+  const takes = (...cameras: string[]): PolicyFeatures => ({ ...features, cameras });
   const refusal = (message: RegExp, hint: RegExp): unknown =>
     expect.objectContaining({ code: 'ROLLOUT_MISMATCH', message: expect.stringMatching(message) as string, hint: expect.stringMatching(hint) as string });
 

@@ -32,6 +32,11 @@ describe('planSimulation', () => {
     expect(plan.heldOut).toEqual(['/a?episodes=6-7', 'demo:pick?episodes=8&seed=1&select=6-7']);
   });
 
+  it('leaves the addresses of datasets as they are when nothing is held out', async () => {
+    const datasets = ['/a', 'demo:pick?episodes=8&seed=1'];
+    expect(await planSimulation({ ...request, clients: 2, datasets, holdOutEpisodes: 0 }, catalogue)).toEqual({ clients: datasets, heldOut: [] });
+  });
+
   it('splits by size, by task and by a seeded Dirichlet draw, every episode once', async () => {
     const numbersOf = (uri: string): number[] => parseEpisodeList(/episodes=(.*)$/.exec(uri)![1]!).slice();
     for (const split of ['size=2,1,1', 'task', 'dirichlet=0.3', 'modulo']) {

@@ -74,7 +74,8 @@ export async function planSimulation(request: SimulationRequest, catalogue: Data
       hint: 'Name one dataset (its episodes are split) or exactly one per client.',
     });
   }
-  if (heldOut.length > 0) return { clients: datasets, heldOut };
+  // All of a dataset keeps its own address, so that what was cached for it elsewhere is found.
+  if (heldOut.length > 0 || request.holdOutEpisodes === 0) return { clients: datasets, heldOut };
   const splits = await Promise.all(
     datasets.map(async (uri) => ({
       uri,
@@ -87,7 +88,7 @@ export async function planSimulation(request: SimulationRequest, catalogue: Data
   };
 }
 
-/** Nothing is no dataset. */
+/** The address of the chosen episodes; none when none are chosen. */
 function chosen(uri: string, episodes: readonly number[]): string[] {
   return episodes.length === 0 ? [] : [selectEpisodes(uri, episodes)];
 }
