@@ -20,8 +20,8 @@ const OTHER_PROGRAMS = new Set([
   ...SCRIPTS.flatMap(flagsOfScript),
   ...['--prefix', '--package', '--ignore-scripts', '--omit', '--conditions', '--package-lock-only', '--project', '--allow-scripts', '--yes', '--build', '--build-arg', '--no-deps'],
   ...['--target', '--dry-run', '--follow-tags', '--help', '--version', '--logdir', '--python', '--use-env-proxy', '--disable-warning'],
-  // nvidia-smi, node, and the benchmarks and the chaos test of this repository.
-  ...['--query-gpu', '--format', '--eval', '--print', '--kills'],
+  // nvidia-smi, node and its V8, and the benchmarks and the chaos test of this repository.
+  ...['--query-gpu', '--format', '--eval', '--print', '--external-memory-accounted-in-global-limit', '--kills'],
 ]);
 
 async function help(program: Program, ...command: string[]): Promise<string> {

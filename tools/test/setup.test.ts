@@ -222,16 +222,20 @@ describe('npm start and npm test', () => {
     expect(lines.filter((line) => /^(types|lint): /.test(line))).toEqual(['types: a', 'types: b', 'lint: a', 'lint: b']);
   });
 
-  it('starts a simulation where the user is, and passes flags and the exit code on', () => {
+  it('starts the demo where the user is, or the command that is named, and passes flags and the exit code on', () => {
     repository({
       'apps/server/src/main.ts': 'const argv: string[] = process.argv.slice(2); console.log(JSON.stringify([argv, process.cwd()])); process.exit(3);',
     });
-    const { status, stdout } = spawnSync(process.execPath, [path.join(folder, 'tools/with-setup.mjs'), 'start', '--rounds', '2'], {
-      cwd: tmpdir(),
-      encoding: 'utf8',
-      env: { ...process.env, INIT_CWD: tmpdir() },
-    });
-    expect({ status, said: JSON.parse(stdout) as unknown }).toEqual({ status: 3, said: [['simulate', '--rounds', '2'], tmpdir()] });
+    const start = (...args: readonly string[]): unknown => {
+      const { status, stdout } = spawnSync(process.execPath, [path.join(folder, 'tools/with-setup.mjs'), 'start', ...args], {
+        cwd: tmpdir(),
+        encoding: 'utf8',
+        env: { ...process.env, INIT_CWD: tmpdir() },
+      });
+      return { status, said: JSON.parse(stdout) as unknown };
+    };
+    expect(start('--rounds', '2')).toEqual({ status: 3, said: [['demo', '--rounds', '2'], tmpdir()] });
+    expect(start('simulate', '--rounds', '2')).toEqual({ status: 3, said: [['simulate', '--rounds', '2'], tmpdir()] });
   });
 
   it('refuses anything else in one line', () => {

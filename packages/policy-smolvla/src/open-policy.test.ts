@@ -50,8 +50,8 @@ describe('the small preset', () => {
 
   it('has the same weights on every machine', async () => {
     const policy = await open('small');
-    expect(policy.baseHash).toMatchInlineSnapshot(`"665f81a894c1676f0825e0f152479d70d8dcce4aecd640ed72e3be5a12de952b"`);
-    expect(hashParameters(await policy.initialParameters())).toMatchInlineSnapshot(`"a05da29ce99aa256a79e66c39ff6db3c57f94fc92763d6040bf536c9dffc4f5e"`);
+    expect(policy.baseHash).toMatchInlineSnapshot(`"8a8d4b387377f662f90fc44d3786e235cbac91b34e55c15be19c431307504b67"`);
+    expect(hashParameters(await policy.initialParameters())).toMatchInlineSnapshot(`"992845be6e5820d6993fa26b099491d9c4d21e51a3e7b6afa8763c0d6e15cae2"`);
   });
 });
 
