@@ -4,9 +4,10 @@ import { silentLog, type ClientTask } from '@zk0/federation';
 import { FakeClock } from '@zk0/federation/testing';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { nanos } from '@nats-io/transport-node';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { openNatsStores, parseNatsAddress, type NatsStores, type NatsStoresOptions } from '../src/index.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { openNatsStores, parseNatsAddress } from '../src/index.ts';
 import { freePort, NO_NATS_SERVER, natsServerBinary, TestNatsServer } from './nats-server.ts';
+import { openedStores } from './opened-stores.ts';
 
 const task = (clientId: string, round = 1): ClientTask => ({
   clientId,
@@ -16,23 +17,8 @@ const soon = (): AbortSignal => AbortSignal.timeout(200);
 const long = (): AbortSignal => AbortSignal.timeout(20_000);
 
 describe.skipIf(natsServerBinary === undefined)(`what servers share over NATS${natsServerBinary === undefined ? ` (${NO_NATS_SERVER})` : ''}`, () => {
-  let server: TestNatsServer;
-  let federations = 0;
-  const opened: NatsStores[] = [];
-  beforeAll(async () => {
-    server = await TestNatsServer.start();
-  });
-  afterEach(async () => {
-    await Promise.all(opened.splice(0).map((stores) => stores.close()));
-  });
-  afterAll(() => server.close());
-
-  const newFederation = (): string => server.address(`shared-${federations++}`);
-  const open = async (address: string, options: Partial<NatsStoresOptions> = {}): Promise<NatsStores> => {
-    const stores = await openNatsStores(parseNatsAddress(address), { log: silentLog, environment: {}, ...options });
-    opened.push(stores);
-    return stores;
-  };
+  const shared = openedStores('shared');
+  const { newFederation, open } = shared;
 
   describe('a lease', () => {
     it('goes to another server after its time, counted by the clock of the one that waits, whatever time it is elsewhere', async () => {
@@ -104,8 +90,8 @@ describe.skipIf(natsServerBinary === undefined)(`what servers share over NATS${n
       await leader.queue.publish([task('a')], 0);
       expect(await front.queue.take('a', long())).toEqual(task('a'));
       const waiting = front.queue.take('b', AbortSignal.timeout(40_000));
-      await server.kill();
-      await server.start();
+      await shared.server.kill();
+      await shared.server.start();
       await leader.queue.publish([task('a', 2), task('b', 2)], 0);
       expect(await waiting).toEqual(task('b', 2));
       expect(await front.queue.take('a', long())).toEqual(task('a', 2));
@@ -115,7 +101,7 @@ describe.skipIf(natsServerBinary === undefined)(`what servers share over NATS${n
   it('clients that another release stored otherwise are left out, and join again', async () => {
     const address = newFederation();
     const { clients } = await open(address);
-    const connection = await server.connect();
+    const connection = await shared.server.connect();
     const { Kvm } = await import('@nats-io/kv');
     const bucket = await new Kvm(connection).open(`zk0-${parseNatsAddress(address).federation}-clients`);
     await bucket.put('a', '{"clientId":"a","unknown":1}');
@@ -180,7 +166,7 @@ describe.skipIf(natsServerBinary === undefined)(`what servers share over NATS${n
     it('refuses a ledger of a newer release, and a stream whose limits would remove what it holds', async () => {
       const [newer, forgetful] = [newFederation(), newFederation()];
       for (const address of [newer, forgetful]) await open(address);
-      const connection = await server.connect();
+      const connection = await shared.server.connect();
       const jsm = await jetstreamManager(connection);
       const streamOf = (address: string): string => `zk0-${parseNatsAddress(address).federation}-ledger`;
       const { config } = await jsm.streams.info(streamOf(newer));

@@ -1,26 +1,13 @@
-import { silentLog, systemClock } from '@zk0/federation';
+import { systemClock } from '@zk0/federation';
 import { clientStoreContract, FakeClock, leaseStoreContract, ledgerStoreContract, taskQueueContract } from '@zk0/federation/testing';
-import { afterAll, afterEach, beforeAll, describe, it } from 'vitest';
-import { openNatsStores, parseNatsAddress, type NatsStores } from '../src/index.ts';
-import { NO_NATS_SERVER, natsServerBinary, TestNatsServer } from './nats-server.ts';
+import { describe, it } from 'vitest';
+import type { NatsStores } from '../src/index.ts';
+import { NO_NATS_SERVER, natsServerBinary } from './nats-server.ts';
+import { openedStores } from './opened-stores.ts';
 
 describe.skipIf(natsServerBinary === undefined)(`stores on NATS${natsServerBinary === undefined ? ` (${NO_NATS_SERVER})` : ''}`, () => {
-  let server: TestNatsServer;
-  let federations = 0;
-  const opened: NatsStores[] = [];
-  beforeAll(async () => {
-    server = await TestNatsServer.start();
-  });
-  afterEach(async () => {
-    await Promise.all(opened.splice(0).map((stores) => stores.close()));
-  });
-  afterAll(() => server.close());
-
-  const open = async (clock = systemClock): Promise<NatsStores> => {
-    const stores = await openNatsStores(parseNatsAddress(server.address(`case-${federations++}`)), { log: silentLog, clock });
-    opened.push(stores);
-    return stores;
-  };
+  const { newFederation, open: openAt } = openedStores('case');
+  const open = (clock = systemClock): Promise<NatsStores> => openAt(newFederation(), { clock });
 
   describe('the ledger store', () => {
     for (const { name, run } of ledgerStoreContract) it(name, () => run(async () => (await open()).ledger));

@@ -14,7 +14,7 @@ const MINIMUM_VERSION = [2, 11] as const;
 /** How long one request may take before it is sent again, in ms. */
 const REQUEST_MS = 2000;
 const CONNECT_MS = 5000;
-/** How long something is tried again before the caller hears of it, in ms. */
+/** How long requests are repeated before the caller gets an error, in ms. */
 const PATIENCE_MS = 15_000;
 /** JetStream's codes for a server or an account without it. */
 const NOT_ENABLED: ReadonlySet<number> = new Set([10_039, 10_076]);
@@ -26,7 +26,7 @@ export interface NatsOptions {
   readonly log: FederationLog;
   /** Where credentials come from; the process's own environment when absent. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** How long something is tried again before the caller hears of it, in ms (15 000). */
+  /** How long requests are repeated before the caller gets an error, in ms (15 000). */
   readonly patienceMs?: number;
 }
 

@@ -1,3 +1,4 @@
+import { elementCount } from '@zk0/core';
 import type { SmolVlaModelConfig } from '../model/config.ts';
 import { trainedWeightSpecs } from '../model/weights.ts';
 import { measureProductRate } from './product-rate.ts';
@@ -13,7 +14,7 @@ export interface PlannedTraining {
   readonly cameras: number;
 }
 
-/** Of the rate of a large product, what training steps from cached keys and values, and encoding frames, come to (README, "Performance"). */
+/** Of the rate of a large product, what training steps from cached keys and values, and encoding frames, come to (README, "Full size"). */
 const SHARE = { step: 0.41, frame: 0.84 };
 /** Of AdamW with clipping, for a trained value and one thread: 0.285 s over 100 M weights on two. */
 const OPTIMIZER_SECONDS = 5.7e-9;
@@ -39,7 +40,7 @@ export async function estimateTraining(config: SmolVlaModelConfig, planned: Plan
 /** The arithmetic of {@link estimateTraining}, at `rate` floating-point operations a second. */
 export function secondsOfTraining(config: SmolVlaModelConfig, { steps, batchSize, frames, cameras }: PlannedTraining, rate: number, threads: number): number {
   const { vision, prefix, train } = workOf(config, cameras, LANGUAGE_TOKENS);
-  const trained = trainedWeightSpecs(config).reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+  const trained = trainedWeightSpecs(config).reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const optimizer = (OPTIMIZER_SECONDS * trained) / threads;
   // Where everything is trained nothing is cached, and all of it is differentiated.
   if (!config.trainExpertOnly) return steps * ((batchSize * (3 * (vision + prefix) + train)) / (SHARE.frame * rate) + optimizer);
