@@ -51,16 +51,18 @@ export { parseRetryAfter, retry, type PassingFailure, type RetryPause, type Retr
 export { Watchdog } from './retry/watchdog.ts';
 export { deriveSeed, Random } from './random/random.ts';
 export type { TensorPlace, TensorSink, TensorSource } from './contracts/tensor-io.ts';
-export type {
-  ActionChunk,
-  CameraInfo,
-  EpisodeSpan,
-  FeatureMoments,
-  JointConvention,
-  JointUnit,
-  RgbImage,
-  RobotDataset,
-  RobotDatasetInfo,
+export {
+  originsOf,
+  type ActionChunk,
+  type CameraInfo,
+  type EpisodeSpan,
+  type FeatureMoments,
+  type FrameOrigin,
+  type JointConvention,
+  type JointUnit,
+  type RgbImage,
+  type RobotDataset,
+  type RobotDatasetInfo,
 } from './contracts/robot-dataset.ts';
 export {
   TRIAL_FAILURES,

@@ -1,6 +1,6 @@
-import type { RobotDataset } from '@zk0/core';
+import { runConfigSchema, type RobotDataset } from '@zk0/core';
 import { describe, expect, it } from 'vitest';
-import { FrameOrder, joinDatasets, resampledDataset } from '../src/index.ts';
+import { augmentedDataset, FrameOrder, joinDatasets, resampledDataset } from '../src/index.ts';
 import { momentsOf } from '../src/stats/moments.ts';
 import { NAMES, recordArm } from './recorded-arm.ts';
 
@@ -42,6 +42,22 @@ describe('several datasets', () => {
       expect(dataset.info.moments.state.m2[i]! / all.m2[i]!).toBeCloseTo(1, 3);
     });
     expect(dataset.info.contentHash).not.toBe(rows.info.contentHash);
+  });
+
+  it('say where images and tasks come from, also where joints were brought into another order', () => {
+    const { dataset } = joinDatasets([{ dataset: a.dataset }, { dataset: b.dataset, weight: 2 }]);
+    const [first, second] = [a.dataset.info.contentHash, b.dataset.info.contentHash];
+    const repeated = [900, 1200].map((from) => ({ from, contentHash: second, frameCount: 300 }));
+    expect(dataset.info.origins).toEqual([{ from: 0, contentHash: first, frameCount: 900 }, ...repeated]);
+    expect(joinDatasets([{ dataset }, { dataset: a.dataset }]).dataset.info.origins!.at(-1)).toEqual({ from: 1500, contentHash: first, frameCount: 900 });
+  });
+
+  it.each([
+    ['another frame rate', (dataset: RobotDataset) => resampledDataset(dataset, 5)],
+    ['variants', (dataset: RobotDataset) => augmentedDataset(dataset, runConfigSchema.parse({ augment: 2 }).augment!, 's')],
+  ])('are no longer their parts where they are read with %s', (_, changed) => {
+    const { info } = changed(joinDatasets([{ dataset: a.dataset }, { dataset: b.dataset }]).dataset);
+    expect(info.origins).toEqual([{ from: 0, contentHash: info.contentHash, frameCount: info.frameCount }]);
   });
 
   it('have the cameras that all of them have', () => {

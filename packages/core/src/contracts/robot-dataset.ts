@@ -66,6 +66,16 @@ export interface ActionChunk {
   readonly isPad: Uint8Array;
 }
 
+/** Frames of a dataset whose images and tasks are all those of another one, from its first frame to its last. */
+export interface FrameOrigin {
+  /** Where they begin, as an index into the dataset. */
+  readonly from: number;
+  /** The other dataset's {@link RobotDatasetInfo.contentHash}. */
+  readonly contentHash: string;
+  /** Frames of the other dataset. */
+  readonly frameCount: number;
+}
+
 /** What a dataset is, without opening its frames. Small enough to send to a server. */
 export interface RobotDatasetInfo {
   /** Short name for people: the folder's or repository's name. */
@@ -76,7 +86,12 @@ export interface RobotDatasetInfo {
   readonly commit?: string;
   /** Hex SHA-256 over what identifies the recordings and the chosen episodes; the key of every cache made from it. */
   readonly contentHash: string;
-  /** The same without what was only named otherwise for this use, as cameras are; absent where nothing was. */
+  /**
+   * Where images and tasks come from, in the order of the frames and covering all of them: what is computed from these alone can be
+   * shared with whoever opens an origin by itself. Absent where the dataset is its own origin.
+   */
+  readonly origins?: readonly FrameOrigin[];
+  /** {@link contentHash} without what was only named otherwise for this use, as cameras are; absent where nothing was. */
   readonly recordedHash?: string;
   readonly robotType: string;
   readonly fps: number;
@@ -93,6 +108,11 @@ export interface RobotDatasetInfo {
   readonly joints?: { readonly state: readonly JointConvention[]; readonly action: readonly JointConvention[] };
   /** Hex SHA-256 of what all parts of one recording have in common: parts of one have one kind of units. */
   readonly recording?: string;
+}
+
+/** Where the images and tasks of a dataset's frames come from, see {@link RobotDatasetInfo.origins}. */
+export function originsOf({ origins, contentHash, frameCount }: Pick<RobotDatasetInfo, 'origins' | 'contentHash' | 'frameCount'>): readonly FrameOrigin[] {
+  return origins ?? [{ from: 0, contentHash, frameCount }];
 }
 
 /** Random access to a recorded robot dataset. Frames are numbered 0 … frameCount − 1 over the chosen episodes. */

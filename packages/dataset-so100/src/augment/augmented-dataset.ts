@@ -29,10 +29,13 @@ class AugmentedDataset implements RobotDataset {
     this.#config = config;
     this.#seed = seed;
     this.#copies = config.variants + 1;
+    const contentHash = createHash('sha256').update(`zk0-augmented-1\0${info.contentHash}\0${seed}\0${JSON.stringify(config)}`).digest('hex');
+    const frameCount = info.frameCount * this.#copies;
     this.info = {
       ...info,
-      contentHash: createHash('sha256').update(`zk0-augmented-1\0${info.contentHash}\0${seed}\0${JSON.stringify(config)}`).digest('hex'),
-      frameCount: info.frameCount * this.#copies,
+      contentHash,
+      frameCount,
+      origins: [{ from: 0, contentHash, frameCount }],
       episodes: info.episodes.map(({ episodeIndex, from, to }) => ({ episodeIndex, from: from * this.#copies, to: to * this.#copies })),
     };
   }

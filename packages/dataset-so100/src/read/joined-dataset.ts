@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { datasetProfile, Zk0Error, type ActionChunk, type RgbImage, type RobotDataset, type RobotDatasetInfo } from '@zk0/core';
+import { datasetProfile, originsOf, Zk0Error, type ActionChunk, type RgbImage, type RobotDataset, type RobotDatasetInfo } from '@zk0/core';
 import { DatasetError } from '../errors.ts';
 import { mergeMoments } from '../stats/moments.ts';
 import { resampledDataset } from './resampled-dataset.ts';
@@ -130,6 +130,7 @@ class JoinedDataset implements RobotDataset {
       uri: infos.map(({ uri }) => uri).join(' '),
       contentHash: createHash('sha256').update(`zk0-joined-1\0${JSON.stringify([identity, cameraKeys])}`).digest('hex'),
       frameCount,
+      origins: starts.flatMap(({ from, part }) => originsOf(infos[part]!).map((origin) => ({ ...origin, from: from + origin.from }))),
       cameras: cameras.filter(({ key }) => cameraKeys.includes(key)),
       episodes,
       tasks: [...new Set(infos.flatMap(({ tasks }) => tasks))],

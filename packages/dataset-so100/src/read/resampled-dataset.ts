@@ -54,12 +54,14 @@ class ResampledDataset implements RobotDataset {
     this.#frames = Uint32Array.from(frames);
     this.#ends = episodes.map(({ to }) => to);
     const offsets = [0, ...this.#ends];
+    const contentHash = createHash('sha256').update(`zk0-resampled-1\0${info.contentHash}\0${fps}`).digest('hex');
     this.info = {
       ...info,
       fps,
       frameCount: frames.length,
       episodes,
-      contentHash: createHash('sha256').update(`zk0-resampled-1\0${info.contentHash}\0${fps}`).digest('hex'),
+      contentHash,
+      origins: [{ from: 0, contentHash, frameCount: frames.length }],
       moments: {
         state: this.#moments(info.stateNames.length, offsets, (frame) => dataset.state(frame)),
         action: this.#moments(info.actionNames.length, offsets, (frame) => dataset.actionChunk(frame, 1).actions),

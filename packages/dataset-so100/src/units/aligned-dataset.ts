@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ActionChunk, FeatureMoments, RgbImage, RobotDataset, RobotDatasetInfo } from '@zk0/core';
+import { originsOf, type ActionChunk, type FeatureMoments, type RgbImage, type RobotDataset, type RobotDatasetInfo } from '@zk0/core';
 import type { Alignment, VectorAlignment } from './align-recordings.ts';
 
 /**
@@ -24,6 +24,7 @@ class AlignedDataset implements RobotDataset {
     this.info = {
       ...info,
       contentHash: createHash('sha256').update(`zk0-aligned-1\0${info.contentHash}\0${JSON.stringify(alignment)}`).digest('hex'),
+      origins: originsOf(info),
       stateNames: alignment.stateNames,
       actionNames: alignment.actionNames,
       joints: alignment.joints,

@@ -1,6 +1,6 @@
 import { open, readdir, readFile, rm, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hashParameters, type FitInstructions, type Parameters, type StepProgress } from '@zk0/core';
+import { hashParameters, type FitInstructions, type Parameters, type RobotDataset, type StepProgress } from '@zk0/core';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { normalizerOf, syntheticDataset } from '../../test/synthetic-dataset.ts';
 import { tinyWorkspace } from '../../test/tiny-policy.ts';
@@ -28,6 +28,27 @@ afterAll(async () => {
   await policy.close();
   await workspace.remove();
 });
+
+/** Two datasets in one index, the first of them twice. */
+function joined(first: ReturnType<typeof syntheticDataset>, second: ReturnType<typeof syntheticDataset>): RobotDataset {
+  const size = first.info.frameCount;
+  const parts = [first, first, second];
+  const at = <T>(frame: number, read: (dataset: RobotDataset, own: number) => T): T => read(parts[Math.floor(frame / size)]!, frame % size);
+  return {
+    info: {
+      ...first.info,
+      contentHash: 'cd'.repeat(32),
+      frameCount: parts.length * size,
+      origins: parts.map(({ info: { contentHash, frameCount } }, i) => ({ from: i * size, contentHash, frameCount })),
+      episodes: parts.map((_, i) => ({ episodeIndex: i, from: i * size, to: (i + 1) * size })),
+    },
+    state: (frame) => at(frame, (dataset, own) => dataset.state(own)),
+    actionChunk: (frame, length) => at(frame, (dataset, own) => dataset.actionChunk(own, length)),
+    task: (frame) => at(frame, (dataset, own) => dataset.task(own)),
+    images: (frame, keys) => at(frame, (dataset, own) => dataset.images(own, keys)),
+    close: () => Promise.resolve(),
+  };
+}
 
 /** One fit with a fresh dataset: its outcome, how many frames were decoded, and what was reported. */
 async function fit(cache: CacheMode, more: { seed?: number; cacheBudgetBytes?: number; signal?: AbortSignal } = {}): Promise<{
@@ -69,6 +90,27 @@ describe.each<CacheMode>(['vision', 'prefix'])('the %s cache', (cache) => {
     const other = await fit(cache, { seed: 2 });
     expect(other.decoded).toBe(24);
     expect(await readdir(frames)).toHaveLength(2);
+  });
+
+  it('is shared by a dataset of several and each of them alone, and holds what is repeated once', async () => {
+    const [first, second] = [syntheticDataset({ seed: 1, framesPerEpisode: 6 }), syntheticDataset({ seed: 2, framesPerEpisode: 6 })];
+    const everyFrame = { ...instructions, localSteps: 18 };
+    const train = async (dataset: RobotDataset): Promise<string> => {
+      const learner = policy.learner(dataset, { normalizer: normalizerOf(first), cache });
+      const { parameters } = await learner.fit(initial, everyFrame);
+      await learner.close();
+      return hashParameters(parameters);
+    };
+    await train(first);
+    expect([first.decoded, second.decoded]).toEqual([24, 0]);
+    const shared = await train(joined(first, second));
+    expect([first.decoded, second.decoded]).toEqual([24, 24]);
+    await train(second);
+    expect(second.decoded).toBe(24);
+    expect(await readdir(frames)).toHaveLength(2);
+    await rm(frames, { recursive: true });
+    expect(await train(joined(first, second))).toBe(shared);
+    expect([first.decoded, second.decoded]).toEqual([48, 48]);
   });
 
   it('belongs to one precision: no run reads what was computed with fewer bits', async () => {

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { CancelledError, elementCount, encodeFloat16, type WorkHooks } from '@zk0/core';
+import { CancelledError, elementCount, encodeFloat16, originsOf, type WorkHooks } from '@zk0/core';
 import { PolicyError } from '../errors.ts';
 import { weightSpecs } from '../model/weights.ts';
 import type { ModelRuntime } from '../runtime/model-runtime.ts';
 import { PrefixEncoder, type FrameView, type PrefixBatch } from '../runtime/prefix-encoder.ts';
 import type { DatasetBinding } from '../training/dataset-binding.ts';
-import { recordFileBytes, RecordFile, type RecordLayout } from './record-file.ts';
+import { recordFileBytes, RecordFile, roomFor, type RecordLayout } from './record-file.ts';
 
 /** How far the frozen part of a frame has been computed: image tokens, or keys and values of every layer. */
 export type CacheTier = 'vision' | 'prefix';
@@ -19,7 +19,25 @@ const FILL_BATCH = 4;
 /** Models of fewer values keep their encoders open between fills: short rounds would otherwise open them again for a few frames each. */
 const SMALL_MODEL = 20e6;
 
-/** One tier of one dataset under one policy, on disk. */
+/** The records of one origin of a dataset's frames. */
+interface StorePart {
+  /** The first frame that has the origin's first record. */
+  readonly from: number;
+  readonly name: string;
+  readonly layout: RecordLayout;
+  file: Promise<RecordFile> | undefined;
+}
+
+/** Where a frame's record lies. */
+interface RecordPlace {
+  readonly part: StorePart;
+  readonly index: number;
+}
+
+/**
+ * One tier of one dataset under one policy, on disk: a file for each origin of its frames, which whoever opens the origin by itself
+ * finds again.
+ */
 export class FrameStore {
   readonly tier: CacheTier;
   readonly #binding: DatasetBinding;
@@ -27,10 +45,11 @@ export class FrameStore {
   readonly #runtime: ModelRuntime;
   readonly #encoder: PrefixEncoder;
   readonly #keepsEncoders: boolean;
-  readonly #path: string;
-  readonly #layout: RecordLayout;
-  #file: Promise<RecordFile> | undefined;
-  /** Frames that were seen to be there. */
+  readonly #directory: string;
+  readonly #parts = new Map<string, StorePart>();
+  /** Where runs of frames begin, ascending, and their records. */
+  readonly #starts: readonly { readonly from: number; readonly part: StorePart }[];
+  /** First frames of the records that were seen to be there. */
   readonly #present = new Set<number>();
 
   constructor(tier: CacheTier, binding: DatasetBinding, runtime: ModelRuntime, options: { cacheDirectory: string; baseHash: string }) {
@@ -46,12 +65,11 @@ export class FrameStore {
       languageTokens: binding.languageTokens,
       actionSize: 1,
     });
-    const { info } = binding.dataset;
+    this.#directory = join(options.cacheDirectory, 'frames');
     const key = {
       format: FORMAT,
       tier,
       base: options.baseHash,
-      dataset: info.contentHash,
       // Products of 16 bits give other numbers than those of 32, and one device other last bits than another.
       precision: runtime.precision,
       device: runtime.device,
@@ -59,19 +77,20 @@ export class FrameStore {
       // Image tokens do not depend on what stands behind them.
       ...(tier === 'prefix' ? { emptySlots, languageTokens: binding.languageTokens } : {}),
     };
-    this.#layout = { key, count: info.frameCount, recordBytes: this.#recordBytes };
-    const name = createHash('sha256').update(JSON.stringify(this.#layout)).digest('hex').slice(0, 32);
-    this.#path = join(options.cacheDirectory, 'frames', `${tier}-${name}.records`);
-  }
-
-  /** Where it lies. */
-  get path(): string {
-    return this.#path;
+    this.#starts = originsOf(binding.dataset.info).map(({ from, contentHash, frameCount }) => ({
+      from,
+      part: this.#part(from, { key: { ...key, dataset: contentHash }, count: frameCount, recordBytes: this.#recordBytes }),
+    }));
   }
 
   /** Disk that it takes when every frame is there. */
   get byteLength(): number {
-    return recordFileBytes(this.#layout);
+    return [...this.#parts.values()].reduce((sum, { layout }) => sum + recordFileBytes(layout), 0);
+  }
+
+  /** Disk that it may take: what is free, and what it has already. */
+  room(): Promise<number> {
+    return roomFor(this.#directory, [...this.#parts.keys()]);
   }
 
   /**
@@ -80,11 +99,11 @@ export class FrameStore {
    * @throws PolicyError CACHE_FULL, CACHE_UNUSABLE, CORRUPT_FRAMES; CancelledError between runs: what was written stays.
    */
   async fill(frames: readonly number[], { onProgress, signal }: WorkHooks): Promise<void> {
-    const file = await this.#open();
     const missing: number[] = [];
-    for (const frame of [...new Set(frames)].sort((a, b) => a - b)) {
+    const places = new Map(frames.map((frame) => this.#place(frame)).map((place) => [place.part.from + place.index, place]));
+    for (const [frame, { part, index }] of [...places].sort(([a], [b]) => a - b)) {
       if (this.#present.has(frame) || this.#binding.unreadable.has(frame)) continue;
-      if (await file.isMarked(frame)) this.#present.add(frame);
+      if (await (await this.#open(part)).isMarked(index)) this.#present.add(frame);
       else missing.push(frame);
     }
     const totalSteps = missing.length;
@@ -92,7 +111,7 @@ export class FrameStore {
       for (let done = 0; done < totalSteps; done += FILL_BATCH) {
         if (signal?.aborted === true) throw new CancelledError('caching', { cause: signal.reason });
         const batch = missing.slice(done, done + FILL_BATCH);
-        await this.#compute(file, batch);
+        await this.#compute(batch);
         onProgress?.({ phase: 'caching', step: done + batch.length, totalSteps });
       }
     } finally {
@@ -105,20 +124,24 @@ export class FrameStore {
    * and the end, where a frame cannot be read.
    */
   async *records(frames: readonly number[]): AsyncGenerator<Uint8Array | null> {
-    const file = await this.#open();
-    const scratch = file.scratch();
+    let scratch: Uint8Array | undefined;
     for (const frame of frames) {
-      const record = (await file.read(frame, scratch)) ?? (await this.#compute(file, [frame]))[0] ?? null;
+      const { part, index } = this.#place(frame);
+      const file = await this.#open(part);
+      scratch ??= file.scratch();
+      const record = (await file.read(index, scratch)) ?? (await this.#compute([frame]))[0] ?? null;
       yield record;
       if (record === null) return;
     }
   }
 
   async close(): Promise<void> {
-    const file = this.#file;
-    this.#file = undefined;
     await this.#runtime.close();
-    await (await file)?.close();
+    for (const part of this.#parts.values()) {
+      const { file } = part;
+      part.file = undefined;
+      await (await file)?.close();
+    }
   }
 
   get #recordBytes(): number {
@@ -127,14 +150,27 @@ export class FrameStore {
     return 4 * this.#encoder.prefixValues + this.#encoder.prefixTokens;
   }
 
-  #open(): Promise<RecordFile> {
-    this.#file ??= RecordFile.open(this.#path, this.#layout);
-    this.#file.catch(() => (this.#file = undefined));
-    return this.#file;
+  /** The part with a layout: origins that occur several times share one. */
+  #part(from: number, layout: RecordLayout): StorePart {
+    const name = `${this.tier}-${createHash('sha256').update(JSON.stringify(layout)).digest('hex').slice(0, 32)}.records`;
+    const part = this.#parts.get(name) ?? { from, name, layout, file: undefined };
+    this.#parts.set(name, part);
+    return part;
+  }
+
+  #place(frame: number): RecordPlace {
+    const { from, part } = this.#starts.findLast((start) => start.from <= frame)!;
+    return { part, index: frame - from };
+  }
+
+  #open(part: StorePart): Promise<RecordFile> {
+    part.file ??= RecordFile.open(join(this.#directory, part.name), part.layout);
+    part.file.catch(() => (part.file = undefined));
+    return part.file;
   }
 
   /** Computes up to {@link FILL_BATCH} frames and writes them: the records of those that can be read. */
-  async #compute(file: RecordFile, wanted: readonly number[]): Promise<Uint8Array[]> {
+  async #compute(wanted: readonly number[]): Promise<Uint8Array[]> {
     const views: FrameView[] = [];
     const frames: number[] = [];
     for (const [i, view] of (await this.#binding.views(wanted)).entries()) {
@@ -147,8 +183,9 @@ export class FrameStore {
     const records = this.tier === 'vision' ? await this.#visionRecords(views) : await this.#prefixRecords(views);
     for (const [row, frame] of frames.entries()) {
       this.#checkFinite(records[row]!, frame);
-      await file.write(frame, records[row]!);
-      this.#present.add(frame);
+      const { part, index } = this.#place(frame);
+      await (await this.#open(part)).write(index, records[row]!);
+      this.#present.add(part.from + index);
     }
     return records.slice(0, frames.length);
   }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { errorMessage } from '@zk0/core';
 import { PolicyError } from '../errors.ts';
@@ -129,16 +129,15 @@ export class RecordFile {
   }
 }
 
-/** Bytes that the file at `path` may grow to: what is free on its disk, and what it has already. */
-export async function roomFor(path: string): Promise<number> {
-  const directory = dirname(path);
+/** Bytes that files of one directory may grow to: what is free on its disk, and what they have already. */
+export async function roomFor(directory: string, names: readonly string[]): Promise<number> {
   try {
     await mkdir(directory, { recursive: true });
     const { bavail, bsize } = await statfs(directory);
-    const taken = await stat(path).catch(() => undefined);
-    return bavail * bsize + (taken?.blocks ?? 0) * 512;
+    const taken = await Promise.all(names.map((name) => stat(join(directory, name)).then(({ blocks }) => blocks, () => 0)));
+    return bavail * bsize + 512 * taken.reduce((sum, blocks) => sum + blocks, 0);
   } catch (error) {
-    throw cacheError(path, error);
+    throw cacheError(directory, error);
   }
 }
 

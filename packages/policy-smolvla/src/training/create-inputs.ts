@@ -1,4 +1,3 @@
-import { roomFor } from '../cache/record-file.ts';
 import { FrameStore, type CacheTier } from '../cache/frame-store.ts';
 import { PolicyError } from '../errors.ts';
 import type { CacheMode, LearnerOptions } from '../policy.ts';
@@ -49,7 +48,7 @@ async function chooseStore(binding: DatasetBinding, runtime: ModelRuntime, optio
   const tiers: readonly CacheTier[] = cache === 'auto' ? ['prefix', 'vision'] : [cache];
   const stores = tiers.map((tier) => new FrameStore(tier, binding, runtime, options));
   for (const store of stores) {
-    const room = cache === 'auto' ? (await roomFor(store.path)) - RESERVED_BYTES : Infinity;
+    const room = cache === 'auto' ? (await store.room()) - RESERVED_BYTES : Infinity;
     if (store.byteLength > Math.min(budget, room)) continue;
     return store;
   }
