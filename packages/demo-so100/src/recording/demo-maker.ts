@@ -10,7 +10,7 @@ const SETTINGS = ['fps', 'height', 'place', 'width'] as const;
  * and `listEpisodes` as `demo`.
  */
 export const demoMaker: DemoMaker = {
-  revision: 3,
+  revision: 4,
   make: (request, directory, { signal, onProgress }) =>
     makeDemoDataset(directory, {
       task: request.task,

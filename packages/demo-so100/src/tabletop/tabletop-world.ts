@@ -77,7 +77,7 @@ export class TabletopWorld implements World {
         throw new InvalidArgumentError(`${name} is ${pixels}; it must be an even number from 2 to ${MAX_PIXELS}`);
       }
     }
-    return new TabletopWorld(await Simulation.create(TABLETOP_CUBES, [TABLETOP_BOX], { timeStep: TABLETOP_TIME_STEP, sleeping: true }), seconds, width, height);
+    return new TabletopWorld(await Simulation.create(TABLETOP_CUBES, [TABLETOP_BOX], { timeStep: TABLETOP_TIME_STEP }), seconds, width, height);
   }
 
   reset(seed: string): void {
