@@ -16,6 +16,9 @@ import { PrefixEncoder, type FrameView } from '../runtime/prefix-encoder.ts';
 /** Several chunks are predicted in batches of a multiple of this: few sizes, each of which is a session of its own. */
 const BATCH_STEP = 8;
 
+/** Tasks are padded to a multiple of this many tokens. */
+const LANGUAGE_STEP = 8;
+
 /** What an actor is made of. */
 export interface ActorParts {
   readonly checkpoint: Pick<Checkpoint, 'config' | 'tokenizer'>;
@@ -85,7 +88,8 @@ class SmolVlaActor implements Actor {
         hint: 'Give all of them the same cameras.',
       });
     }
-    const { emptyCameras, tokenizerMaxLength: languageTokens } = checkpoint.config;
+    const { emptyCameras } = checkpoint.config;
+    const languageTokens = languageLength(views, checkpoint.config.tokenizerMaxLength);
     const { model, feeds } = await this.#observe({ batch, cameras, emptyCameras, languageTokens, actionSize }, views);
     const state = float32Tensor(new Float32Array(batch * maxStateDim), [batch, maxStateDim]);
     const noise = float32Tensor(new Float32Array(batch * chunkSize * maxActionDim), [batch, chunkSize, maxActionDim]);
@@ -175,6 +179,12 @@ class SmolVlaActor implements Actor {
     this.#vectors.state(raw, padded);
     return padded;
   }
+}
+
+/** Tokens that the tasks are padded to, in few sizes, each of which is a session of its own: padding behind the longest changes nothing. */
+function languageLength(views: readonly FrameView[], most: number): number {
+  const longest = Math.max(...views.map(({ task }) => task.mask.reduce((sum, bit) => sum + bit, 0)));
+  return Math.min(most, Math.ceil(longest / LANGUAGE_STEP) * LANGUAGE_STEP);
 }
 
 function noiseOf(options: ActOptions, length: number): Float32Array {
