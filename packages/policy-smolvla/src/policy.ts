@@ -72,7 +72,7 @@ export interface LearnerOptions {
   /** Most bytes of disk that this dataset's cache may take; default 20 GB. */
   readonly cacheBudgetBytes?: number;
   /**
-   * Most frames that may be undecodable: each is passed over, and the next of the seeded order taken. Default 1 % of the
+   * Most frames that may be undecodable: each is skipped, and the next of the seeded order taken. Default 1 % of the
    * dataset's frames, at least one.
    */
   readonly corruptFrames?: number;

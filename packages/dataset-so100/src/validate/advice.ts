@@ -8,7 +8,7 @@ const ADVICE: Readonly<Partial<Record<FindingCode, string>>> = {
   DATASET_NOT_FOUND: 'Check the path; where a ? belongs to it, write it as file:///… with %3F in its place.',
   DATASET_NOT_LEROBOT: 'Point at the folder with meta/, data/ and videos/ in it.',
   DATASET_VERSION: 'Correct codebase_version in meta/info.json of a copy where the layout is another; convert formats before v2.0 with the script that LeRobot ships.',
-  DATASET_METADATA: 'If --fix DIR does not mend it, correct the file under meta/ or get it again; a missing task: --task "…".',
+  DATASET_METADATA: 'If --fix DIR does not repair it, correct the file under meta/ or get it again; a missing task: --task "…".',
   DATASET_PATH: 'Use only datasets from people you trust: this one names files outside itself.',
   DATASET_LIMIT: 'Correct the size that is claimed, or choose fewer episodes with ?episodes=….',
   DATASET_FILE_MISSING: AGAIN,

@@ -1,6 +1,6 @@
 import type { UnreadableFrames } from './unreadable-frames.ts';
 
-/** Frames in batches, and which frames of the order were passed over. */
+/** Frames in batches, and which frames of the order were skipped. */
 export interface Batches {
   readonly batches: readonly (readonly number[])[];
   readonly skipped: ReadonlySet<number>;

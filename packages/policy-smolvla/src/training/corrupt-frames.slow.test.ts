@@ -28,7 +28,7 @@ function learnerOf(frames: readonly number[], options: Partial<LearnerOptions>):
 }
 
 describe('frames that cannot be decoded', () => {
-  it.each(['off', 'vision', 'prefix'] as const)('are passed over, counted and told of once (cache: %s)', async (cache) => {
+  it.each(['off', 'vision', 'prefix'] as const)('are skipped, counted and reported once (cache: %s)', async (cache) => {
     const told: string[] = [];
     const learner = learnerOf(corrupt, { cache, corruptFrames: 2, onCorruptFrame: (frame, { message }) => told.push(`${frame}: ${message}`) });
     const first = await learner.fit(initial, instructions);

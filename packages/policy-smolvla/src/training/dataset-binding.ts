@@ -13,7 +13,7 @@ import { UnreadableFrames } from './unreadable-frames.ts';
 export class DatasetBinding {
   readonly dataset: RobotDataset;
   readonly cameras: CameraBinding;
-  /** Frames that are passed over. */
+  /** Frames that are skipped. */
   readonly unreadable: UnreadableFrames;
   /** The longest task's tokens: padding beyond them changes nothing and is left out. */
   readonly languageTokens: number;
