@@ -15,6 +15,7 @@ import type { Run } from './run-action.ts';
 
 const DEFAULT_TRIALS = 100;
 const MAX_TRIALS = 100_000;
+const DEFAULT_CLIPS = 3;
 
 interface RolloutFlags {
   readonly policy: string;
@@ -22,6 +23,7 @@ interface RolloutFlags {
   readonly trials: number;
   readonly seed: number;
   readonly video?: string;
+  readonly clips: number;
   readonly rename: string[];
   readonly device: string;
   readonly precision: string;
@@ -39,6 +41,7 @@ export function rolloutCommand(run: Run): Command {
     .option('--trials <n>', 'trials over all tasks and places', (text: string) => parseWholeNumber('--trials', text, 1, MAX_TRIALS), DEFAULT_TRIALS)
     .option('--seed <n>', 'fixes layouts and noise', (text: string) => parseWholeNumber('--seed', text, 0, Number.MAX_SAFE_INTEGER), 0)
     .option('--video <dir>', 'write MP4 clips of the first successes and failures there')
+    .option('--clips <n>', 'successes, and failures, that --video films', (text: string) => parseWholeNumber('--clips', text, 1, MAX_TRIALS), DEFAULT_CLIPS)
     .option('--no-baselines', 'leave out the arm that does nothing and the blind replay')
     .option('--device <name>', 'execution provider: auto, cpu, cuda, webgpu, …', 'auto')
     .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
@@ -88,7 +91,7 @@ async function tryOut(flags: RolloutFlags, signal: AbortSignal): Promise<number 
           progress.update({ label: `${info.name}: ${successes} successes`, done, total: trials });
         },
       };
-      const filmed = flags.video === undefined ? how : { ...how, video: resolve(flags.video) };
+      const filmed = flags.video === undefined ? how : { ...how, video: { directory: resolve(flags.video), each: flags.clips } };
       const report = await tryPolicy(actor, features, names, await readAlignmentTarget(policy.directory), filmed);
       const baselines = flags.baselines && !signal.aborted ? await tryBaselines(how) : undefined;
       await actor.close();

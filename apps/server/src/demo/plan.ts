@@ -130,7 +130,7 @@ export function rolloutArguments(settings: DemoSettings, checkpoint: string, vid
   return [
     'rollout',
     ...['--policy', checkpoint, ...taskAddresses(settings).flatMap((address) => ['--task', address]), '--trials', String(trials), '--seed', String(seed)],
-    ...['--device', 'cpu', '--threads', '1', '--video', video, '--json'],
+    ...['--device', 'cpu', '--threads', '1', '--video', video, '--clips', '1', '--json'],
     ...(withBaselines ? [] : ['--no-baselines']),
   ];
 }

@@ -9,12 +9,9 @@ const SCALE = 2;
 /** Seconds for which the last picture stays. */
 const LAST_PICTURE = 1;
 
-/** Successes, and failures, that are filmed. */
-const EACH = 3;
-
-/** Which of a roll-out's trials to film: the first successes and failures. */
-export function trialsToFilm(results: readonly Trial[]): number[] {
-  const first = (success: boolean): Trial[] => results.filter((trial) => trial.success === success).slice(0, EACH);
+/** Which of a roll-out's trials to film: the first `each` successes and as many failures. */
+export function trialsToFilm(results: readonly Trial[], each: number): number[] {
+  const first = (success: boolean): Trial[] => results.filter((trial) => trial.success === success).slice(0, each);
   return [...first(true), ...first(false)].map(({ index }) => index);
 }
 

@@ -10,13 +10,20 @@ const RECORDINGS = 12;
 /** The baselines cost next to nothing, but an interval of theirs need not be narrower than the policy's. */
 export type Baselines = { readonly motionless: RolloutReport; readonly replay: RolloutReport };
 
+/** Clips of trials. */
+export interface FilmOptions {
+  readonly directory: string;
+  /** Successes, and failures, that are filmed. */
+  readonly each: number;
+}
+
 export interface TryOptions {
   readonly worlds: readonly TriedWorld[];
   readonly trials: number;
   readonly seed: string | number;
   readonly signal?: AbortSignal;
-  /** Where clips go; none without. */
-  readonly video?: string;
+  /** What is filmed; nothing without. */
+  readonly video?: FilmOptions;
   readonly onTrial?: (done: number, successes: number) => void;
 }
 
@@ -35,10 +42,10 @@ export async function tryController(controller: Controller, options: TryOptions)
   });
   if (video === undefined || signal?.aborted === true) return report;
   // Trials repeat, so those worth showing are known before any picture is drawn for a clip.
-  const clips = new Clips(video);
+  const clips = new Clips(video.directory);
   await rollout({
     ...common,
-    only: trialsToFilm(report.results),
+    only: trialsToFilm(report.results, video.each),
     onFrame: (index, _world, observation) => {
       clips.film(index, observation);
     },
