@@ -65,7 +65,7 @@ function median(values: readonly number[]): number | null {
 }
 
 /** `84 % (76 – 90)`: the rate and its interval, for people. */
-export function formatRate({ rate, low, high }: SuccessRate): string {
+export function formatRate({ rate, low, high }: Pick<SuccessRate, 'rate' | 'low' | 'high'>): string {
   const percent = (value: number): string => (value * 100).toFixed(0);
   return `${percent(rate)} % (${percent(low)} – ${percent(high)})`;
 }

@@ -156,6 +156,6 @@ describe('rollout', () => {
 
 describe('formatRate', () => {
   it('rounds to whole percent', () => {
-    expect(formatRate({ successes: 101, trials: 120, rate: 101 / 120, low: 0.763, high: 0.897 })).toBe('84 % (76 – 90)');
+    expect(formatRate({ rate: 101 / 120, low: 0.763, high: 0.897 })).toBe('84 % (76 – 90)');
   });
 });

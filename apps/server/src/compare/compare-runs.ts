@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { errorMessage, Zk0Error } from '@zk0/core';
 import * as z from 'zod';
 import { RunPaths } from '../outputs/paths.ts';
+import { interval, type Interval } from './interval.ts';
 
 /** What is compared of a run, from the files that it leaves. */
 export interface ComparedRun {
@@ -27,7 +28,7 @@ export interface ComparedRun {
 export interface ComparedGroup {
   readonly runs: readonly ComparedRun[];
   /** Mean and half of the 95 % interval (Student's t) of the final held-out loss; the interval is `null` for one seed. */
-  readonly final: { readonly mean: number; readonly half: number | null } | null;
+  readonly final: Interval | null;
 }
 
 const configSchema = z.looseObject({
@@ -94,21 +95,6 @@ export function csvLines(rows: readonly (readonly (string | number | null)[])[])
 /** Demo recordings are named with the run's seed. */
 function withoutSeeds(settings: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   return JSON.parse(JSON.stringify(settings).replace(/([?&]seed=)\d+/g, '$1*')) as Readonly<Record<string, unknown>>;
-}
-
-/** 97.5 % quantiles of Student's t for 1 to 30 degrees of freedom; beyond that the normal distribution's is within 4 %. */
-const T = [
-  12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131, 2.12, 2.11, 2.101, 2.093, 2.086, 2.08, 2.074,
-  2.069, 2.064, 2.06, 2.056, 2.052, 2.048, 2.045, 2.042,
-];
-
-/** Mean and half of the 95 % interval (Student's t) of values; `null` for none, no interval for one. */
-export function interval(values: readonly number[]): ComparedGroup['final'] {
-  if (values.length === 0) return null;
-  const mean = values.reduce((sum, value) => sum + value / values.length, 0);
-  if (values.length === 1) return { mean, half: null };
-  const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1));
-  return { mean, half: ((T[values.length - 2] ?? 1.96) * deviation) / Math.sqrt(values.length) };
 }
 
 function read<T>(path: string, schema: z.ZodType<T>): T {

@@ -2,7 +2,7 @@ import { AXIS_LINE, INK, MUTED, PALETTE, renderPng, SPLIT_LINE, type ChartOption
 import { formatRate, type SuccessRate } from '@zk0/rollout';
 
 /** A bar of the chart. */
-export interface SuccessBar extends SuccessRate {
+export interface SuccessBar extends Pick<SuccessRate, 'rate' | 'low' | 'high'> {
   readonly name: string;
   /** Drawn in the colour of what the chart is about. */
   readonly highlight: boolean;

@@ -39,7 +39,7 @@ function described(record: SuccessRecord): string {
       rows.map(([name, { successes, trials, rate, low, high, failures }]) => [
         name,
         `${successes} of ${trials}`,
-        formatRate({ successes, trials, rate, low, high }),
+        formatRate({ rate, low, high }),
         ...(hasScore ? [scoreOf(record.places.filter((place) => name === 'all trials' || placeName(place) === name))] : []),
         Object.entries(failures).map(([kind, count]) => `${kind} ${count}`).join(', ') || '–',
       ]),

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatDuration, table } from '@zk0/cli';
-import { csvLines, interval, readRun, type ComparedRun } from '../compare/compare-runs.ts';
+import { csvLines, readRun, type ComparedRun } from '../compare/compare-runs.ts';
+import { interval } from '../compare/interval.ts';
 import { RunPaths } from '../outputs/index.ts';
 import { labelOf, textOf, type SweepRun } from './plan-sweep.ts';
 import { stateOf } from './sweep-cost.ts';
