@@ -40,6 +40,7 @@ export { claimRange, coversAll, type ByteRanges } from './tensors/byte-ranges.ts
 export { lowRankRow } from './tensors/low-rank-row.ts';
 export { MemoryTensorSink, type MemoryTensorSinkOptions } from './tensors/memory-sink.ts';
 export { MemoryTensorSource } from './tensors/memory-source.ts';
+export { FIRST_MOMENT, momentSpecs, SECOND_MOMENT } from './tensors/moments.ts';
 export {
   decodeBfloat16,
   decodeFloat16,
@@ -77,9 +78,11 @@ export type {
   FitInstructions,
   FitOptions,
   FitResult,
+  KeptOptimizer,
   Learner,
   Metrics,
   Normalizer,
+  OptimizerState,
   StepProgress,
   WorkHooks,
 } from './contracts/learner.ts';

@@ -97,13 +97,15 @@ describe('a round with LoRA', { timeout: 120_000 }, () => {
     expect(whole.size).toBeGreaterThan(parameters.size);
   });
 
-  it('is refused where gradients of weights are corrected', async () => {
+  it('is refused where gradients of weights are corrected, and where moments are kept', async () => {
     const policy = await policyOf(workspace.checkpoint, { lora: LORA });
     const initial = await policy.initialParameters();
     const learner = policy.learner(syntheticDataset(), { normalizer: normalizerOf(syntheticDataset()), cache: 'prefix' });
     const specs = [...initial].map(([name, { shape }]) => ({ name, dtype: 'F32' as const, shape }));
     const correction = { specs, readBytes: () => Promise.resolve() };
     await expect(learner.fit(initial, instructions, { correction })).rejects.toMatchObject({ code: 'POLICY_UNSUPPORTED' });
+    const optimizer = { state: null, keep: () => Promise.resolve() };
+    await expect(learner.fit(initial, instructions, { optimizer })).rejects.toMatchObject({ code: 'POLICY_UNSUPPORTED', message: expect.stringMatching(/begin anew in every round/) as string });
     await learner.close();
   });
 

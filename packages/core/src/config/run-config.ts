@@ -55,6 +55,11 @@ export const runConfigSchema = z.strictObject({
   /** Peak learning rate of a round's cosine; the policy's own default when absent. */
   learningRate: z.number().gt(0).max(1).optional(),
   /**
+   * `restart`: clients begin every round with AdamW's moments at zero, as LeRobot's training does once. `keep`: each goes on from those
+   * of its last update that counted, which stay on its machine.
+   */
+  clientOptimizer: z.enum(['restart', 'keep']).default('restart'),
+  /**
    * Rank of the factors that are trained in place of the expert's weights (LoRA); absent: the weights themselves. Published results for
    * policies like this one want 128 or more.
    */

@@ -41,6 +41,25 @@ export interface WorkHooks {
   readonly signal?: AbortSignal;
 }
 
+/** What an optimiser remembers of the steps that it has taken. */
+export interface OptimizerState {
+  /** Steps that the moments are of; AdamW's bias correction goes on from here. */
+  readonly stepsTaken: number;
+  /** `first_moment/<parameter>` and `second_moment/<parameter>` for every parameter, float32, shaped as it (`momentSpecs`). */
+  readonly moments: TensorSource;
+}
+
+/** An optimiser's state that goes on from one fit to the next. */
+export interface KeptOptimizer {
+  /** What to go on from; `null`: moments of zero, no step taken. It is read before the first step, piece by piece. */
+  readonly state: OptimizerState | null;
+  /**
+   * Takes the state after the last step. A learner calls it once, and leaves the memory that the state lies in alone until it
+   * returns, so that moments need not be copied.
+   */
+  keep(state: OptimizerState): Promise<void>;
+}
+
 /** What a caller passes to a fit beside its instructions. */
 export interface FitOptions extends WorkHooks {
   /**
@@ -48,6 +67,8 @@ export interface FitOptions extends WorkHooks {
    * is clipped. It is read once, piece by piece.
    */
   readonly correction?: TensorSource;
+  /** Where AdamW goes on from, and what takes its state at the end. Absent: it begins anew, and its state is dropped. */
+  readonly optimizer?: KeptOptimizer;
 }
 
 /** The outcome of a local training round. */

@@ -1,4 +1,4 @@
-import type { Float32Tensor, Parameters } from '@zk0/core';
+import { elementCount, type Float32Tensor, type Parameters } from '@zk0/core';
 import { float32Tensor, type Session, type Tensor, type Tensors } from '@zk0/onnx-train';
 import { NotFiniteError } from '../errors.ts';
 import type { DeviceTrainingOptions } from '../model/device-training.ts';
@@ -6,6 +6,7 @@ import { gradientName, type TrainingPart } from '../model/graph-shape.ts';
 import { optimizedSpecs } from '../model/lora.ts';
 import { trainedWeightSpecs } from '../model/weights.ts';
 import { sharedWeights } from '../runtime/shared-weights.ts';
+import { MomentSource, readMoments } from './optimizer-state.ts';
 import type { Trained, TrainingRound } from './round.ts';
 
 /** How a round's graph is written. Only float16's gradients need a scaled loss: bfloat16 reaches as far as float32. */
@@ -23,10 +24,30 @@ export function deviceOptions({ config, runtime, source, proximalMu, correction 
 }
 
 /**
- * The state that a round begins with: what is optimised, moments and sums of 0, what the proximal term pulls towards, the
+ * Gives a session the state that a round begins with.
+ *
+ * @returns the optimiser steps that its moments are of.
+ */
+export async function beginRound(round: TrainingRound, session: Session, more: Tensors = {}): Promise<number> {
+  await session.setState({ ...initialState(round), ...more });
+  const before = round.optimizer?.state ?? null;
+  if (before === null) return 0;
+  const specs = optimizedSpecs(round.config.model);
+  // One after the other, in memory for the largest.
+  const memory = new SharedArrayBuffer(4 * Math.max(...specs.map(({ shape }) => elementCount(shape))));
+  await readMoments(before, specs, async (moment, { name, shape }, read) => {
+    const data = new Float32Array(memory, 0, elementCount(shape));
+    await read(data);
+    await session.setState({ [`${moment}Moment/${name}`]: float32Tensor(data, shape) });
+  });
+  return before.stepsTaken;
+}
+
+/**
+ * The state that a round begins with, without kept moments: what is optimised, moments and sums of 0, what the proximal term pulls towards, the
  * correction; with LoRA also the weights that stay.
  */
-export function initialState({ config, start, fixed, proximalMu, correction }: TrainingRound): Tensors {
+function initialState({ config, start, fixed, proximalMu, correction }: TrainingRound): Tensors {
   const weights = sharedWeights(optimizedSpecs(config.model), start);
   // Read, never written: one array of zeros serves all.
   const most = Math.max(...[...weights.values()].map(({ data }) => data.length));
@@ -41,8 +62,13 @@ export function initialState({ config, start, fixed, proximalMu, correction }: T
   return Object.fromEntries([...entries, ...unchanged]);
 }
 
-/** What the training left in a session. */
-export async function trainedOf(round: TrainingRound, session: Session): Promise<Trained> {
+/** What the training left in a session, after so many optimiser steps. */
+export async function endRound(round: TrainingRound, session: Session, stepsTaken: number): Promise<Trained> {
+  const moments = new MomentSource(optimizedSpecs(round.config.model), async (moment, parameter) => {
+    const name = `${moment}Moment/${parameter}`;
+    return (await session.getState([name]))[name]!.data as Float32Array;
+  });
+  await round.optimizer?.keep({ stepsTaken, moments });
   const optimized = await stateOf(round, session, '');
   return round.correction === undefined ? { optimized } : { optimized, gradientSums: await stateOf(round, session, 'gradientSum/') };
 }

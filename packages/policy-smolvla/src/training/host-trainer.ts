@@ -2,10 +2,12 @@ import type { Float32Tensor, Parameters } from '@zk0/core';
 import { GradientError, Optimizer, sharedTensor, type Tensor } from '@zk0/onnx-train';
 import { NotFiniteError } from '../errors.ts';
 import { gradientName } from '../model/graph-shape.ts';
+import { optimizedSpecs } from '../model/lora.ts';
 import { trainedWeightSpecs } from '../model/weights.ts';
 import type { HostMemory } from '../runtime/host-memory.ts';
 import { sharedWeights } from '../runtime/shared-weights.ts';
 import { graphFrom, hasManyRows } from './input-graphs.ts';
+import { MomentSource, readMoments } from './optimizer-state.ts';
 import { batchesAhead, type Trained, type TrainingRound } from './round.ts';
 
 /** Trained values from which threads pay for an optimiser step; fewer take milliseconds in the calling thread. */
@@ -27,7 +29,11 @@ async function trainIn(memory: HostMemory, round: TrainingRound): Promise<Traine
   const key = `train ${JSON.stringify([source, shape])}`;
   const session = await runtime.session(key, hasManyRows(source), () => graphFrom('train', runtime, shape, source));
   for (const [name, { data }] of weights) (data as Float32Array).set(start.get(name)!.data);
+  const specs = optimizedSpecs(config.model);
+  const before = round.optimizer?.state ?? null;
+  if (before !== null) await readMoments(before, specs, (moment, { name }, read) => read(memory.moments[moment][name]!));
   const optimizer = optimizerOf(round, memory);
+  optimizer.stepsTaken = before?.stepsTaken ?? 0;
   const fixed = {
     feeds: Object.fromEntries([...weights, ...(unchanged === undefined ? [] : sharedWeights(trainedWeightSpecs(config.model), unchanged))]),
     into: Object.fromEntries([...memory.gradients].map(([name, tensor]) => [gradientName(name), tensor])),
@@ -45,6 +51,10 @@ async function trainIn(memory: HostMemory, round: TrainingRound): Promise<Traine
   } finally {
     await optimizer.close();
   }
+  await round.optimizer?.keep({
+    stepsTaken: optimizer.stepsTaken,
+    moments: new MomentSource(specs, (moment, name) => memory.moments[moment][name]!),
+  });
   const gradientSums = [...weights].map(([name, { shape: size }]): [string, Float32Tensor] => [
     name,
     { shape: size, data: optimizer.gradientSums[name]! },
@@ -52,7 +62,7 @@ async function trainIn(memory: HostMemory, round: TrainingRound): Promise<Traine
   return { optimized: copyOut(weights), ...(round.correction !== undefined && { gradientSums: new Map(gradientSums) }) };
 }
 
-/** AdamW over shared memory: its moments begin at zero in every round. */
+/** AdamW over shared memory, with the moments that lie there. */
 function optimizerOf(
   { config, runtime, proximalMu, correction }: TrainingRound,
   { weights, gradients, moments, arena }: HostMemory,

@@ -1,7 +1,9 @@
 import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hashParameters, MemoryTensorSource, type FitInstructions, type Learner, type Parameters } from '@zk0/core';
+import { hashParameters, MemoryTensorSource, type FitInstructions, type Learner, type OptimizerState, type Parameters } from '@zk0/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { relativeError } from '../../test/golden-files.ts';
+import { keptOptimizer, valuesOf, type TestOptimizer } from '../../test/kept-optimizer.ts';
 import { normalizerOf, syntheticDataset, type SyntheticOptions } from '../../test/synthetic-dataset.ts';
 import { openTinyPolicy, TINY_FEATURES, type TinyPolicy } from '../../test/tiny-policy.ts';
 import { NotFiniteError } from '../errors.ts';
@@ -83,6 +85,54 @@ describe('training', () => {
     await expect(learnerOf().fit(initial, one, { correction: scaled(NaN) })).rejects.toThrow(/correction: model\..* is not finite/);
     const misfit = MemoryTensorSource.fromParameters(new Map([...initial].slice(1)));
     await expect(learnerOf().fit(initial, one, { correction: misfit })).rejects.toThrow(/missing model\./);
+  });
+
+  it('changes nothing by keeping moments, and goes on from kept ones to other bytes than from none, the same each time', async () => {
+    const first = keptOptimizer(null);
+    const { parameters } = await learnerOf().fit(initial, instructions, { optimizer: first });
+    expect(hashParameters(parameters)).toBe(hashParameters((await learnerOf().fit(initial, instructions)).parameters));
+    const second = async (state: OptimizerState | null): Promise<string> =>
+      hashParameters((await learnerOf().fit(parameters, instructions, { optimizer: keptOptimizer(state) })).parameters);
+    const [kept, again, anew] = [await second(first.after!), await second(first.after!), await second(null)];
+    expect(again).toBe(kept);
+    expect(anew).not.toBe(kept);
+  });
+
+  it('has AdamW’s moments after a round, and makes its next step from them with the correction for all steps', async () => {
+    const one = { ...instructions, localSteps: 1, proximalMu: 0 };
+    const zero = MemoryTensorSource.fromParameters(new Map([...initial].map(([name, { shape, data }]) => [name, { shape, data: data.map(() => 0) }])));
+    const first = keptOptimizer(null);
+    const { meanGradient, metrics } = await learnerOf().fit(initial, one, { optimizer: first, correction: zero });
+    const clip = Math.min(1, 10 / metrics['grad_norm']!);
+    const gradient = (await valuesOf(MemoryTensorSource.fromParameters(meanGradient!))).map((value) => clip * value);
+    const after = async ({ after: state }: TestOptimizer): Promise<readonly [Float32Array, Float32Array]> => {
+      const moments = await valuesOf(state!.moments);
+      return [moments.subarray(0, gradient.length), moments.subarray(gradient.length)];
+    };
+    const [m1, v1] = await after(first);
+    expect(relativeError(m1, gradient.map((value) => 0.1 * value))).toBeLessThan(1e-5);
+    expect(relativeError(v1, gradient.map((value) => 0.05 * value ** 2))).toBeLessThan(1e-5);
+    // Another step from the same weights has the same gradient.
+    const second = keptOptimizer(first.after!);
+    const { parameters } = await learnerOf().fit(initial, one, { optimizer: second });
+    expect([first.after!.stepsTaken, second.after!.stepsTaken]).toEqual([1, 2]);
+    const [m2, v2] = await after(second);
+    expect(relativeError(m2, gradient.map((value) => 0.19 * value))).toBeLessThan(1e-5);
+    const steps = m2.map((value, index) => (-one.learningRate * value) / (1 - 0.9 ** 2) / (Math.sqrt(v2[index]! / (1 - 0.95 ** 2)) + 1e-8));
+    const [before, now] = [await valuesOf(MemoryTensorSource.fromParameters(initial)), await valuesOf(MemoryTensorSource.fromParameters(parameters))];
+    expect(relativeError(now.map((value, index) => value - before[index]!), steps)).toBeLessThan(1e-3);
+  });
+
+  it('refuses moments of other tensors, of no number of steps, and such as are not finite, by name', async () => {
+    const optimizer = keptOptimizer(null);
+    await learnerOf().fit(initial, instructions, { optimizer });
+    const { moments } = optimizer.after!;
+    const of = (state: OptimizerState): Promise<unknown> => learnerOf().fit(initial, instructions, { optimizer: { state, keep: () => Promise.resolve() } });
+    const all = moments.specs.map((spec) => ({ ...spec, data: moments.locate(spec.name).bytes }));
+    await expect(of({ stepsTaken: 1, moments: new MemoryTensorSource(all.slice(1)) })).rejects.toMatchObject({ code: 'POLICY_TENSORS_MISMATCH' });
+    await expect(of({ stepsTaken: 0.5, moments })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    const poisoned = all.map((tensor, index) => (index === 0 ? { ...tensor, data: new Uint8Array(tensor.data.length).fill(255) } : tensor));
+    await expect(of({ stepsTaken: 1, moments: new MemoryTensorSource(poisoned) })).rejects.toThrow(`the optimiser’s state: ${all[0]!.name} is not finite`);
   });
 
   it('takes a round with a learning rate of 0, where a schedule may end: the weights stay, all else is as ever', async () => {

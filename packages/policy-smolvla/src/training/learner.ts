@@ -60,12 +60,12 @@ export class SmolVlaLearner implements Learner {
   }
 
   /**
-   * K steps of AdamW from `global`, restarted each round, with a cosine learning rate, FedProx's term, and SCAFFOLD's correction. At a
-   * learning rate of 0, where a schedule may end, the weights stay as they are and all else is as in other rounds.
+   * K steps of AdamW from `global`, with a cosine learning rate, FedProx's term, and SCAFFOLD's correction. AdamW begins anew, or goes
+   * on from `options.optimizer`; the cosine begins anew in any case, so with kept moments the rate jumps back to its peak. At a learning rate of 0, where a schedule may end, the weights stay as they are and all else is as in other rounds.
    *
    * With LoRA the steps are taken with fresh factors, which the result has beside the weights that they make.
    *
-   * @throws NotFiniteError naming step and tensor, with the last good weights; PolicyError for a correction that does not fit;
+   * @throws NotFiniteError naming step and tensor, with the last good weights; PolicyError for a correction or an optimiser's state that does not fit;
    *   CancelledError between steps.
    */
   async fit(global: Parameters, instructions: FitInstructions, options: FitOptions = {}): Promise<FitResult> {
@@ -89,7 +89,7 @@ export class SmolVlaLearner implements Learner {
     let last = { loss: NaN, policyLoss: NaN, proximalLoss: 0 };
     let gradientNormOfLast: number | undefined;
     let skipped = 0;
-    const adapted = adaptation(config.model, global, seed, correction !== undefined);
+    const adapted = adaptation(config.model, global, seed, options);
     const { optimized, gradientSums } = await adapted.train(trainerFor(runtime), {
       config,
       runtime,
@@ -99,6 +99,7 @@ export class SmolVlaLearner implements Learner {
       learningRates,
       proximalMu,
       correction,
+      optimizer: options.optimizer,
       // The order of a round has no end.
       feeds: async (step) => (await this.#feeds(inputs, plan, step, { shape, places, seed: deriveSeed(seed, 'step', step) }))!,
       signal: options.signal,

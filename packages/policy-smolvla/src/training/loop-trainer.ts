@@ -9,7 +9,7 @@ import {
   type Tensors,
 } from '@zk0/onnx-train';
 import { buildTrainLoopGraph, trainingState } from '../model/device-training.ts';
-import { deviceOptions, initialState, notFinite, trainedOf } from './device-round.ts';
+import { beginRound, deviceOptions, endRound, notFinite } from './device-round.ts';
 import { hasManyRows } from './input-graphs.ts';
 import { batchesAhead, throwIfAborted, type Trained, type TrainingRound } from './round.ts';
 
@@ -23,8 +23,8 @@ const MAX_STEPS = 64;
  * memory onnxruntime-node cannot bind. More steps in a run make the crossing cheaper, and need their batches on the device
  * at once; as many are taken as {@link MAX_BATCH_BYTES} hold, and no more than {@link MAX_STEPS}.
  *
- * All runs of a round have the same number of steps, for which the graph is written. What the last has too many of repeats
- * the last batch at a learning rate of 0, which leaves weights as they are.
+ * All runs of a round have the same number of steps, for which the graph is written. What the last has too many of gets the last
+ * batch at a learning rate of 0, and NaN for noise: a step that is not finite is not applied, so weights and moments stay.
  */
 export async function trainInLoop(round: TrainingRound): Promise<Trained> {
   const batches = batchesAhead(round);
@@ -39,9 +39,9 @@ export async function trainInLoop(round: TrainingRound): Promise<Trained> {
       () => buildTrainLoopGraph(runtime.config, shape, runtime.weights, options),
       { state: { ...trainingState(config.model, options), ...(options.lossScaling && SCALE_STATE) } },
       async (session) => {
-        await session.setState({ ...initialState(round), ...(options.lossScaling && initialScale()) });
-        await takeSteps(round, session, new BatchStacks(round.steps, perRun, first, batches));
-        return trainedOf(round, session);
+        const before = await beginRound(round, session, options.lossScaling ? initialScale() : {});
+        const taken = await takeSteps(round, session, before, new BatchStacks(round.steps, perRun, first, batches));
+        return endRound(round, session, taken);
       },
     );
   } finally {
@@ -49,9 +49,10 @@ export async function trainInLoop(round: TrainingRound): Promise<Trained> {
   }
 }
 
-async function takeSteps(round: TrainingRound, session: Session, stacks: BatchStacks): Promise<void> {
+/** @returns the optimiser steps taken, `before` included. */
+async function takeSteps(round: TrainingRound, session: Session, before: number, stacks: BatchStacks): Promise<number> {
   const { config, steps, proximalMu } = round;
-  let taken = 0;
+  let taken = before;
   let next: Promise<Tensors> | undefined = stacks.fill(0);
   try {
     for (let begin = 0; begin < steps; begin += stacks.steps) {
@@ -64,6 +65,7 @@ async function takeSteps(round: TrainingRound, session: Session, stacks: BatchSt
       const outputs = await session.run({ ...batches, ...mu, schedule: adamWSchedule(config.optimizer, rates, taken + 1) });
       taken += await report(round, session, begin, outputs);
     }
+    return taken;
   } finally {
     await next?.catch(() => undefined);
   }
@@ -112,7 +114,9 @@ class BatchStacks {
       if (step > 0 && step < this.#total) this.#last = ((await this.#batches.next()).value as { batch: Tensors }).batch;
       for (const [name, { dtype, shape, data }] of Object.entries(this.#last)) {
         tensors[name] ??= sharedTensor(dtype, [this.steps, ...shape]);
-        (tensors[name].data as Float32Array).set(data as Float32Array, index * data.length);
+        const into = tensors[name].data as Float32Array;
+        if (step >= this.#total && name === 'noise') into.fill(NaN, index * data.length, (index + 1) * data.length);
+        else into.set(data as Float32Array, index * data.length);
       }
     }
     return tensors;

@@ -1,4 +1,4 @@
-import { CancelledError, type Parameters, type WorkHooks } from '@zk0/core';
+import { CancelledError, type KeptOptimizer, type Parameters, type WorkHooks } from '@zk0/core';
 import type { Tensor, Tensors } from '@zk0/onnx-train';
 import type { SmolVlaConfig } from '../config/policy-config.ts';
 import type { PrefixSource } from '../model/graph-inputs.ts';
@@ -21,6 +21,8 @@ export interface TrainingRound {
   readonly proximalMu: number;
   /** What is added to every gradient, by its tensor, in shared memory. Not changed. */
   readonly correction: ReadonlyMap<string, Tensor> | undefined;
+  /** Where AdamW goes on from, and what takes its moments after the last step; without it they begin at zero and are dropped. */
+  readonly optimizer: KeptOptimizer | undefined;
   /** Reads everything but the weights that a step's batch feeds; computing what is left of it is the trainer's to start. */
   readonly feeds: (step: number) => Promise<FeedsToCome>;
   readonly signal: AbortSignal | undefined;

@@ -9,7 +9,7 @@ import {
   type Tensor,
 } from '@zk0/onnx-train';
 import { buildTrainStepGraph, trainingState } from '../model/device-training.ts';
-import { deviceOptions, initialState, notFinite, trainedOf } from './device-round.ts';
+import { beginRound, deviceOptions, endRound, notFinite } from './device-round.ts';
 import { hasManyRows } from './input-graphs.ts';
 import { batchesAhead, type Trained, type TrainingRound } from './round.ts';
 
@@ -26,10 +26,9 @@ export function trainStepwise(round: TrainingRound): Promise<Trained> {
     () => buildTrainStepGraph(runtime.config, shape, runtime.weights, options),
     { state: trainingState(config.model, options), guards: ['loss', 'gradientNorm'] },
     async (session) => {
-      await session.setState(initialState(round));
       const mu = options.proximal ? { mu: scalar(proximalMu) } : {};
       let scale = INITIAL_LOSS_SCALE;
-      let taken = 0;
+      let taken = await beginRound(round, session);
       for await (const { step, batch } of batchesAhead(round)) {
         const { data } = adamWSchedule(config.optimizer, [round.learningRates[step]!], taken + 1);
         const outputs = await session.run({
@@ -47,7 +46,7 @@ export function trainStepwise(round: TrainingRound): Promise<Trained> {
         if (applied) taken++;
         round.onStep(step, { policyLoss: policyLoss!, proximalLoss: proximalLoss!, gradientNorm: gradientNorm!, applied });
       }
-      return trainedOf(round, session);
+      return endRound(round, session, taken);
     },
   );
 }

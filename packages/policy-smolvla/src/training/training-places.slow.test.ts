@@ -1,6 +1,7 @@
-import { hashParameters, MemoryTensorSource, Random, type FitInstructions, type FitOptions, type FitResult, type Float32Tensor, type Parameters, type RobotDataset } from '@zk0/core';
+import { hashParameters, MemoryTensorSource, Random, type FitInstructions, type FitOptions, type FitResult, type Float32Tensor, type OptimizerState, type Parameters, type RobotDataset } from '@zk0/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { relativeError } from '../../test/golden-files.ts';
+import { keptOptimizer, valuesOf } from '../../test/kept-optimizer.ts';
 import { normalizerOf, syntheticDataset } from '../../test/synthetic-dataset.ts';
 import { tinyWorkspace } from '../../test/tiny-policy.ts';
 import { NotFiniteError } from '../errors.ts';
@@ -43,6 +44,19 @@ async function fit(options: OpenPolicyOptions, changes: Partial<FitInstructions>
   } finally {
     await learner.close();
   }
+}
+
+/** Two rounds, the second from the first one's weights and moments. */
+async function twoRounds(options: OpenPolicyOptions): Promise<{ readonly parameters: Parameters; readonly kept: readonly { readonly stepsTaken: number; readonly moments: Float32Array }[] }> {
+  const kept = [];
+  let [parameters, state]: [Parameters, OptimizerState | null] = [initial, null];
+  for (const seed of ['first', 'second']) {
+    const keeping = keptOptimizer(state);
+    ({ parameters } = await fit(options, { seed }, undefined, parameters, { optimizer: keeping }));
+    state = keeping.after!;
+    kept.push({ stepsTaken: state.stepsTaken, moments: await valuesOf(state.moments) });
+  }
+  return { parameters, kept };
 }
 
 /** Relative difference of the ways that two trainings went. */
@@ -102,6 +116,18 @@ describe.each(PLACES)('training with $training', { timeout: 120_000 }, (place) =
     expect(apart(here.parameters, host.parameters)).toBeLessThan(1e-3);
     expect(relativeError(flat(here.meanGradient!), flat(host.meanGradient!))).toBeLessThan(1e-3);
     expect(apart(host.parameters, (await fit({ training: 'host' })).parameters)).toBeGreaterThan(0.1);
+  });
+
+  it('goes on from kept moments as the host does, and repeats to the byte', async () => {
+    const [here, host] = [await twoRounds(place), await twoRounds({ training: 'host' })];
+    // Rounds of 8 steps each: moments of 8 steps, whatever the runs of the device are.
+    expect(here.kept.map(({ stepsTaken }) => stepsTaken)).toEqual([8, 16]);
+    expect(here.kept.map(({ moments }) => moments.length)).toEqual(host.kept.map(({ moments }) => moments.length));
+    here.kept.forEach(({ moments }, round) => {
+      expect(relativeError(moments, host.kept[round]!.moments)).toBeLessThan(1e-3);
+    });
+    expect(apart(here.parameters, host.parameters)).toBeLessThan(1e-3);
+    expect(hashParameters((await twoRounds(place)).parameters)).toBe(hashParameters(here.parameters));
   });
 
   it('names step and tensor of what is not finite, with the last good weights', async () => {

@@ -162,6 +162,7 @@ async function steps(runtime: ModelRuntime, { config }: Checkpoint, global: Para
     learningRates: Array.from({ length: STEPS }, () => 1e-3),
     proximalMu: 0.01,
     correction: undefined,
+    optimizer: undefined,
     feeds: (step: number) => Promise.resolve(() => Promise.resolve(randomFeeds(model, `step ${step}`, Object.fromEntries(global)))),
     signal: undefined,
     onStep: () => undefined,
