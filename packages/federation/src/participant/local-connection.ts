@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { CancelledError, Zk0Error, type ClientPrincipal, type FederationService, type JoinMessage } from '@zk0/core';
-import type { BlobStore } from '@zk0/storage';
+import { StorageError, type BlobStore, type ByteRange } from '@zk0/storage';
 import type { FederationConnection } from './connection.ts';
 
 /** A server within this process: its service and its blobs. */
@@ -65,7 +65,12 @@ export function connectLocally(server: () => LocalServer | null, clientId: strin
     // An upload of its own for each client: two may send the same bytes at the same time.
     const owner = { owner: clientId };
     const offset = await to.beginUpload(blob, owner);
-    if (offset < byteLength) await to.append(blob, offset, await from.openRead(hash, { start: offset, end: byteLength }), owner);
+    if (offset < byteLength) {
+      await to.append(blob, offset, bytesOf(from, hash, { start: offset, end: byteLength }), owner).catch((error: unknown) => {
+        // The other one was faster: the blob is there.
+        if (!(error instanceof StorageError) || error.code !== 'UPLOAD_OFFSET') throw error;
+      });
+    }
     await to.finish(blob, owner);
   };
 
@@ -110,6 +115,11 @@ export function connectLocally(server: () => LocalServer | null, clientId: strin
       return counts;
     },
   };
+}
+
+/** Opens the blob when its first byte is asked for, so that no file is left open where none is. */
+async function* bytesOf(from: BlobStore, hash: string, range: ByteRange): AsyncGenerator<Uint8Array> {
+  yield* await from.openRead(hash, range);
 }
 
 function pollSignal(signal: AbortSignal | undefined): AbortSignal {
