@@ -6,7 +6,7 @@ import { createStrategy } from '@zk0/strategy';
  *
  * @throws Zk0Error saying what does not fit.
  */
-export function checkStrategy({ strategy: settings, minClients, ...run }: Pick<RunConfig, 'strategy' | 'minClients' | 'loraRank' | 'loraAlpha'>): void {
+export function checkStrategy({ strategy: settings, minClients, ...run }: Pick<RunConfig, 'strategy' | 'minClients' | 'loraRank' | 'loraAlpha' | 'clientOptimizer'>): void {
   const strategy = createStrategy(settings);
   if (run.loraRank === undefined && run.loraAlpha !== undefined) {
     throw new InvalidArgumentError('loraAlpha: the run has no loraRank, and trains no factors', { hint: 'Give --lora-rank, too.' });
@@ -14,6 +14,11 @@ export function checkStrategy({ strategy: settings, minClients, ...run }: Pick<R
   if (run.loraRank !== undefined && strategy.guards.needsControl === true) {
     throw new InvalidArgumentError(`strategy ${strategy.name}: its control variates correct gradients of weights, and the run trains factors of low rank (loraRank ${run.loraRank})`, {
       hint: 'Choose another strategy, such as fedavg, or leave --lora-rank out.',
+    });
+  }
+  if (run.loraRank !== undefined && run.clientOptimizer === 'keep') {
+    throw new InvalidArgumentError(`clientOptimizer keep: the run trains factors of low rank (loraRank ${run.loraRank}), which begin anew in every round, and so must the moments of their gradients`, {
+      hint: 'Leave --client-optimizer keep out, or --lora-rank.',
     });
   }
   if (strategy.minUpdates > minClients) {
@@ -34,7 +39,7 @@ export function checkStrategy({ strategy: settings, minClients, ...run }: Pick<R
  *
  * @throws Zk0Error saying what does not fit.
  */
-export function checkRun(config: Pick<RunConfig, 'strategy' | 'minClients' | 'loraRank' | 'loraAlpha' | 'stopWhen' | 'heldOut'>): void {
+export function checkRun(config: Pick<RunConfig, 'strategy' | 'minClients' | 'loraRank' | 'loraAlpha' | 'clientOptimizer' | 'stopWhen' | 'heldOut'>): void {
   checkStrategy(config);
   if (config.stopWhen === undefined) return;
   for (const { metric } of parseStopRule(config.stopWhen)) {

@@ -26,5 +26,6 @@ export { Coordinator, type ClientStatus, type CoordinatorOptions, type Federatio
 export type { FederationConnection, TransferHooks } from './participant/connection.ts';
 export { connectLocally, type LocalServer } from './participant/local-connection.ts';
 export { ControlStore } from './participant/control-store.ts';
+export { OptimizerStore } from './participant/optimizer-store.ts';
 export { Participant, type ParticipantLimits, type ParticipantOptions, type ParticipantStatus } from './participant/participant.ts';
 export { publicMessage } from './participant/public-message.ts';

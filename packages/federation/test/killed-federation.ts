@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Zk0Error, type RunEvent } from '@zk0/core';
 import { afterAll, expect } from 'vitest';
-import { ControlStore, Coordinator, connectLocally, Ledger, Participant, type LedgerStore, type LocalModel, type LocalServer } from '../src/index.ts';
+import { ControlStore, Coordinator, connectLocally, Ledger, OptimizerStore, Participant, type LedgerStore, type LocalModel, type LocalServer } from '../src/index.ts';
 import { FakeClock, MemoryLedgerStore } from '../src/testing.ts';
-import { config, fitTwoNumbers, Scratch, TwoNumbers, until } from './two-numbers.ts';
+import { config, fitWithMomentum, Scratch, TwoNumbers, until } from './two-numbers.ts';
 
 const scratch = new Scratch();
 afterAll(() => {
@@ -75,10 +75,10 @@ interface Outcome {
 let federations = 0;
 
 /**
- * Three clients, three runs: in the first, round 2 lacks a refused update and round 3 a late one, and an update of round 4 comes twice; the
+ * Three clients, three runs: in the first, which keeps moments, round 2 lacks a refused update and round 3 a late one, and an update of round 4 comes twice; the
  * second is stopped while it waits for its turn. The server dies when `killAfter` entries are written, and another one goes on.
  */
-async function federate(killAfter: number): Promise<Outcome> {
+async function federate(killAfter: number, clientOptimizer: 'keep' | 'restart' = 'keep'): Promise<Outcome> {
   const home = `federation-${federations++}`;
   const store = new CountingStore();
   const clock = new FakeClock();
@@ -116,14 +116,14 @@ async function federate(killAfter: number): Promise<Outcome> {
 
   const model = (name: string, target: readonly number[]): LocalModel => ({
     profile: () => ({ name, examples: 10 }),
-    fit: async (task, global) => {
+    fit: async (task, global, options) => {
       const { round } = task.fit;
       if (name === 'c' && task.runId === runIds[0]) {
         if (round === 2) throw new Zk0Error('ROBOT_BROKEN', 'the arm has come off');
         // What it has is ready when the round is over.
         if (round === 3) await until(() => happened(0, 'round-skipped', 3) > 0 || stop.signal.aborted, 'round 3 is skipped');
       }
-      return fitTwoNumbers(task, global, target);
+      return fitWithMomentum(task, global, target, options);
     },
   });
   const replies: string[] = [];
@@ -146,6 +146,7 @@ async function federate(killAfter: number): Promise<Outcome> {
       model: model(id, target),
       blobs,
       controls: new ControlStore(join(scratch.path, home, id, 'control'), id, blobs),
+      optimizers: new OptimizerStore(join(scratch.path, home, id, 'optimizer'), id),
       name: id,
       agent: 'test',
     });
@@ -153,7 +154,7 @@ async function federate(killAfter: number): Promise<Outcome> {
   };
 
   await startServer();
-  await ask((coordinator) => coordinator.submit(config({ rounds: 5, minClients: 3, roundDeadlineSeconds: 10, seed: 1 })), () => runIds.length >= 1);
+  await ask((coordinator) => coordinator.submit(config({ rounds: 5, minClients: 3, roundDeadlineSeconds: 10, seed: 1, clientOptimizer })), () => runIds.length >= 1);
   await ask((coordinator) => coordinator.submit(config({ rounds: 1, minClients: 3 })), () => runIds.length >= 2);
   await ask((coordinator) => coordinator.submit(config({ rounds: 2, minClients: 3, strategy: { name: 'fedadam' }, seed: 2 })), () => runIds.length >= 3);
   await ask((coordinator) => coordinator.stop('not needed', runIds[1]), () => happened(1, 'run-stop-requested') > 0);
@@ -187,6 +188,8 @@ async function undisturbedFederation(): Promise<Outcome> {
   expect(undisturbed.runs[0]!.counted).toEqual(['a/1', 'a/2', 'a/3', 'a/4', 'a/5', 'b/1', 'b/2', 'b/3', 'b/4', 'b/5', 'c/1', 'c/4', 'c/5']);
   expect(undisturbed.runs[2]!.counted).toHaveLength(6);
   expect(undisturbed.runs[0]!.hash).not.toEqual(undisturbed.runs[2]!.hash);
+  // Kept moments are part of what is computed.
+  expect((await federate(Number.POSITIVE_INFINITY, 'restart')).runs[0]!.hash).not.toEqual(undisturbed.runs[0]!.hash);
   expect(undisturbed.events).toBeGreaterThan(56);
   return undisturbed;
 }

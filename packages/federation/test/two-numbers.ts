@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { runConfigSchema, type Evaluation, type FitResult, type JsonObject, type Parameters, type RunConfig, type RunConfigInput } from '@zk0/core';
+import { MemoryTensorSource, runConfigSchema, type Evaluation, type FitOptions, type FitResult, type JsonObject, type Parameters, type RunConfig, type RunConfigInput } from '@zk0/core';
 import { openBlobStore, readParameters, type BlobStore } from '@zk0/storage';
 import type { FederatedModel, LocalModel, LocalTask, RunModel } from '../src/index.ts';
 
@@ -57,6 +57,29 @@ export function localModel(name: string, target: readonly number[], more: Partia
 export function fitTwoNumbers({ fit }: LocalTask, global: Parameters, target: readonly number[]): FitResult {
   const data = global.get('w')!.data.map((value, index) => value + fit.learningRate * (target[index]! - value));
   return { parameters: new Map([['w', { shape: [data.length], data }]]), numExamples: 10, metrics: { loss: Math.abs(data[0]! - target[0]!) } };
+}
+
+/** The same with momentum, which goes on from round to round where a run keeps it, and with SCAFFOLD's correction where there is one. */
+export async function fitWithMomentum(task: LocalTask, global: Parameters, target: readonly number[], { optimizer, correction }: FitOptions): Promise<FitResult> {
+  if (optimizer === undefined) return fitTwoNumbers(task, global, target);
+  const { learningRate } = task.fit;
+  const before = optimizer.state === null ? null : await readParameters(optimizer.state.moments);
+  const corrections = correction === undefined ? undefined : (await readParameters(correction)).get('w')!.data;
+  const own = global.get('w')!.data.map((value, index) => value - target[index]!);
+  const gradients = own.map((value, index) => value + (corrections?.[index] ?? 0));
+  const running = (name: string, values: Float32Array): Float32Array =>
+    values.map((value, index) => 0.5 * (before?.get(name)?.data[index] ?? 0) + value);
+  const [first, second] = [running('first_moment/w', gradients), running('second_moment/w', gradients.map((value) => value * value))];
+  const stepsTaken = (optimizer.state?.stepsTaken ?? 0) + 1;
+  const shape = [gradients.length];
+  await optimizer.keep({
+    stepsTaken,
+    moments: MemoryTensorSource.fromParameters(new Map([['first_moment/w', { shape, data: first }], ['second_moment/w', { shape, data: second }]])),
+  });
+  const meanGradient: Parameters = new Map([['w', { shape, data: own }]]);
+  const data = global.get('w')!.data.map((value, index) => value - (learningRate * first[index]!) / (1 + stepsTaken + Math.sqrt(second[index]!)));
+  const metrics = { loss: Math.abs(data[0]! - target[0]!) };
+  return { parameters: new Map([['w', { shape, data }]]), numExamples: 10, metrics, ...(correction !== undefined && { meanGradient }) };
 }
 
 export const config = (input: RunConfigInput): RunConfig => runConfigSchema.parse({ strategy: { name: 'fedavg' }, ...input });

@@ -21,6 +21,8 @@ import type { FederationConnection } from './connection.ts';
 import { ControlRound } from './control-round.ts';
 import type { ControlStore } from './control-store.ts';
 import { fetchBlob } from './fetch-blob.ts';
+import { OptimizerRound } from './optimizer-round.ts';
+import type { OptimizerStore } from './optimizer-store.ts';
 import { publicMessage } from './public-message.ts';
 
 /** Between two progress reports while training, in ms; in other phases the heartbeat's own interval holds. */
@@ -54,6 +56,8 @@ export interface ParticipantOptions {
   readonly blobs: BlobStore;
   /** Where control variates are kept. */
   readonly controls: ControlStore;
+  /** Where an optimiser's moments are kept. */
+  readonly optimizers: OptimizerStore;
   /** For people to read. */
   readonly name: string;
   /** Software and version. */
@@ -158,13 +162,17 @@ export class Participant {
     const clock = stopwatch();
     const onProgress = this.#transfer('downloading', round, task.parameters.byteLength);
     const global = await readParameters(await fetchBlob(task.parameters, this.#options, { signal, onProgress }));
-    const control = await ControlRound.open(runId, fitTask, global, { ...this.#options, log: this.#log }, signal);
+    const options = { ...this.#options, log: this.#log };
+    let [control, optimizer]: [ControlRound | null, OptimizerRound | null] = [null, null];
     try {
+      control = await ControlRound.open(runId, fitTask, global, options, signal);
+      optimizer = await OptimizerRound.open(runId, fitTask, global, options);
       const downloadSeconds = clock();
       const { context, fit, client } = fitTask;
       const result = await model.fit({ runId, context, fit, ...(client !== undefined && { client }) }, global, {
         signal,
         ...(control !== null && { correction: control.correction }),
+        ...(optimizer !== null && { optimizer: optimizer.kept }),
         onProgress: (progress) => {
           this.#tell({ state: 'training', round, ...progress });
           this.#progress(progress);
@@ -172,6 +180,7 @@ export class Participant {
       });
       clock();
       const update = await blobs.put(encodeParameters(result.factors ?? result.parameters));
+      await optimizer?.name(update.hash);
       const change = await control?.save(result.meanGradient!);
       for (const blob of change === undefined ? [update] : [update, change]) {
         await connection.upload(blob.hash, blobs, { signal, onProgress: this.#transfer('uploading', round, blob.byteLength) });
@@ -191,6 +200,7 @@ export class Participant {
       };
     } finally {
       await control?.close();
+      await optimizer?.close();
     }
   }
 

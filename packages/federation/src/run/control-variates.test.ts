@@ -22,6 +22,7 @@ afterEach(() => {
 });
 
 const blob = (digit: number): BlobReference => ({ hash: String(digit).repeat(64), byteLength: 8 });
+const updateOf = (round: number): BlobReference => ({ hash: `${round}f`.repeat(32), byteLength: 8 });
 const clients = ['a', 'b'].map((clientId) => ({ clientId, numExamples: 10 }) as RegisteredClient);
 
 /** A run whose rounds ended as they say: the change that `a` sent, and what became of the round. */
@@ -31,7 +32,7 @@ function after(strategyState: BlobReference | null, ...rounds: readonly [control
     const excluded = end === 'excluded' ? [{ clientId: 'a', code: 'X', reason: 'x' }] : [];
     return [
       { type: 'round-configured', round, assignments: clients.map(({ clientId }) => ({ clientId, instructions: {} })) },
-      { type: 'update-accepted', round, clientId: 'a', update: blob(1), control: blob(control), numExamples: 1, metrics: {} },
+      { type: 'update-accepted', round, clientId: 'a', update: updateOf(round), control: blob(control), numExamples: 1, metrics: {} },
       { type: 'round-closed', round, reason: 'deadline' },
       ...(end === 'skipped'
         ? [{ type: 'round-skipped' as const, round, reason: 'x' }]
@@ -50,9 +51,10 @@ function after(strategyState: BlobReference | null, ...rounds: readonly [control
   ])!;
 }
 
+const model = { trainingDefaults: { learningRate: 1e-3, localSteps: 1, batchSize: 1 } } as RunModel;
+
 /** What each client is told of control variates. */
 function told(state: RunState, broadcast: BlobReference | null, strategy: Strategy = createStrategy({ name: 'scaffold' })): unknown[] {
-  const model = { trainingDefaults: { learningRate: 1e-3, localSteps: 1, batchSize: 1 } } as RunModel;
   const { assignments } = planRound(state, state.rounds.length + 1, { clients, strategy, model, broadcast });
   return assignments.map(({ instructions }) => assignmentSchema.parse(instructions).control);
 }
@@ -66,6 +68,23 @@ describe('a round’s control variates', () => {
     expect(told(after(server, [3, 'counted'], [4, 'excluded'], [5, 'skipped']), server)[0]).toEqual({ server, last: blob(3).hash });
     expect(told(after(server, [3, 'counted'], [4, 'counted']), server)[0]).toEqual({ server, last: blob(4).hash });
     expect(told(after(null), null, createStrategy({ name: 'fedavg' }))).toEqual([undefined, undefined]);
+  });
+
+  it('have their like in the moments of a client’s optimiser, which are named by the update that counted last', () => {
+    const last = (state: RunState): unknown[] => {
+      const keeping = { ...state, config: { ...state.config, clientOptimizer: 'keep' as const } };
+      const { assignments } = planRound(keeping, state.rounds.length + 1, { clients, strategy: createStrategy({ name: 'fedavg' }), model, broadcast: null });
+      return assignments.map(({ instructions }) => assignmentSchema.parse(instructions).optimizer);
+    };
+    const none = { last: null };
+    const ofRound = (round: number): unknown => ({ last: { round, update: updateOf(round).hash } });
+    expect(last(after(null))).toEqual([none, none]);
+    expect(last(after(null, [3, 'counted']))).toEqual([ofRound(1), none]);
+    expect(last(after(null, [3, 'counted'], [4, 'excluded'], [5, 'skipped']))[0]).toEqual(ofRound(1));
+    expect(last(after(null, [3, 'counted'], [4, 'skipped'], [5, 'counted']))[0]).toEqual(ofRound(3));
+    expect(last(after(null, [3, 'excluded']))[0]).toEqual(none);
+    const { assignments } = planRound(after(null, [3, 'counted']), 2, { clients, strategy: createStrategy({ name: 'fedavg' }), model, broadcast: null });
+    expect(assignments[0]!.instructions).not.toHaveProperty('optimizer');
   });
 
   it('go to clients without the rest of the strategy’s state', async () => {

@@ -1,18 +1,28 @@
 import { blobReferenceSchema, fitInstructionsSchema, jsonObjectSchema } from '@zk0/core';
 import * as z from 'zod';
 
+const HASH = /^[0-9a-f]{64}$/;
+
 /** SCAFFOLD's part of a task, where the run's strategy corrects clients by control variates. */
 const controlSchema = z.strictObject({
   /** The server's variate c: float32 tensors `control/<parameter>`; `null` while it is zero. */
   server: blobReferenceSchema.nullable(),
   /** Hash of the last change of this client's variate that counted, which names the variate after it; `null`: it is zero. */
-  last: z.string().regex(/^[0-9a-f]{64}$/).nullable(),
+  last: z.string().regex(HASH).nullable(),
+});
+
+/** A task's part of an optimiser whose moments stay on the client, in a run with `clientOptimizer: keep`. */
+const optimizerSchema = z.strictObject({
+  /** The last update of this client that counted: its round and hash, which name the moments after it; `null`: they are zero. */
+  last: z.strictObject({ round: z.int().min(1), update: z.string().regex(HASH) }).nullable(),
 });
 
 /** What the ledger keeps of one client's task: all but what holds for the whole run. */
 export const assignmentSchema = z.strictObject({
   fit: fitInstructionsSchema,
   control: controlSchema.exactOptional(),
+  /** Absent: the client's optimiser begins anew. */
+  optimizer: optimizerSchema.exactOptional(),
   /** The run promises differential privacy: the client reports what follows from its instructions, and nothing else. */
   private: z.boolean().exactOptional(),
   /** The application's own, for this client. */

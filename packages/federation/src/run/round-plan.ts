@@ -1,4 +1,4 @@
-import { clientLoss, deriveSeed, type BlobReference, type JsonObject, type RoundState, type RunState } from '@zk0/core';
+import { clientLoss, deriveSeed, type BlobReference, type JsonObject, type Participation, type RoundState, type RunState } from '@zk0/core';
 import { sampleSize, selectClients, type RoundRecord, type Scalars, type Strategy } from '@zk0/strategy';
 import type { RegisteredClient } from '../clients/client-registry.ts';
 import { FederationError } from '../errors.ts';
@@ -62,7 +62,8 @@ export function planRound(state: RunState, round: number, { clients, strategy, m
         learningRate,
         proximalMu,
       },
-      ...(strategy.broadcastState.length > 0 && { control: { server: broadcast, last: lastControl(state, clientId) } }),
+      ...(strategy.broadcastState.length > 0 && { control: { server: broadcast, last: lastCounted(state, clientId)?.control?.hash ?? null } }),
+      ...(config.clientOptimizer === 'keep' && { optimizer: { last: lastUpdate(state, clientId) } }),
       ...(strategy.isPrivate && { private: true }),
       ...(own !== undefined && { client: own }),
     };
@@ -101,14 +102,20 @@ export function taskOf(state: RunState, round: RoundState, clientId: string, dea
   };
 }
 
-/** The change of a client's control variate that counted last. */
-function lastControl({ rounds }: RunState, clientId: string): string | null {
-  for (const { aggregate, participants } of rounds.toReversed()) {
+/** The last update of a client that counted: its round was aggregated, and the strategy did not exclude it. */
+function lastCounted({ rounds }: RunState, clientId: string): (Extract<Participation, { state: 'accepted' }> & { readonly round: number }) | null {
+  for (const { round, aggregate, participants } of rounds.toReversed()) {
     const outcome = participants.get(clientId)?.outcome;
     if (aggregate === undefined || outcome?.state !== 'accepted') continue;
-    if (!aggregate.excluded.some((update) => update.clientId === clientId)) return outcome.control?.hash ?? null;
+    if (!aggregate.excluded.some((update) => update.clientId === clientId)) return { ...outcome, round };
   }
   return null;
+}
+
+/** The same as a task names it. */
+function lastUpdate(state: RunState, clientId: string): NonNullable<Assignment['optimizer']>['last'] {
+  const last = lastCounted(state, clientId);
+  return last === null ? null : { round: last.round, update: last.update.hash };
 }
 
 /** Finished rounds as schedules and selection want them. */
