@@ -73,6 +73,7 @@ export function withRunOptions(command: Command): Command {
     .option('--local-epochs <n>', 'the same, as the original called them', Number)
     .option('--batch-size <n>', 'samples per step', Number)
     .option('--learning-rate <x>', 'peak learning rate of a round', Number)
+    .option('--client-optimizer <keep|restart>', 'keep AdamW’s moments at each client from round to round, or restart it in every round (default: restart)')
     .option('--lora-rank <n>', 'train factors of this rank, 16 to 256, in place of the weights (LoRA; default: the weights); 128 or more do best', Number)
     .option('--lora-alpha <x>', 'the product of the factors counts so much by its rank (default: as much as the rank)', Number)
     .option('--augment <k>', 'train on so many variants of each image beside it: colour, sharpness, small shifts (default: none)', Number)
@@ -101,6 +102,7 @@ export function runFlags(options: Readonly<Record<string, unknown>>): Record<str
     localSteps: options['localSteps'] ?? options['localEpochs'],
     batchSize: options['batchSize'],
     learningRate: options['learningRate'],
+    clientOptimizer: options['clientOptimizer'],
     loraRank: options['loraRank'],
     loraAlpha: options['loraAlpha'],
     augment: options['augment'],

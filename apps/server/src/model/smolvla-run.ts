@@ -109,7 +109,7 @@ export class SmolVlaRun implements RunModel {
 
   async #save(directory: string, path: string, round: number, state: RunState, startedAt: Date, chart?: string): Promise<string> {
     const { run, robot } = startContextSchema.parse(state.context);
-    const { checkpointForm: form, policy, strategy } = this.#config;
+    const { checkpointForm: form, policy, strategy, clientOptimizer } = this.#config;
     const rounds = roundRecords(state).filter((record) => record.round <= round);
     await writeDirectoryAtomic(directory, async (temporary) => {
       const parameters = await this.#model.save(temporary, path, run.normalizer, form);
@@ -131,6 +131,7 @@ export class SmolVlaRun implements RunModel {
                 'Batch size': training.batchSize,
                 'Learning rate': training.learningRate,
                 'Proximal μ': training.proximalMu,
+                'Client optimiser': clientOptimizer === 'keep' ? 'AdamW, moments kept from round to round' : 'AdamW, restarted in every round',
               },
         features: { ...robot, cameras: run.features.cameras },
       });
