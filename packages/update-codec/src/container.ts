@@ -1,0 +1,108 @@
+import { elementCount, sameShape, type TensorSpec, type UpdateEncoding } from '@zk0/core';
+import { UpdateCodecError } from './errors.ts';
+
+/** The encodings that this package reads and writes; `float32` needs none. */
+export type PackedEncoding = Exclude<UpdateEncoding, 'float32'>;
+
+/** Values that share a scale, in row-major order. */
+export const BLOCK = 128;
+/** Values that are worked on, and compressed, at a time; a multiple of {@link BLOCK}. */
+export const PIECE = 32_768;
+/** Bytes of a float32 value, each of which is compressed by itself. */
+export const PLANES = 4;
+
+/** Largest magnitude of a code: codes are symmetric around zero. */
+export const LEVELS = { int8: 127, int4: 7 } as const;
+
+const FORMAT = 'zk0-update';
+const VERSION = '1';
+
+/** The tensors of an encoded update. Parameters keep their names behind a prefix, so that no name can meet another one. */
+export const valuesName = (parameter: string): string => `values/${parameter}`;
+export const scalesName = (parameter: string): string => `scales/${parameter}`;
+export const sizesName = (parameter: string): string => `sizes/${parameter}`;
+
+/** The `__metadata__` of an encoded update. `baseHash` names the parameters that it is a difference to. */
+export function updateMetadata(encoding: PackedEncoding, baseHash: string): Record<string, string> {
+  return { format: FORMAT, encoding, version: VERSION, base: baseHash };
+}
+
+/** The encoding that a file claims to be in: `float32` where it claims nothing. What it returns otherwise is any text of a stranger. */
+export function encodingOf(metadata: Readonly<Record<string, string>>): string {
+  return metadata['format'] === FORMAT ? (metadata['encoding'] ?? '') : 'float32';
+}
+
+/** Blocks of a tensor. */
+export function blockCount(shape: readonly number[]): number {
+  return Math.ceil(elementCount(shape) / BLOCK);
+}
+
+/** Pieces of a tensor. */
+export function pieceCount(shape: readonly number[]): number {
+  return Math.ceil(elementCount(shape) / PIECE);
+}
+
+/** What an encoded update must be. */
+export interface ExpectedUpdate {
+  readonly encoding: PackedEncoding;
+  /** Names the parameters that it is a difference to. */
+  readonly baseHash: string;
+  /** The parameters, all float32. */
+  readonly parameters: readonly TensorSpec[];
+}
+
+/**
+ * Checks all that can be known without reading data.
+ *
+ * @throws UpdateCodecError naming what is not as it should be.
+ */
+export function checkContainer(specs: readonly TensorSpec[], metadata: Readonly<Record<string, string>>, { encoding, baseHash, parameters }: ExpectedUpdate): void {
+  const claimed = encodingOf(metadata);
+  const mismatch = (what: string): UpdateCodecError => new UpdateCodecError('ENCODING_MISMATCH', what, { hint: 'Run the same zk0 release on both sides.' });
+  if (claimed !== encoding) throw mismatch(`it is in the encoding ${JSON.stringify(claimed.slice(0, 40))}, and ${encoding} was agreed on`);
+  if (metadata['version'] !== VERSION) throw mismatch(`it is in version ${JSON.stringify((metadata['version'] ?? '').slice(0, 40))} of its encoding, and this release reads version ${VERSION}`);
+  if (metadata['base'] !== baseHash) throw mismatch('it is a difference to other parameters than those of the round');
+  const found = new Map(specs.map((spec) => [spec.name, spec]));
+  for (const parameter of parameters) {
+    if (parameter.dtype !== 'F32') throw new UpdateCodecError('ENCODING_INVALID', `parameters are float32, this one is ${parameter.dtype}`, { tensor: parameter.name });
+    for (const check of checksOf(encoding, parameter)) {
+      const spec = found.get(check.name);
+      found.delete(check.name);
+      if (spec !== undefined && spec.dtype === check.dtype && check.fits(spec.shape)) continue;
+      const is = spec === undefined ? 'is absent' : `is ${spec.dtype} [${spec.shape.join(', ')}]`;
+      throw new UpdateCodecError('ENCODING_INVALID', `${check.name} ${is}, and ${check.dtype} ${check.wanted} was expected`, { tensor: parameter.name });
+    }
+  }
+  const [stranger] = found.keys();
+  if (stranger !== undefined) throw new UpdateCodecError('ENCODING_INVALID', 'the parameters do not have it', { tensor: stranger });
+}
+
+interface Check {
+  readonly name: string;
+  readonly dtype: TensorSpec['dtype'];
+  readonly wanted: string;
+  readonly fits: (shape: readonly number[]) => boolean;
+}
+
+function checksOf(encoding: PackedEncoding, { name, shape }: TensorSpec): readonly Check[] {
+  const count = elementCount(shape);
+  const exactly = (tensor: string, dtype: TensorSpec['dtype'], wanted: readonly number[]): Check => ({
+    name: tensor,
+    dtype,
+    wanted: `[${wanted.join(', ')}]`,
+    fits: (found) => sameShape(found, wanted),
+  });
+  switch (encoding) {
+    case 'bfloat16':
+      return [exactly(valuesName(name), 'BF16', shape)];
+    case 'int8':
+      return [exactly(valuesName(name), 'I8', shape), exactly(scalesName(name), 'F32', [blockCount(shape)])];
+    case 'int4':
+      return [exactly(valuesName(name), 'U8', [Math.ceil(count / 2)]), exactly(scalesName(name), 'F32', [blockCount(shape)])];
+    case 'delta':
+      return [
+        { name: valuesName(name), dtype: 'U8', wanted: `[at most ${PLANES * count}]`, fits: (found) => found.length === 1 && found[0]! <= PLANES * count },
+        exactly(sizesName(name), 'U32', [PLANES * pieceCount(shape)]),
+      ];
+  }
+}

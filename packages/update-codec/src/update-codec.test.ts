@@ -1,0 +1,258 @@
+import { zstdCompressSync } from 'node:zlib';
+import { decodeSafetensors, encodeSafetensors, MemoryTensorSource, Random, type Parameters, type TensorBytes, type TensorSource } from '@zk0/core';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { appliedTo, decodeUpdate, encodeUpdate, encodingOf, UpdateCodecError, type DecodedUpdate, type EncodedUpdate, type PackedEncoding } from './index.ts';
+
+const BASE = 'b'.repeat(64);
+const ENCODINGS: readonly PackedEncoding[] = ['bfloat16', 'int8', 'int4', 'delta'];
+const ROUNDED = ['bfloat16', 'int8', 'int4'] as const;
+
+type Values = readonly number[] | Float32Array;
+const source = (tensors: Readonly<Record<string, Values>>): MemoryTensorSource =>
+  MemoryTensorSource.fromParameters(new Map(Object.entries(tensors).map(([name, values]) => [name, { shape: [values.length], data: Float32Array.from(values) }])) satisfies Parameters);
+const vector = (values: Values): MemoryTensorSource => source({ w: values });
+const zeros = (count: number): MemoryTensorSource => vector(new Float32Array(count));
+
+async function valuesOf(from: TensorSource, name = 'w'): Promise<Float32Array> {
+  const spec = from.specs.find((one) => one.name === name)!;
+  const values = new Float32Array(spec.shape.reduce((product, size) => product * size, 1));
+  await from.readBytes(name, 0, new Uint8Array(values.buffer));
+  return values;
+}
+
+const encode = (encoding: PackedEncoding, update: TensorSource, base: TensorSource, residual: TensorSource | null = null): Promise<EncodedUpdate> =>
+  encodeUpdate(update, { encoding, base, baseHash: BASE, residual });
+const decode = (encoding: PackedEncoding, { tensors, metadata }: Pick<EncodedUpdate, 'tensors' | 'metadata'>, base: TensorSource): DecodedUpdate => {
+  // As it comes from a file.
+  const file = decodeSafetensors(encodeSafetensors(tensors, metadata));
+  return decodeUpdate(new MemoryTensorSource(file.tensors), file.metadata, { encoding, base, baseHash: BASE });
+};
+const bytes = ({ tensors }: EncodedUpdate, name: string): number[] => [...tensors.find((tensor) => tensor.name === name)!.data];
+const floats = (update: EncodedUpdate, name: string): number[] => [...new Float32Array(Uint8Array.from(bytes(update, name)).buffer)];
+const sameBits = (a: ArrayBufferView, b: ArrayBufferView): boolean => Buffer.from(a.buffer, a.byteOffset, a.byteLength).equals(Buffer.from(b.buffer, b.byteOffset, b.byteLength));
+/** Values of a block that follow those given. */
+const padded = (...values: number[]): number[] => [...values, ...Array<number>(128 - values.length).fill(0)];
+const TINY = 2 ** -149;
+
+describe('golden vectors', () => {
+  it('int8: the scale is the largest by 127, halves go away from zero, each block has its own', async () => {
+    const update = await encode('int8', vector([...padded(127, -127, 1, 0.5, -0.5, 0.49, -1.5), 254, -2]), zeros(130));
+    expect(bytes(update, 'values/w').slice(0, 8)).toEqual([127, 129, 1, 1, 255, 0, 254, 0]);
+    expect(bytes(update, 'values/w').slice(128)).toEqual([127, 255]);
+    expect(floats(update, 'scales/w')).toEqual([1, 2]);
+    expect((await valuesOf(decode('int8', update, zeros(130)).tensors)).slice(126)).toEqual(Float32Array.of(0, 0, 254, -2));
+  });
+
+  it('int8: takes the next float32 where 127 scales would not reach the largest', async () => {
+    const update = await encode('int8', vector([1, -1]), zeros(2));
+    const [scale] = floats(update, 'scales/w');
+    expect(scale! * 127).toBeGreaterThanOrEqual(1);
+    expect(Math.fround(scale! * (1 - 2 ** -24)) * 127).toBeLessThan(1);
+    expect(bytes(update, 'values/w')).toEqual([127, 129]);
+  });
+
+  it('int4: two codes a byte, the first in the lower half, an odd number ends in a half byte', async () => {
+    const update = await encode('int4', vector([7, -7, 3.5, -3.5, 0.49]), zeros(5));
+    expect(bytes(update, 'values/w')).toEqual([0x97, 0xc4, 0x00]);
+    expect(floats(update, 'scales/w')).toEqual([1]);
+    expect(await valuesOf(decode('int4', update, zeros(5)).tensors)).toEqual(Float32Array.of(7, -7, 4, -4, 0));
+  });
+
+  it('bfloat16: to nearest, ties to even, negative zero stays', async () => {
+    const update = await encode('bfloat16', vector([1, -0, 1 + 2 ** -8, 1 + 3 * 2 ** -8]), vector([0, 0, 0, 0]));
+    expect([...new Uint16Array(Uint8Array.from(bytes(update, 'values/w')).buffer)]).toEqual([0x3f80, 0x8000, 0x3f80, 0x3f82]);
+  });
+
+  it('delta: the changed bits, the lowest byte of all values first; what does not get smaller stays', async () => {
+    const base = vector([1, 0, 0]);
+    const update = await encode('delta', vector([1, -0, 4 * TINY]), base);
+    expect(bytes(update, 'values/w')).toEqual([0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0x80, 0]);
+    expect([...new Uint32Array(Uint8Array.from(bytes(update, 'sizes/w')).buffer)]).toEqual([3, 3, 3, 3]);
+    expect(update.residual).toBeNull();
+    const decoded = decode('delta', update, base);
+    expect(decoded.kind).toBe('weights');
+    expect(Object.is((await valuesOf(decoded.tensors))[1], -0)).toBe(true);
+  });
+
+  it('denormals are met exactly, and blocks of zeros have the scale 0', async () => {
+    const update = await encode('int8', vector([...padded(180 * TINY, 1 * TINY), ...padded()]), zeros(256));
+    expect(floats(update, 'scales/w')).toEqual([2 * TINY, 0]);
+    expect(bytes(update, 'values/w').slice(0, 2)).toEqual([90, 1]);
+    const one = await encode('int4', vector([TINY]), zeros(1));
+    expect(await valuesOf(decode('int4', one, zeros(1)).tensors)).toEqual(Float32Array.of(TINY));
+  });
+
+  it('differences and residuals are rounded to float32 once each', async () => {
+    const [w, base, residual] = [0.1, 0.3, 1e-9].map(Math.fround) as [number, number, number];
+    const change = Math.fround(Math.fround(w - base) + residual);
+    const update = await encode('bfloat16', vector([w]), vector([base]), vector([residual]));
+    const [sent] = await valuesOf(decode('bfloat16', update, vector([base])).tensors);
+    expect(await valuesOf(update.residual!)).toEqual(Float32Array.of(change - sent!));
+    expect(await valuesOf(appliedTo(vector([base]), decode('bfloat16', update, vector([base]))))).toEqual(Float32Array.of(base + sent!));
+  });
+
+  it('scalars and tensors without values', async () => {
+    const tensors = (value: number): MemoryTensorSource => MemoryTensorSource.fromParameters(new Map([['empty', { shape: [0, 3], data: new Float32Array() }], ['scalar', { shape: [], data: Float32Array.of(value) }]]));
+    for (const encoding of ENCODINGS) {
+      const decoded = decode(encoding, await encode(encoding, tensors(1.5), tensors(0.5)), tensors(0.5));
+      expect((await valuesOf(appliedTo(tensors(0.5), decoded), 'scalar'))[0]).toBeCloseTo(1.5, 6);
+      expect(await valuesOf(decoded.tensors, 'empty')).toHaveLength(0);
+    }
+  });
+});
+
+describe('properties', () => {
+  const finite = fc.float({ noNaN: true, noDefaultInfinity: true, min: -(2 ** 100), max: 2 ** 100 });
+  const arrays = fc.float32Array({ noNaN: true, noDefaultInfinity: true, min: -(2 ** 100), max: 2 ** 100, minLength: 1, maxLength: 300 });
+
+  it('rounded values are within half a step', async () => {
+    await fc.assert(fc.asyncProperty(arrays, fc.constantFrom('int8' as const, 'int4' as const), async (values, encoding) => {
+      const update = await encode(encoding, vector(values), zeros(values.length));
+      const scales = floats(update, 'scales/w');
+      const decoded = await valuesOf(decode(encoding, update, zeros(values.length)).tensors);
+      // Half a step, and the rounding of the product to float32.
+      decoded.forEach((value, index) => {
+        expect(Math.abs(value - values[index]!)).toBeLessThanOrEqual(scales[Math.floor(index / 128)]! / 2 + Math.abs(value) * 2 ** -24);
+      });
+    }));
+  });
+
+  it('delta gives back every bit, whatever the base', async () => {
+    await fc.assert(fc.asyncProperty(arrays, fc.array(finite, { minLength: 300, maxLength: 300 }), async (values, others) => {
+      const base = vector(others.slice(0, values.length));
+      const decoded = await valuesOf(decode('delta', await encode('delta', vector(values), base), base).tensors);
+      expect(sameBits(decoded, values)).toBe(true);
+    }));
+  });
+
+  it('with error feedback the sum of what was sent follows the sum of true updates within a step', async () => {
+    const random = new Random('error-feedback');
+    for (const encoding of ROUNDED) {
+      let residual: TensorSource | null = null;
+      const [truth, sum] = [new Float64Array(1000), new Float64Array(1000)];
+      let step = 0;
+      for (let round = 1; round <= 30; round++) {
+        const change = random.fillNormal(new Float32Array(1000));
+        const update: EncodedUpdate = await encode(encoding, vector(change), zeros(1000), residual);
+        const sent = await valuesOf(decode(encoding, update, zeros(1000)).tensors);
+        change.forEach((value, index) => (truth[index]! += value));
+        sent.forEach((value, index) => (sum[index]! += value));
+        residual = vector(await valuesOf(update.residual!));
+        // Of bfloat16, values above 4 are apart by 2^-5.
+        step = encoding === 'bfloat16' ? 2 ** -5 : Math.max(...floats(update, 'scales/w'));
+      }
+      sum.forEach((value, index) => {
+        expect(Math.abs(value - truth[index]!)).toBeLessThan(step);
+      });
+    }
+  });
+
+  it('reads by any ranges what it reads as a whole', async () => {
+    const count = 70_001;
+    const [base, update] = [new Random('base').fillNormal(new Float32Array(count)), new Random('update').fillNormal(new Float32Array(count))];
+    // Many bits stay: the upper planes are compressed.
+    update.forEach((value, index) => (update[index] = base[index]! + 1e-4 * value));
+    for (const encoding of ENCODINGS) {
+      const encoded = await encode(encoding, vector(update), vector(base));
+      const { tensors } = decode(encoding, encoded, vector(base));
+      const whole = await valuesOf(tensors);
+      const ranges = [[0, 1], [1, 128], [127, 2], [32_767, 2], [65_535, 4466], [count - 1, 1], [12_345, 40_001]] as const;
+      await Promise.all(ranges.map(async ([first, length]) => {
+        const buffer = new Uint8Array(4 * length + 1);
+        // Also to where no float32 could lie.
+        await tensors.readBytes('w', 4 * first, buffer.subarray(1));
+        expect(sameBits(buffer.subarray(1), whole.subarray(first, first + length))).toBe(true);
+      }));
+      if (encoding === 'delta') expect(sameBits(whole, update)).toBe(true);
+    }
+    await expect(decode('int8', await encode('int8', vector(update), vector(base)), vector(base)).tensors.readBytes('w', 4 * count, new Uint8Array(4))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
+  it('gives the same bytes twice', async () => {
+    const [base, update] = [new Random(1).fillNormal(new Float32Array(5000)), new Random(2).fillNormal(new Float32Array(5000))];
+    for (const encoding of ENCODINGS) {
+      const [first, second] = await Promise.all([0, 1].map(() => encode(encoding, vector(update), vector(base))));
+      first!.tensors.forEach(({ name, data }, index) => {
+        expect([name, sameBits(data, second!.tensors[index]!.data)]).toEqual([second!.tensors[index]!.name, true]);
+      });
+    }
+  });
+});
+
+describe('refuses', () => {
+  it.each(ENCODINGS)('to encode NaN, infinity and what is too large, by name: %s', async (encoding) => {
+    for (const value of [NaN, Infinity, -Infinity]) {
+      await expect(encode(encoding, source({ a: [1], w: [0, value] }), source({ a: [1], w: [0, 0] }))).rejects.toMatchObject({ code: 'ENCODING_NON_FINITE', tensor: 'w', message: expect.stringMatching(/element 1 /) as string });
+    }
+    if (encoding === 'delta') return;
+    const largest = (2 - 2 ** -23) * 2 ** 127;
+    await expect(encode(encoding, vector([largest]), vector([-largest]))).rejects.toMatchObject({ code: 'ENCODING_NON_FINITE' });
+  });
+
+  it('an update whose tensors are not those of its base', async () => {
+    await expect(encode('int8', vector([1, 2]), zeros(3))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(encode('int8', zeros(2), zeros(2), zeros(3))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
+  const good = (encoding: PackedEncoding): Promise<EncodedUpdate> => encode(encoding, vector([1, 2, 3]), zeros(3));
+  /** What becomes of an update that somebody changed: when it is opened, or when it is read. */
+  async function outcome(encoding: PackedEncoding, update: Pick<EncodedUpdate, 'tensors' | 'metadata'>, base: TensorSource = zeros(3)): Promise<unknown> {
+    try {
+      return await valuesOf(decode(encoding, update, base).tensors);
+    } catch (error) {
+      return error instanceof UpdateCodecError ? `${error.code}: ${error.message}` : error;
+    }
+  }
+  const changed = (tensors: readonly TensorBytes[], name: string, change: Partial<TensorBytes>): TensorBytes[] => tensors.map((tensor) => (tensor.name === name ? { ...tensor, ...change } : tensor));
+
+  it('another encoding, version or base, and no encoding at all', async () => {
+    const { tensors, metadata } = await good('int8');
+    expect(encodingOf(metadata)).toBe('int8');
+    expect(encodingOf({ format: 'pt' })).toBe('float32');
+    expect(await outcome('int4', { tensors, metadata })).toMatch(/^ENCODING_MISMATCH: it is in the encoding "int8", and int4 was agreed on/);
+    expect(await outcome('int8', { tensors, metadata: { format: 'pt' } })).toMatch(/^ENCODING_MISMATCH: it is in the encoding "float32"/);
+    expect(await outcome('int8', { tensors, metadata: { ...metadata, version: '2' } })).toMatch(/^ENCODING_MISMATCH: .*version "2"/);
+    expect(await outcome('int8', { tensors, metadata: { ...metadata, base: 'c'.repeat(64) } })).toMatch(/^ENCODING_MISMATCH: .*other parameters/);
+  });
+
+  it('tensors that are missing, left over, of another type or size, before anything is read', async () => {
+    const { tensors, metadata } = await good('int8');
+    expect(await outcome('int8', { tensors: tensors.slice(1), metadata })).toMatch(/^ENCODING_INVALID: tensor w: scales\/w is absent/);
+    expect(await outcome('int8', { tensors: [...tensors, { name: 'values/v', dtype: 'I8', shape: [0], data: new Uint8Array() }], metadata })).toMatch(/^ENCODING_INVALID: tensor values\/v/);
+    expect(await outcome('int8', { tensors: changed(tensors, 'values/w', { dtype: 'U8' }), metadata })).toMatch(/^ENCODING_INVALID: .*U8 \[3\], and I8 \[3\]/);
+    expect(await outcome('int8', { tensors: changed(tensors, 'values/w', { shape: [1, 3] }), metadata })).toMatch(/^ENCODING_INVALID/);
+    const delta = await good('delta');
+    expect(await outcome('delta', { ...delta, tensors: changed(delta.tensors, 'values/w', { shape: [13], data: new Uint8Array(13) }) })).toMatch(/^ENCODING_INVALID: .*at most 12/);
+  });
+
+  it.each([NaN, Infinity, -1])('a scale of %s', async (scale) => {
+    const { tensors, metadata } = await good('int8');
+    const bad = changed(tensors, 'scales/w', { data: new Uint8Array(Float32Array.of(scale).buffer) });
+    expect(await outcome('int8', { tensors: bad, metadata })).toMatch(/^ENCODING_INVALID: tensor w: scale 0 is/);
+  });
+
+  it('compressed bytes that are cut short, too many, or expand beyond their piece', async () => {
+    const base = zeros(1000);
+    const { tensors, metadata } = await encode('delta', vector(new Float32Array(1000).fill(1)), base);
+    const sizes = (...each: number[]): Partial<TensorBytes> => ({ data: new Uint8Array(Uint32Array.from(each).buffer) });
+    const payload = (...parts: Uint8Array[]): Partial<TensorBytes> => ({ shape: [Buffer.concat(parts).byteLength], data: Buffer.concat(parts) });
+    const lengths = [...new Uint32Array(Uint8Array.from(tensors.find(({ name }) => name === 'sizes/w')!.data).buffer)];
+    const { data } = tensors.find(({ name }) => name === 'values/w')!;
+    const with2 = (values: Partial<TensorBytes>, ...each: number[]): Promise<unknown> => outcome('delta', { tensors: changed(changed(tensors, 'values/w', values), 'sizes/w', sizes(...each)), metadata }, base);
+    expect(await with2({}, lengths[0]! + 1, ...lengths.slice(1))).toMatch(/do not add up/);
+    expect(await with2({}, 1001, 0, 0, 0)).toMatch(/claims to be compressed to 1001/);
+    const cut = lengths[3]! - 2;
+    expect(await with2(payload(data.subarray(0, data.byteLength - 2)), ...lengths.slice(0, 3), cut)).toMatch(/plane 3 does not decompress/);
+    const bomb = zstdCompressSync(new Uint8Array(16_000_000));
+    expect(await with2(payload(bomb.subarray(0, 999), new Uint8Array(0)), Math.min(999, bomb.byteLength), 0, 0, 0)).toMatch(/plane 0 does not decompress/);
+    const less = zstdCompressSync(new Uint8Array(999));
+    expect(await with2(payload(less), less.byteLength, 0, 0, 0)).toMatch(/plane 0 does not decompress/);
+  });
+
+  it('parameters that are not float32', async () => {
+    const { tensors, metadata } = await good('int8');
+    const half = new MemoryTensorSource([{ name: 'w', dtype: 'BF16', shape: [3], data: new Uint8Array(6) }]);
+    expect(() => decodeUpdate(new MemoryTensorSource(tensors), metadata, { encoding: 'int8', base: half, baseHash: BASE })).toThrow(/parameters are float32/);
+  });
+});
