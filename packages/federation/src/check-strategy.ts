@@ -1,12 +1,15 @@
 import { InvalidArgumentError, parseStopRule, type RunConfig } from '@zk0/core';
-import { createStrategy } from '@zk0/strategy';
+import { createStrategy, type Strategy } from '@zk0/strategy';
+
+/** What the choice of a strategy must fit. */
+type StrategySettings = Pick<RunConfig, 'strategy' | 'minClients' | 'loraRank' | 'loraAlpha' | 'clientOptimizer' | 'updateEncoding'>;
 
 /**
  * Refuses a run whose strategy could only fail later.
  *
  * @throws Zk0Error saying what does not fit.
  */
-export function checkStrategy({ strategy: settings, minClients, ...run }: Pick<RunConfig, 'strategy' | 'minClients' | 'loraRank' | 'loraAlpha' | 'clientOptimizer'>): void {
+export function checkStrategy({ strategy: settings, minClients, updateEncoding, ...run }: StrategySettings): void {
   const strategy = createStrategy(settings);
   if (run.loraRank === undefined && run.loraAlpha !== undefined) {
     throw new InvalidArgumentError('loraAlpha: the run has no loraRank, and trains no factors', { hint: 'Give --lora-rank, too.' });
@@ -21,6 +24,7 @@ export function checkStrategy({ strategy: settings, minClients, ...run }: Pick<R
       hint: 'Leave --client-optimizer keep out, or --lora-rank.',
     });
   }
+  if (updateEncoding !== 'float32') checkEncoding(updateEncoding, strategy, run.loraRank);
   if (strategy.minUpdates > minClients) {
     throw new InvalidArgumentError(
       `strategy ${strategy.name} needs ${strategy.minUpdates} updates, the run starts with ${minClients} clients`,
@@ -34,12 +38,26 @@ export function checkStrategy({ strategy: settings, minClients, ...run }: Pick<R
   }
 }
 
+/** Encoded updates are differences of weights; where something else is sent, or beside them, they do not do what they are for. */
+function checkEncoding(encoding: string, strategy: Strategy, loraRank: number | undefined): void {
+  if (loraRank !== undefined) {
+    throw new InvalidArgumentError(`updateEncoding ${encoding}: the run trains factors of low rank (loraRank ${loraRank}), which begin anew in every round and have no base to be a difference to`, {
+      hint: 'Leave --update-encoding out, or --lora-rank: factors are small as they are.',
+    });
+  }
+  if (strategy.guards.needsControl === true) {
+    throw new InvalidArgumentError(`updateEncoding ${encoding}: strategy ${strategy.name} also sends control variates, which are as large as the weights and stay float32`, {
+      hint: 'Choose another strategy, such as fedavg, or leave --update-encoding out.',
+    });
+  }
+}
+
 /**
  * Refuses a run that could only fail later, or whose stop rule could never hold.
  *
  * @throws Zk0Error saying what does not fit.
  */
-export function checkRun(config: Pick<RunConfig, 'strategy' | 'minClients' | 'loraRank' | 'loraAlpha' | 'clientOptimizer' | 'stopWhen' | 'heldOut'>): void {
+export function checkRun(config: StrategySettings & Pick<RunConfig, 'stopWhen' | 'heldOut'>): void {
   checkStrategy(config);
   if (config.stopWhen === undefined) return;
   for (const { metric } of parseStopRule(config.stopWhen)) {

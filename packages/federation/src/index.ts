@@ -28,4 +28,5 @@ export { connectLocally, type LocalServer } from './participant/local-connection
 export { ControlStore } from './participant/control-store.ts';
 export { OptimizerStore } from './participant/optimizer-store.ts';
 export { Participant, type ParticipantLimits, type ParticipantOptions, type ParticipantStatus } from './participant/participant.ts';
+export { ResidualStore } from './participant/residual-store.ts';
 export { publicMessage } from './participant/public-message.ts';

@@ -9,7 +9,9 @@ import {
   Ledger,
   OptimizerStore,
   Participant,
+  ResidualStore,
   type CoordinatorOptions,
+  type FederationConnection,
   type LedgerStore,
   type LocalModel,
   type LocalServer,
@@ -61,6 +63,11 @@ export class TestFederation {
     return join(this.#scratch.path, this.#home, 'scratch');
   }
 
+  /** Where a client keeps what it has. */
+  homeOf(id: string): string {
+    return join(this.#scratch.path, this.#home, id);
+  }
+
   constructor(scratch: Scratch, store: LedgerStore = new MemoryLedgerStore()) {
     this.#scratch = scratch;
     this.store = store;
@@ -93,15 +100,16 @@ export class TestFederation {
   }
 
   /** A client that trains whenever it is asked. */
-  async join(id: string, model: LocalModel, onStatus: (status: ParticipantStatus) => void = () => undefined): Promise<AbortController> {
+  async join(id: string, model: LocalModel, onStatus: (status: ParticipantStatus) => void = () => undefined, through: (line: FederationConnection) => FederationConnection = (line) => line): Promise<AbortController> {
     const blobs = await this.#scratch.blobs(join(this.#home, id));
     const leave = new AbortController();
     const participant = new Participant({
-      connection: connectLocally(() => this.server, id),
+      connection: through(connectLocally(() => this.server, id)),
       model,
       blobs,
-      controls: new ControlStore(join(this.#scratch.path, this.#home, id, 'control'), id, blobs),
-      optimizers: new OptimizerStore(join(this.#scratch.path, this.#home, id, 'optimizer'), id),
+      controls: new ControlStore(join(this.homeOf(id), 'control'), id, blobs),
+      optimizers: new OptimizerStore(join(this.homeOf(id), 'optimizer'), id),
+      residuals: new ResidualStore(join(this.homeOf(id), 'residual'), id),
       name: id,
       agent: 'test',
       log: this.log,
@@ -112,6 +120,11 @@ export class TestFederation {
     this.#clients.push(participant.run(AbortSignal.any([leave.signal, this.stop.signal])));
     await until(() => this.coordinator.overview().then(({ clients }) => clients.some(({ clientId }) => clientId === id)), `${id} has joined`);
     return leave;
+  }
+
+  /** Does not wait for clients at the end: some of them play dead. */
+  abandon(): void {
+    this.#clients.length = 0;
   }
 
   async state(runId: string): Promise<RunState> {

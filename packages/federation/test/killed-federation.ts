@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Zk0Error, type RunEvent } from '@zk0/core';
 import { afterAll, expect } from 'vitest';
-import { ControlStore, Coordinator, connectLocally, Ledger, OptimizerStore, Participant, type LedgerStore, type LocalModel, type LocalServer } from '../src/index.ts';
+import { ControlStore, Coordinator, connectLocally, Ledger, OptimizerStore, Participant, ResidualStore, type LedgerStore, type LocalModel, type LocalServer } from '../src/index.ts';
 import { FakeClock, MemoryLedgerStore } from '../src/testing.ts';
 import { config, fitWithMomentum, Scratch, TwoNumbers, until } from './two-numbers.ts';
 
@@ -147,6 +147,7 @@ async function federate(killAfter: number, clientOptimizer: 'keep' | 'restart' =
       blobs,
       controls: new ControlStore(join(scratch.path, home, id, 'control'), id, blobs),
       optimizers: new OptimizerStore(join(scratch.path, home, id, 'optimizer'), id),
+      residuals: new ResidualStore(join(scratch.path, home, id, 'residual'), id),
       name: id,
       agent: 'test',
     });
@@ -156,7 +157,7 @@ async function federate(killAfter: number, clientOptimizer: 'keep' | 'restart' =
   await startServer();
   await ask((coordinator) => coordinator.submit(config({ rounds: 5, minClients: 3, roundDeadlineSeconds: 10, seed: 1, clientOptimizer })), () => runIds.length >= 1);
   await ask((coordinator) => coordinator.submit(config({ rounds: 1, minClients: 3 })), () => runIds.length >= 2);
-  await ask((coordinator) => coordinator.submit(config({ rounds: 2, minClients: 3, strategy: { name: 'fedadam' }, seed: 2 })), () => runIds.length >= 3);
+  await ask((coordinator) => coordinator.submit(config({ rounds: 2, minClients: 3, strategy: { name: 'fedadam' }, seed: 2, updateEncoding: 'int4' })), () => runIds.length >= 3);
   await ask((coordinator) => coordinator.stop('not needed', runIds[1]), () => happened(1, 'run-stop-requested') > 0);
   const clients = Promise.all([startClient('a', [1, 2]), startClient('b', [3, 4]), startClient('c', [5, 9])]);
   while (happened(2, 'run-finished') === 0) {

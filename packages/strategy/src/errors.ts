@@ -12,6 +12,8 @@ export type UpdateRejectionCode =
   | 'UPDATE_MISSING_TENSOR'
   | 'UPDATE_WRONG_SHAPE'
   | 'UPDATE_WRONG_DTYPE'
+  /** It is in another encoding than the run's, or is a difference to other parameters than the round's. */
+  | 'UPDATE_WRONG_ENCODING'
   /** Zero, negative, fractional or absurdly many examples. */
   | 'UPDATE_BAD_EXAMPLE_COUNT'
   /** A metric that is not a finite number, or one that the strategy needs and that is not there. */

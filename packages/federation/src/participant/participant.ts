@@ -1,7 +1,6 @@
 import {
   CancelledError,
   clientLoss,
-  encodeParameters,
   errorMessage,
   Heartbeat,
   Zk0Error,
@@ -24,6 +23,8 @@ import { fetchBlob } from './fetch-blob.ts';
 import { OptimizerRound } from './optimizer-round.ts';
 import type { OptimizerStore } from './optimizer-store.ts';
 import { publicMessage } from './public-message.ts';
+import { putUpdate } from './put-update.ts';
+import type { ResidualStore } from './residual-store.ts';
 
 /** Between two progress reports while training, in ms; in other phases the heartbeat's own interval holds. */
 const REPORT_INTERVAL_MS = 1000;
@@ -58,6 +59,8 @@ export interface ParticipantOptions {
   readonly controls: ControlStore;
   /** Where an optimiser's moments are kept. */
   readonly optimizers: OptimizerStore;
+  /** Where what rounding left over of updates is kept. */
+  readonly residuals: ResidualStore;
   /** For people to read. */
   readonly name: string;
   /** Software and version. */
@@ -179,7 +182,7 @@ export class Participant {
         },
       });
       clock();
-      const update = await blobs.put(encodeParameters(result.factors ?? result.parameters));
+      const update = await putUpdate(task, fitTask, global, result, { ...this.#options, log: this.#log });
       await optimizer?.name(update.hash);
       const change = await control?.save(result.meanGradient!);
       for (const blob of change === undefined ? [update] : [update, change]) {

@@ -1,4 +1,4 @@
-import { blobReferenceSchema, fitInstructionsSchema, jsonObjectSchema } from '@zk0/core';
+import { blobReferenceSchema, fitInstructionsSchema, jsonObjectSchema, updateEncodingSchema } from '@zk0/core';
 import * as z from 'zod';
 
 const HASH = /^[0-9a-f]{64}$/;
@@ -17,12 +17,20 @@ const optimizerSchema = z.strictObject({
   last: z.strictObject({ round: z.int().min(1), update: z.string().regex(HASH) }).nullable(),
 });
 
+/** How an update is to be encoded, where that is not plain float32. */
+const updateSchema = z.strictObject({
+  encoding: updateEncodingSchema.exclude(['float32']),
+  /** The last update of this client that counted, which names what its rounding left over; `null`: nothing is left over. */
+  last: z.strictObject({ round: z.int().min(1), hash: z.string().regex(/^[0-9a-f]{64}$/) }).nullable(),
+});
+
 /** What the ledger keeps of one client's task: all but what holds for the whole run. */
 export const assignmentSchema = z.strictObject({
   fit: fitInstructionsSchema,
   control: controlSchema.exactOptional(),
   /** Absent: the client's optimiser begins anew. */
   optimizer: optimizerSchema.exactOptional(),
+  update: updateSchema.exactOptional(),
   /** The run promises differential privacy: the client reports what follows from its instructions, and nothing else. */
   private: z.boolean().exactOptional(),
   /** The application's own, for this client. */

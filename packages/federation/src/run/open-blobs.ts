@@ -1,4 +1,4 @@
-import type { BlobReference } from '@zk0/core';
+import type { BlobReference, HeaderLimits } from '@zk0/core';
 import { openSafetensors, type BlobStore, type SafetensorsFile } from '@zk0/storage';
 
 /** Blobs that are read as tensors, closed together. */
@@ -19,17 +19,17 @@ export class OpenBlobs {
     return this.#open(await this.#blobs.verifiedFile(blob));
   }
 
-  /** Opens a blob that was hashed a moment ago, as it arrived. */
-  async openFresh(blob: BlobReference): Promise<SafetensorsFile> {
-    return this.#open(await this.#blobs.localFile(blob));
+  /** Opens a blob that was hashed a moment ago, as it arrived; of a stranger's, no more of the header is read than `limits` say. */
+  async openFresh(blob: BlobReference, limits: HeaderLimits = {}): Promise<SafetensorsFile> {
+    return this.#open(await this.#blobs.localFile(blob), limits);
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#files.map((file) => file.close()));
   }
 
-  async #open(path: string): Promise<SafetensorsFile> {
-    const file = await openSafetensors(path);
+  async #open(path: string, limits: HeaderLimits = {}): Promise<SafetensorsFile> {
+    const file = await openSafetensors(path, limits);
     this.#files.push(file);
     return file;
   }

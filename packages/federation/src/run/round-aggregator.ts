@@ -1,11 +1,10 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { compareNames, deriveSeed, loraOf, SafetensorsError, type BlobReference, type JsonObject, type Metrics, type RoundState, type RunEvent, type RunState } from '@zk0/core';
+import { compareNames, deriveSeed, headerLimits, SafetensorsError, type BlobReference, type HeaderLimits, type JsonObject, type Metrics, type RoundState, type RunEvent, type RunState } from '@zk0/core';
 import { createSafetensors, StorageError, type BlobStore, type SafetensorsFile } from '@zk0/storage';
 import {
   checkUpdate,
-  FactoredUpdate,
   UpdateRejectedError,
   WorkerPool,
   type ClientUpdate,
@@ -17,6 +16,7 @@ import {
 import type { Ledger } from '../ledger/ledger.ts';
 import type { FederationLog } from '../log.ts';
 import { OpenBlobs } from './open-blobs.ts';
+import { rejectionOf, updateTensors } from './update-tensors.ts';
 
 /** Parameters this large are aggregated on worker threads; smaller ones are done before the threads have started. */
 const WORKER_PARAMETER_BYTES = 32 * 2 ** 20;
@@ -62,11 +62,14 @@ export class RoundAggregator {
     const files = new OpenBlobs(this.#options.blobs);
     try {
       const { guards } = this.#options.strategy;
-      const global = await files.openFresh(state.parameters!);
-      const sent = await this.#tensorsOf({ update, control }, (blob) => this.#openSent(incoming.clientId, blob, files));
-      const tensors = { ...sent, ...changeOf(state, incoming.clientId, sent.tensors, global) };
+      const parameters = state.parameters!;
+      const global = await files.openFresh(parameters);
+      const sent = await this.#tensorsOf({ update, control }, (blob) => this.#openSent(incoming.clientId, blob, files, headerLimits(global.specs)));
+      const tensors = { ...sent, ...updateTensors(state, incoming.clientId, sent.tensors, { parameters, global }) };
       const inspection = await checkUpdate({ ...incoming, ...tensors, maxExamples: declared }, { global, guards, workers: this.#workersFor(global) });
       this.#inspections.set(update.hash, inspection);
+    } catch (error) {
+      throw rejectionOf(incoming.clientId, error);
     } finally {
       await files.close();
     }
@@ -98,7 +101,8 @@ export class RoundAggregator {
         const inspection = this.#inspections.get(update.hash);
         try {
           const sent = await this.#tensorsOf({ update, control }, (blob) => files.openVerified(blob));
-          updates.push({ clientId, numExamples, metrics, ...sent, ...changeOf(state, clientId, sent.tensors, global), ...(inspection === undefined ? {} : { inspection }) });
+          const tensors = updateTensors(state, clientId, sent.tensors, { parameters: state.parameters!, global });
+          updates.push({ clientId, numExamples, metrics, ...sent, ...tensors, ...(inspection === undefined ? {} : { inspection }) });
         } catch (error) {
           if (!isLost(error)) throw error;
           damaged.push({ clientId, code: 'BLOB_DAMAGED', reason: 'the server’s copy of its update is damaged or gone' });
@@ -172,12 +176,12 @@ export class RoundAggregator {
    *
    * @throws UpdateRejectedError `UPDATE_UNREADABLE`, without the paths of this machine: the client is told.
    */
-  async #openSent(clientId: string, blob: BlobReference, files: OpenBlobs): Promise<SafetensorsFile> {
+  async #openSent(clientId: string, blob: BlobReference, files: OpenBlobs, limits: HeaderLimits): Promise<SafetensorsFile> {
     const refuse = (what: string, cause?: unknown): UpdateRejectedError =>
       new UpdateRejectedError('UPDATE_UNREADABLE', clientId, what, { cause, hint: 'Run the same zk0 release on both sides.' });
     if ((await this.#options.blobs.size(blob.hash)) !== blob.byteLength) throw refuse(`it was not uploaded (${blob.hash})`);
     try {
-      return await files.openFresh(blob);
+      return await files.openFresh(blob, limits);
     } catch (error) {
       throw error instanceof SafetensorsError ? refuse(`it is no safetensors file: ${error.problem}`, error) : error;
     }
@@ -193,12 +197,6 @@ export class RoundAggregator {
     if (byteLength < WORKER_PARAMETER_BYTES) return 0;
     return (this.#workers ??= new WorkerPool(Math.min(MAX_WORKERS, availableParallelism())));
   }
-}
-
-/** What an update changes, where the run's clients send factors in place of weights. */
-function changeOf({ config }: RunState, clientId: string, tensors: SafetensorsFile, global: SafetensorsFile): Pick<ClientUpdate, 'tensors' | 'kind'> {
-  const lora = loraOf(config);
-  return lora === undefined ? { tensors } : { tensors: new FactoredUpdate(clientId, tensors, global.specs, lora), kind: 'delta' };
 }
 
 /** What the server took in and does not have any more is its own fault, not the client's. */
