@@ -18,7 +18,7 @@ import {
 } from '@zk0/cli';
 import type { JoinMessage, Zk0Error } from '@zk0/core';
 import { requireCameras, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
-import { ControlStore, OptimizerStore, Participant, type ParticipantStatus } from '@zk0/federation';
+import { ControlStore, OptimizerStore, Participant, ResidualStore, type ParticipantStatus } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
 import { describeCutTasks, describeDevice } from '@zk0/policy-smolvla';
 import { openBlobStore } from '@zk0/storage';
@@ -184,6 +184,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
           blobs,
           controls: new ControlStore(join(state, 'control'), clientId, blobs),
           optimizers: new OptimizerStore(join(state, 'optimizer'), clientId),
+          residuals: new ResidualStore(join(state, 'residual'), clientId),
           ...introduction,
           log,
           onStatus: (status) => {

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { createProgress } from '@zk0/cli';
-import type { RunEvent } from '@zk0/core';
+import { runConfigSchema, type RunEvent } from '@zk0/core';
 import { expect, it } from 'vitest';
 import { RunReporter } from './run-reporter.ts';
 
@@ -17,4 +17,24 @@ it('counts clients whose updates come without a loss, as private ones do', () =>
   ];
   for (const event of events) reporter.take({ kind: 'run', runId: 'r', at: '2026-01-01T00:00:00Z', event });
   expect(reporter.table()).toMatch(/1 +– +0\.5000 +2\/3/);
+});
+
+it('says what an update has cost beside float32, where it is encoded', () => {
+  const lines = (updateEncoding: 'float32' | 'int8'): string => {
+    const out = new PassThrough();
+    const reporter = new RunReporter(createProgress(out));
+    const update = (byteLength: number) => ({ hash: '0'.repeat(64), byteLength });
+    const events: RunEvent[] = [
+      { type: 'run-created', runId: 'r', config: runConfigSchema.parse({ rounds: 1, updateEncoding }) },
+      { type: 'run-started', parameters: update(393e6), context: {} },
+      { type: 'round-configured', round: 1, assignments: [] },
+      { type: 'update-accepted', round: 1, clientId: 'a', update: update(101e6), numExamples: 1, metrics: {} },
+      { type: 'update-accepted', round: 1, clientId: 'b', update: update(103e6), numExamples: 1, metrics: {} },
+      { type: 'round-checkpointed', round: 1, path: null },
+    ];
+    for (const event of events) reporter.take({ kind: 'run', runId: 'r', at: '2026-01-01T00:00:00Z', event });
+    return String(out.read());
+  };
+  expect(lines('int8')).toContain('round 1/1 · sent 102 MB a client instead of 393 MB (int8) · 0.0 s');
+  expect(lines('float32')).toContain('round 1/1 · 0.0 s');
 });

@@ -1,5 +1,5 @@
-import { formatDuration, table, type Progress } from '@zk0/cli';
-import { clientLoss, type RunEvent } from '@zk0/core';
+import { formatBytes, formatDuration, table, type Progress } from '@zk0/cli';
+import { clientLoss, type RunEvent, type UpdateEncoding } from '@zk0/core';
 import { namingClient, type FederationEvent } from '@zk0/federation';
 import { formatRate } from '@zk0/rollout';
 import type { SuccessRecord } from '../outputs/index.ts';
@@ -9,6 +9,8 @@ interface RoundRow {
   policyLoss: number | null;
   clientLosses: number[];
   accepted: number;
+  /** Of the updates that were accepted, as they were sent. */
+  bytes: number;
   refused: number;
   startedAt: number;
   seconds: number | null;
@@ -21,6 +23,9 @@ export class RunReporter {
   readonly #clients = new Map<string, string>();
   readonly #successes: SuccessRecord[] = [];
   #rounds = 0;
+  #encoding: UpdateEncoding = 'float32';
+  /** Of an update as float32. */
+  #wholeBytes = 0;
   #round = 0;
   #checkpoint: string | undefined;
   #ending: { readonly phase: 'finished' | 'failed' | 'stopped'; readonly message: string } | undefined;
@@ -107,16 +112,23 @@ export class RunReporter {
     switch (event.type) {
       case 'run-created':
         this.#rounds = event.config.rounds;
+        this.#encoding = event.config.updateEncoding;
+        return;
+      case 'run-started':
+        this.#wholeBytes = event.parameters.byteLength;
         return;
       case 'round-configured':
         this.#round = event.round;
         this.#clients.clear();
-        this.#rows.set(event.round, { policyLoss: null, clientLosses: [], accepted: 0, refused: 0, startedAt: at, seconds: null });
+        this.#rows.set(event.round, { policyLoss: null, clientLosses: [], accepted: 0, bytes: 0, refused: 0, startedAt: at, seconds: null });
         return;
       case 'update-accepted': {
         const loss = clientLoss(event.metrics);
         const row = this.#rows.get(event.round);
-        if (row !== undefined) row.accepted++;
+        if (row !== undefined) {
+          row.accepted++;
+          row.bytes += event.update.byteLength;
+        }
         // Private updates come without a loss.
         if (loss !== undefined) row?.clientLosses.push(loss);
         this.#clients.set(event.clientId, 'done');
@@ -131,7 +143,7 @@ export class RunReporter {
       case 'round-evaluated': {
         const policyLoss = event.evaluation?.policyLoss ?? null;
         if (event.round === 0) {
-          this.#rows.set(0, { policyLoss, clientLosses: [], accepted: 0, refused: 0, startedAt: at, seconds: null });
+          this.#rows.set(0, { policyLoss, clientLosses: [], accepted: 0, bytes: 0, refused: 0, startedAt: at, seconds: null });
           if (policyLoss !== null) this.#progress.print(`initial model: held-out loss ${policyLoss.toFixed(4)}`);
           return;
         }
@@ -147,6 +159,9 @@ export class RunReporter {
         const parts = [`round ${event.round}/${this.#rounds}`];
         if (row.policyLoss !== null) parts.push(`held-out loss ${row.policyLoss.toFixed(4)}`);
         if (row.clientLosses.length > 0) parts.push(`client loss ${mean(row.clientLosses).toFixed(4)}`);
+        if (this.#encoding !== 'float32' && row.accepted > 0 && this.#wholeBytes > 0) {
+          parts.push(`sent ${formatBytes(row.bytes / row.accepted)} a client instead of ${formatBytes(this.#wholeBytes)} (${this.#encoding})`);
+        }
         parts.push(formatDuration(row.seconds));
         this.#progress.print(parts.join(' · '));
         return;
@@ -171,7 +186,6 @@ export class RunReporter {
         this.#progress.print(`round ${event.round}: client ${event.clientId} is back`);
         return;
       case 'run-stop-requested':
-      case 'run-started':
       case 'round-closed':
       case 'round-aggregated':
     }

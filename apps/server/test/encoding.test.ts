@@ -1,0 +1,29 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, expect, it } from 'vitest';
+import { killStartedPrograms, ledgerEvents, metricRows, temporaryDirectory } from './cli.ts';
+import { killedRun, ROUNDS } from './killed-run.ts';
+
+const home = temporaryDirectory();
+afterEach(killStartedPrograms);
+afterAll(home.remove);
+
+it('updates of four bits keep what rounding left over through crashes of the server and of a client', { timeout: 600_000 }, async () => {
+  const { out, state, simulated } = await killedRun(home.path, '--update-encoding', 'int4');
+  const events = await ledgerEvents(out);
+  const whole = events.find((event) => event.type === 'run-started')!.parameters.byteLength;
+  const sent = events.flatMap((event) => (event.type === 'update-accepted' ? [event.update] : []));
+  expect(sent).toHaveLength(2 * ROUNDS);
+  // Each value takes 0.53 bytes in place of 4; the tiny policy has much header for its values.
+  for (const { byteLength } of sent) expect(byteLength).toBeLessThan(0.25 * whole);
+  const kept = readdirSync(join(state(1), 'residual'), { recursive: true, encoding: 'utf8' });
+  expect(kept.some((file) => file.endsWith(`${ROUNDS}-${sent.at(-1)!.hash}.safetensors`) || file.endsWith(`${ROUNDS}-${sent.at(-2)!.hash}.safetensors`))).toBe(true);
+
+  const [log, config] = [join(simulated, 'simulation.log'), join(simulated, 'config.json')].map((path) => readFileSync(path, 'utf8')) as [string, string];
+  expect(log.match(/the update has .* instead of .* \(int4\)/g)).toHaveLength(2 * ROUNDS);
+  expect(log).not.toContain('is lost');
+  expect(config).toMatch(/"updateEncoding": "int4"/);
+  const rows = metricRows(simulated).filter(({ type }) => type === 'client') as unknown as { bytes_up: number; bytes_down: number }[];
+  expect(rows).toHaveLength(2 * ROUNDS);
+  for (const { bytes_up: up, bytes_down: down } of rows) expect(up).toBeLessThan(0.3 * down);
+});
