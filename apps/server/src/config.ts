@@ -77,6 +77,7 @@ export function withRunOptions(command: Command): Command {
     .option('--lora-rank <n>', 'train factors of this rank, 16 to 256, in place of the weights (LoRA; default: the weights); 128 or more do best', Number)
     .option('--lora-alpha <x>', 'the product of the factors counts so much by its rank (default: as much as the rank)', Number)
     .option('--update-encoding <name>', 'how clients send updates: float32, bfloat16, int8, int4, or delta (without loss) (default: float32)')
+    .option('--broadcast-encoding <name>', 'how clients that hold the parameters of the round before get the new ones (default: float32)')
     .option('--augment <k>', 'train on so many variants of each image beside it: colour, sharpness, small shifts (default: none)', Number)
     .option('--seed <n>', 'fixes everything random', Number)
     .option('--min-clients <n>', 'clients that must be there to start, and updates that a round needs', Number)
@@ -107,6 +108,7 @@ export function runFlags(options: Readonly<Record<string, unknown>>): Record<str
     loraRank: options['loraRank'],
     loraAlpha: options['loraAlpha'],
     updateEncoding: options['updateEncoding'],
+    broadcastEncoding: options['broadcastEncoding'],
     augment: options['augment'],
     seed: options['seed'],
     minClients: options['minClients'],

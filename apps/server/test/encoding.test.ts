@@ -8,8 +8,8 @@ const home = temporaryDirectory();
 afterEach(killStartedPrograms);
 afterAll(home.remove);
 
-it('updates of four bits keep what rounding left over through crashes of the server and of a client', { timeout: 600_000 }, async () => {
-  const { out, state, simulated } = await killedRun(home.path, '--update-encoding', 'int4');
+it('updates of four bits, and parameters of eight, come to the same through crashes of the server and of a client', { timeout: 600_000 }, async () => {
+  const { out, state, simulated } = await killedRun(home.path, '--update-encoding', 'int4', '--broadcast-encoding', 'int8');
   const events = await ledgerEvents(out);
   const whole = events.find((event) => event.type === 'run-started')!.parameters.byteLength;
   const sent = events.flatMap((event) => (event.type === 'update-accepted' ? [event.update] : []));
@@ -23,7 +23,11 @@ it('updates of four bits keep what rounding left over through crashes of the ser
   expect(log.match(/the update has .* instead of .* \(int4\)/g)).toHaveLength(2 * ROUNDS);
   expect(log).not.toContain('is lost');
   expect(config).toMatch(/"updateEncoding": "int4"/);
-  const rows = metricRows(simulated).filter(({ type }) => type === 'client') as unknown as { bytes_up: number; bytes_down: number }[];
+  expect(log.match(/the parameters came as .* instead of .* \(int8\)/g)).toHaveLength(2 * (ROUNDS - 1));
+  const rows = metricRows(simulated).filter(({ type }) => type === 'client') as unknown as { round: number; bytes_up: number; bytes_down: number }[];
   expect(rows).toHaveLength(2 * ROUNDS);
-  for (const { bytes_up: up, bytes_down: down } of rows) expect(up).toBeLessThan(0.3 * down);
+  for (const { round, bytes_up: up, bytes_down: down } of rows) {
+    expect(up).toBeLessThan(0.25 * whole);
+    expect(down / whole).toBeLessThan(round === 1 ? 1.1 : 0.4);
+  }
 });

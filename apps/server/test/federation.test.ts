@@ -59,7 +59,7 @@ describe('a simulated federation', () => {
     expect(Object.keys(history)).toEqual(['0', '1', '2']);
 
     // Updates that are sent without loss change nothing.
-    await simulate(join(home.path, 'second'), 1, '--max-parallel', '1', '--set', 'checkpointForm=trained', '--update-encoding', 'delta');
+    await simulate(join(home.path, 'second'), 1, '--max-parallel', '1', '--set', 'checkpointForm=trained', '--update-encoding', 'delta', '--broadcast-encoding', 'delta');
     await simulate(join(home.path, 'third'), 2, '--rounds', '1');
     expect(hashes(first)).toHaveLength(3);
     expect(hashes(join(home.path, 'second'))).toEqual(hashes(first));

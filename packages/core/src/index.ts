@@ -92,9 +92,11 @@ export { loraOf, runConfigSchema, type RunConfig, type RunConfigInput } from './
 export {
   blobReferenceSchema,
   evaluationSchema,
+  publishedParametersSchema,
   runEventSchema,
   type BlobReference,
   type Evaluation,
+  type PublishedParameters,
   type RunEvent,
 } from './run/events.ts';
 export { isFinal, type Participation, type RoundPhase, type RoundState, type RunPhase, type RunState } from './run/state.ts';

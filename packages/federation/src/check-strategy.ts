@@ -2,14 +2,14 @@ import { InvalidArgumentError, parseStopRule, type RunConfig } from '@zk0/core';
 import { createStrategy, type Strategy } from '@zk0/strategy';
 
 /** What the choice of a strategy must fit. */
-type StrategySettings = Pick<RunConfig, 'strategy' | 'minClients' | 'loraRank' | 'loraAlpha' | 'clientOptimizer' | 'updateEncoding'>;
+type StrategySettings = Pick<RunConfig, 'strategy' | 'minClients' | 'loraRank' | 'loraAlpha' | 'clientOptimizer' | 'updateEncoding' | 'broadcastEncoding'>;
 
 /**
  * Refuses a run whose strategy could only fail later.
  *
  * @throws Zk0Error saying what does not fit.
  */
-export function checkStrategy({ strategy: settings, minClients, updateEncoding, ...run }: StrategySettings): void {
+export function checkStrategy({ strategy: settings, minClients, updateEncoding, broadcastEncoding, ...run }: StrategySettings): void {
   const strategy = createStrategy(settings);
   if (run.loraRank === undefined && run.loraAlpha !== undefined) {
     throw new InvalidArgumentError('loraAlpha: the run has no loraRank, and trains no factors', { hint: 'Give --lora-rank, too.' });
@@ -25,6 +25,7 @@ export function checkStrategy({ strategy: settings, minClients, updateEncoding, 
     });
   }
   if (updateEncoding !== 'float32') checkEncoding(updateEncoding, strategy, run.loraRank);
+  if (broadcastEncoding !== 'float32' && strategy.guards.needsControl === true) throw besideControl('broadcastEncoding', broadcastEncoding, strategy);
   if (strategy.minUpdates > minClients) {
     throw new InvalidArgumentError(
       `strategy ${strategy.name} needs ${strategy.minUpdates} updates, the run starts with ${minClients} clients`,
@@ -45,11 +46,13 @@ function checkEncoding(encoding: string, strategy: Strategy, loraRank: number | 
       hint: 'Leave --update-encoding out, or --lora-rank: factors are small as they are.',
     });
   }
-  if (strategy.guards.needsControl === true) {
-    throw new InvalidArgumentError(`updateEncoding ${encoding}: strategy ${strategy.name} also sends control variates, which are as large as the weights and stay float32`, {
-      hint: 'Choose another strategy, such as fedavg, or leave --update-encoding out.',
-    });
-  }
+  if (strategy.guards.needsControl === true) throw besideControl('updateEncoding', encoding, strategy);
+}
+
+function besideControl(setting: string, encoding: string, { name }: Strategy): InvalidArgumentError {
+  return new InvalidArgumentError(`${setting} ${encoding}: strategy ${name} also sends control variates, which are as large as the weights and stay float32`, {
+    hint: `Choose another strategy, such as fedavg, or leave ${setting} out.`,
+  });
 }
 
 /**

@@ -241,8 +241,9 @@ export class Coordinator implements FederationService {
   async authorizeDownload(client: ClientPrincipal, hash: string): Promise<void> {
     this.#clients.seen(client);
     const task = await this.#openTask(client.clientId);
-    const server = task === null ? undefined : fitTaskSchema.safeParse(task.instructions).data?.control?.server;
-    if (task?.parameters.hash === hash || server?.hash === hash) return;
+    const instructions = task === null ? undefined : fitTaskSchema.safeParse(task.instructions).data;
+    const allowed = [task?.parameters, instructions?.control?.server, instructions?.broadcast?.step?.encoded];
+    if (allowed.some((blob) => blob?.hash === hash)) return;
     throw forbidden(client, `may not read ${hash}`, task === null ? 'it has no open task' : 'its task does not name it');
   }
 

@@ -1,81 +1,41 @@
 import { existsSync } from 'node:fs';
 import { readdir, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { encodeParameters, encodeSafetensors, MemoryTensorSource, Random, type Parameters, type RunConfigInput, type RunState, type TensorBytes, type UpdateEncoding } from '@zk0/core';
+import { encodeParameters, encodeSafetensors, MemoryTensorSource, type RunConfigInput, type RunState, type TensorBytes, type UpdateEncoding } from '@zk0/core';
 import { openSafetensors, readParameters } from '@zk0/storage';
 import { aggregateParameters, createStrategy } from '@zk0/strategy';
 import { decodeUpdate, encodeUpdate, type PackedEncoding } from '@zk0/update-codec';
 import { describe, expect, it } from 'vitest';
-import type { FederatedModel, FederationConnection, LocalModel } from '../src/index.ts';
+import type { FederationConnection } from '../src/index.ts';
 import { Puppet, testFederations, type TestFederation } from './harness.ts';
-import { config, until } from './two-numbers.ts';
+import { client, COUNT, farthest, hashesOf, initial, many, run, undisturbed, updates, vector, weights } from './many-numbers.ts';
+import { until } from './two-numbers.ts';
 
-const COUNT = 2000;
 const ROUNDED = ['bfloat16', 'int8', 'int4'] as const;
 const { federation } = testFederations();
 
-const normal = (seed: string): Float32Array => new Random(seed).fillNormal(new Float32Array(COUNT));
-const vector = (data: Float32Array): Parameters => new Map([['w', { shape: [COUNT], data }]]);
-const initial = vector(normal('initial'));
-
-/** Many numbers, of which clients move towards their own. */
-const many: FederatedModel = {
-  describeClient: () => ({ label: 'many', numExamples: 10 }),
-  openRun: () => Promise.resolve({
-    trainingDefaults: { localSteps: 1, batchSize: 1, learningRate: 0.3 },
-    start: () => Promise.resolve({ parameters: initial, context: { run: {} } }),
-    saveCheckpoint: (_path, round) => Promise.resolve(`checkpoint_${round}`),
-  }),
-};
-
-/** @param before what happens in a round before its training ends. */
-function client(id: string, before: (round: number) => Promise<void> = () => Promise.resolve()): LocalModel {
-  const target = normal(`target ${id}`);
-  return {
-    profile: () => ({}),
-    fit: async ({ fit: { round, learningRate } }, global) => {
-      await before(round);
-      const data = global.get('w')!.data.map((value, index) => value + learningRate * (target[index]! - value));
-      return { parameters: vector(data), numExamples: 10, metrics: { loss: 1 } };
-    },
-  };
-}
-
-const run = (updateEncoding: UpdateEncoding, rounds: number, more: RunConfigInput = {}) => config({ rounds, minClients: 2, updateEncoding, ...more });
-
-async function undisturbed(encoding: UpdateEncoding, rounds: number, more: RunConfigInput = {}): Promise<{ readonly made: TestFederation; readonly state: RunState }> {
+async function played(encoding: UpdateEncoding, rounds: number, more: RunConfigInput = {}): Promise<{ readonly made: TestFederation; readonly state: RunState }> {
   const made = await federation({ model: many });
-  for (let index = 0; index < (more.minClients ?? 2); index++) await made.join(`c${index}`, client(`c${index}`));
-  const state = await made.ends(await made.coordinator.submit(run(encoding, rounds, more)));
+  const state = await undisturbed(made, rounds, { updateEncoding: encoding, ...more });
   expect(state.phase).toBe('finished');
   return { made, state };
 }
 
-async function weights(made: TestFederation, { parameters }: RunState): Promise<Float32Array> {
-  return (await readParameters(await made.blobs.verifiedFile(parameters!))).get('w')!.data;
-}
-
-function updates({ rounds }: RunState): { readonly clientId: string; readonly hash: string; readonly byteLength: number }[] {
-  return rounds.flatMap(({ participants }) => [...participants].flatMap(([clientId, { outcome }]) => (outcome.state === 'accepted' ? [{ clientId, ...outcome.update }] : [])));
-}
-
-const farthest = (a: Float32Array, b: Float32Array): number => a.reduce((most, value, index) => Math.max(most, Math.abs(value - b[index]!)), 0);
-
 describe('a run with encoded updates', () => {
   it('of delta comes to the very bytes of float32', async () => {
-    const [plain, delta] = [await undisturbed('float32', 4), await undisturbed('delta', 4)];
+    const [plain, delta] = [await played('float32', 4), await played('delta', 4)];
     expect(delta.state.parameters).toEqual(plain.state.parameters);
     expect(updates(delta.state)[0]!.hash).not.toBe(updates(plain.state)[0]!.hash);
   });
 
   it('that are rounded sends less, and comes as near as its steps', async () => {
-    const plain = await undisturbed('float32', 6);
+    const plain = await played('float32', 6);
     const target = await weights(plain.made, plain.state);
     const whole = updates(plain.state)[0]!.byteLength;
     // A step of the last rounds, whose changes are some tenths.
     const expected = { bfloat16: [0.55, 0.004], int8: [0.33, 0.005], int4: [0.2, 0.1] } as const;
     for (const encoding of ROUNDED) {
-      const { made, state } = await undisturbed(encoding, 6);
+      const { made, state } = await played(encoding, 6);
       const [share, distance] = expected[encoding];
       for (const { byteLength } of updates(state)) expect(byteLength).toBeLessThan(share * whole);
       expect(farthest(await weights(made, state), target)).toBeLessThan(distance);
@@ -84,7 +44,7 @@ describe('a run with encoded updates', () => {
   });
 
   it.each([{ name: 'fedavg' }, { name: 'fedtrimmedavg' }, { name: 'multikrum', malicious: 1, keep: 2 }, { name: 'fedadam' }, { name: 'fedbuff' }])('gives $name the decoded values', async (strategy) => {
-    const { made, state } = await undisturbed('int4', 1, { strategy, minClients: 5, fraction: 1 });
+    const { made, state } = await played('int4', 1, { strategy, minClients: 5, fraction: 1 });
     const base = MemoryTensorSource.fromParameters(initial);
     const sent = await Promise.all(updates(state).map(async ({ clientId, hash }) => {
       const file = await openSafetensors(made.blobs.path(hash));
@@ -100,13 +60,13 @@ describe('a run with encoded updates', () => {
 
   it('that a server which starts anew takes up goes on to the same bytes', async () => {
     for (const encoding of ['int4', 'delta'] as const) {
-      const { state: expected } = await undisturbed(encoding, 4);
+      const { state: expected } = await played(encoding, 4);
       const made = await federation({ model: many });
       let release: () => void = () => undefined;
       const held = new Promise<void>((resolve) => (release = resolve));
       await made.join('c0', client('c0'));
       await made.join('c1', client('c1', (round) => (round === 3 ? held : Promise.resolve())));
-      const runId = await made.coordinator.submit(run(encoding, 4));
+      const runId = await made.coordinator.submit(run(4, { updateEncoding: encoding }));
       // One update has been looked through; the next server has only its blob.
       await made.reaches(runId, ({ rounds }) => rounds.at(2)?.participants.get('c0')?.outcome.state === 'accepted');
       await made.restart({ model: many });
@@ -122,7 +82,7 @@ describe('error feedback', () => {
   const moments = ['training', 'upload', 'result', 'answer'] as const;
 
   it.each(moments)('survives a client that is killed in every round: %s', async (moment) => {
-    const { state: expected } = await undisturbed('int4', 4);
+    const { state: expected } = await played('int4', 4);
     const made = await federation({ model: many });
     await made.join('c0', client('c0'));
     const dead = new Set<number>();
@@ -153,9 +113,9 @@ describe('error feedback', () => {
       await made.join('c1', model, undefined, through);
     };
     await live();
-    const state = await made.ends(await made.coordinator.submit(run('int4', 4)));
+    const state = await made.ends(await made.coordinator.submit(run(4, { updateEncoding: 'int4' })));
     expect(dead.size).toBe(4);
-    expect(updates(state)).toEqual(updates(expected));
+    expect(hashesOf(state)).toEqual(hashesOf(expected));
     expect(state.parameters).toEqual(expected.parameters);
     expect(made.log.matching(/is lost/)).toEqual([]);
     // Those who died never end.
@@ -172,15 +132,15 @@ describe('error feedback', () => {
       const files = (await readdir(folder(), { recursive: true })).filter((name) => name.endsWith('.safetensors'));
       await Promise.all(files.map((name) => truncate(join(folder(), name), 100)));
     }));
-    const state = await made.ends(await made.coordinator.submit(run('int8', 5)));
+    const state = await made.ends(await made.coordinator.submit(run(5, { updateEncoding: 'int8' })));
     expect(state.phase).toBe('finished');
     expect(made.log.matching(/^warn what was left over of this client's updates is lost/)).toHaveLength(2);
   });
 
   it('goes with a run that rounds nothing', async () => {
-    const { made } = await undisturbed('int8', 1);
+    const { made } = await played('int8', 1);
     expect(existsSync(join(made.homeOf('c0'), 'residual'))).toBe(true);
-    await made.ends(await made.coordinator.submit(run('float32', 1)));
+    await made.ends(await made.coordinator.submit(run(1, {})));
     expect(existsSync(join(made.homeOf('c0'), 'residual'))).toBe(false);
   });
 });
@@ -194,7 +154,7 @@ describe('refuses, and tells the client', () => {
   async function reply(encoding: UpdateEncoding, bytes: (baseHash: string) => Promise<Uint8Array>, strategy: RunConfigInput['strategy'] = { name: 'fedavg' }): Promise<unknown> {
     const made = await federation({ model: many });
     const [a] = [await new Puppet(made, 'a').join(), await new Puppet(made, 'b').join()];
-    await made.coordinator.submit(run(encoding, 1, { strategy }));
+    await made.coordinator.submit(run(1, { updateEncoding: encoding, strategy }));
     const task = await a.task();
     return made.coordinator.result(a.principal, await a.answer(task, await bytes(task.parameters.hash)));
   }
@@ -224,13 +184,14 @@ describe('refuses, and tells the client', () => {
   it('a training that diverged, before it is sent', async () => {
     const made = await federation({ model: many });
     await made.join('c0', { profile: () => ({}), fit: () => Promise.resolve({ parameters: vector(new Float32Array(COUNT).fill(NaN)), numExamples: 1, metrics: {} }) });
-    const state = await made.ends(await made.coordinator.submit(run('int8', 1, { minClients: 1 })));
+    const state = await made.ends(await made.coordinator.submit(run(1, { updateEncoding: 'int8', minClients: 1 })));
     expect(state.rounds[0]!.participants.get('c0')!.outcome).toMatchObject({ state: 'refused', code: 'ENCODING_NON_FINITE', message: 'tensor w: element 0 is not finite, or too large for int8' });
   });
 
   it('at submission what would send more than weights, or something else', async () => {
     const made = await federation({ model: many });
-    await expect(made.coordinator.submit(run('int8', 1, { strategy: { name: 'scaffold' } }))).rejects.toThrow(/updateEncoding int8: strategy scaffold also sends control variates/);
-    await expect(made.coordinator.submit(run('delta', 1, { loraRank: 16 }))).rejects.toThrow(/updateEncoding delta: the run trains factors of low rank \(loraRank 16\)/);
+    await expect(made.coordinator.submit(run(1, { updateEncoding: 'int8', strategy: { name: 'scaffold' } }))).rejects.toThrow(/updateEncoding int8: strategy scaffold also sends control variates/);
+    await expect(made.coordinator.submit(run(1, { broadcastEncoding: 'int8', strategy: { name: 'scaffold' } }))).rejects.toThrow(/broadcastEncoding int8: strategy scaffold also sends control variates/);
+    await expect(made.coordinator.submit(run(1, { updateEncoding: 'delta', loraRank: 16 }))).rejects.toThrow(/updateEncoding delta: the run trains factors of low rank \(loraRank 16\)/);
   });
 });

@@ -157,7 +157,7 @@ async function federate(killAfter: number, clientOptimizer: 'keep' | 'restart' =
   await startServer();
   await ask((coordinator) => coordinator.submit(config({ rounds: 5, minClients: 3, roundDeadlineSeconds: 10, seed: 1, clientOptimizer })), () => runIds.length >= 1);
   await ask((coordinator) => coordinator.submit(config({ rounds: 1, minClients: 3 })), () => runIds.length >= 2);
-  await ask((coordinator) => coordinator.submit(config({ rounds: 2, minClients: 3, strategy: { name: 'fedadam' }, seed: 2, updateEncoding: 'int4' })), () => runIds.length >= 3);
+  await ask((coordinator) => coordinator.submit(config({ rounds: 2, minClients: 3, strategy: { name: 'fedadam' }, seed: 2, updateEncoding: 'int4', broadcastEncoding: 'int8' })), () => runIds.length >= 3);
   await ask((coordinator) => coordinator.stop('not needed', runIds[1]), () => happened(1, 'run-stop-requested') > 0);
   const clients = Promise.all([startClient('a', [1, 2]), startClient('b', [3, 4]), startClient('c', [5, 9])]);
   while (happened(2, 'run-finished') === 0) {

@@ -11,6 +11,8 @@ interface RoundRow {
   accepted: number;
   /** Of the updates that were accepted, as they were sent. */
   bytes: number;
+  /** What clients say that they have fetched; private ones do not. */
+  fetched: number[];
   refused: number;
   startedAt: number;
   seconds: number | null;
@@ -24,7 +26,8 @@ export class RunReporter {
   readonly #successes: SuccessRecord[] = [];
   #rounds = 0;
   #encoding: UpdateEncoding = 'float32';
-  /** Of an update as float32. */
+  #broadcast: UpdateEncoding = 'float32';
+  /** Of parameters or an update as float32. */
   #wholeBytes = 0;
   #round = 0;
   #checkpoint: string | undefined;
@@ -113,6 +116,7 @@ export class RunReporter {
       case 'run-created':
         this.#rounds = event.config.rounds;
         this.#encoding = event.config.updateEncoding;
+        this.#broadcast = event.config.broadcastEncoding;
         return;
       case 'run-started':
         this.#wholeBytes = event.parameters.byteLength;
@@ -120,7 +124,7 @@ export class RunReporter {
       case 'round-configured':
         this.#round = event.round;
         this.#clients.clear();
-        this.#rows.set(event.round, { policyLoss: null, clientLosses: [], accepted: 0, bytes: 0, refused: 0, startedAt: at, seconds: null });
+        this.#rows.set(event.round, { policyLoss: null, clientLosses: [], accepted: 0, bytes: 0, fetched: [], refused: 0, startedAt: at, seconds: null });
         return;
       case 'update-accepted': {
         const loss = clientLoss(event.metrics);
@@ -128,6 +132,7 @@ export class RunReporter {
         if (row !== undefined) {
           row.accepted++;
           row.bytes += event.update.byteLength;
+          if (event.metrics['bytes_down'] !== undefined) row.fetched.push(event.metrics['bytes_down']);
         }
         // Private updates come without a loss.
         if (loss !== undefined) row?.clientLosses.push(loss);
@@ -143,7 +148,7 @@ export class RunReporter {
       case 'round-evaluated': {
         const policyLoss = event.evaluation?.policyLoss ?? null;
         if (event.round === 0) {
-          this.#rows.set(0, { policyLoss, clientLosses: [], accepted: 0, bytes: 0, refused: 0, startedAt: at, seconds: null });
+          this.#rows.set(0, { policyLoss, clientLosses: [], accepted: 0, bytes: 0, fetched: [], refused: 0, startedAt: at, seconds: null });
           if (policyLoss !== null) this.#progress.print(`initial model: held-out loss ${policyLoss.toFixed(4)}`);
           return;
         }
@@ -159,9 +164,7 @@ export class RunReporter {
         const parts = [`round ${event.round}/${this.#rounds}`];
         if (row.policyLoss !== null) parts.push(`held-out loss ${row.policyLoss.toFixed(4)}`);
         if (row.clientLosses.length > 0) parts.push(`client loss ${mean(row.clientLosses).toFixed(4)}`);
-        if (this.#encoding !== 'float32' && row.accepted > 0 && this.#wholeBytes > 0) {
-          parts.push(`sent ${formatBytes(row.bytes / row.accepted)} a client instead of ${formatBytes(this.#wholeBytes)} (${this.#encoding})`);
-        }
+        parts.push(...this.#costs(row));
         parts.push(formatDuration(row.seconds));
         this.#progress.print(parts.join(' · '));
         return;
@@ -189,6 +192,16 @@ export class RunReporter {
       case 'round-closed':
       case 'round-aggregated':
     }
+  }
+
+  /** What an encoded round has cost, beside what it would have cost as float32. */
+  #costs({ accepted, bytes, fetched }: RoundRow): string[] {
+    if (this.#wholeBytes === 0) return [];
+    const cost = (what: string, each: number, encoding: string): string => `${what} ${formatBytes(each)} a client instead of ${formatBytes(this.#wholeBytes)} (${encoding})`;
+    return [
+      ...(this.#encoding !== 'float32' && accepted > 0 ? [cost('sent', bytes / accepted, this.#encoding)] : []),
+      ...(this.#broadcast !== 'float32' && fetched.length > 0 ? [cost('fetched', mean(fetched), this.#broadcast)] : []),
+    ];
   }
 
   #showClients(): void {

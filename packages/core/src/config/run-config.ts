@@ -69,6 +69,8 @@ export const runConfigSchema = z.strictObject({
   loraAlpha: z.number().gt(0).max(4096).optional(),
   /** How clients send their updates; see {@link updateEncodingSchema}. */
   updateEncoding: updateEncodingSchema.default('float32'),
+  /** How the parameters of a round go to clients that hold those of the round before; see {@link updateEncodingSchema}. */
+  broadcastEncoding: updateEncodingSchema.default('float32'),
   /** Varies the images that are trained on; off when absent. A number is that many variants with LeRobot's defaults. */
   augment: z.preprocess((value) => (typeof value === 'number' ? { variants: value } : value), augmentSchema).optional(),
   /** Datasets that nobody trains on; the server evaluates on them after each round. */

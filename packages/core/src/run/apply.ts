@@ -75,10 +75,10 @@ export function applyRunEvent(state: RunState | null, event: RunEvent): RunState
     case 'round-closed':
       return close(state, event);
     case 'round-aggregated': {
-      const { round, parameters, strategyState, strategyScalars, metrics, excluded } = event;
+      const { round, parameters, published, strategyState, strategyScalars, metrics, excluded } = event;
       const aggregate = { parameters, metrics, excluded };
       const next = advance(state, round, 'aggregating', { phase: 'evaluating', aggregate });
-      return { ...next, parameters, strategyState, strategyScalars };
+      return { ...next, parameters, ...(published !== undefined && { published }), strategyState, strategyScalars };
     }
     case 'round-checkpointed':
       return advance(state, event.round, 'checkpointing', { phase: 'done', checkpoint: event.path });

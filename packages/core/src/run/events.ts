@@ -11,6 +11,17 @@ const json = z.record(z.string(), z.json());
 export type BlobReference = z.infer<typeof blob>;
 export const blobReferenceSchema = blob;
 
+/** The parameters that clients of the next round begin with, where they are sent as an encoded difference. */
+export const publishedParametersSchema = z.strictObject({
+  /** Whole, for clients that do not hold `from`. */
+  parameters: blob,
+  /** What makes them of `from`. */
+  encoded: blob,
+  /** The parameters that were published before. */
+  from: blob,
+});
+export type PublishedParameters = z.infer<typeof publishedParametersSchema>;
+
 /** Held-out evaluation of one parameter set. */
 export const evaluationSchema = z.strictObject({
   policyLoss: z.number(),
@@ -87,6 +98,8 @@ export const runEventSchema = z.discriminatedUnion('type', [
     type: z.literal('round-aggregated'),
     round,
     parameters: blob,
+    /** What clients get of them, where the run's `broadcastEncoding` is not float32. */
+    published: publishedParametersSchema.exactOptional(),
     strategyState: blob.nullable(),
     strategyScalars: json,
     metrics,

@@ -1,6 +1,6 @@
 import type { RunConfig } from '../config/run-config.ts';
 import type { Metrics } from '../contracts/learner.ts';
-import type { BlobReference, Evaluation } from './events.ts';
+import type { BlobReference, Evaluation, PublishedParameters } from './events.ts';
 
 /** One client's part in a round. */
 export type Participation =
@@ -85,6 +85,8 @@ export interface RunState {
   readonly initialParameters: BlobReference | null;
   /** The newest global parameters; those of round r+1 depend on round r's accepted updates alone. */
   readonly parameters: BlobReference | null;
+  /** What clients begin the next round with, where that is an encoded difference away from what they had; absent: `parameters`. */
+  readonly published?: PublishedParameters;
   readonly strategyState: BlobReference | null;
   readonly strategyScalars: Readonly<Record<string, unknown>>;
   /** Evaluation of the initial parameters (`undefined`: not yet). */

@@ -24,11 +24,11 @@ export function blobCollector(ledger: Ledger, blobs: BlobStore): Observer {
 }
 
 /** Addresses of everything that a later step of a run may read. */
-export function neededBlobs({ parameters, strategyState, rounds }: RunState): string[] {
+export function neededBlobs({ parameters, published, strategyState, rounds }: RunState): string[] {
   const participants = [...(rounds.at(-1)?.participants.values() ?? [])];
   const current = participants.flatMap(({ instructions, outcome }) => [
     ...(outcome.state === 'accepted' ? [outcome.update, outcome.control] : []),
     (instructions['control'] as { readonly server?: { readonly hash: string; readonly byteLength: number } | null } | undefined)?.server,
   ]);
-  return [parameters, strategyState, ...current].flatMap((blob) => (blob == null ? [] : [blob.hash]));
+  return [parameters, published?.parameters, published?.encoded, strategyState, ...current].flatMap((blob) => (blob == null ? [] : [blob.hash]));
 }

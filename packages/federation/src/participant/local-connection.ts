@@ -60,7 +60,8 @@ export function connectLocally(server: () => LocalServer | null, clientId: strin
     }
     return error.code === 'BUSY';
   };
-  const copy = async (from: BlobStore, to: BlobStore, hash: string, byteLength: number): Promise<void> => {
+  /** Returns how many bytes went over. */
+  const copy = async (from: BlobStore, to: BlobStore, hash: string, byteLength: number): Promise<number> => {
     const blob = { hash, byteLength };
     // An upload of its own for each client: two may send the same bytes at the same time.
     const owner = { owner: clientId };
@@ -72,6 +73,7 @@ export function connectLocally(server: () => LocalServer | null, clientId: strin
       });
     }
     await to.finish(blob, owner);
+    return byteLength - offset;
   };
 
   return {
@@ -96,17 +98,15 @@ export function connectLocally(server: () => LocalServer | null, clientId: strin
     download: async (hash, byteLength, blobs, hooks) => {
       await ask(hooks?.signal, async ({ service, blobs: from }) => {
         await service.authorizeDownload(principal, hash);
-        await copy(from, blobs, hash, byteLength);
+        bytesDown += await copy(from, blobs, hash, byteLength);
       });
-      bytesDown += byteLength;
     },
     upload: async (hash, blobs, hooks) => {
       const byteLength = (await blobs.size(hash)) ?? 0;
       await ask(hooks?.signal, async ({ service, blobs: to }) => {
         await service.authorizeUpload(principal, { hash, byteLength });
-        await copy(blobs, to, hash, byteLength);
+        bytesUp += await copy(blobs, to, hash, byteLength);
       });
-      bytesUp += byteLength;
     },
     takeByteCounts: () => {
       const counts = { bytesUp, bytesDown };

@@ -19,7 +19,7 @@ import { fitTaskSchema, type FitTask } from '../run/instructions.ts';
 import type { FederationConnection } from './connection.ts';
 import { ControlRound } from './control-round.ts';
 import type { ControlStore } from './control-store.ts';
-import { fetchBlob } from './fetch-blob.ts';
+import { fetchParameters } from './fetch-parameters.ts';
 import { OptimizerRound } from './optimizer-round.ts';
 import type { OptimizerStore } from './optimizer-store.ts';
 import { publicMessage } from './public-message.ts';
@@ -164,8 +164,8 @@ export class Participant {
     this.#log.info('round starts', { round });
     const clock = stopwatch();
     const onProgress = this.#transfer('downloading', round, task.parameters.byteLength);
-    const global = await readParameters(await fetchBlob(task.parameters, this.#options, { signal, onProgress }));
     const options = { ...this.#options, log: this.#log };
+    const global = await readParameters(await fetchParameters(task, fitTask, options, { signal, onProgress }));
     let [control, optimizer]: [ControlRound | null, OptimizerRound | null] = [null, null];
     try {
       control = await ControlRound.open(runId, fitTask, global, options, signal);
@@ -182,14 +182,15 @@ export class Participant {
         },
       });
       clock();
-      const update = await putUpdate(task, fitTask, global, result, { ...this.#options, log: this.#log });
+      const update = await putUpdate(task, fitTask, global, result, options);
       await optimizer?.name(update.hash);
       const change = await control?.save(result.meanGradient!);
       for (const blob of change === undefined ? [update] : [update, change]) {
         await connection.upload(blob.hash, blobs, { signal, onProgress: this.#transfer('uploading', round, blob.byteLength) });
       }
       const uploadSeconds = clock();
-      await blobs.collect(new Set([update.hash]));
+      // The parameters of the next round may come as what makes them of these.
+      await blobs.collect(new Set([update.hash, ...(fitTask.broadcast === undefined ? [] : [task.parameters.hash])]));
       const loss = clientLoss(result.metrics);
       this.#log.info(loss === undefined ? 'round trained' : `round trained: loss ${loss.toFixed(4)}`, { round });
       const { bytesUp, bytesDown } = connection.takeByteCounts();

@@ -3,6 +3,7 @@ import type { BlobStore } from '@zk0/storage';
 import { encodeUpdate } from '@zk0/update-codec';
 import type { FederationLog } from '../log.ts';
 import type { FitTask } from '../run/instructions.ts';
+import { megabytes } from './megabytes.ts';
 import type { ResidualStore } from './residual-store.ts';
 
 /** What putting an update into this client's store needs of it. */
@@ -40,8 +41,4 @@ export async function putUpdate({ runId, parameters }: Task, { fit, update }: Fi
   } finally {
     await residual?.close();
   }
-}
-
-function megabytes(bytes: number): string {
-  return bytes < 1e7 ? `${(bytes / 1e6).toPrecision(2)} MB` : `${(bytes / 1e6).toFixed(0)} MB`;
 }

@@ -24,6 +24,13 @@ const updateSchema = z.strictObject({
   last: z.strictObject({ round: z.int().min(1), hash: z.string().regex(/^[0-9a-f]{64}$/) }).nullable(),
 });
 
+/** How the task's parameters can be had, where clients need not fetch them whole. */
+const broadcastSchema = z.strictObject({
+  encoding: updateEncodingSchema.exclude(['float32']),
+  /** What makes them of parameters that were published before; `null` in a run's first round. */
+  step: z.strictObject({ from: blobReferenceSchema, encoded: blobReferenceSchema }).nullable(),
+});
+
 /** What the ledger keeps of one client's task: all but what holds for the whole run. */
 export const assignmentSchema = z.strictObject({
   fit: fitInstructionsSchema,
@@ -31,6 +38,7 @@ export const assignmentSchema = z.strictObject({
   /** Absent: the client's optimiser begins anew. */
   optimizer: optimizerSchema.exactOptional(),
   update: updateSchema.exactOptional(),
+  broadcast: broadcastSchema.exactOptional(),
   /** The run promises differential privacy: the client reports what follows from its instructions, and nothing else. */
   private: z.boolean().exactOptional(),
   /** The application's own, for this client. */

@@ -16,6 +16,7 @@ import {
 import type { Ledger } from '../ledger/ledger.ts';
 import type { FederationLog } from '../log.ts';
 import { OpenBlobs } from './open-blobs.ts';
+import { publish, publishedParameters } from './publish-parameters.ts';
 import { rejectionOf, updateTensors } from './update-tensors.ts';
 
 /** Parameters this large are aggregated on worker threads; smaller ones are done before the threads have started. */
@@ -62,11 +63,12 @@ export class RoundAggregator {
     const files = new OpenBlobs(this.#options.blobs);
     try {
       const { guards } = this.#options.strategy;
-      const parameters = state.parameters!;
-      const global = await files.openFresh(parameters);
-      const sent = await this.#tensorsOf({ update, control }, (blob) => this.#openSent(incoming.clientId, blob, files, headerLimits(global.specs)));
-      const tensors = { ...sent, ...updateTensors(state, incoming.clientId, sent.tensors, { parameters, global }) };
-      const inspection = await checkUpdate({ ...incoming, ...tensors, maxExamples: declared }, { global, guards, workers: this.#workersFor(global) });
+      const newest = await files.openFresh(state.parameters!);
+      const parameters = publishedParameters(state);
+      const begun = { parameters, global: parameters.hash === state.parameters!.hash ? newest : await files.openFresh(parameters) };
+      const sent = await this.#tensorsOf({ update, control }, (blob) => this.#openSent(incoming.clientId, blob, files, headerLimits(newest.specs)));
+      const tensors = { ...sent, ...updateTensors(state, incoming.clientId, sent.tensors, begun) };
+      const inspection = await checkUpdate({ ...incoming, ...tensors, maxExamples: declared }, { global: newest, guards, workers: this.#workersFor(newest) });
       this.#inspections.set(update.hash, inspection);
     } catch (error) {
       throw rejectionOf(incoming.clientId, error);
@@ -95,13 +97,15 @@ export class RoundAggregator {
     const files = new OpenBlobs(blobs);
     try {
       const global = await files.openVerified(state.parameters!);
+      const parameters = publishedParameters(state);
+      const begun = { parameters, global: parameters.hash === state.parameters!.hash ? global : await files.openVerified(parameters) };
       const updates: ClientUpdate[] = [];
       const damaged: ExcludedUpdate[] = [];
       for (const { clientId, numExamples, metrics, update, control } of accepted.sort((a, b) => compareNames(a.clientId, b.clientId))) {
         const inspection = this.#inspections.get(update.hash);
         try {
           const sent = await this.#tensorsOf({ update, control }, (blob) => files.openVerified(blob));
-          const tensors = updateTensors(state, clientId, sent.tensors, { parameters: state.parameters!, global });
+          const tensors = updateTensors(state, clientId, sent.tensors, begun);
           updates.push({ clientId, numExamples, metrics, ...sent, ...tensors, ...(inspection === undefined ? {} : { inspection }) });
         } catch (error) {
           if (!isLost(error)) throw error;
@@ -115,7 +119,7 @@ export class RoundAggregator {
       const oldState = state.strategyState === null ? null : await files.openVerified(state.strategyState);
       const stateSpecs = strategy.stateSpecs(global.specs);
       const path = join(scratchDirectory, `${state.runId}-${round.round}`);
-      const parameters = await createSafetensors(`${path}.parameters`, global.specs);
+      const newParameters = await createSafetensors(`${path}.parameters`, global.specs);
       const newState = stateSpecs.length === 0 ? null : await createSafetensors(`${path}.state`, stateSpecs);
       try {
         const result = await strategy.aggregate(
@@ -130,15 +134,17 @@ export class RoundAggregator {
             failures: failures(round) + damaged.length,
             population: everyClient(state).size,
           },
-          { parameters, state: newState },
+          { parameters: newParameters, state: newState },
           { signal, workers: this.#workersFor(global) },
         );
-        const newParameters = await parameters.commit();
+        const aggregated = await this.#adopt(`${path}.parameters`, await newParameters.commit());
         const newStateBlob = await newState?.commit();
+        const published = await publish(state, aggregated, { blobs, path: `${path}.published` });
         const event: RunEvent = {
           type: 'round-aggregated',
           round: round.round,
-          parameters: await this.#adopt(`${path}.parameters`, newParameters),
+          parameters: aggregated,
+          ...(published !== undefined && { published }),
           strategyState: newStateBlob === undefined ? null : await this.#adopt(`${path}.state`, newStateBlob),
           strategyScalars: JSON.parse(JSON.stringify(result.scalars)) as JsonObject,
           metrics: { ...result.metrics },
@@ -147,7 +153,7 @@ export class RoundAggregator {
         this.#inspections.clear();
         return event;
       } catch (error) {
-        await parameters.abort();
+        await newParameters.abort();
         await newState?.abort();
         throw error;
       }

@@ -5,6 +5,7 @@ import { FederationError } from '../errors.ts';
 import type { RunModel } from '../model.ts';
 import type { ClientTask } from '../tasks/task-queue.ts';
 import { assignmentSchema, fitTaskSchema, type Assignment, type FitTask } from './instructions.ts';
+import { publishedParameters, publishedStep } from './publish-parameters.ts';
 
 /** Who trains in a round, and how. */
 export interface RoundPlan {
@@ -65,6 +66,7 @@ export function planRound(state: RunState, round: number, { clients, strategy, m
       ...(strategy.broadcastState.length > 0 && { control: { server: broadcast, last: lastCounted(state, clientId)?.control?.hash ?? null } }),
       ...(config.clientOptimizer === 'keep' && { optimizer: { last: lastUpdate(state, clientId) } }),
       ...(config.updateEncoding !== 'float32' && { update: { encoding: config.updateEncoding, last: lastRounded(state, clientId) } }),
+      ...(config.broadcastEncoding !== 'float32' && { broadcast: { encoding: config.broadcastEncoding, step: publishedStep(state) } }),
       ...(strategy.isPrivate && { private: true }),
       ...(own !== undefined && { client: own }),
     };
@@ -96,7 +98,7 @@ export function taskOf(state: RunState, round: RoundState, clientId: string, dea
       round: round.round,
       kind: 'fit',
       attempt: 1,
-      parameters: state.parameters!,
+      parameters: publishedParameters(state),
       instructions: task,
       deadline: new Date(deadline).toISOString(),
     },

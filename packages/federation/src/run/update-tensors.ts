@@ -10,23 +10,26 @@ export interface SentTensors extends TensorSource {
 /**
  * An update as strategies read it: the weights, or the change of them. Encoded ones are decoded piece by piece as they are read.
  *
- * @param parameters names the parameters that the round began with; `global` are they.
+ * @param begun the parameters that the clients began the round with, and their name. They are not the newest ones where those went out
+ * rounded: the update is then given with them as its base.
  * @throws UpdateRejectedError when the update is not in the form that the run asks for.
  */
 export function updateTensors(
-  { config }: Pick<RunState, 'config'>,
+  { config, parameters }: Pick<RunState, 'config' | 'parameters'>,
   clientId: string,
   sent: SentTensors,
-  { parameters, global }: { readonly parameters: BlobReference; readonly global: TensorSource },
-): Pick<ClientUpdate, 'tensors' | 'kind'> {
+  { parameters: begunWith, global: base }: { readonly parameters: BlobReference; readonly global: TensorSource },
+): Pick<ClientUpdate, 'tensors' | 'kind' | 'base'> {
   const { updateEncoding: encoding } = config;
+  const own = parameters?.hash === begunWith.hash ? {} : { base };
   if (encoding !== 'float32') {
-    return rejecting(clientId, () => decodeUpdate(sent, sent.metadata, { encoding, base: global, baseHash: parameters.hash }));
+    const decoded = rejecting(clientId, () => decodeUpdate(sent, sent.metadata, { encoding, base, baseHash: begunWith.hash }));
+    return decoded.kind === 'delta' ? decoded : { ...decoded, ...own };
   }
   const claimed = encodingOf(sent.metadata);
   if (claimed !== 'float32') throw wrongEncoding(clientId, `it is in the encoding ${JSON.stringify(claimed.slice(0, 40))}, and float32 was agreed on`);
   const lora = loraOf(config);
-  return lora === undefined ? { tensors: sent } : { tensors: new FactoredUpdate(clientId, sent, global.specs, lora), kind: 'delta' };
+  return lora === undefined ? { tensors: sent, ...own } : { tensors: new FactoredUpdate(clientId, sent, base.specs, lora), kind: 'delta' };
 }
 
 /** What is thrown for an encoded update that cannot be read: the client's fault, of which it is told. Other errors stay as they are. */
