@@ -31,8 +31,9 @@ export async function killedRun(home: string, ...more: readonly string[]): Promi
   const serve = (port: string): RunningProgram => startProgram('server', ['start', '--port', port, '--out', out, '--device', 'cpu'], home);
   let server = serve('0');
   const url = (await server.until(/zk0-server is at (http\S+)/))[1]!;
+  // Whichever of the two is there first.
   const startClient = (id: number): RunningProgram =>
-    startProgram('client', ['start', '--server', url, '--dataset', datasets[id]!, '--id', String(id), '--threads', '1', '--device', 'cpu', '--state', state(id)], home);
+    startProgram('client', ['start', '--wait', '--server', url, '--dataset', datasets[id]!, '--id', String(id), '--threads', '1', '--device', 'cpu', '--state', state(id)], home);
   const clients = [startClient(0), startClient(1)];
   const submitted = await runProgram('server', ['run', '--server', url, ...run], home);
   const runId = /run (\S+) is submitted/.exec(submitted.stdout)![1]!;

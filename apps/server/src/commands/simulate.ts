@@ -214,7 +214,7 @@ async function runSimulation(simulation: Simulation, signal: AbortSignal): Promi
     await log.close();
     // The folder takes no second run: what only a run that goes on needs is not kept.
     for (const folder of [join(out, '.server'), ...plan.clients.map((_, index) => join(paths.client(String(index)), '.state'))]) {
-      for (const part of ['blobs', 'scratch']) rmSync(join(folder, part), { recursive: true, force: true });
+      for (const part of ['blobs', 'scratch', 'residual']) rmSync(join(folder, part), { recursive: true, force: true });
     }
   }
 }
