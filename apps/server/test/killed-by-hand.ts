@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { hashes, runProgram, startProgram, type RunningProgram } from './cli.ts';
 
-const ROUNDS = 3;
+export const ROUNDS = 3;
 /** Optimiser steps of a client in all rounds. */
 export const STEPS = 3 * ROUNDS;
 const RUN = ['--rounds', String(ROUNDS), '--seed', '5', '--local-steps', String(STEPS / ROUNDS), '--batch-size', '2', '--policy', 'tiny'];
@@ -13,6 +13,8 @@ const DATASETS = ['demo:cube-to-bowl?episodes=2&seed=1', 'demo:push-block-left?e
 export interface KilledFederation {
   /** The server's outputs. */
   readonly out: string;
+  /** The outputs of the simulation. */
+  readonly simulated: string;
   /** What client 0 or 1 keeps of the last round in a folder of its state: the path of a safetensors file. */
   readonly kept: (client: 0 | 1, folder: string) => string;
 }
@@ -61,6 +63,7 @@ export async function expectKilledAsSimulated(home: string, settings: readonly s
   expect(hashes(join(out, runId))).toEqual(hashes(simulated));
   return {
     out,
+    simulated,
     kept: (client, folder) => {
       const files = readdirSync(join(state(client), folder), { recursive: true, encoding: 'utf8' });
       return join(state(client), folder, files.find((file) => new RegExp(`[\\\\/]${ROUNDS}-[\\w-]+\\.safetensors$`).test(file))!);

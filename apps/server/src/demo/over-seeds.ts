@@ -18,7 +18,8 @@ export interface SeedsResult extends Interval {
 }
 
 export interface SeedsOutcome {
-  readonly settings: Omit<DemoSettings, 'seed'>;
+  /** With the first seed. */
+  readonly settings: DemoSettings;
   readonly seeds: readonly number[];
   readonly results: readonly SeedsResult[];
 }
@@ -51,9 +52,8 @@ export async function runDemoOverSeeds(settings: DemoSettings, count: number, ou
 /** Several outcomes that differ in nothing but their seeds. */
 export function overSeeds(outcomes: readonly DemoOutcome[]): SeedsOutcome {
   const [first] = outcomes as [DemoOutcome];
-  const { seed: _, ...settings } = first.settings;
   return {
-    settings,
+    settings: first.settings,
     seeds: outcomes.map(({ settings: { seed } }) => seed),
     results: first.results.map(({ name }) => {
       const rates = outcomes.map(({ results }) => results.find((result) => result.name === name)!.rate);

@@ -11,17 +11,20 @@ const controlSchema = z.strictObject({
   last: z.string().regex(HASH).nullable(),
 });
 
+/** The last update of a client that counted: its round and hash, which name what the client kept with it; `null`: none yet. */
+const lastUpdateSchema = z.strictObject({ round: z.int().min(1), update: z.string().regex(HASH) }).nullable();
+
 /** A task's part of an optimiser whose moments stay on the client, in a run with `clientOptimizer: keep`. */
 const optimizerSchema = z.strictObject({
-  /** The last update of this client that counted: its round and hash, which name the moments after it; `null`: they are zero. */
-  last: z.strictObject({ round: z.int().min(1), update: z.string().regex(HASH) }).nullable(),
+  /** Names the moments after it; `null`: they are zero. */
+  last: lastUpdateSchema,
 });
 
 /** How an update is to be encoded, where that is not plain float32. */
 const updateSchema = z.strictObject({
   encoding: updateEncodingSchema.exclude(['float32']),
-  /** The last update of this client that counted, which names what its rounding left over; `null`: nothing is left over. */
-  last: z.strictObject({ round: z.int().min(1), hash: z.string().regex(/^[0-9a-f]{64}$/) }).nullable(),
+  /** Names what its rounding left over; `null`: nothing is left over. */
+  last: lastUpdateSchema,
 });
 
 /** How the task's parameters can be had, where clients need not fetch them whole. */

@@ -65,7 +65,7 @@ export function planRound(state: RunState, round: number, { clients, strategy, m
       },
       ...(strategy.broadcastState.length > 0 && { control: { server: broadcast, last: lastCounted(state, clientId)?.control?.hash ?? null } }),
       ...(config.clientOptimizer === 'keep' && { optimizer: { last: lastUpdate(state, clientId) } }),
-      ...(config.updateEncoding !== 'float32' && { update: { encoding: config.updateEncoding, last: lastRounded(state, clientId) } }),
+      ...(config.updateEncoding !== 'float32' && { update: { encoding: config.updateEncoding, last: config.updateEncoding === 'delta' ? null : lastUpdate(state, clientId) } }),
       ...(config.broadcastEncoding !== 'float32' && { broadcast: { encoding: config.broadcastEncoding, step: publishedStep(state) } }),
       ...(strategy.isPrivate && { private: true }),
       ...(own !== undefined && { client: own }),
@@ -103,12 +103,6 @@ export function taskOf(state: RunState, round: RoundState, clientId: string, dea
       deadline: new Date(deadline).toISOString(),
     },
   };
-}
-
-/** What a client's rounding left over is named by; `null` where nothing is rounded, or nothing counted yet. */
-function lastRounded(state: RunState, clientId: string): NonNullable<Assignment['update']>['last'] {
-  const counted = state.config.updateEncoding === 'delta' ? null : lastCounted(state, clientId);
-  return counted === null ? null : { round: counted.round, hash: counted.update.hash };
 }
 
 /** The last update of a client that counted: its round was aggregated, and the strategy did not exclude it. */
