@@ -34,6 +34,7 @@ import { SmolVlaClient } from '../node/smolvla-client.ts';
 import { openStateDirectory } from '../node/state-directory.ts';
 import { parseCacheMode, parseFrames, parseThreads } from '../options.ts';
 import { describeCache } from '../train/describe-cache.ts';
+import { trainingCost } from '../train/training-cost.ts';
 import { collect, type Run } from './run-action.ts';
 import { startInBackground } from './start-in-background.ts';
 
@@ -138,9 +139,11 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         device: options.device,
         precision: options.precision,
         private: isPrivate,
-        onPolicy: (policy) => {
+        onPolicy: async (policy, { localSteps, batchSize }) => {
           log.info(describeDevice(policy));
           for (const cut of describeCutTasks(policy, dataset.info.tasks)) log.warn(`dataset ${name}: ${cut}`);
+          const cost = await trainingCost(policy, { steps: localSteps, batchSize, frames: frameCount, cameras: dataset.info.cameras.length }, threads);
+          if (cost !== null) log.info(`the first round, with the frozen part of all frames: ${cost}`);
         },
         onCache: (kept) => {
           log.info(describeCache(kept, frameCount));

@@ -1,14 +1,14 @@
-import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { createProgress, describeTrainingCost, LONG_TRAINING_SECONDS, readRecordingOptions, relaxGarbageCollection, withRecordingOptions, zk0Home } from '@zk0/cli';
+import { createProgress, readRecordingOptions, relaxGarbageCollection, withRecordingOptions, zk0Home } from '@zk0/cli';
 import { requireCameras, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
-import { describeCutTasks, describeDevice, estimateTraining, openPolicy, type PlannedTraining, type SmolVlaPolicy } from '@zk0/policy-smolvla';
+import { describeCutTasks, describeDevice, openPolicy } from '@zk0/policy-smolvla';
 import { Command } from 'commander';
 import '../demo-datasets.ts';
 import { openTogether, parseFps } from '../dataset/open-together.ts';
 import { parseAugment, parseCacheMode, parseThreads } from '../options.ts';
 import { describeCache } from '../train/describe-cache.ts';
 import { train } from '../train/train.ts';
+import { trainingCost } from '../train/training-cost.ts';
 import { collect, type Run } from './run-action.ts';
 
 interface TrainFlags extends Readonly<Record<string, unknown>> {
@@ -119,11 +119,4 @@ async function trainAlone(flags: TrainFlags, signal: AbortSignal): Promise<void>
   } finally {
     progress.finish();
   }
-}
-
-/** One line on how long a training takes where that is long and on the processor; null elsewhere. */
-async function trainingCost(policy: SmolVlaPolicy, planned: PlannedTraining, threads = availableParallelism()): Promise<string | null> {
-  if (policy.device !== 'cpu') return null;
-  const seconds = await estimateTraining(policy.config.model, planned, threads, LONG_TRAINING_SECONDS);
-  return seconds === null ? null : describeTrainingCost(seconds, planned.steps, planned.batchSize);
 }

@@ -2,6 +2,7 @@ import {
   datasetProfile,
   runContextSchema,
   Zk0Error,
+  type FitInstructions,
   type FitOptions,
   type FitResult,
   type JsonObject,
@@ -39,8 +40,8 @@ export interface SmolVlaClientOptions {
   readonly policyOverride?: string;
   /** Told once of what a dataset's training keeps on disk: the tier, its bytes when every frame is there, how many frames. */
   readonly onCache?: NonNullable<LearnerOptions['onCache']>;
-  /** Told of every policy that is opened. */
-  readonly onPolicy?: (policy: SmolVlaPolicy) => void;
+  /** Told of every policy that is opened, and of the first round that it trains. */
+  readonly onPolicy?: (policy: SmolVlaPolicy, fit: FitInstructions) => void | Promise<void>;
 }
 
 const numbers = z.array(z.number()).max(256);
@@ -86,7 +87,7 @@ export class SmolVlaClient implements LocalModel {
         hint: 'Run the same zk0 release on both sides.',
       });
     }
-    const learner = await this.#learner(context.data, this.#alignmentOf(task), options);
+    const learner = await this.#learner(context.data, this.#alignmentOf(task), task.fit, options);
     const result = await learner.fit(global, task.fit, options);
     // Variants of a frame are not more recordings.
     const { frameCount } = this.#options.dataset.info;
@@ -115,7 +116,7 @@ export class SmolVlaClient implements LocalModel {
     });
   }
 
-  async #learner(context: RunContext, alignment: Alignment | null, hooks: WorkHooks): Promise<Learner> {
+  async #learner(context: RunContext, alignment: Alignment | null, fit: FitInstructions, hooks: WorkHooks): Promise<Learner> {
     const key = JSON.stringify([context, alignment]);
     if (this.#current?.key === key) return this.#current.learner;
     await this.close();
@@ -135,8 +136,8 @@ export class SmolVlaClient implements LocalModel {
       lora: context.policy.lora,
     });
     relaxGarbageCollection(4 * policy.parameterCount.trained);
-    this.#options.onPolicy?.(policy);
     try {
+      await this.#options.onPolicy?.(policy, fit);
       if (policy.baseHash !== context.policy.baseHash) {
         throw new Zk0Error('BASE_MISMATCH', `policy ${source}: its frozen weights are not those of the server`, {
           hint: 'Use the same zk0 release and the same policy as the server (or drop --policy).',
