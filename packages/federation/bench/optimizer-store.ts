@@ -6,7 +6,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { byteLength, MemoryTensorSource, momentSpecs, type TensorSpec } from '@zk0/core';
-import { OptimizerStore, type OptimizerPosition } from '../src/participant/optimizer-store.ts';
+import { OptimizerStore } from '../src/participant/optimizer-store.ts';
+import type { UpdatePosition } from '../src/participant/run-files.ts';
 
 const ROUNDS = 10;
 const sizes = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [1_240_000, 99_900_000];
@@ -30,7 +31,7 @@ for (const values of sizes) {
     const into = new Uint8Array(byteLength(parameters[0]!));
     const store = new OptimizerStore(directory, 'bench');
     const times: Record<'open' | 'keep', { wall: number; cpu: number }[]> = { open: [], keep: [] };
-    let last: OptimizerPosition['last'] = null;
+    let last: UpdatePosition['last'] = null;
     for (let round = 1; round <= ROUNDS + 1; round++) {
       const position = { runId: 'bench', round, last };
       const open = await timed(async () => {

@@ -133,7 +133,7 @@ describe('parameters that go out as encoded differences', () => {
     made.abandon();
   });
 
-  it('may be read by whom a task names them to', async () => {
+  it('may be read only by clients whose task names them', async () => {
     const made = await federation({ model: many });
     const [a, b] = [await new Puppet(made, 'a').join(), new Puppet(made, 'b')];
     await made.coordinator.submit(run(2, { broadcastEncoding: 'int8', minClients: 1 }));

@@ -40,7 +40,7 @@ export interface SmolVlaClientOptions {
   readonly policyOverride?: string;
   /** Told once of what a dataset's training keeps on disk: the tier, its bytes when every frame is there, how many frames. */
   readonly onCache?: NonNullable<LearnerOptions['onCache']>;
-  /** Told of every policy that is opened, and of the first round that it trains. */
+  /** Called whenever a policy has been opened, with the instructions of the first round that it will train. */
   readonly onPolicy?: (policy: SmolVlaPolicy, fit: FitInstructions) => void | Promise<void>;
 }
 

@@ -6,7 +6,7 @@ import { errorMessage, Zk0Error } from '@zk0/core';
 import { formatRate } from '@zk0/rollout';
 import { writeFileAtomic } from '@zk0/storage';
 import { interval, type Interval } from '../compare/interval.ts';
-import { demoPaths, isOneTask, type DemoSettings } from './plan.ts';
+import { demoPaths, questionOf, type DemoSettings } from './plan.ts';
 import { runDemo, type DemoOutcome } from './run-demo.ts';
 import { renderSuccessChart } from './success-chart.ts';
 
@@ -42,10 +42,9 @@ export async function runDemoOverSeeds(settings: DemoSettings, count: number, ou
   const outcome = overSeeds(outcomes);
   const paths = demoPaths(out);
   await writeFileAtomic(paths.results, `${JSON.stringify(outcome, null, 2)}\n`);
-  const title = isOneTask(settings.tasks) ? 'Who can do the task?' : 'Who can do all tasks?';
   const subtitle = `${settings.trials} trials with each of ${count} seeds; means with 95 % intervals over the seeds`;
   const bars = outcome.results.map(({ name, mean, half }) => ({ name, highlight: name === outcome.results[0]!.name, rate: mean, ...ends(mean, half) }));
-  await writeFileAtomic(paths.chart, await renderSuccessChart(title, subtitle, bars));
+  await writeFileAtomic(paths.chart, await renderSuccessChart(questionOf(settings.tasks), subtitle, bars));
   return outcome;
 }
 

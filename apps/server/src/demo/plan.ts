@@ -84,6 +84,11 @@ export function isOneTask(tasks: readonly DemoTaskPlace[]): boolean {
   return new Set(tasks.map(({ task }) => task)).size === 1;
 }
 
+/** What a chart of the results answers. */
+export function questionOf(tasks: readonly DemoTaskPlace[]): string {
+  return isOneTask(tasks) ? 'Who can do the task?' : 'Who can do all tasks?';
+}
+
 /** The trainings that need no server: each home by itself, and everything in one place. */
 export function soloPolicies(homes: readonly Home[]): readonly DemoPolicy[] {
   return [

@@ -4,7 +4,7 @@ import type { Progress } from '@zk0/cli';
 import type { PlaceSummary, RolloutReport, SuccessRate } from '@zk0/rollout';
 import { RunPaths } from '../outputs/index.ts';
 import type { Baselines } from '../rollout/try-policy.ts';
-import { demoPaths, federatedArguments, homesOf, isOneTask, rolloutArguments, soloArguments, soloPolicies, type DemoPolicy, type DemoSettings } from './plan.ts';
+import { demoPaths, federatedArguments, homesOf, isOneTask, questionOf, rolloutArguments, soloArguments, soloPolicies, type DemoPolicy, type DemoSettings } from './plan.ts';
 import { runProgram } from '../run-program.ts';
 import { renderSuccessChart, type SuccessBar } from './success-chart.ts';
 
@@ -86,9 +86,9 @@ export async function runDemo(settings: DemoSettings, out: string, progress: Pro
 
   const outcome: DemoOutcome = { settings, results: ordered(results, checkpoints, homes.map(({ name }) => name)), seconds };
   await writeFile(paths.results, `${JSON.stringify(outcome, null, 2)}\n`);
-  const [title, where] = isOneTask(settings.tasks) ? ['Who can do the task?', 'at all places'] : ['Who can do all tasks?', 'of all tasks'];
+  const where = isOneTask(settings.tasks) ? 'at all places' : 'of all tasks';
   const subtitle = `${settings.trials} trials ${where}, with 95 % intervals`;
-  await writeFile(paths.chart, await renderSuccessChart(title, subtitle, bars(outcome.results)));
+  await writeFile(paths.chart, await renderSuccessChart(questionOf(settings.tasks), subtitle, bars(outcome.results)));
   return outcome;
 }
 

@@ -3,19 +3,19 @@ import type { SafetensorsFile } from '@zk0/storage';
 import { FederationError } from '../errors.ts';
 import type { FederationLog } from '../log.ts';
 import type { FitTask } from '../run/instructions.ts';
-import type { OpenOptimizer, OptimizerPosition, OptimizerStore } from './optimizer-store.ts';
-import type { UnnamedFile } from './run-files.ts';
+import type { OpenOptimizer, OptimizerStore } from './optimizer-store.ts';
+import type { UnnamedFile, UpdatePosition } from './run-files.ts';
 
 /** The part of one round that a kept optimiser has: what it goes on from, and what is kept of it. */
 export class OptimizerRound {
   /** For the fit. */
   readonly kept: KeptOptimizer;
   readonly #optimizers: OptimizerStore;
-  readonly #position: OptimizerPosition;
+  readonly #position: UpdatePosition;
   readonly #file: SafetensorsFile | null;
   #written: UnnamedFile | undefined;
 
-  private constructor(optimizers: OptimizerStore, position: OptimizerPosition, state: OpenOptimizer['state']) {
+  private constructor(optimizers: OptimizerStore, position: UpdatePosition, state: OpenOptimizer['state']) {
     this.#optimizers = optimizers;
     this.#position = position;
     this.#file = state?.moments ?? null;

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { MemoryTensorSource, momentSpecs, type TensorSpec } from '@zk0/core';
 import { readParameters, writeTensors } from '@zk0/storage';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { OptimizerStore, type OptimizerPosition } from './optimizer-store.ts';
+import { OptimizerStore } from './optimizer-store.ts';
+import type { UpdatePosition } from './run-files.ts';
 
 const parameters: readonly TensorSpec[] = [{ name: 'w', dtype: 'F32', shape: [2] }];
 const moments = (first: number, second: number): MemoryTensorSource =>
@@ -22,10 +23,10 @@ afterEach(() => {
   rmSync(join(directory, '..'), { recursive: true, force: true });
 });
 
-const at = (round: number, last: OptimizerPosition['last'] = null, runId = 'run'): OptimizerPosition => ({ runId, round, last });
+const at = (round: number, last: UpdatePosition['last'] = null, runId = 'run'): UpdatePosition => ({ runId, round, last });
 
 /** What a task finds: steps and first values of both moments, nothing, or why what there was is lost. */
-async function found(position: OptimizerPosition, specs = parameters): Promise<readonly number[] | null | string> {
+async function found(position: UpdatePosition, specs = parameters): Promise<readonly number[] | null | string> {
   const { state, lost } = await store.open(position, specs);
   if (state === null) return lost ?? null;
   const values = [...(await readParameters(state.moments)).values()].map(({ data }) => data[0]!);
@@ -34,7 +35,7 @@ async function found(position: OptimizerPosition, specs = parameters): Promise<r
 }
 
 /** A round up to the moment before its update is sent. */
-async function train(position: OptimizerPosition, stepsTaken: number, sent: string): Promise<void> {
+async function train(position: UpdatePosition, stepsTaken: number, sent: string): Promise<void> {
   const { state } = await store.open(position, parameters);
   await state?.moments.close();
   await store.name(position, await store.write(position, { stepsTaken, moments: moments(stepsTaken, 10 * stepsTaken) }), sent);

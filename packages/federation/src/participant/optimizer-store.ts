@@ -1,14 +1,6 @@
 import { momentSpecs, type OptimizerState, type TensorSpec } from '@zk0/core';
 import type { SafetensorsFile } from '@zk0/storage';
-import { RunFiles, type RunPosition, type UnnamedFile } from './run-files.ts';
-
-/** Which moments a task is about. In another run it means nothing. */
-export interface OptimizerPosition {
-  readonly runId: string;
-  readonly round: number;
-  /** The last update that the server counted, which names the moments after it; `null`: none yet, moments are zero. */
-  readonly last: { readonly round: number; readonly update: string } | null;
-}
+import { namedByUpdate, RunFiles, type UnnamedFile, type UpdatePosition } from './run-files.ts';
 
 /** A client's optimiser at the beginning of a round. */
 export interface OpenOptimizer {
@@ -37,8 +29,8 @@ export class OptimizerStore {
    *
    * @param parameters the specs of what is trained.
    */
-  async open(position: OptimizerPosition, parameters: readonly TensorSpec[]): Promise<OpenOptimizer> {
-    const { file, lost } = await this.#files.open(filesOf(position), momentSpecs(parameters));
+  async open(position: UpdatePosition, parameters: readonly TensorSpec[]): Promise<OpenOptimizer> {
+    const { file, lost } = await this.#files.open(namedByUpdate(position), momentSpecs(parameters));
     if (file === null) return { state: null, ...(lost !== undefined && { lost }) };
     const stepsTaken = Number(file.metadata[STEPS] ?? NaN);
     if (Number.isSafeInteger(stepsTaken) && stepsTaken >= 0) return { state: { stepsTaken, moments: file } };
@@ -47,21 +39,17 @@ export class OptimizerStore {
   }
 
   /** Writes moments to disk. Until {@link name} has been called for them, no task finds them. */
-  write(position: OptimizerPosition, { stepsTaken, moments }: OptimizerState): Promise<UnnamedFile> {
-    return this.#files.write(filesOf(position), moments, { [STEPS]: String(stepsTaken) });
+  write(position: UpdatePosition, { stepsTaken, moments }: OptimizerState): Promise<UnnamedFile> {
+    return this.#files.write(namedByUpdate(position), moments, { [STEPS]: String(stepsTaken) });
   }
 
   /** Keeps moments for when the server counts their update. */
-  name(position: OptimizerPosition, moments: UnnamedFile, update: string): Promise<void> {
-    return this.#files.name(filesOf(position), moments, update);
+  name(position: UpdatePosition, moments: UnnamedFile, update: string): Promise<void> {
+    return this.#files.name(namedByUpdate(position), moments, update);
   }
 
   /** Forgets everything: a run whose optimisers begin anew in every round has begun. */
   clear(): Promise<void> {
     return this.#files.clear();
   }
-}
-
-function filesOf({ runId, round, last }: OptimizerPosition): RunPosition {
-  return { runId, round, last: last === null ? null : { round: last.round, sent: last.update } };
 }

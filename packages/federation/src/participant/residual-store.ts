@@ -1,14 +1,6 @@
 import type { TensorSource, TensorSpec } from '@zk0/core';
 import type { SafetensorsFile } from '@zk0/storage';
-import { RunFiles, type RunPosition } from './run-files.ts';
-
-/** Which residual a task is about. In another run it means nothing. */
-export interface ResidualPosition {
-  readonly runId: string;
-  readonly round: number;
-  /** The last update of this client that the server counted, which names what it left over; `null`: none yet, nothing is left over. */
-  readonly last: { readonly round: number; readonly update: string } | null;
-}
+import { namedByUpdate, RunFiles, type UpdatePosition } from './run-files.ts';
 
 /** What is left over of the updates before. */
 export interface OpenResidual {
@@ -31,14 +23,14 @@ export class ResidualStore {
   }
 
   /** Opens the residual that holds, and removes what no task can ask for any more: other runs' files, and those of earlier rounds. */
-  async open(position: ResidualPosition, specs: readonly TensorSpec[]): Promise<OpenResidual> {
-    const { file, lost } = await this.#files.open(filesOf(position), specs);
+  async open(position: UpdatePosition, specs: readonly TensorSpec[]): Promise<OpenResidual> {
+    const { file, lost } = await this.#files.open(namedByUpdate(position), specs);
     return { residual: file, ...(lost !== undefined && { lost }) };
   }
 
   /** Keeps what an update left over, for when the server counts it. Call it before the update is sent. */
-  async save(position: ResidualPosition, update: string, residual: TensorSource): Promise<void> {
-    const files = filesOf(position);
+  async save(position: UpdatePosition, update: string, residual: TensorSource): Promise<void> {
+    const files = namedByUpdate(position);
     await this.#files.name(files, await this.#files.write(files, residual), update);
   }
 
@@ -46,8 +38,4 @@ export class ResidualStore {
   clear(): Promise<void> {
     return this.#files.clear();
   }
-}
-
-function filesOf({ runId, round, last }: ResidualPosition): RunPosition {
-  return { runId, round, last: last === null ? null : { round: last.round, sent: last.update } };
 }

@@ -16,6 +16,19 @@ export interface RunPosition {
   readonly last: { readonly sent: string; readonly round?: number } | null;
 }
 
+/** The same where files are named by updates, as tasks name them. */
+export interface UpdatePosition {
+  readonly runId: string;
+  readonly round: number;
+  /** The client's last update that the server counted, which names the file written with it; `null`: none yet. */
+  readonly last: { readonly round: number; readonly update: string } | null;
+}
+
+/** The files of a run that are named by the updates that are sent. */
+export function namedByUpdate({ runId, round, last }: UpdatePosition): RunPosition {
+  return { runId, round, last: last === null ? null : { round: last.round, sent: last.update } };
+}
+
 /** What a task finds. */
 export interface OpenRunFile {
   /** `null`: there is none. */
