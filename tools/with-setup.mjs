@@ -17,7 +17,7 @@ const [command, ...args] = process.argv.slice(2);
 async function main() {
   forwardSignals();
   if (!['start', 'test', 'test:quick'].includes(command ?? '')) throw new Error('usage: node tools/with-setup.mjs start|test|test:quick [arguments]');
-  await installDependencies(root);
+  await installDependencies(root, { tools: command !== 'start' });
   const node = installedNode(root);
   const env = toolEnvironment(root, node);
   if (command !== 'start') return runChecks({ root, node, env, args, quick: command === 'test:quick' });

@@ -7,6 +7,7 @@ import { isNewEnough } from './node.mjs';
  * @property {string} [version]
  * @property {string} [integrity]
  * @property {boolean} [optional]
+ * @property {boolean} [dev] only tools of development need it
  * @property {boolean} [devOptional]
  * @property {boolean} [peer]
  * @property {string | string[]} [os]
@@ -30,9 +31,10 @@ export function lockedPackages(root) {
  * with the lock file. `undefined` when nothing is to be done.
  *
  * @param {string} root
+ * @param {{ readonly tools: boolean }} [what] whether the tools of development have to be there as well
  * @returns {string | undefined}
  */
-export function firstDifference(root) {
+export function firstDifference(root, { tools } = { tools: true }) {
   const record = join(root, 'node_modules', '.package-lock.json');
   if (!existsSync(record)) return 'first run';
   const installed = packagesOf(record);
@@ -40,6 +42,7 @@ export function firstDifference(root) {
   const node = usedNode(locked);
   for (const [path, entry] of Object.entries(locked)) {
     if (!path.includes('node_modules/')) continue;
+    if (entry.dev === true && !tools) continue;
     const found = installed[path];
     if (found === undefined && mayBeAbsent(entry, node)) continue;
     if (found?.version !== entry.version || found?.integrity !== entry.integrity) return `${path} has changed`;

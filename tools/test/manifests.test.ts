@@ -8,7 +8,7 @@ function read(file: string): string {
   return readFileSync(path.join(ROOT, file), 'utf8');
 }
 
-const root = JSON.parse(read('package.json')) as { engines: { node: string } };
+const root = JSON.parse(read('package.json')) as { engines: { node: string }; dependencies: Record<string, string> };
 
 describe.each(workspacePackages().map(({ manifest, directory }) => [manifest.name, manifest, directory] as const))(
   'package.json of %s',
@@ -39,6 +39,11 @@ describe.each(workspacePackages().map(({ manifest, directory }) => [manifest.nam
 describe('the workspace', () => {
   it('asks for the same Node everywhere', () => {
     expect(root.engines.node).toBe(`>=${MINIMUM_NODE.join('.')}.0`);
+  });
+
+  it('installs what packages bundle without the tools of development too: npm start runs from the sources', () => {
+    const bundled = workspacePackages().flatMap(({ manifest }) => Object.entries(manifest.devDependencies ?? {}));
+    expect(root.dependencies).toEqual(Object.fromEntries(bundled));
   });
 
   it('names no registry in the lock file, so that any can serve it', () => {

@@ -55,6 +55,13 @@ describe('firstDifference', () => {
     expect(firstDifference(folder)).toBe('node_modules/a has changed');
   });
 
+  it('does not miss the tools of development where nobody develops', () => {
+    locked({ 'node_modules/a': a, 'node_modules/tool': { ...a, dev: true } });
+    installed({ 'node_modules/a': a });
+    expect(firstDifference(folder, { tools: false })).toBeUndefined();
+    expect(firstDifference(folder)).toBe('node_modules/tool has changed');
+  });
+
   it('misses optional packages for this platform, and no others', () => {
     installed({});
     locked({ 'node_modules/a': { ...a, optional: true, os: ['none'] }, 'node_modules/b': { ...a, optional: true } });
