@@ -65,24 +65,24 @@ export async function runDemo(settings: DemoSettings, out: string, progress: Pro
 
   const results = new Map<string, Reported>();
   const checkpoints = new Map<string, string>([[TOGETHER, new RunPaths(paths.federated).checkpoint(settings.rounds)]]);
-  const tryOut = async (name: string, slug: string): Promise<void> => {
+  const tryOut = async (name: string, slug: string): Promise<undefined> => {
     const log = paths.log(`try_${slug}`);
     const args = rolloutArguments(settings, checkpoints.get(name)!, paths.clips(slug), name === TOGETHER);
     const said = await timed(`trying ${name}`, () => runProgram({ which: 'server', args, log, signal }));
     results.set(name, JSON.parse(said) as Reported);
     progress.print(`${name}: ${percent(results.get(name)!.rate)} of ${settings.trials} trials`);
   };
-  const trainAndTry = async (policy: DemoPolicy): Promise<void> => {
+  const train = async (policy: DemoPolicy): Promise<Job> => {
     const directory = paths.solo(policy.slug);
     progress.update({ label: `training ${policy.name}` });
     await timed(policy.name, () =>
       runProgram({ which: 'client', args: soloArguments(settings, policy, directory), log: paths.log(policy.slug), signal }),
     );
     checkpoints.set(policy.name, `${directory}/checkpoint`);
-    await tryOut(policy.name, policy.slug);
+    return () => tryOut(policy.name, policy.slug);
   };
-  const jobs = [() => tryOut(TOGETHER, TOGETHER), ...soloPolicies(homes).toReversed().map((policy) => () => trainAndTry(policy))];
-  await inParallel(jobs, availableParallelism());
+  const trainings = soloPolicies(homes).toReversed().map((policy): Job => () => train(policy));
+  await inParallel([() => tryOut(TOGETHER, TOGETHER), ...trainings], availableParallelism());
 
   const outcome: DemoOutcome = { settings, results: ordered(results, checkpoints, homes.map(({ name }) => name)), seconds };
   await writeFile(paths.results, `${JSON.stringify(outcome, null, 2)}\n`);
@@ -112,15 +112,24 @@ function percent(rate: number): string {
   return `${(rate * 100).toFixed(0)} %`;
 }
 
-/** Runs jobs, so many at a time; the first failure ends it once those running have ended. */
-async function inParallel(jobs: readonly (() => Promise<void>)[], limit: number): Promise<void> {
+/** Something to do, and what can be done after it. */
+type Job = () => Promise<Job | undefined>;
+
+/**
+ * Runs jobs and what follows from them, so many at a time. What follows waits until all given jobs have begun: short jobs at the end
+ * keep all workers busy. The first failure ends it once those running have ended.
+ */
+async function inParallel(jobs: readonly Job[], limit: number): Promise<void> {
   const queue = [...jobs];
   let failure: { readonly error: unknown } | undefined;
   const worker = async (): Promise<void> => {
     for (let job = queue.shift(); job !== undefined && failure === undefined; job = queue.shift()) {
-      await job().catch((error: unknown) => {
+      try {
+        const next = await job();
+        if (next !== undefined) queue.push(next);
+      } catch (error) {
         failure ??= { error };
-      });
+      }
     }
   };
   await Promise.all(Array.from({ length: Math.min(limit, jobs.length) }, worker));
