@@ -7,7 +7,7 @@ import { Puppet, testFederations, type TestFederation } from './harness.ts';
 import { client, farthest, hashesOf, initial, many, run, undisturbed, updates, vector, weights } from './many-numbers.ts';
 import { until } from './two-numbers.ts';
 
-const ROUNDED = ['bfloat16', 'int8', 'int4'] as const;
+const ROUNDED = ['bfloat16', 'int8', 'int4', 'ternary'] as const;
 const { federation } = testFederations();
 
 async function played(broadcastEncoding: UpdateEncoding, rounds: number, more: RunConfigInput = {}): Promise<{ readonly made: TestFederation; readonly state: RunState }> {

@@ -1,4 +1,4 @@
-import { BLOCK } from './container.ts';
+import { BLOCK, TRITS } from './container.ts';
 
 /** Largest finite float32. */
 const MAX_FLOAT32 = (2 - 2 ** -23) * 2 ** 127;
@@ -42,6 +42,44 @@ export function quantise(values: Float32Array, levels: number, codes: Int8Array,
   return -1;
 }
 
+/** Of the mean magnitude of a block: what is smaller becomes 0. Li, Zhang and Liu, Ternary Weight Networks (arXiv 1605.04711). */
+const THRESHOLD = 0.7;
+
+/**
+ * Rounds values to −1, 0 or 1 times a scale that each {@link BLOCK} of them shares.
+ *
+ * A code is 0 where `|x| < 0.7 · m`, with the mean magnitude `m` of the block, else the sign of `x`. The scale is the mean magnitude of
+ * those that are not 0, rounded to float32. Sums and products are float64, from the first value to the last.
+ *
+ * @param codes as many as values.
+ * @param scales one for each block.
+ * @returns -1, or the index of the first value that is not finite.
+ */
+export function ternarise(values: Float32Array, codes: Int8Array, scales: Float32Array): number {
+  for (let block = 0, begin = 0; begin < values.length; block++, begin += BLOCK) {
+    const end = Math.min(values.length, begin + BLOCK);
+    let sum = 0;
+    for (let index = begin; index < end; index++) {
+      const magnitude = Math.abs(values[index]!);
+      if (!(magnitude <= MAX_FLOAT32)) return index;
+      sum += magnitude;
+    }
+    const threshold = (THRESHOLD * sum) / (end - begin);
+    let [kept, total] = [0, 0];
+    for (let index = begin; index < end; index++) {
+      const value = values[index]!;
+      const magnitude = Math.abs(value);
+      const isKept = magnitude >= threshold && magnitude > 0;
+      codes[index] = isKept ? Math.sign(value) : 0;
+      if (!isKept) continue;
+      kept++;
+      total += magnitude;
+    }
+    scales[block] = kept === 0 ? 0 : total / kept;
+  }
+  return -1;
+}
+
 function scaleOf(max: number, levels: number): number {
   scratch[0] = max / levels;
   // The next float32, which for positive numbers has the next bits.
@@ -71,7 +109,7 @@ export function packNibbles(codes: Int8Array, into: Uint8Array): void {
   }
 }
 
-/** The codes from position `skip` (0 or 1) of the bytes on. */
+/** The codes from position `skip` of the bytes on. */
 export function unpackNibbles(bytes: Uint8Array, skip: number, codes: Int8Array): void {
   for (let index = 0; index < codes.length; index++) {
     const at = index + skip;
@@ -80,3 +118,37 @@ export function unpackNibbles(bytes: Uint8Array, skip: number, codes: Int8Array)
     codes[index] = (nibble << 24) >> 28;
   }
 }
+
+/** Five codes a byte, `Σ (code + 1) · 3ⁱ`; each block begins with a byte of its own, and what its last byte has no codes for is 0. */
+export function packTrits(codes: Int8Array, into: Uint8Array): void {
+  let byte = 0;
+  for (let begin = 0; begin < codes.length; begin += BLOCK) {
+    const blockEnd = Math.min(codes.length, begin + BLOCK);
+    for (let first = begin; first < blockEnd; first += TRITS) {
+      let number = 0;
+      for (let index = Math.min(blockEnd, first + TRITS) - 1; index >= first; index--) number = 3 * number + codes[index]! + 1;
+      into[byte++] = number;
+    }
+  }
+}
+
+/**
+ * The codes from position `skip` of the first block on.
+ *
+ * @param bytes whole blocks.
+ * @returns the index of the first byte that no codes make, or -1.
+ */
+export function unpackTrits(bytes: Uint8Array, skip: number, codes: Int8Array): number {
+  const bad = bytes.findIndex((byte) => byte >= 3 ** TRITS);
+  if (bad >= 0) return bad;
+  const blockBytes = Math.ceil(BLOCK / TRITS);
+  for (let index = 0; index < codes.length; index++) {
+    const at = (skip + index) % BLOCK;
+    const byte = bytes[Math.floor((skip + index) / BLOCK) * blockBytes + Math.floor(at / TRITS)]!;
+    codes[index] = DIGITS[byte * TRITS + (at % TRITS)]!;
+  }
+  return -1;
+}
+
+/** The codes of each byte, one byte's after the other's. */
+const DIGITS = Int8Array.from({ length: 3 ** TRITS * TRITS }, (_, at) => (Math.floor(Math.floor(at / TRITS) / 3 ** (at % TRITS)) % 3) - 1);

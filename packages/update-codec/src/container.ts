@@ -4,6 +4,12 @@ import { UpdateCodecError } from './errors.ts';
 /** The encodings that this package reads and writes; `float32` needs none. */
 export type PackedEncoding = Exclude<UpdateEncoding, 'float32'>;
 
+/** Codes of `ternary` in a byte: 3⁵ is 243. */
+export const TRITS = 5;
+
+/** Encodings of small whole numbers, with a scale for each {@link BLOCK} of them. */
+export type CodedEncoding = Exclude<PackedEncoding, 'bfloat16' | 'delta'>;
+
 /** Values that share a scale, in row-major order. */
 export const BLOCK = 128;
 /** Values that are worked on, and compressed, at a time; a multiple of {@link BLOCK}. */
@@ -40,6 +46,18 @@ export function blockCount(shape: readonly number[]): number {
 /** Pieces of a tensor. */
 export function pieceCount(shape: readonly number[]): number {
   return Math.ceil(elementCount(shape) / PIECE);
+}
+
+/** Bytes of so many codes; of `ternary`, each block begins with a byte of its own. */
+export function codeBytes(encoding: CodedEncoding, count: number): number {
+  switch (encoding) {
+    case 'int8':
+      return count;
+    case 'int4':
+      return Math.ceil(count / 2);
+    case 'ternary':
+      return Math.floor(count / BLOCK) * Math.ceil(BLOCK / TRITS) + Math.ceil((count % BLOCK) / TRITS);
+  }
 }
 
 /** What an encoded update must be. */
@@ -98,7 +116,8 @@ function checksOf(encoding: PackedEncoding, { name, shape }: TensorSpec): readon
     case 'int8':
       return [exactly(valuesName(name), 'I8', shape), exactly(scalesName(name), 'F32', [blockCount(shape)])];
     case 'int4':
-      return [exactly(valuesName(name), 'U8', [Math.ceil(count / 2)]), exactly(scalesName(name), 'F32', [blockCount(shape)])];
+    case 'ternary':
+      return [exactly(valuesName(name), 'U8', [codeBytes(encoding, count)]), exactly(scalesName(name), 'F32', [blockCount(shape)])];
     case 'delta':
       return [
         { name: valuesName(name), dtype: 'U8', wanted: `[at most ${PLANES * count}]`, fits: (found) => found.length === 1 && found[0]! <= PLANES * count },

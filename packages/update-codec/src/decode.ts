@@ -1,6 +1,6 @@
 import { decodeBfloat16, elementCount, type TensorSource, type TensorSpec } from '@zk0/core';
-import { dequantise, unpackNibbles } from './blocks.ts';
-import { BLOCK, checkContainer, PIECE, PLANES, scalesName, sizesName, valuesName, type PackedEncoding } from './container.ts';
+import { dequantise, unpackNibbles, unpackTrits } from './blocks.ts';
+import { BLOCK, checkContainer, codeBytes, PIECE, PLANES, scalesName, sizesName, valuesName, type CodedEncoding, type PackedEncoding } from './container.ts';
 import { UpdateCodecError } from './errors.ts';
 import { addPlane } from './planes.ts';
 import { readValues, valueSource, type FillValues } from './value-source.ts';
@@ -49,8 +49,8 @@ function bfloat16Reader(encoded: TensorSource): FillValues {
   };
 }
 
-function codeReader(encoded: TensorSource, encoding: 'int8' | 'int4'): FillValues {
-  return async ({ name }, first, values) => {
+function codeReader(encoded: TensorSource, encoding: CodedEncoding): FillValues {
+  return async ({ name, shape }, first, values) => {
     if (values.length === 0) return;
     const end = first + values.length;
     const block = Math.floor(first / BLOCK);
@@ -59,12 +59,22 @@ function codeReader(encoded: TensorSource, encoding: 'int8' | 'int4'): FillValue
     const bad = scales.findIndex((scale) => !(scale >= 0 && scale < Infinity));
     if (bad >= 0) throw new UpdateCodecError('ENCODING_INVALID', `scale ${block + bad} is ${scales[bad]!}, and scales are finite and not negative`, { tensor: name });
     const codes = new Int8Array(values.length);
-    if (encoding === 'int8') await encoded.readBytes(valuesName(name), first, new Uint8Array(codes.buffer));
-    else {
-      const begin = Math.floor(first / 2);
-      const bytes = new Uint8Array(Math.ceil(end / 2) - begin);
-      await encoded.readBytes(valuesName(name), begin, bytes);
-      unpackNibbles(bytes, first % 2, codes);
+    // Blocks begin with a byte of their own, whatever the encoding.
+    const begin = codeBytes(encoding, block * BLOCK);
+    const bytes = new Uint8Array(codeBytes(encoding, Math.min(elementCount(shape), (block + scales.length) * BLOCK)) - begin);
+    await encoded.readBytes(valuesName(name), begin, bytes);
+    const skip = first % BLOCK;
+    switch (encoding) {
+      case 'int8':
+        codes.set(new Int8Array(bytes.buffer, skip, codes.length));
+        break;
+      case 'int4':
+        unpackNibbles(bytes, skip, codes);
+        break;
+      case 'ternary': {
+        const wrong = unpackTrits(bytes, skip, codes);
+        if (wrong >= 0) throw new UpdateCodecError('ENCODING_INVALID', `byte ${begin + wrong} is ${bytes[wrong]!}, and bytes of five codes are below 243`, { tensor: name });
+      }
     }
     dequantise(codes, first, scales, values);
   };

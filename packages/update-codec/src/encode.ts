@@ -1,7 +1,7 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import { compareNames, DTYPE_BYTES, elementCount, encodeBfloat16, InvalidArgumentError, MemoryTensorSource, type TensorBytes, type TensorSource, type TensorSpec } from '@zk0/core';
-import { packNibbles, quantise } from './blocks.ts';
-import { BLOCK, blockCount, LEVELS, PIECE, pieceCount, PLANES, scalesName, sizesName, updateMetadata, valuesName, type PackedEncoding } from './container.ts';
+import { packNibbles, packTrits, quantise, ternarise } from './blocks.ts';
+import { BLOCK, blockCount, codeBytes, LEVELS, PIECE, pieceCount, PLANES, scalesName, sizesName, updateMetadata, valuesName, type CodedEncoding, type PackedEncoding } from './container.ts';
 import { decodeUpdate } from './decode.ts';
 import { difference } from './difference.ts';
 import { UpdateCodecError } from './errors.ts';
@@ -55,33 +55,41 @@ export async function encodeUpdate(update: TensorSource, { encoding, base, baseH
 }
 
 async function encodeDifference({ name, shape }: TensorSpec, source: TensorSource, encoding: Exclude<PackedEncoding, 'delta'>): Promise<readonly TensorBytes[]> {
+  if (encoding !== 'bfloat16') return encodeCodes({ name, shape }, source, encoding);
+  const bits = new Uint16Array(elementCount(shape));
+  await eachPiece({ name, shape }, source, encoding, (first, piece) => firstWith(encodeBfloat16(piece, bits.subarray(first, first + piece.length)), 0x7f80));
+  return [{ name: valuesName(name), dtype: 'BF16', shape, data: bytesOf(bits) }];
+}
+
+async function encodeCodes({ name, shape }: Pick<TensorSpec, 'name' | 'shape'>, source: TensorSource, encoding: CodedEncoding): Promise<readonly TensorBytes[]> {
+  const count = elementCount(shape);
+  const packed = new Uint8Array(codeBytes(encoding, count));
+  const scales = new Float32Array(blockCount(shape));
+  const codes = new Int8Array(Math.min(PIECE, count));
+  await eachPiece({ name, shape }, source, encoding, (first, piece) => {
+    const own = codes.subarray(0, piece.length);
+    const ownScales = scales.subarray(first / BLOCK);
+    const into = packed.subarray(codeBytes(encoding, first));
+    const bad = encoding === 'ternary' ? ternarise(piece, own, ownScales) : quantise(piece, LEVELS[encoding], own, ownScales);
+    if (encoding === 'int8') into.set(bytesOf(own));
+    else if (encoding === 'int4') packNibbles(own, into);
+    else packTrits(own, into);
+    return bad;
+  });
+  const values: TensorBytes = encoding === 'int8' ? { name: valuesName(name), dtype: 'I8', shape, data: packed } : { name: valuesName(name), dtype: 'U8', shape: [packed.length], data: packed };
+  return [values, { name: scalesName(name), dtype: 'F32', shape: [scales.length], data: bytesOf(scales) }];
+}
+
+/** @param encode returns the index of the first value that cannot be encoded, or -1 */
+async function eachPiece({ name, shape }: Pick<TensorSpec, 'name' | 'shape'>, source: TensorSource, encoding: PackedEncoding, encode: (first: number, piece: Float32Array) => number): Promise<void> {
   const count = elementCount(shape);
   const values = new Float32Array(Math.min(PIECE, count));
-  const bits = new Uint16Array(encoding === 'bfloat16' ? count : 0);
-  const codes = new Int8Array(encoding === 'int8' ? count : values.length);
-  const nibbles = new Uint8Array(encoding === 'int4' ? Math.ceil(count / 2) : 0);
-  const scales = new Float32Array(encoding === 'bfloat16' ? 0 : blockCount(shape));
   for (let first = 0; first < count; first += PIECE) {
     const piece = values.subarray(0, Math.min(PIECE, count - first));
-    const end = first + piece.length;
     await readValues(source, name, first, piece);
-    let bad: number;
-    if (encoding === 'bfloat16') {
-      bad = firstWith(encodeBfloat16(piece, bits.subarray(first, end)), 0x7f80);
-    } else {
-      const own = encoding === 'int8' ? codes.subarray(first, end) : codes.subarray(0, piece.length);
-      bad = quantise(piece, LEVELS[encoding], own, scales.subarray(first / BLOCK));
-      if (encoding === 'int4') packNibbles(own, nibbles.subarray(first / 2));
-    }
+    const bad = encode(first, piece);
     if (bad >= 0) throw nonFinite(name, first + bad, encoding);
   }
-  if (encoding === 'bfloat16') return [{ name: valuesName(name), dtype: 'BF16', shape, data: bytesOf(bits) }];
-  return [
-    encoding === 'int8'
-      ? { name: valuesName(name), dtype: 'I8', shape, data: bytesOf(codes) }
-      : { name: valuesName(name), dtype: 'U8', shape: [nibbles.length], data: nibbles },
-    { name: scalesName(name), dtype: 'F32', shape: [scales.length], data: bytesOf(scales) },
-  ];
 }
 
 async function encodeBits({ name, shape }: TensorSpec, update: TensorSource, base: TensorSource): Promise<readonly TensorBytes[]> {

@@ -5,8 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { appliedTo, decodeUpdate, encodeUpdate, encodingOf, UpdateCodecError, type DecodedUpdate, type EncodedUpdate, type PackedEncoding } from './index.ts';
 
 const BASE = 'b'.repeat(64);
-const ENCODINGS: readonly PackedEncoding[] = ['bfloat16', 'int8', 'int4', 'delta'];
-const ROUNDED = ['bfloat16', 'int8', 'int4'] as const;
+const ENCODINGS: readonly PackedEncoding[] = ['bfloat16', 'int8', 'int4', 'ternary', 'delta'];
+const ROUNDED = ['bfloat16', 'int8', 'int4', 'ternary'] as const;
 
 type Values = readonly number[] | Float32Array;
 const source = (tensors: Readonly<Record<string, Values>>): MemoryTensorSource =>
@@ -57,6 +57,19 @@ describe('golden vectors', () => {
     expect(bytes(update, 'values/w')).toEqual([0x97, 0xc4, 0x00]);
     expect(floats(update, 'scales/w')).toEqual([1]);
     expect(await valuesOf(decode('int4', update, zeros(5)).tensors)).toEqual(Float32Array.of(7, -7, 4, -4, 0));
+  });
+
+  it('ternary: what is below 0.7 of the mean magnitude is 0, the others are their mean; five codes a byte, blocks begin anew', async () => {
+    const values = [4, -2, 0.5, 0, 1.75, -2.25];
+    // The mean of the 128 is 10.5 / 128: all but 0 are above 0.7 of it.
+    const update = await encode('ternary', vector([...padded(...values), 3, -1, 0]), zeros(131));
+    expect(bytes(update, 'values/w')).toEqual([2 + 0 * 3 + 2 * 9 + 1 * 27 + 2 * 81, 0 + 1 * 3 + 1 * 9 + 1 * 27 + 1 * 81, ...Array<number>(23).fill(121), 1 + 1 * 3 + 1 * 9, 2 + 0 * 3 + 1 * 9]);
+    expect(floats(update, 'scales/w')).toEqual([Math.fround(10.5 / 5), 2]);
+    const decoded = await valuesOf(decode('ternary', update, zeros(131)).tensors);
+    expect(decoded.slice(0, 6)).toEqual(Float32Array.of(2.1, -2.1, 2.1, 0, 2.1, -2.1));
+    expect(decoded.slice(127)).toEqual(Float32Array.of(0, 2, -2, 0));
+    // The threshold of a block is of that block: 0.7 · 4/3 = 0.93.
+    expect(await valuesOf(decode('ternary', await encode('ternary', vector([2.1, 0.9, -1]), zeros(3)), zeros(3)).tensors)).toEqual(Float32Array.of(1.55, 0, -1.55));
   });
 
   it('bfloat16: to nearest, ties to even, negative zero stays', async () => {
@@ -139,8 +152,8 @@ describe('properties', () => {
         change.forEach((value, index) => (truth[index]! += value));
         sent.forEach((value, index) => (sum[index]! += value));
         residual = vector(await valuesOf(update.residual!));
-        // Of bfloat16, values above 4 are apart by 2^-5.
-        step = encoding === 'bfloat16' ? 2 ** -5 : Math.max(...floats(update, 'scales/w'));
+        // Of bfloat16, values above 4 are apart by 2^-5. What ternary leaves over stays below some six times the mean magnitude.
+        step = encoding === 'bfloat16' ? 2 ** -5 : (encoding === 'ternary' ? 4 : 1) * Math.max(...floats(update, 'scales/w'));
       }
       sum.forEach((value, index) => {
         expect(Math.abs(value - truth[index]!)).toBeLessThan(step);
@@ -230,6 +243,11 @@ describe('refuses', () => {
     const { tensors, metadata } = await good('int8');
     const bad = changed(tensors, 'scales/w', { data: new Uint8Array(Float32Array.of(scale).buffer) });
     expect(await outcome('int8', { tensors: bad, metadata })).toMatch(/^ENCODING_INVALID: tensor w: scale 0 is/);
+  });
+
+  it('a byte that no five codes make', async () => {
+    const { tensors, metadata } = await good('ternary');
+    expect(await outcome('ternary', { tensors: changed(tensors, 'values/w', { data: Uint8Array.of(243) }), metadata })).toMatch(/^ENCODING_INVALID: tensor w: byte 0 is 243/);
   });
 
   it('compressed bytes that are cut short, too many, or expand beyond their piece', async () => {
