@@ -87,7 +87,7 @@ export type {
   WorkHooks,
 } from './contracts/learner.ts';
 export { augmentSchema, type AugmentConfig } from './config/augment-config.ts';
-export { updateEncodingSchema, type UpdateEncoding } from './config/update-encoding.ts';
+export { updateEncodingChoiceSchema, updateEncodingSchema, type UpdateEncoding, type UpdateEncodingChoice } from './config/update-encoding.ts';
 export { loraOf, runConfigSchema, type RunConfig, type RunConfigInput } from './config/run-config.ts';
 export {
   blobReferenceSchema,

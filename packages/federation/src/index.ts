@@ -19,7 +19,7 @@ export { federationEventSchema, type FederationEvent } from './events/federation
 export type { Observer } from './observers/observer.ts';
 export type { FederatedModel, LocalModel, LocalTask, OpenRunOptions, RunModel, TrainingDefaults } from './model.ts';
 export { checkRun, checkStrategy } from './check-strategy.ts';
-export { assignmentSchema, fitTaskSchema, type Assignment, type FitTask } from './run/instructions.ts';
+export { assignmentSchema, encodingIn, fitTaskSchema, type Assignment, type FitTask } from './run/instructions.ts';
 export { namingClient } from './run/naming-client.ts';
 export type { OpenedRun } from './run/run-session.ts';
 export { Coordinator, type ClientStatus, type CoordinatorOptions, type FederationStatus } from './coordinator.ts';

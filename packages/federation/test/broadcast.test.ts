@@ -35,7 +35,8 @@ describe('parameters that go out as encoded differences', () => {
     const plain = await played('float32', 5);
     const target = await weights(plain.made, plain.state);
     const whole = plain.state.parameters!.byteLength;
-    const expected = { bfloat16: [0.55, 0.002], int8: [0.33, 0.004], int4: [0.2, 0.1] } as const;
+    // With three values only, large changes lag some rounds behind.
+    const expected = { bfloat16: [0.55, 0.002], int8: [0.33, 0.004], int4: [0.2, 0.1], ternary: [0.13, 3.5] } as const;
     for (const encoding of ROUNDED) {
       const { made, state } = await played(encoding, 5);
       const [share, distance] = expected[encoding];

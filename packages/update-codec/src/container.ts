@@ -43,6 +43,18 @@ export function blockCount(shape: readonly number[]): number {
   return Math.ceil(elementCount(shape) / BLOCK);
 }
 
+/** What an encoding takes for each value of a large tensor; of `delta`, where nothing can be compressed. */
+export function bytesPerValue(encoding: PackedEncoding): number {
+  switch (encoding) {
+    case 'bfloat16':
+      return 2;
+    case 'delta':
+      return PLANES;
+    default:
+      return (codeBytes(encoding, BLOCK) + Float32Array.BYTES_PER_ELEMENT) / BLOCK;
+  }
+}
+
 /** Pieces of a tensor. */
 export function pieceCount(shape: readonly number[]): number {
   return Math.ceil(elementCount(shape) / PIECE);

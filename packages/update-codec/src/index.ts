@@ -5,5 +5,5 @@
 export { decodeUpdate, type DecodedUpdate, type DecodeOptions } from './decode.ts';
 export { encodeUpdate, type EncodedUpdate, type EncodeOptions } from './encode.ts';
 export { appliedTo } from './difference.ts';
-export { encodingOf, type PackedEncoding } from './container.ts';
+export { bytesPerValue, encodingOf, type PackedEncoding } from './container.ts';
 export { UpdateCodecError, type UpdateCodecErrorCode } from './errors.ts';

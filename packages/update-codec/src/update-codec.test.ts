@@ -2,7 +2,7 @@ import { zstdCompressSync } from 'node:zlib';
 import { decodeSafetensors, encodeSafetensors, MemoryTensorSource, Random, type Parameters, type TensorBytes, type TensorSource } from '@zk0/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { appliedTo, decodeUpdate, encodeUpdate, encodingOf, UpdateCodecError, type DecodedUpdate, type EncodedUpdate, type PackedEncoding } from './index.ts';
+import { appliedTo, bytesPerValue, decodeUpdate, encodeUpdate, encodingOf, UpdateCodecError, type DecodedUpdate, type EncodedUpdate, type PackedEncoding } from './index.ts';
 
 const BASE = 'b'.repeat(64);
 const ENCODINGS: readonly PackedEncoding[] = ['bfloat16', 'int8', 'int4', 'ternary', 'delta'];
@@ -180,6 +180,16 @@ describe('properties', () => {
       if (encoding === 'delta') expect(sameBits(whole, update)).toBe(true);
     }
     await expect(decode('int8', await encode('int8', vector(update), vector(base)), vector(base)).tensors.readBytes('w', 4 * count, new Uint8Array(4))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
+  it('takes the bytes a value that it says', async () => {
+    const update = new Random('bytes').fillNormal(new Float32Array(2 ** 16));
+    for (const encoding of ENCODINGS) {
+      const { tensors } = await encode(encoding, vector(update), zeros(update.length));
+      const taken = tensors.reduce((sum, { data }) => sum + data.byteLength, 0) / update.length;
+      if (encoding === 'delta') expect(taken).toBeLessThanOrEqual(bytesPerValue(encoding) + 1e-3);
+      else expect(taken).toBe(bytesPerValue(encoding));
+    }
   });
 
   it('gives the same bytes twice', async () => {

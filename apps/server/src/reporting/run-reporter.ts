@@ -1,6 +1,6 @@
 import { formatBytes, formatDuration, table, type Progress } from '@zk0/cli';
 import { clientLoss, type RunEvent, type UpdateEncoding } from '@zk0/core';
-import { namingClient, type FederationEvent } from '@zk0/federation';
+import { encodingIn, namingClient, type FederationEvent } from '@zk0/federation';
 import { formatRate } from '@zk0/rollout';
 import type { SuccessRecord } from '../outputs/index.ts';
 
@@ -8,6 +8,8 @@ import type { SuccessRecord } from '../outputs/index.ts';
 interface RoundRow {
   policyLoss: number | null;
   clientLosses: number[];
+  /** That updates were asked for in. */
+  encodings: ReadonlySet<UpdateEncoding>;
   accepted: number;
   /** Of the updates that were accepted, as they were sent. */
   bytes: number;
@@ -25,7 +27,6 @@ export class RunReporter {
   readonly #clients = new Map<string, string>();
   readonly #successes: SuccessRecord[] = [];
   #rounds = 0;
-  #encoding: UpdateEncoding = 'float32';
   #broadcast: UpdateEncoding = 'float32';
   /** Of parameters or an update as float32. */
   #wholeBytes = 0;
@@ -115,7 +116,6 @@ export class RunReporter {
     switch (event.type) {
       case 'run-created':
         this.#rounds = event.config.rounds;
-        this.#encoding = event.config.updateEncoding;
         this.#broadcast = event.config.broadcastEncoding;
         return;
       case 'run-started':
@@ -124,7 +124,7 @@ export class RunReporter {
       case 'round-configured':
         this.#round = event.round;
         this.#clients.clear();
-        this.#rows.set(event.round, { policyLoss: null, clientLosses: [], accepted: 0, bytes: 0, fetched: [], refused: 0, startedAt: at, seconds: null });
+        this.#rows.set(event.round, { policyLoss: null, clientLosses: [], encodings: new Set(event.assignments.map(({ instructions }) => encodingIn(instructions))), accepted: 0, bytes: 0, fetched: [], refused: 0, startedAt: at, seconds: null });
         return;
       case 'update-accepted': {
         const loss = clientLoss(event.metrics);
@@ -148,7 +148,7 @@ export class RunReporter {
       case 'round-evaluated': {
         const policyLoss = event.evaluation?.policyLoss ?? null;
         if (event.round === 0) {
-          this.#rows.set(0, { policyLoss, clientLosses: [], accepted: 0, bytes: 0, fetched: [], refused: 0, startedAt: at, seconds: null });
+          this.#rows.set(0, { policyLoss, clientLosses: [], encodings: new Set(), accepted: 0, bytes: 0, fetched: [], refused: 0, startedAt: at, seconds: null });
           if (policyLoss !== null) this.#progress.print(`initial model: held-out loss ${policyLoss.toFixed(4)}`);
           return;
         }
@@ -195,11 +195,11 @@ export class RunReporter {
   }
 
   /** What an encoded round has cost, beside what it would have cost as float32. */
-  #costs({ accepted, bytes, fetched }: RoundRow): string[] {
+  #costs({ encodings, accepted, bytes, fetched }: RoundRow): string[] {
     if (this.#wholeBytes === 0) return [];
     const cost = (what: string, each: number, encoding: string): string => `${what} ${formatBytes(each)} a client instead of ${formatBytes(this.#wholeBytes)} (${encoding})`;
     return [
-      ...(this.#encoding !== 'float32' && accepted > 0 ? [cost('sent', bytes / accepted, this.#encoding)] : []),
+      ...([...encodings].some((encoding) => encoding !== 'float32') && accepted > 0 ? [cost('sent', bytes / accepted, [...encodings].join(', '))] : []),
       ...(this.#broadcast !== 'float32' && fetched.length > 0 ? [cost('fetched', mean(fetched), this.#broadcast)] : []),
     ];
   }

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { augmentSchema } from './augment-config.ts';
-import { updateEncodingSchema } from './update-encoding.ts';
+import { updateEncodingChoiceSchema, updateEncodingSchema } from './update-encoding.ts';
 import { errorMessage } from '../errors.ts';
 import { parseStopRule } from '../run/stop-rule.ts';
 
@@ -67,8 +67,8 @@ export const runConfigSchema = z.strictObject({
   loraRank: z.int().min(16).max(256).optional(),
   /** The product of the factors counts `loraAlpha / loraRank` times; as much as the rank when absent. */
   loraAlpha: z.number().gt(0).max(4096).optional(),
-  /** How clients send their updates; see {@link updateEncodingSchema}. */
-  updateEncoding: updateEncodingSchema.default('float32'),
+  /** How clients send their updates; see {@link updateEncodingChoiceSchema}. */
+  updateEncoding: updateEncodingChoiceSchema.default('float32'),
   /** How the parameters of a round go to clients that hold those of the round before; see {@link updateEncodingSchema}. */
   broadcastEncoding: updateEncodingSchema.default('float32'),
   /** Varies the images that are trained on; off when absent. A number is that many variants with LeRobot's defaults. */

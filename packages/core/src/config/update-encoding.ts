@@ -9,3 +9,7 @@ import * as z from 'zod';
  */
 export const updateEncodingSchema = z.enum(['float32', 'bfloat16', 'int8', 'int4', 'ternary', 'delta']);
 export type UpdateEncoding = z.infer<typeof updateEncodingSchema>;
+
+/** What a run asks for: one encoding of all clients, or of each the most precise rounded one that its connection carries (`auto`). */
+export const updateEncodingChoiceSchema = z.enum([...updateEncodingSchema.options, 'auto']);
+export type UpdateEncodingChoice = z.infer<typeof updateEncodingChoiceSchema>;

@@ -1,4 +1,4 @@
-import { blobReferenceSchema, fitInstructionsSchema, jsonObjectSchema, updateEncodingSchema } from '@zk0/core';
+import { blobReferenceSchema, fitInstructionsSchema, jsonObjectSchema, updateEncodingSchema, type RunState, type UpdateEncoding } from '@zk0/core';
 import * as z from 'zod';
 
 const HASH = /^[0-9a-f]{64}$/;
@@ -52,3 +52,13 @@ export type Assignment = z.infer<typeof assignmentSchema>;
 /** The instructions of a `fit` task as they travel: the one contract between engine and participant, checked by both. */
 export const fitTaskSchema = assignmentSchema.extend({ context: jsonObjectSchema });
 export type FitTask = z.infer<typeof fitTaskSchema>;
+
+/** The encoding that a client's update of the newest round was asked for in. */
+export function askedEncoding({ rounds }: Pick<RunState, 'rounds'>, clientId: string): UpdateEncoding {
+  return encodingIn(rounds.at(-1)?.participants.get(clientId)?.instructions ?? {});
+}
+
+/** The encoding that a task's instructions, as the ledger has them, ask for. */
+export function encodingIn({ update }: Readonly<Record<string, unknown>>): UpdateEncoding {
+  return update === undefined ? 'float32' : updateSchema.parse(update).encoding;
+}

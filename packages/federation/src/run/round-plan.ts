@@ -4,6 +4,7 @@ import type { RegisteredClient } from '../clients/client-registry.ts';
 import { FederationError } from '../errors.ts';
 import type { RunModel } from '../model.ts';
 import type { ClientTask } from '../tasks/task-queue.ts';
+import { chooseEncoding } from './choose-encoding.ts';
 import { assignmentSchema, fitTaskSchema, type Assignment, type FitTask } from './instructions.ts';
 import { publishedParameters, publishedStep } from './publish-parameters.ts';
 
@@ -54,6 +55,7 @@ export function planRound(state: RunState, round: number, { clients, strategy, m
   const assignments = chosen.map((clientId) => {
     const { learningRate, proximalMu } = plan.clients.get(clientId)!;
     const own = model.clientInstructions?.(byId.get(clientId)!);
+    const encoding = chooseEncoding(config.updateEncoding, state.parameters!, lastCounted(state, clientId)?.metrics ?? null);
     const assignment: Assignment = {
       fit: {
         round,
@@ -65,7 +67,7 @@ export function planRound(state: RunState, round: number, { clients, strategy, m
       },
       ...(strategy.broadcastState.length > 0 && { control: { server: broadcast, last: lastCounted(state, clientId)?.control?.hash ?? null } }),
       ...(config.clientOptimizer === 'keep' && { optimizer: { last: lastUpdate(state, clientId) } }),
-      ...(config.updateEncoding !== 'float32' && { update: { encoding: config.updateEncoding, last: config.updateEncoding === 'delta' ? null : lastUpdate(state, clientId) } }),
+      ...(encoding !== 'float32' && { update: { encoding, last: encoding === 'delta' ? null : lastUpdate(state, clientId) } }),
       ...(config.broadcastEncoding !== 'float32' && { broadcast: { encoding: config.broadcastEncoding, step: publishedStep(state) } }),
       ...(strategy.isPrivate && { private: true }),
       ...(own !== undefined && { client: own }),

@@ -1,6 +1,7 @@
 import { loraOf, type BlobReference, type RunState, type TensorSource } from '@zk0/core';
 import { FactoredUpdate, UpdateRejectedError, type ClientUpdate } from '@zk0/strategy';
 import { decodeUpdate, encodingOf, UpdateCodecError } from '@zk0/update-codec';
+import { askedEncoding } from './instructions.ts';
 
 /** Tensors as they came, with what their file says of them. */
 export interface SentTensors extends TensorSource {
@@ -12,23 +13,23 @@ export interface SentTensors extends TensorSource {
  *
  * @param begun the parameters that the clients began the round with, and their name. They are not the newest ones where those went out
  * rounded: the update is then given with them as its base.
- * @throws UpdateRejectedError when the update is not in the form that the run asks for.
+ * @throws UpdateRejectedError when the update is not in the form that its task asks for.
  */
 export function updateTensors(
-  { config, parameters }: Pick<RunState, 'config' | 'parameters'>,
+  state: Pick<RunState, 'config' | 'parameters' | 'rounds'>,
   clientId: string,
   sent: SentTensors,
   { parameters: begunWith, global: base }: { readonly parameters: BlobReference; readonly global: TensorSource },
 ): Pick<ClientUpdate, 'tensors' | 'kind' | 'base'> {
-  const { updateEncoding: encoding } = config;
-  const own = parameters?.hash === begunWith.hash ? {} : { base };
+  const encoding = askedEncoding(state, clientId);
+  const own = state.parameters?.hash === begunWith.hash ? {} : { base };
   if (encoding !== 'float32') {
     const decoded = rejecting(clientId, () => decodeUpdate(sent, sent.metadata, { encoding, base, baseHash: begunWith.hash }));
     return decoded.kind === 'delta' ? decoded : { ...decoded, ...own };
   }
   const claimed = encodingOf(sent.metadata);
   if (claimed !== 'float32') throw wrongEncoding(clientId, `it is in the encoding ${JSON.stringify(claimed.slice(0, 40))}, and float32 was agreed on`);
-  const lora = loraOf(config);
+  const lora = loraOf(state.config);
   return lora === undefined ? { tensors: sent, ...own } : { tensors: new FactoredUpdate(clientId, sent, base.specs, lora), kind: 'delta' };
 }
 
