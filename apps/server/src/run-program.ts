@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -39,7 +39,7 @@ export async function runProgram({ which, args, log, signal, niceness = 0, onLin
     // Its own group: a Ctrl-C in the terminal reaches its parent alone, which then stops its programs in order.
     detached: true,
   });
-  if (niceness !== 0 && child.pid !== undefined) setPriority(child.pid, niceness);
+  if (niceness !== 0 && child.pid !== undefined) await giveWay(child.pid, niceness);
   let [stdout, lastLine] = ['', ''];
   child.stdout!.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
@@ -71,6 +71,15 @@ export async function runProgram({ which, args, log, signal, niceness = 0, onLin
     signal.removeEventListener('abort', stop);
     file.end();
   }
+}
+
+/**
+ * Lowers the priority of a program in a session of its own. Where Linux shares the processor among sessions first (autogroup), the
+ * program's own niceness counts for nothing against other sessions: the session is made as nice.
+ */
+async function giveWay(pid: number, niceness: number): Promise<void> {
+  setPriority(pid, niceness);
+  await writeFile(`/proc/${pid}/autogroup`, String(niceness)).catch(() => undefined);
 }
 
 /** This program's own entry: beside the bundle, or in the sources. */
