@@ -19,7 +19,8 @@ import {
   type Task,
   type TaskResult,
 } from '@zk0/core';
-import { isPassingStorageError, type BlobStore } from '@zk0/storage';
+import { isPassingStorageError } from '@zk0/storage';
+import type { EngineBlobs } from './blobs/engine-blobs.ts';
 import { closeAll } from './close-all.ts';
 import { checkRun } from './check-strategy.ts';
 import { ClientRegistry, type RegisteredClient } from './clients/client-registry.ts';
@@ -40,7 +41,7 @@ import { RunSession, type OpenedRun } from './run/run-session.ts';
 import { MemoryTaskQueue } from './tasks/memory-task-queue.ts';
 import type { TaskQueue } from './tasks/task-queue.ts';
 
-/** A client that has not been heard for so long is offline. */
+/** A client that has not been heard for so long is offline, unless the server says otherwise. */
 const CLIENT_SILENCE_MS = 60_000;
 /** An update is at most so many times as large as the parameters. */
 const MAX_UPDATE_RATIO = 1;
@@ -52,7 +53,7 @@ const MAX_TEXT = 4000;
 export interface CoordinatorOptions {
   readonly ledger: Ledger;
   readonly leases: LeaseStore;
-  readonly blobs: BlobStore;
+  readonly blobs: EngineBlobs;
   readonly model: FederatedModel;
   /** Room for files in the making, on the blobs' file system where there is one. */
   readonly scratchDirectory: string;
@@ -60,6 +61,8 @@ export interface CoordinatorOptions {
   /** Where clients that have joined are kept for the server after this one; in memory alone when absent. */
   readonly clients?: ClientStore;
   readonly clock?: Clock;
+  /** A client that has not been heard for so long is offline, in ms (60 000). */
+  readonly clientSilenceMs?: number;
   readonly log?: FederationLog;
   /** Opens what goes with a run: its log, and the observers that make something of it. */
   readonly openRun?: (run: LedgerRun) => OpenedRun | Promise<OpenedRun>;
@@ -102,13 +105,15 @@ export class Coordinator implements FederationService {
   readonly #events = new EventStream<FederationEvent>();
   readonly #closing = new AbortController();
   readonly #lease: HeldLease;
+  readonly #silenceMs: number;
   readonly #unsubscribe: () => void;
   #session: RunSession | undefined;
   #driving: Promise<void> = Promise.resolve();
   #wakeQueue: () => void = () => undefined;
 
   constructor(options: CoordinatorOptions) {
-    const { ledger, leases, clock = systemClock, log = silentLog, queue = new MemoryTaskQueue(), holder = randomUUID() } = options;
+    const { ledger, leases, clock = systemClock, log = silentLog, queue = new MemoryTaskQueue(), holder = randomUUID(), clientSilenceMs = CLIENT_SILENCE_MS } = options;
+    this.#silenceMs = clientSilenceMs;
     this.#options = options;
     this.#clock = clock;
     this.#log = log;
@@ -116,12 +121,12 @@ export class Coordinator implements FederationService {
     this.#lease = new HeldLease({ store: leases, name: 'coordinator', holder, clock, log });
     this.#clients = new ClientRegistry({
       clock,
-      silenceMs: CLIENT_SILENCE_MS,
+      silenceMs: clientSilenceMs,
       store: options.clients,
       log,
       onGone: ({ clientId, activity }) => {
         if (activity.state === 'left') log.info(`client ${clientId} has left`);
-        else log.warn(`client ${clientId} has not been heard for ${CLIENT_SILENCE_MS / 1000} s`);
+        else log.warn(`client ${clientId} has not been heard for ${clientSilenceMs / 1000} s`);
         queue.release(clientId).catch((error: unknown) => { log.warn(`client ${clientId} keeps its place for now: ${errorMessage(error)}`, { error }); });
       },
     });
@@ -349,6 +354,11 @@ export class Coordinator implements FederationService {
     return this.#clients.joined(count, signal);
   }
 
+  /** Resolves when the run that is driven can do nothing until a client does something or time passes, and when none is driven. */
+  async quiet(): Promise<void> {
+    await this.#session?.driver.idle();
+  }
+
   /** Resolves when the run that is driven now has ended, or is left as it stands. */
   idle(): Promise<void> {
     return this.#driving;
@@ -413,7 +423,7 @@ export class Coordinator implements FederationService {
   }
 
   async #expireClients(signal: AbortSignal): Promise<void> {
-    while (await pause(this.#clock, CLIENT_SILENCE_MS / 12, signal)) this.#clients.expire();
+    while (await pause(this.#clock, this.#silenceMs / 12, signal)) this.#clients.expire();
   }
 }
 

@@ -8,5 +8,5 @@ export { clientStoreContract } from './testing/client-store-contract.ts';
 export { MemoryClientStore } from './clients/memory-client-store.ts';
 export { leaseStoreContract, type LeaseStoreUnderTest } from './testing/lease-store-contract.ts';
 export { taskQueueContract } from './testing/task-queue-contract.ts';
-export { MemoryLedgerStore } from './testing/memory-stores.ts';
+export { MemoryLedgerStore } from './ledger/memory-ledger-store.ts';
 export { FakeClock } from './testing/fake-clock.ts';

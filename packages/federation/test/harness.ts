@@ -73,7 +73,7 @@ export class TestFederation {
     this.store = store;
   }
 
-  async start(options: Partial<CoordinatorOptions> = {}): Promise<this> {
+  async start(options: Partial<CoordinatorOptions> & { readonly blobs?: BlobStore } = {}): Promise<this> {
     this.blobs = options.blobs ?? (await this.#scratch.blobs(join(this.#home, 'server')));
     this.ledger = await Ledger.open(this.store, this.clock);
     this.coordinator = new Coordinator({
@@ -92,7 +92,7 @@ export class TestFederation {
   }
 
   /** Ends this server in good order; the ledger stays. */
-  async restart(options: Partial<CoordinatorOptions> = {}): Promise<void> {
+  async restart(options: Partial<CoordinatorOptions> & { readonly blobs?: BlobStore } = {}): Promise<void> {
     this.server = null;
     this.coordinator.close();
     await this.#serving;
@@ -151,7 +151,7 @@ export class TestFederation {
 /** For a test file: its scratch folder, removed at its end, and what starts federations there, each closed after its test. */
 export function testFederations(): {
   readonly scratch: Scratch;
-  readonly federation: (options?: Partial<CoordinatorOptions>, store?: LedgerStore) => Promise<TestFederation>;
+  readonly federation: (options?: Partial<CoordinatorOptions> & { readonly blobs?: BlobStore }, store?: LedgerStore) => Promise<TestFederation>;
 } {
   const scratch = new Scratch();
   const open: TestFederation[] = [];

@@ -1,5 +1,5 @@
 import type { RunState } from '@zk0/core';
-import type { BlobStore } from '@zk0/storage';
+import type { EngineBlobs } from '../blobs/engine-blobs.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Observer } from './observer.ts';
 
@@ -7,7 +7,7 @@ import type { Observer } from './observer.ts';
 const UPLOAD_GRACE_MS = 60_000;
 
 /** Removes the blobs that no run which is not over can need any more, after each round. */
-export function blobCollector(ledger: Ledger, blobs: BlobStore): Observer {
+export function blobCollector(ledger: Ledger, blobs: EngineBlobs): Observer {
   return {
     name: 'blob collection',
     handle: async ({ event }) => {

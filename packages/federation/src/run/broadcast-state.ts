@@ -1,8 +1,9 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlobReference, RunState } from '@zk0/core';
-import { writeTensors, type BlobStore } from '@zk0/storage';
+import { writeTensors } from '@zk0/storage';
 import type { Strategy } from '@zk0/strategy';
+import type { EngineBlobs } from '../blobs/engine-blobs.ts';
 import { OpenBlobs } from './open-blobs.ts';
 
 /**
@@ -12,7 +13,7 @@ import { OpenBlobs } from './open-blobs.ts';
 export async function broadcastState(
   strategy: Strategy,
   state: RunState,
-  { blobs, scratchDirectory }: { readonly blobs: BlobStore; readonly scratchDirectory: string },
+  { blobs, scratchDirectory }: { readonly blobs: EngineBlobs; readonly scratchDirectory: string },
 ): Promise<BlobReference | null> {
   if (state.strategyState === null || strategy.broadcastState.length === 0) return null;
   const files = new OpenBlobs(blobs);

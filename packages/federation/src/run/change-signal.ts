@@ -6,6 +6,8 @@ export class ChangeSignal {
   readonly #clock: Clock;
   #waiters = new Set<() => void>();
   #count = 0;
+  #onIdle: (() => void)[] = [];
+  #isClosed = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -14,6 +16,22 @@ export class ChangeSignal {
   /** Changes so far. Whoever looks at the world first remembers it, so that no change between looking and waiting is missed. */
   get count(): number {
     return this.#count;
+  }
+
+  /** Resolves as soon as somebody waits for a change, or nobody ever will again. */
+  idle(): Promise<void> {
+    if (this.#waiters.size > 0 || this.#isClosed) return Promise.resolve();
+    return new Promise((resolve) => this.#onIdle.push(resolve));
+  }
+
+  /** Nobody waits for changes any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.#tellIdle();
+  }
+
+  #tellIdle(): void {
+    for (const resolve of this.#onIdle.splice(0)) resolve();
   }
 
   /** Wakes every waiter. */
@@ -30,6 +48,7 @@ export class ChangeSignal {
     const over = new AbortController();
     const changed = new Promise<void>((resolve) => {
       this.#waiters.add(resolve);
+      this.#tellIdle();
       signal.addEventListener('abort', () => { resolve(); }, { once: true, signal: over.signal });
       if (deadline !== undefined) {
         this.#clock.sleep(deadline - this.#clock.now(), over.signal).then(resolve, (error: unknown) => {

@@ -1,7 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { encodeSafetensors, MemoryTensorSource, type BlobReference, type PublishedParameters, type RunState } from '@zk0/core';
-import { writeTensors, type BlobStore } from '@zk0/storage';
+import { writeTensors } from '@zk0/storage';
 import { appliedTo, decodeUpdate, encodeUpdate } from '@zk0/update-codec';
+import type { EngineBlobs } from '../blobs/engine-blobs.ts';
 import { OpenBlobs } from './open-blobs.ts';
 
 /** The parameters that clients begin the current round with: the newest ones, or what clients make of an encoded difference to those before. */
@@ -23,7 +24,7 @@ export function publishedStep({ published }: RunState): Pick<PublishedParameters
  * @param path for a file in the making, on the store's file system.
  * @returns `undefined` where clients get the newest parameters themselves.
  */
-export async function publish(state: RunState, parameters: BlobReference, { blobs, path }: { readonly blobs: BlobStore; readonly path: string }): Promise<PublishedParameters | undefined> {
+export async function publish(state: RunState, parameters: BlobReference, { blobs, path }: { readonly blobs: EngineBlobs; readonly path: string }): Promise<PublishedParameters | undefined> {
   const { broadcastEncoding: encoding } = state.config;
   if (encoding === 'float32') return undefined;
   const from = publishedParameters(state);

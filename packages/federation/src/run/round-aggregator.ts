@@ -2,7 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { compareNames, deriveSeed, headerLimits, SafetensorsError, type BlobReference, type HeaderLimits, type JsonObject, type Metrics, type RoundState, type RunEvent, type RunState } from '@zk0/core';
-import { createSafetensors, StorageError, type BlobStore, type SafetensorsFile } from '@zk0/storage';
+import { createSafetensors, StorageError } from '@zk0/storage';
 import {
   checkUpdate,
   UpdateRejectedError,
@@ -13,9 +13,10 @@ import {
   type Strategy,
   type UpdateInspection,
 } from '@zk0/strategy';
+import type { EngineBlobs } from '../blobs/engine-blobs.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { FederationLog } from '../log.ts';
-import { OpenBlobs } from './open-blobs.ts';
+import { OpenBlobs, type OpenTensors } from './open-blobs.ts';
 import { publish, publishedParameters } from './publish-parameters.ts';
 import { rejectionOf, updateTensors } from './update-tensors.ts';
 
@@ -37,7 +38,7 @@ export interface IncomingUpdate {
 export interface RoundAggregatorOptions {
   readonly ledger: Ledger;
   readonly strategy: Strategy;
-  readonly blobs: BlobStore;
+  readonly blobs: EngineBlobs;
   readonly scratchDirectory: string;
   readonly log: FederationLog;
 }
@@ -170,8 +171,8 @@ export class RoundAggregator {
   /** An update's tensors, and the change of its control variate where the strategy asks for one. */
   async #tensorsOf(
     { update, control }: { readonly update: BlobReference; readonly control: BlobReference | undefined },
-    open: (blob: BlobReference) => Promise<SafetensorsFile>,
-  ): Promise<{ tensors: SafetensorsFile; control?: SafetensorsFile }> {
+    open: (blob: BlobReference) => Promise<OpenTensors>,
+  ): Promise<{ tensors: OpenTensors; control?: OpenTensors }> {
     const tensors = await open(update);
     const isNeeded = this.#options.strategy.guards.needsControl === true;
     return control === undefined || !isNeeded ? { tensors } : { tensors, control: await open(control) };
@@ -182,7 +183,7 @@ export class RoundAggregator {
    *
    * @throws UpdateRejectedError `UPDATE_UNREADABLE`, without the paths of this machine: the client is told.
    */
-  async #openSent(clientId: string, blob: BlobReference, files: OpenBlobs, limits: HeaderLimits): Promise<SafetensorsFile> {
+  async #openSent(clientId: string, blob: BlobReference, files: OpenBlobs, limits: HeaderLimits): Promise<OpenTensors> {
     const refuse = (what: string, cause?: unknown): UpdateRejectedError =>
       new UpdateRejectedError('UPDATE_UNREADABLE', clientId, what, { cause, hint: 'Run the same zk0 release on both sides.' });
     if ((await this.#options.blobs.size(blob.hash)) !== blob.byteLength) throw refuse(`it was not uploaded (${blob.hash})`);
@@ -199,7 +200,7 @@ export class RoundAggregator {
     return blob;
   }
 
-  #workersFor({ byteLength }: SafetensorsFile): WorkerPool | 0 {
+  #workersFor({ byteLength }: OpenTensors): WorkerPool | 0 {
     if (byteLength < WORKER_PARAMETER_BYTES) return 0;
     return (this.#workers ??= new WorkerPool(Math.min(MAX_WORKERS, availableParallelism())));
   }

@@ -73,8 +73,14 @@ export class RunDriver {
       unsubscribe();
       await this.#options.queue.clear();
       await work.close();
+      this.#change.close();
     }
     return this.state;
+  }
+
+  /** Resolves when the run can do nothing until a client does something or time passes, and when it is not driven any more. */
+  idle(): Promise<void> {
+    return this.#change.idle();
   }
 
   /** Something outside changed: a client came or went. */

@@ -1,6 +1,6 @@
 import { bestRound, encodeParameters, type BlobReference, type Evaluation, type JsonObject, type RunEvent, type RunState } from '@zk0/core';
-import type { BlobStore } from '@zk0/storage';
 import { createStrategy, type Strategy } from '@zk0/strategy';
+import type { EngineBlobs } from '../blobs/engine-blobs.ts';
 import type { ClientRegistry, RegisteredClient } from '../clients/client-registry.ts';
 import type { Clock } from '../clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -24,7 +24,7 @@ export interface RunWorkOptions {
   readonly model: FederatedModel;
   readonly clients: ClientRegistry;
   readonly queue: TaskQueue;
-  readonly blobs: BlobStore;
+  readonly blobs: EngineBlobs;
   /** Room for files in the making, on the blobs' file system where there is one. */
   readonly scratchDirectory: string;
   readonly clock: Clock;

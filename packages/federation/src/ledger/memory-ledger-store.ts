@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import type { LedgerStore, StoredEntry, StoredRun } from '../ledger/ledger-store.ts';
+import type { LedgerStore, StoredEntry, StoredRun } from './ledger-store.ts';
 
-/** A ledger store in memory: for tests and for federations that need not outlive their process. */
+/** A ledger store in memory: for tests, and for federations that need not outlive their process. */
 export class MemoryLedgerStore implements LedgerStore {
   readonly #runs = new Map<string, { entries: StoredEntry[]; summary: string; error: string | null }>();
   readonly #secrets = new Map<string, Uint8Array>();
