@@ -99,7 +99,8 @@ export {
   type PublishedParameters,
   type RunEvent,
 } from './run/events.ts';
-export { isFinal, type Participation, type RoundPhase, type RoundState, type RunPhase, type RunState } from './run/state.ts';
+export { versionsSince } from './run/staleness.ts';
+export { isFinal, type EarlierTask, type Participant, type Participation, type RoundPhase, type RoundState, type RunPhase, type RunState } from './run/state.ts';
 export { applyRunEvent, IllegalTransitionError, replay } from './run/apply.ts';
 export { clientLoss } from './run/client-loss.ts';
 export { bestRound, parseStopRule, stopReason, type StopCondition } from './run/stop-rule.ts';

@@ -2,7 +2,7 @@ import { InvalidArgumentError, parseStopRule, type RunConfig } from '@zk0/core';
 import { createStrategy, type Strategy } from '@zk0/strategy';
 
 /** What the choice of a strategy must fit. */
-type StrategySettings = Pick<RunConfig, 'strategy' | 'minClients' | 'loraRank' | 'loraAlpha' | 'clientOptimizer' | 'updateEncoding' | 'broadcastEncoding'>;
+type StrategySettings = Pick<RunConfig, 'strategy' | 'minClients' | 'loraRank' | 'loraAlpha' | 'clientOptimizer' | 'overSelection' | 'localStepsBySpeed' | 'updateEncoding' | 'broadcastEncoding'>;
 
 /**
  * Refuses a run whose strategy could only fail later.
@@ -31,6 +31,14 @@ export function checkStrategy({ strategy: settings, minClients, updateEncoding, 
       `strategy ${strategy.name} needs ${strategy.minUpdates} updates, the run starts with ${minClients} clients`,
       { hint: `Raise minClients (in a simulation --clients) to ${strategy.minUpdates}.` },
     );
+  }
+  if (strategy.buffer !== null && run.overSelection > 0) {
+    throw new InvalidArgumentError(`overSelection ${run.overSelection}: strategy ${strategy.name} waits for no client, and needs none to spare`, { hint: 'Leave overSelection out.' });
+  }
+  if (run.localStepsBySpeed !== undefined && !strategy.takesUnequalSteps) {
+    throw new InvalidArgumentError(`localStepsBySpeed: strategy ${strategy.name} compares or clips the updates as they are, and those of unequal numbers of steps cannot be compared`, {
+      hint: 'Choose fedavg, fedprox or fedbuff, or a server optimiser around one of them.',
+    });
   }
   if (settings['poissonRate'] !== undefined) {
     throw new InvalidArgumentError('poissonRate: a run chooses a fixed number of clients, which does not count in privacy’s favour', {

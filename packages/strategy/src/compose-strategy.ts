@@ -11,6 +11,7 @@ import type {
   FitPlan,
   Scalars,
   Strategy,
+  UpdateBuffer,
 } from './contract.ts';
 import { InlineExecutor, type Executor } from './engine/executor.ts';
 import { isAveraged, type Operand } from './engine/operands.ts';
@@ -51,6 +52,8 @@ export function composeStrategy(parts: StrategyParts): Strategy {
 class ComposedStrategy implements Strategy {
   readonly name: string;
   readonly minUpdates: number;
+  readonly buffer: UpdateBuffer | null;
+  readonly takesUnequalSteps: boolean;
   readonly guards: UpdateGuards;
   readonly needsNoiseSecret: boolean;
   readonly isPrivate: boolean;
@@ -63,6 +66,8 @@ class ComposedStrategy implements Strategy {
     this.#optimizer = parts.optimizer ?? REPLACE;
     this.name = parts.name;
     this.minUpdates = Math.max(parts.rule.minUpdates, parts.privacy?.minUpdates ?? 1);
+    this.buffer = parts.rule.buffer ?? null;
+    this.takesUnequalSteps = parts.rule.takesUnequalSteps === true && (parts.privacy ?? null) === null && parts.controlVariates !== true;
     this.guards = { ...parts.guards, ...(parts.controlVariates === true && { needsControl: true }) };
     this.needsNoiseSecret = parts.privacy?.needsNoiseSecret ?? false;
     this.isPrivate = (parts.privacy ?? null) !== null;

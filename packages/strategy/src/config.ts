@@ -19,7 +19,7 @@ const multikrum = z.strictObject({ name: z.literal('multikrum'), malicious, keep
 const bulyan = z.strictObject({ name: z.literal('bulyan'), malicious });
 const qfedavg = z.strictObject({ name: z.literal('qfedavg'), q: z.number().min(0).default(0.1), learningRate: rate });
 const scaffold = z.strictObject({ name: z.literal('scaffold') });
-const fedbuff = z.strictObject({ name: z.literal('fedbuff'), bufferSize: clients.default(3) });
+const fedbuff = z.strictObject({ name: z.literal('fedbuff'), bufferSize: clients.default(3), maxStaleness: z.int().min(0).max(100_000).default(100) });
 
 /** How the updates become one. */
 export const ruleConfigSchema = z.discriminatedUnion('name', [

@@ -24,6 +24,11 @@ export interface ClientUpdate {
   readonly base?: TensorSource;
   /** Global versions that passed between its start and now (FedBuff); 0 by default. */
   readonly staleness?: number;
+  /**
+   * Optimiser steps that it made, where the clients of a run make different numbers of them: means then count each update per step, so that
+   * no client weighs more for being faster (FedNova).
+   */
+  readonly localSteps?: number;
   /** SCAFFOLD: the change of the client's control variate, tensors named as the parameters. */
   readonly control?: TensorSource;
   /** What `checkUpdate` returned for this update; without it the update is checked (read once more) first. */
@@ -135,6 +140,14 @@ export interface FitPlan {
   readonly reasons: readonly string[];
 }
 
+/** When updates are combined that come in one after the other. */
+export interface UpdateBuffer {
+  /** Updates that make new parameters. */
+  readonly size: number;
+  /** The most versions that may have come since an update's start. */
+  readonly maxStaleness: number;
+}
+
 /**
  * A federated strategy: a pure function of its configuration and its inputs. All state goes through
  * {@link AggregationInput} and {@link AggregationResult}, so a server saves it with the round and restores it to the bit.
@@ -143,6 +156,10 @@ export interface Strategy {
   readonly name: string;
   /** Fewest accepted updates that can be aggregated. */
   readonly minUpdates: number;
+  /** FedBuff: new parameters come with every `size` updates, from whichever clients, and nobody is waited for; `null`: rounds. */
+  readonly buffer: UpdateBuffer | null;
+  /** Whether updates of different numbers of steps can be combined ({@link ClientUpdate.localSteps}). */
+  readonly takesUnequalSteps: boolean;
   /** What every update is checked against, here and by `checkUpdate` on arrival. */
   readonly guards: UpdateGuards;
   /** State tensors for a model, e.g. `momentum/<tensor>`; empty when the strategy keeps none. */

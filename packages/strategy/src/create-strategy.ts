@@ -88,7 +88,7 @@ function ruleOf(config: RuleConfig): Rule {
     case 'qfedavg':
       return fairMean(config.q, config.learningRate);
     case 'fedbuff':
-      return bufferedMean(config.bufferSize);
+      return bufferedMean(config.bufferSize, config.maxStaleness);
   }
 }
 

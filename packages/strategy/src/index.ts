@@ -27,6 +27,7 @@ export type {
   RoundRecord,
   Scalars,
   Strategy,
+  UpdateBuffer,
 } from './contract.ts';
 export { checkUpdate, MAX_EXAMPLES, type CheckContext, type UpdateGuards, type UpdateInspection } from './check-update.ts';
 export { FactoredUpdate, type Factoring } from './factored-update.ts';

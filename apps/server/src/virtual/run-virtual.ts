@@ -9,7 +9,7 @@ import { TRAINING_DEFAULTS, VirtualModel } from './virtual-model.ts';
 
 /** A simulation's beginning: any moment will do, as long as it is always the same. */
 const BEGINNING = Date.UTC(2026, 0, 1);
-/** Real clients that vanish are noticed after a minute; where tasks take hours, so exact a time makes no difference. */
+/** Clients that vanish are noticed after a minute, or a median task's time where that is longer: so many signs of life cost too much. */
 const SILENCE_MS = 60_000;
 
 /** What a simulation is of. */
@@ -59,7 +59,7 @@ export async function runVirtual({ clients: count, fleet, config, scratchDirecto
   const blobs = new MemoryBlobs(scratchDirectory);
   const ledger = await Ledger.open(new MemoryLedgerStore(), clock);
   const leases = { acquire: (name: string, holder: string) => Promise.resolve({ name, holder, expiresAt: Infinity }), release: () => Promise.resolve() };
-  const silence = Math.max(SILENCE_MS, 250 * medianTaskSeconds(fleet, config.localSteps ?? TRAINING_DEFAULTS.localSteps));
+  const silence = Math.max(SILENCE_MS, 1000 * medianTaskSeconds(fleet, config.localSteps ?? TRAINING_DEFAULTS.localSteps));
   const coordinator = new Coordinator({ ledger, leases, blobs, model: new VirtualModel(problem), scratchDirectory, clock, clientSilenceMs: silence, log: silentLog, openRun: () => ({ log: silentLog, observers: [] }) });
   const ending = new AbortController();
   let failure: { readonly error: unknown } | undefined;

@@ -51,6 +51,11 @@ export const runConfigSchema = z.strictObject({
   weightBy: z.enum(['uniform', 'examples', 'loss']).default('uniform'),
   /** Optimiser steps per client and round (the original called them epochs); the policy's own default when absent. */
   localSteps: z.int().min(1).max(1_000_000).optional(),
+  /**
+   * Gives each client as many steps as its measured speed says, so that clients answer together: `localSteps` in the mean, and at most so
+   * many times as many or as few. Absent: all make the same number.
+   */
+  localStepsBySpeed: z.number().gt(1).max(100).optional(),
   /** Samples per step; the policy's own default when absent. */
   batchSize: z.int().min(1).max(4096).optional(),
   /** Peak learning rate of a round's cosine; the policy's own default when absent. */

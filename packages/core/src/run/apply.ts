@@ -1,7 +1,7 @@
 import { Zk0Error } from '../errors.ts';
 import type { RunEvent } from './events.ts';
 import { hasEnough } from './next-action.ts';
-import { isFinal, type Participation, type RoundPhase, type RoundState, type RunState } from './state.ts';
+import { isFinal, type Participant, type Participation, type RoundPhase, type RoundState, type RunState } from './state.ts';
 
 /** An event that cannot happen in the state it met: a bug in the caller, or a damaged journal. */
 export class IllegalTransitionError extends Zk0Error {
@@ -114,15 +114,24 @@ function configure(state: RunState, event: Extract<RunEvent, { type: 'round-conf
     throw new IllegalTransitionError(`round ${event.round} cannot be configured: round ${expected} is next`);
   }
   if (state.baseline === undefined) throw new IllegalTransitionError('round 1 before the baseline evaluation');
-  const participants = new Map(
-    event.assignments.map(({ clientId, instructions }) => [
-      clientId,
-      { instructions, outcome: { state: 'assigned' } satisfies Participation },
-    ]),
-  );
-  if (participants.size !== event.assignments.length) throw new IllegalTransitionError('a client was assigned twice');
+  const { underWay, ...rest } = state;
+  const goOn = stillUnderWay(underWay, event.buffered);
+  const participants = new Map<string, Participant>(goOn.map(([clientId, { instructions, task }]) => [clientId, { instructions, outcome: { state: 'assigned' }, task }]));
+  for (const { clientId, instructions } of event.assignments) participants.set(clientId, { instructions, outcome: { state: 'assigned' } });
+  if (participants.size !== goOn.length + event.assignments.length) throw new IllegalTransitionError('a client was assigned twice');
   const wanted = event.wanted === undefined ? {} : { wanted: event.wanted };
-  return { ...state, rounds: [...state.rounds, { round: event.round, phase: 'training', participants, ...wanted }] };
+  const buffered = event.buffered === undefined ? {} : { buffered: true as const };
+  return { ...rest, rounds: [...state.rounds, { round: event.round, phase: 'training', participants, ...wanted, ...buffered }] };
+}
+
+/** Those who train on into a round that is configured. */
+function stillUnderWay(underWay: RunState['underWay'], buffered: Extract<RunEvent, { type: 'round-configured' }>['buffered']): [string, NonNullable<RunState['underWay']> extends ReadonlyMap<string, infer T> ? T : never][] {
+  if (underWay === undefined || buffered === undefined) return [];
+  const dropped = new Set(buffered.dropped.map(({ clientId }) => clientId));
+  for (const clientId of dropped) {
+    if (!underWay.has(clientId)) throw new IllegalTransitionError(`client ${clientId} was dropped, and had no task`);
+  }
+  return [...underWay].filter(([clientId]) => !dropped.has(clientId));
 }
 
 function close(state: RunState, { round, reason }: Extract<RunEvent, { type: 'round-closed' }>): RunState {
@@ -130,6 +139,13 @@ function close(state: RunState, { round, reason }: Extract<RunEvent, { type: 'ro
   const closed = { ...current, phase: 'aggregating', closedBecause: reason } as const;
   if (reason !== 'enough') return replaceLast(state, closed);
   if (!hasEnough(current)) throw new IllegalTransitionError(`round ${round} closed early, without the updates that it wants`);
+  if (current.buffered === true) {
+    const answered = [...current.participants].filter(([, { outcome }]) => outcome.state !== 'assigned');
+    const begun = { round, parameters: state.published?.parameters ?? state.parameters! };
+    const others = [...current.participants].filter(([, { outcome }]) => outcome.state === 'assigned');
+    const underWay = new Map(others.map(([clientId, { instructions, task = begun }]) => [clientId, { instructions, task }]));
+    return { ...replaceLast(state, { ...closed, participants: new Map(answered) }), underWay };
+  }
   const participants = [...current.participants].map(([clientId, participant]) => {
     const isOpen = participant.outcome.state === 'assigned' || participant.outcome.state === 'left';
     const outcome: Participation = isOpen ? { state: 'unneeded' } : participant.outcome;
@@ -147,8 +163,13 @@ function settle(state: RunState, event: Extract<RunEvent, { type: 'update-accept
           ...(event.control !== undefined && { control: event.control }),
           numExamples: event.numExamples,
           metrics: event.metrics,
+          ...(event.seconds !== undefined && { seconds: event.seconds }),
         }
       : { state: 'refused', code: event.code, message: event.message };
+  const began = state.rounds.at(-1)?.participants.get(event.clientId)?.task?.round;
+  if (event.type === 'update-accepted' && event.began !== began) {
+    throw new IllegalTransitionError(`round ${event.round}: the task of client ${event.clientId} is of round ${began ?? event.round}, not ${event.began ?? event.round}`);
+  }
   return changeParticipation(state, event, 'assigned', outcome);
 }
 

@@ -68,6 +68,13 @@ export const runEventSchema = z.discriminatedUnion('type', [
     assignments: z.array(z.strictObject({ clientId: z.string().min(1), instructions: json })),
     /** Accepted updates that close the round; absent: everybody is waited for. */
     wanted: z.int().min(1).optional(),
+    /**
+     * Buffered rounds: who still trained for an earlier round when the last one closed goes on with that, and may answer in this one,
+     * except those named here.
+     */
+    buffered: z
+      .strictObject({ dropped: z.array(z.strictObject({ clientId: z.string().min(1), reason: z.enum(['stale', 'overdue', 'left']) })) })
+      .exactOptional(),
     /** Why learning rates or μ differ from before, for people (absent where they do not, and in ledgers of earlier releases). */
     reasons: z.array(z.string().max(500)).max(100).exactOptional(),
   }),
@@ -80,6 +87,10 @@ export const runEventSchema = z.discriminatedUnion('type', [
     control: blob.exactOptional(),
     numExamples: z.int().min(1),
     metrics,
+    /** The round whose task it answers, where that is an earlier one. */
+    began: z.int().min(1).exactOptional(),
+    /** From when its task was given out until now, by the server's clock, where the run plans by it (`localStepsBySpeed`). */
+    seconds: z.number().min(0).exactOptional(),
   }),
   z.strictObject({
     type: z.literal('update-refused'),

@@ -14,6 +14,8 @@ export type Participation =
       readonly control?: BlobReference;
       readonly numExamples: number;
       readonly metrics: Metrics;
+      /** From when its task was given out until it was accepted, where the run plans by it. */
+      readonly seconds?: number;
     }
   /** Its update failed a check, or it reported a failure. */
   | { readonly state: 'refused'; readonly code: string; readonly message: string }
@@ -36,14 +38,29 @@ export type RoundPhase =
   /** Too few updates: the global parameters did not change. */
   | 'skipped';
 
+/** A task of an earlier round that a client goes on with: buffered rounds do not wait for it. */
+export interface EarlierTask {
+  readonly round: number;
+  /** What it began with. */
+  readonly parameters: BlobReference;
+}
+
+/** A client's part in a round, with what it was told. */
+export interface Participant {
+  readonly instructions: Readonly<Record<string, unknown>>;
+  readonly outcome: Participation;
+  /** Absent: its task is of this round. */
+  readonly task?: EarlierTask;
+}
+
 /** One round's record. */
 export interface RoundState {
   readonly round: number;
   readonly phase: RoundPhase;
-  readonly participants: ReadonlyMap<
-    string,
-    { readonly instructions: Readonly<Record<string, unknown>>; readonly outcome: Participation }
-  >;
+  /** In buffered rounds, once they are closed, only those who answered. */
+  readonly participants: ReadonlyMap<string, Participant>;
+  /** The round closes with so many updates as it wants, and whoever trains meanwhile goes on. */
+  readonly buffered?: true;
   /** Accepted updates that close the round; absent: everybody is waited for. */
   readonly wanted?: number;
   readonly closedBecause?: 'all-in' | 'enough' | 'deadline';
@@ -93,6 +110,8 @@ export interface RunState {
   readonly baseline?: Evaluation | null;
   /** Rounds 1, 2, … in order; only the last may be unfinished. */
   readonly rounds: readonly RoundState[];
+  /** Buffered rounds: who trains on while no round is open. */
+  readonly underWay?: ReadonlyMap<string, Pick<Participant, 'instructions'> & { readonly task: EarlierTask }>;
   /** Why somebody wants the run to end; it ends as soon as its newest finished round has a checkpoint. */
   readonly stopRequested?: string;
   readonly ending?: { readonly code: string; readonly message: string };

@@ -21,6 +21,8 @@ export interface LedgerRun {
   readonly createdAt: Date;
   /** When the newest round was configured, which its deadline counts from; absent before the first. */
   readonly roundConfiguredAt?: Date;
+  /** When each round was configured, the first at 0: the deadlines of tasks count from it. */
+  readonly configuredAt: readonly Date[];
   /** When the newest entry was written. */
   readonly changedAt: Date;
 }
@@ -219,12 +221,15 @@ export class Ledger {
 }
 
 function fold(before: LedgerRun | null, state: RunState, at: number, event: RunEvent): LedgerRun {
-  const configuredAt = event.type === 'round-configured' ? new Date(at) : before?.roundConfiguredAt;
+  const earlier = before?.configuredAt ?? [];
+  const configuredAt = event.type === 'round-configured' ? [...earlier, new Date(at)] : earlier;
+  const newest = configuredAt.at(-1);
   return {
     state,
     length: (before?.length ?? 0) + 1,
     createdAt: before?.createdAt ?? new Date(at),
-    ...(configuredAt !== undefined && { roundConfiguredAt: configuredAt }),
+    ...(newest !== undefined && { roundConfiguredAt: newest }),
+    configuredAt,
     changedAt: new Date(at),
   };
 }

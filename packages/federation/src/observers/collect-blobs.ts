@@ -1,4 +1,4 @@
-import type { RunState } from '@zk0/core';
+import type { BlobReference, RunState } from '@zk0/core';
 import type { EngineBlobs } from '../blobs/engine-blobs.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Observer } from './observer.ts';
@@ -23,12 +23,20 @@ export function blobCollector(ledger: Ledger, blobs: EngineBlobs): Observer {
   };
 }
 
-/** Addresses of everything that a later step of a run may read. */
-export function neededBlobs({ parameters, published, strategyState, rounds }: RunState): string[] {
+/** Addresses of everything that a later step of a run, or a client with an open task, may read. */
+export function neededBlobs({ parameters, published, strategyState, rounds, underWay }: RunState): string[] {
   const participants = [...(rounds.at(-1)?.participants.values() ?? [])];
-  const current = participants.flatMap(({ instructions, outcome }) => [
-    ...(outcome.state === 'accepted' ? [outcome.update, outcome.control] : []),
-    (instructions['control'] as { readonly server?: { readonly hash: string; readonly byteLength: number } | null } | undefined)?.server,
-  ]);
-  return [parameters, published?.parameters, published?.encoded, strategyState, ...current].flatMap((blob) => (blob == null ? [] : [blob.hash]));
+  const answered = participants.flatMap(({ outcome }) => (outcome.state === 'accepted' ? [outcome.update, outcome.control] : []));
+  // Those of the newest round's tasks are the parameters themselves, or what is published of them.
+  const asked = [...participants, ...(underWay?.values() ?? [])].flatMap(({ instructions, task }) => {
+    const { control, broadcast } = instructions as NamedBlobs;
+    return [task?.parameters, control?.server, broadcast?.step?.encoded];
+  });
+  return [parameters, published?.parameters, published?.encoded, strategyState, ...answered, ...asked].flatMap((blob) => (blob == null ? [] : [blob.hash]));
+}
+
+/** The part of a task's instructions that names blobs. */
+interface NamedBlobs {
+  readonly control?: { readonly server?: BlobReference | null };
+  readonly broadcast?: { readonly step?: { readonly encoded: BlobReference } | null };
 }

@@ -1,6 +1,6 @@
 import type { Participation, RunState, Task } from '@zk0/core';
 import type { LedgerRun } from '../ledger/ledger.ts';
-import { taskOf } from './round-plan.ts';
+import { taskOf, taskUnderWay } from './round-plan.ts';
 
 /** When the round that is under way closes with what has arrived: milliseconds since the epoch. */
 export function roundDeadline({ state, roundConfiguredAt }: LedgerRun, now: number): number {
@@ -15,6 +15,9 @@ export function participation({ phase, rounds }: RunState, clientId: string): Pa
 
 /** The task that a client has to do for a run, as the ledger says; `null` when there is none. */
 export function openTask(run: LedgerRun, clientId: string, now: number): Task | null {
-  if (participation(run.state, clientId) !== 'assigned') return null;
-  return taskOf(run.state, run.state.rounds.at(-1)!, clientId, roundDeadline(run, now)).task;
+  const deadline = roundDeadline(run, now);
+  const { state } = run;
+  const underWay = state.phase === 'running' ? state.underWay?.get(clientId) : undefined;
+  if (underWay !== undefined) return taskUnderWay(state, underWay, clientId, deadline).task;
+  return participation(state, clientId) === 'assigned' ? taskOf(state, state.rounds.at(-1)!, clientId, deadline).task : null;
 }

@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { compareNames, deriveSeed, headerLimits, SafetensorsError, type BlobReference, type HeaderLimits, type JsonObject, type Metrics, type RoundState, type RunEvent, type RunState } from '@zk0/core';
+import { compareNames, deriveSeed, headerLimits, SafetensorsError, type BlobReference, type HeaderLimits, type JsonObject, type Metrics, type Participant, type RoundState, type RunEvent, type RunState, versionsSince } from '@zk0/core';
 import { createSafetensors, StorageError } from '@zk0/storage';
 import {
   checkUpdate,
@@ -16,6 +16,7 @@ import {
 import type { EngineBlobs } from '../blobs/engine-blobs.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { FederationLog } from '../log.ts';
+import { assignmentSchema } from './instructions.ts';
 import { OpenBlobs, type OpenTensors } from './open-blobs.ts';
 import { publish, publishedParameters } from './publish-parameters.ts';
 import { rejectionOf, updateTensors } from './update-tensors.ts';
@@ -65,11 +66,12 @@ export class RoundAggregator {
     try {
       const { guards } = this.#options.strategy;
       const newest = await files.openFresh(state.parameters!);
-      const parameters = publishedParameters(state);
+      const participant = state.rounds.at(-1)!.participants.get(incoming.clientId);
+      const parameters = participant?.task?.parameters ?? publishedParameters(state);
       const begun = { parameters, global: parameters.hash === state.parameters!.hash ? newest : await files.openFresh(parameters) };
       const sent = await this.#tensorsOf({ update, control }, (blob) => this.#openSent(incoming.clientId, blob, files, headerLimits(newest.specs)));
       const tensors = { ...sent, ...updateTensors(state, incoming.clientId, sent.tensors, begun) };
-      const inspection = await checkUpdate({ ...incoming, ...tensors, maxExamples: declared }, { global: newest, guards, workers: this.#workersFor(newest) });
+      const inspection = await checkUpdate({ ...incoming, ...tensors, ...startOf(state, participant), maxExamples: declared }, { global: newest, guards, workers: this.#workersFor(newest) });
       this.#inspections.set(update.hash, inspection);
     } catch (error) {
       throw rejectionOf(incoming.clientId, error);
@@ -86,10 +88,10 @@ export class RoundAggregator {
    */
   async aggregate(state: RunState, signal: AbortSignal): Promise<RunEvent> {
     const round = state.rounds.at(-1)!;
-    const accepted = [...round.participants].flatMap(([clientId, { outcome }]) =>
-      outcome.state === 'accepted' ? [{ clientId, ...outcome }] : [],
+    const accepted = [...round.participants].flatMap(([clientId, participant]) =>
+      participant.outcome.state === 'accepted' ? [{ clientId, participant, ...participant.outcome }] : [],
     );
-    const needed = Math.min(state.config.minClients, round.participants.size);
+    const needed = this.#options.strategy.buffer?.size ?? Math.min(state.config.minClients, round.participants.size);
     if (accepted.length < needed) {
       return { type: 'round-skipped', round: round.round, reason: `${accepted.length} of ${needed} updates needed` };
     }
@@ -98,16 +100,22 @@ export class RoundAggregator {
     const files = new OpenBlobs(blobs);
     try {
       const global = await files.openVerified(state.parameters!);
-      const parameters = publishedParameters(state);
-      const begun = { parameters, global: parameters.hash === state.parameters!.hash ? global : await files.openVerified(parameters) };
+      const bases = new Map([[state.parameters!.hash, global]]);
+      /** What a client began with. */
+      const begunWith = async ({ task }: Participant): Promise<{ readonly parameters: BlobReference; readonly global: OpenTensors }> => {
+        const parameters = task?.parameters ?? publishedParameters(state);
+        const base = bases.get(parameters.hash) ?? (await files.openVerified(parameters));
+        bases.set(parameters.hash, base);
+        return { parameters, global: base };
+      };
       const updates: ClientUpdate[] = [];
       const damaged: ExcludedUpdate[] = [];
-      for (const { clientId, numExamples, metrics, update, control } of accepted.sort((a, b) => compareNames(a.clientId, b.clientId))) {
+      for (const { clientId, participant, numExamples, metrics, update, control } of accepted.sort((a, b) => compareNames(a.clientId, b.clientId))) {
         const inspection = this.#inspections.get(update.hash);
         try {
           const sent = await this.#tensorsOf({ update, control }, (blob) => files.openVerified(blob));
-          const tensors = updateTensors(state, clientId, sent.tensors, begun);
-          updates.push({ clientId, numExamples, metrics, ...sent, ...tensors, ...(inspection === undefined ? {} : { inspection }) });
+          const tensors = updateTensors(state, clientId, sent.tensors, await begunWith(participant));
+          updates.push({ clientId, numExamples, metrics, ...startOf(state, participant), ...sent, ...tensors, ...(inspection === undefined ? {} : { inspection }) });
         } catch (error) {
           if (!isLost(error)) throw error;
           damaged.push({ clientId, code: 'BLOB_DAMAGED', reason: 'the server’s copy of its update is damaged or gone' });
@@ -204,6 +212,16 @@ export class RoundAggregator {
     if (byteLength < WORKER_PARAMETER_BYTES) return 0;
     return (this.#workers ??= new WorkerPool(Math.min(MAX_WORKERS, availableParallelism())));
   }
+}
+
+/** How long ago a client began, and how many steps it made, where that may differ between the updates of a round. */
+function startOf(state: RunState, participant: Participant | undefined): Pick<ClientUpdate, 'staleness' | 'localSteps'> {
+  const { task, instructions } = participant ?? {};
+  const fit = state.config.localStepsBySpeed === undefined ? undefined : assignmentSchema.shape.fit.parse(instructions?.['fit']);
+  return {
+    ...(task !== undefined && { staleness: versionsSince(state, task.round) }),
+    ...(fit !== undefined && { localSteps: fit.localSteps }),
+  };
 }
 
 /** What the server took in and does not have any more is its own fault, not the client's. */

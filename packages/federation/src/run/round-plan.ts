@@ -8,13 +8,23 @@ import { chooseEncoding } from './choose-encoding.ts';
 import { assignmentSchema, fitTaskSchema, type Assignment, type FitTask } from './instructions.ts';
 import { publishedParameters, publishedStep } from './publish-parameters.ts';
 
+type UnderWay = NonNullable<RunState['underWay']> extends ReadonlyMap<string, infer T> ? T : never;
+
 /** Who trains in a round, and how. */
 export interface RoundPlan {
   readonly assignments: { readonly clientId: string; readonly instructions: JsonObject }[];
   /** Accepted updates that close the round, where more clients are asked than that. */
   readonly wanted?: number;
+  /** Buffered rounds: those who train on for an earlier round, and may not answer in this one. */
+  readonly buffered?: { readonly dropped: DroppedTask[] };
   /** Why learning rates or μ differ from before, for people. */
   readonly reasons: readonly string[];
+}
+
+/** A task of an earlier round that is not waited for any longer, and why. */
+export interface DroppedTask {
+  readonly clientId: string;
+  readonly reason: 'stale' | 'overdue' | 'left';
 }
 
 /** What a plan is made from, beside the run's state. */
@@ -25,15 +35,22 @@ export interface RoundPlanOptions {
   readonly model: RunModel;
   /** The strategy's state that clients need; `null` while there is none. */
   readonly broadcast: BlobReference | null;
+  /** Those who train for an earlier round, and are not to answer any more. */
+  readonly dropped?: readonly DroppedTask[];
 }
 
 /** Chooses a round's clients among those that are there and writes their instructions. */
-export function planRound(state: RunState, round: number, { clients, strategy, model, broadcast }: RoundPlanOptions): RoundPlan {
+export function planRound(state: RunState, round: number, { clients, strategy, model, broadcast, dropped = [] }: RoundPlanOptions): RoundPlan {
   const { config } = state;
   const defaults = model.trainingDefaults;
   const history = roundHistory(state);
+  const goOn = new Set(strategy.buffer === null ? [] : state.underWay?.keys());
+  for (const { clientId } of dropped) goOn.delete(clientId);
+  const wanted = strategy.buffer?.size ?? sampleSize(clients.length, config.fraction, config.minClients);
   const chosen = selectClients({
-    available: clients.map(({ clientId, numExamples }) => ({ clientId, numExamples })),
+    available: clients.filter(({ clientId }) => !goOn.has(clientId)).map(({ clientId, numExamples }) => ({ clientId, numExamples })),
+    // As many train at a time as a round would ask.
+    ...(strategy.buffer !== null && { count: Math.max(0, sampleSize(clients.length, config.fraction, config.minClients) - goOn.size) }),
     fraction: config.fraction,
     minClients: config.minClients,
     overSelection: config.overSelection,
@@ -79,7 +96,7 @@ export function planRound(state: RunState, round: number, { clients, strategy, m
       hint: 'Check the schedule and the training settings of the run.',
     });
   });
-  const wanted = sampleSize(clients.length, config.fraction, config.minClients);
+  if (strategy.buffer !== null) return { assignments, reasons: plan.reasons, wanted, buffered: { dropped: [...dropped] } };
   return { assignments, reasons: plan.reasons, ...(wanted < chosen.length ? { wanted } : {}) };
 }
 
@@ -88,19 +105,24 @@ export function openTasks(state: RunState, round: RoundState, deadline: number):
   return [...round.participants].filter(([, { outcome }]) => outcome.state === 'assigned').map(([clientId]) => taskOf(state, round, clientId, deadline));
 }
 
-/** One client's task. */
+/** One client's task: of this round, or of an earlier one that it goes on with. */
 export function taskOf(state: RunState, round: RoundState, clientId: string, deadline: number): ClientTask {
-  const { instructions } = round.participants.get(clientId)!;
+  const { instructions, task = { round: round.round, parameters: publishedParameters(state) } } = round.participants.get(clientId)!;
+  return taskUnderWay(state, { instructions, task }, clientId, deadline);
+}
+
+/** The task of a client that trains while no round is open. */
+export function taskUnderWay(state: RunState, { instructions, task: { round, parameters } }: UnderWay, clientId: string, deadline: number): ClientTask {
   const task: FitTask = fitTaskSchema.parse({ context: (state.context?.['run'] ?? state.context), ...instructions });
   return {
     clientId,
     task: {
-      taskId: `${state.runId}/${round.round}/${clientId}`,
+      taskId: `${state.runId}/${round}/${clientId}`,
       runId: state.runId,
-      round: round.round,
+      round,
       kind: 'fit',
       attempt: 1,
-      parameters: publishedParameters(state),
+      parameters,
       instructions: task,
       deadline: new Date(deadline).toISOString(),
     },
@@ -112,7 +134,7 @@ function lastCounted({ rounds }: RunState, clientId: string): (Extract<Participa
   for (const { round, aggregate, participants } of rounds.toReversed()) {
     const outcome = participants.get(clientId)?.outcome;
     if (aggregate === undefined || outcome?.state !== 'accepted') continue;
-    if (!aggregate.excluded.some((update) => update.clientId === clientId)) return { ...outcome, round };
+    if (!aggregate.excluded.some((update) => update.clientId === clientId)) return { ...outcome, round: participants.get(clientId)?.task?.round ?? round };
   }
   return null;
 }

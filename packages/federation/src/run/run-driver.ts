@@ -58,6 +58,11 @@ export class RunDriver {
     return this.#run.state;
   }
 
+  /** When each round was configured, the first at 0. */
+  get configuredAt(): readonly Date[] {
+    return this.#run.configuredAt;
+  }
+
   /** Runs to the end, or until `signal` aborts, which leaves the run as it stands for a later server to go on with. */
   async run(signal: AbortSignal): Promise<RunState> {
     const { ledger, runId, work } = this.#options;
@@ -250,7 +255,8 @@ export class RunDriver {
         await this.#change.wait(since, signal, allHeard(current) ? Math.min(deadline, graceEnd) : deadline);
       }
     } finally {
-      await queue.clear();
+      // Who trains on between buffered rounds can ask for its task again.
+      if (this.state.rounds.at(-1)?.buffered !== true) await queue.clear();
     }
   }
 

@@ -17,7 +17,7 @@ export interface OpenedRun {
 }
 
 /** What a session needs of its surroundings. */
-export interface RunSessionOptions extends Omit<RunWorkOptions, 'runId' | 'createdAt' | 'log'> {
+export interface RunSessionOptions extends Omit<RunWorkOptions, 'runId' | 'createdAt' | 'configuredAt' | 'log'> {
   readonly opened: OpenedRun;
   /** Told what the run waits for, whenever that changes. */
   readonly onWaiting: (reason: string) => void;
@@ -38,7 +38,8 @@ export class RunSession {
     const { log } = opened;
     this.runId = run.state.runId;
     this.#opened = opened;
-    const workOptions = { ...options, runId: this.runId, createdAt: run.createdAt, log };
+    const configuredAt = (): readonly Date[] => this.driver.configuredAt;
+    const workOptions = { ...options, runId: this.runId, createdAt: run.createdAt, configuredAt, log };
     this.#work = new RunWork(workOptions);
     this.driver = new RunDriver(run, {
       ...workOptions,
@@ -55,6 +56,7 @@ export class RunSession {
       runId: this.runId,
       ledger,
       log,
+      clock,
       inspect: (state, update) => this.#work.inspect(state, update),
       onSettled: (clientId) => queue.withdraw(clientId),
     });

@@ -1,4 +1,4 @@
-import { bestRound, encodeParameters, type BlobReference, type Evaluation, type JsonObject, type RunEvent, type RunState } from '@zk0/core';
+import { bestRound, encodeParameters, versionsSince, type BlobReference, type Evaluation, type JsonObject, type RunEvent, type RunState } from '@zk0/core';
 import { createStrategy, type Strategy } from '@zk0/strategy';
 import type { EngineBlobs } from '../blobs/engine-blobs.ts';
 import type { ClientRegistry, RegisteredClient } from '../clients/client-registry.ts';
@@ -9,17 +9,25 @@ import type { FederatedModel, RunModel } from '../model.ts';
 import type { TaskQueue } from '../tasks/task-queue.ts';
 import { broadcastState } from './broadcast-state.ts';
 import { RoundAggregator, type IncomingUpdate } from './round-aggregator.ts';
-import { planRound, type RoundPlan } from './round-plan.ts';
+import { planRound, type DroppedTask, type RoundPlan } from './round-plan.ts';
 
 /** The most that the ledger keeps of why a round's learning rates differ. */
 const MAX_REASONS = 100;
 const MAX_REASON_CHARS = 500;
+
+const WHY_DROPPED: Readonly<Record<DroppedTask['reason'], string>> = {
+  stale: 'too many versions have come since it began',
+  overdue: 'its time is over',
+  left: 'the client has left',
+};
 
 /** What the work on a run needs. */
 export interface RunWorkOptions {
   readonly runId: string;
   /** When it was submitted. */
   readonly createdAt: Date;
+  /** When each round was configured, the first at 0. */
+  readonly configuredAt: () => readonly Date[];
   readonly ledger: Ledger;
   readonly model: FederatedModel;
   readonly clients: ClientRegistry;
@@ -80,7 +88,9 @@ export class RunWork {
     if (clients.length < minClients) return { waiting: this.#lacking(minClients, clients.length) };
     const strategy = this.#strategyOf(state);
     const broadcast = await broadcastState(strategy, state, this.#options);
-    const { reasons, ...plan } = planRound(state, round, { clients, strategy, model, broadcast });
+    const dropped = this.#dropped(state, strategy);
+    const { reasons, ...plan } = planRound(state, round, { clients, strategy, model, broadcast, dropped });
+    for (const { clientId, reason } of dropped) log.info(`the task of client ${clientId} is given up: ${WHY_DROPPED[reason]}`, { round });
     for (const reason of reasons) log.info(reason, { round });
     const kept = reasons.slice(0, MAX_REASONS).map((reason) => reason.slice(0, MAX_REASON_CHARS));
     return { ...plan, ...(kept.length > 0 && { reasons: kept }) };
@@ -140,6 +150,18 @@ export class RunWork {
     await this.#model?.close?.();
     this.#aggregator = undefined;
     this.#model = undefined;
+  }
+
+  /** Of those who train for an earlier round, the ones that the next does not wait for. */
+  #dropped(state: RunState, { buffer }: Strategy): DroppedTask[] {
+    const { clients, clock, configuredAt } = this.#options;
+    const times = configuredAt();
+    return [...(state.underWay ?? [])].flatMap(([clientId, { task }]): DroppedTask[] => {
+      if (versionsSince(state, task.round) > (buffer?.maxStaleness ?? 0)) return [{ clientId, reason: 'stale' }];
+      const deadline = (times[task.round - 1]?.getTime() ?? clock.now()) + state.config.roundDeadlineSeconds * 1000;
+      if (clock.now() >= deadline) return [{ clientId, reason: 'overdue' }];
+      return clients.get(clientId)?.activity.state === 'left' ? [{ clientId, reason: 'left' }] : [];
+    });
   }
 
   /** The clients that the model can take; of each other one, the log says once why not. */

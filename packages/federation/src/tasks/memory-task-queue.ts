@@ -9,9 +9,13 @@ export class MemoryTaskQueue implements TaskQueue {
 
   publish(tasks: readonly ClientTask[], maxParallel: number): Promise<void> {
     this.#maxParallel = maxParallel === 0 ? Number.POSITIVE_INFINITY : maxParallel;
+    const before = new Map(this.#tasks);
     this.#tasks.clear();
-    this.#out = 0;
-    for (const task of tasks) this.#tasks.set(task.clientId, { task, out: false });
+    for (const task of tasks) {
+      const known = before.get(task.clientId);
+      this.#tasks.set(task.clientId, { task, out: known?.out === true && known.task.task.taskId === task.task.taskId });
+    }
+    this.#out = [...this.#tasks.values()].filter(({ out }) => out).length;
     this.#wakeAll();
     return Promise.resolve();
   }

@@ -14,7 +14,7 @@ export interface ClientTask {
  * single process ({@link MemoryTaskQueue}); pull consumers of a message broker can implement it for several.
  */
 export interface TaskQueue {
-  /** Replaces all tasks by those of a round. `maxParallel` 0 means no limit. */
+  /** Replaces all tasks by those of a round; one that is among both goes on, and is out if it was. `maxParallel` 0 means no limit. */
   publish(tasks: readonly ClientTask[], maxParallel: number): Promise<void>;
   /** Adds one task to those of the round: its client is back. */
   add(task: ClientTask): Promise<void>;

@@ -68,4 +68,17 @@ export const taskQueueContract: readonly ContractCase<TaskQueue>[] = [
       assert.equal(await queue.current('b'), null);
     },
   },
+  {
+    name: 'goes on with a task that is published again: it keeps its place among those that are out',
+    run: async (open: () => TaskQueue | Promise<TaskQueue>): Promise<void> => {
+      const queue = await open();
+      await queue.publish([task('a'), task('b')], 1);
+      await queue.take('a', long());
+      await queue.publish([task('a'), task('b', 2)], 1);
+      assert.equal(await queue.take('b', soon()), null);
+      assert.deepEqual(await queue.take('a', long()), task('a'));
+      await queue.withdraw('a');
+      assert.deepEqual(await queue.take('b', long()), task('b', 2));
+    },
+  },
 ];

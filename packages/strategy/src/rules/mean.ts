@@ -8,34 +8,68 @@ export function examplesMean(name: string): Rule {
     name,
     minUpdates: 1,
     needsNorms: false,
+    takesUnequalSteps: true,
     boundedBy: (count) => count,
-    combine: ({ updates }) => ({ kind: 'mean', weights: updates.map(({ numExamples }) => numExamples) }),
+    combine({ updates }) {
+      const examples = updates.map(({ numExamples }) => numExamples);
+      const scales = perStep(updates, examples);
+      if (scales === null) return { kind: 'mean', weights: examples };
+      return { kind: 'mean', anchored: true, weights: examples.map((count, index) => count * scales[index]!), divisor: sum(examples) };
+    },
   };
 }
 
 /**
- * FedBuff (Nguyen et al., 2022): the mean of the differences of `bufferSize` or more updates, each from the global version that
- * its client started from, weighted 1/√(1 + staleness).
+ * What each update is multiplied with where the clients made different numbers of steps: the difference per step, times the mean number of
+ * steps (FedNova; Wang et al., 2020). So a client's optimum does not weigh more because its machine is faster.
+ *
+ * @param weights of the clients in the mean number of steps.
+ * @returns `null` where all made the same number, or none said.
  */
-export function bufferedMean(bufferSize: number): Rule {
+function perStep(updates: readonly ClientUpdate[], weights: readonly number[]): readonly number[] | null {
+  const steps = updates.map(({ localSteps }) => localSteps);
+  if (steps.every((count) => count === steps[0])) return null;
+  const known = steps.map((count, index) => {
+    if (count !== undefined && count > 0) return count;
+    throw new UpdateRejectedError('UPDATE_INCOMPLETE', updates[index]!.clientId, 'others say how many steps they made, and it does not');
+  });
+  const mean = sum(known.map((count, index) => count * weights[index]!)) / sum(weights);
+  return known.map((count) => mean / count);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+/**
+ * FedBuff (Nguyen et al., 2022): the mean of the differences of `bufferSize` or more updates, each from the global version that
+ * its client started from, weighted 1/√(1 + staleness); one that started more than `maxStaleness` versions ago is refused.
+ */
+export function bufferedMean(bufferSize: number, maxStaleness: number): Rule {
   return {
     name: 'fedbuff',
     minUpdates: bufferSize,
     acceptsStale: true,
+    buffer: { size: bufferSize, maxStaleness },
+    takesUnequalSteps: true,
     needsNorms: false,
     check(update) {
+      if ((update.staleness ?? 0) > maxStaleness) {
+        throw new UpdateRejectedError('UPDATE_STALE', update.clientId, `it started ${update.staleness!} versions ago, and at most ${maxStaleness} are allowed`, {
+          hint: 'Raise maxStaleness, or give slow clients fewer steps with localStepsBySpeed.',
+        });
+      }
       if ((update.staleness ?? 0) > 0 && update.kind !== 'delta' && update.base === undefined) {
         throw new UpdateRejectedError('UPDATE_INCOMPLETE', update.clientId, 'a stale update without what it started from', {
           hint: 'Send the difference (kind: delta), or give the base parameters.',
         });
       }
     },
-    combine: ({ updates }) => ({
-      kind: 'mean',
-      anchored: true,
-      weights: updates.map(({ staleness = 0 }) => 1 / Math.sqrt(1 + staleness)),
-      divisor: updates.length,
-    }),
+    combine({ updates }) {
+      const scales = perStep(updates, updates.map(() => 1));
+      const weights = updates.map(({ staleness = 0 }, index) => (scales?.[index] ?? 1) / Math.sqrt(1 + staleness));
+      return { kind: 'mean', anchored: true, weights, divisor: updates.length };
+    },
   };
 }
 

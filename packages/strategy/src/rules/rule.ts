@@ -1,4 +1,4 @@
-import type { ClientUpdate, ExcludedUpdate } from '../contract.ts';
+import type { ClientUpdate, ExcludedUpdate, UpdateBuffer } from '../contract.ts';
 import type { ColumnRule } from '../kernels/columns.ts';
 import type { CustomCombine } from '../kernels/combine.ts';
 
@@ -43,6 +43,10 @@ export interface Rule {
   readonly name: string;
   /** Fewest updates that the rule can work with. */
   readonly minUpdates: number;
+  /** Whether updates come in one after the other, and nobody is waited for. */
+  readonly buffer?: UpdateBuffer;
+  /** Whether the rule counts updates per step where they have different numbers of steps. */
+  readonly takesUnequalSteps?: boolean;
   /** Whether updates that started from older global parameters are welcome; otherwise they are refused. */
   readonly acceptsStale?: boolean;
   /**

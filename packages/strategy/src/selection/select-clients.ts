@@ -19,6 +19,8 @@ export interface SelectionOptions {
   readonly minClients?: number;
   /** Extra clients beyond the sample, as a fraction of it, so that a round survives stragglers; 0 by default. */
   readonly overSelection?: number;
+  /** So many, in place of what the three before say; all where fewer are available, and none at 0. */
+  readonly count?: number;
   /**
    * How likely a client is: `uniform` (default), by `examples`, or by the training `loss` it last reported (a client that
    * has not reported yet counts as the highest).
@@ -68,8 +70,8 @@ export function selectClients(options: SelectionOptions): string[] {
   if (method === 'poisson') {
     return candidates.filter(() => random.uniform() < fraction).map(({ clientId }) => clientId);
   }
-  const needed = sampleSize(candidates.length, fraction, minClients);
-  const count = Math.min(candidates.length, Math.ceil(needed * (1 + overSelection) - 1e-9));
+  const count = Math.min(candidates.length, options.count ?? Math.ceil(sampleSize(candidates.length, fraction, minClients) * (1 + overSelection) - 1e-9));
+  if (count === 0) return [];
   const patience = 2 * Math.ceil(candidates.length / count);
   const lastRounds = lastParticipation(history);
   const weights = clientWeights(candidates, options.weightBy ?? 'uniform', history);
