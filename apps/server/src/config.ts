@@ -71,6 +71,7 @@ export function withRunOptions(command: Command): Command {
     .option('--strategy <name>', 'aggregation strategy')
     .option('--local-steps <n>', 'optimiser steps per client and round', Number)
     .option('--local-epochs <n>', 'the same, as the original called them', Number)
+    .option('--local-steps-by-speed <factor>', 'give each client as many steps as its measured speed says, --local-steps in the mean, and at most so many times as many or as few (default: all make the same number)', Number)
     .option('--batch-size <n>', 'samples per step', Number)
     .option('--learning-rate <x>', 'peak learning rate of a round', Number)
     .option('--client-optimizer <keep|restart>', 'keep AdamW’s moments at each client from round to round, or restart it in every round (default: restart)')
@@ -102,6 +103,7 @@ export function runFlags(options: Readonly<Record<string, unknown>>): Record<str
     policy: options['policy'],
     strategy: options['strategy'] === undefined ? undefined : { name: options['strategy'] },
     localSteps: options['localSteps'] ?? options['localEpochs'],
+    localStepsBySpeed: options['localStepsBySpeed'],
     batchSize: options['batchSize'],
     learningRate: options['learningRate'],
     clientOptimizer: options['clientOptimizer'],

@@ -7,6 +7,7 @@ import type { ClientTask } from '../tasks/task-queue.ts';
 import { chooseEncoding } from './choose-encoding.ts';
 import { assignmentSchema, fitTaskSchema, type Assignment, type FitTask } from './instructions.ts';
 import { publishedParameters, publishedStep } from './publish-parameters.ts';
+import { stepsBySpeed } from './steps-by-speed.ts';
 
 type UnderWay = NonNullable<RunState['underWay']> extends ReadonlyMap<string, infer T> ? T : never;
 
@@ -68,6 +69,9 @@ export function planRound(state: RunState, round: number, { clients, strategy, m
     history,
     scalars: state.strategyScalars as Scalars,
   });
+  const localSteps = config.localSteps ?? defaults.localSteps;
+  const bound = config.localStepsBySpeed;
+  const steps = bound === undefined ? undefined : stepsBySpeed(state, { clientIds: clients.map(({ clientId }) => clientId), localSteps, bound });
   const byId = new Map(clients.map((client) => [client.clientId, client]));
   const assignments = chosen.map((clientId) => {
     const { learningRate, proximalMu } = plan.clients.get(clientId)!;
@@ -77,7 +81,7 @@ export function planRound(state: RunState, round: number, { clients, strategy, m
       fit: {
         round,
         seed: deriveSeed(config.seed, 'fit', round, clientId),
-        localSteps: config.localSteps ?? defaults.localSteps,
+        localSteps: steps?.get(clientId) ?? localSteps,
         batchSize: config.batchSize ?? defaults.batchSize,
         learningRate,
         proximalMu,
