@@ -6,7 +6,7 @@ import { ControlStore, Coordinator, connectLocally, Ledger, OptimizerStore, Part
 import { FakeClock, MemoryLedgerStore } from '../src/testing.ts';
 import { config, fitWithMomentum, Scratch, TwoNumbers, until } from './two-numbers.ts';
 
-const scratch = new Scratch();
+export const scratch = new Scratch();
 afterAll(() => {
   scratch.remove();
 });
@@ -14,7 +14,7 @@ afterAll(() => {
 const never = new Promise<never>(() => undefined);
 
 /** A process that can die: whatever it had begun never ends, and nothing begins any more. */
-class Process {
+export class Process {
   dead = false;
 
   wrap<T extends object>(target: T): T {
@@ -34,7 +34,7 @@ class Process {
 }
 
 /** Counts what is written, and tells when it is so much. */
-class CountingStore extends MemoryLedgerStore {
+export class CountingStore extends MemoryLedgerStore {
   readonly runIds: string[] = [];
   written = 0;
   readonly last = new Map<string, RunEvent>();

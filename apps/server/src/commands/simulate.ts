@@ -42,9 +42,15 @@ export function simulateCommand(run: Run): Command {
     .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
     .option('--threads <n>', 'CPU threads per client (default: cores shared among them)', Number)
     .option('--cache <mode>', 'frozen work kept on disk: auto, prefix, vision or off', 'auto')
-    .option('--out <dir>', 'outputs directory (default: outputs/<timestamp>)');
+    .option('--out <dir>', 'outputs directory (default: outputs/<timestamp>)')
+    .option('--virtual', 'virtual clients in virtual time: the real engine, and a small problem whose loss is known')
+    .option('--compare <file>', 'with --virtual: another settings file to simulate, and compare with the first (repeatable)', collect, []);
   withTrackOption(withConfigOptions(withRunOptions(command))).action((options: SimulateOptions) => {
-    run((signal) => simulate(options, stopWithParent(signal)));
+    run(async (signal) => {
+      if (options.virtual !== true) return simulate(options, stopWithParent(signal));
+      const { simulateVirtual } = await import('./simulate-virtual.ts');
+      return simulateVirtual({ ...options, out: outputsOf(options) }, signal);
+    });
   });
   return command;
 }
@@ -61,11 +67,14 @@ interface SimulateOptions extends Readonly<Record<string, unknown>> {
   readonly out?: string;
   readonly config?: string;
   readonly set: string[];
+  readonly virtual?: boolean;
+  readonly compare: string[];
   readonly verbose?: boolean;
 }
 
 async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<number | undefined> {
   const { clients } = options;
+  if (options.compare.length > 0) throw new InvalidArgumentError('--compare compares simulations of virtual clients', { hint: 'Give --virtual, too; zk0-server sweep compares runs of real ones.' });
   if (!Number.isInteger(clients) || clients < 1 || clients > MAX_CLIENTS) {
     throw new InvalidArgumentError(`--clients must be a whole number from 1 to ${MAX_CLIENTS}`, { hint: 'For example --clients 3.' });
   }
@@ -101,12 +110,16 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
   const config = runConfigOf({ ...others, ...(Object.keys(heldOutRename).length > 0 && { rename: heldOutRename }) }, plan.heldOut);
   checkRun(config);
   const clientRenames = clientsOf.map((uri) => recordings.renamesOf(rename, [uri]));
-  const out = resolve(options.out ?? join('outputs', timestamp(new Date())));
+  const out = outputsOf(options);
   refuseUsed(out);
   makeWritable(out);
   const cost = await simulationCost({ config, clients, datasets: [...new Set([...heldOutOf, ...clientsOf])] }, recordings, availableParallelism());
   if (cost !== null) process.stderr.write(`${cost}\n`);
   return runSimulation({ ...options, out, plan, config, clientRenames, track }, signal);
+}
+
+function outputsOf({ out }: Pick<SimulateOptions, 'out'>): string {
+  return resolve(out ?? join('outputs', timestamp(new Date())));
 }
 
 /** A folder that holds a run keeps it: its record would otherwise be of two. */

@@ -75,7 +75,7 @@ describe('a run that names a repository', () => {
   async function finish(pushTo: string | undefined, token = TOKEN): Promise<void> {
     lines.length = 0;
     const state = { runId: 'r', config: runConfigSchema.parse({ pushTo }), rounds: [] } as unknown as RunState;
-    const run: LedgerRun = { state, length: 1, createdAt: new Date(0), changedAt: new Date(0) };
+    const run: LedgerRun = { state, length: 1, createdAt: new Date(0), configuredAt: [], changedAt: new Date(0) };
     await pushWhenFinished(log, { hub: hub(token) }).handle({ runId: 'r', position: 1, at: new Date(0), event: { type: 'run-finished', checkpoint: join(folder, 'checkpoint_round_2') } }, run);
   }
 

@@ -105,13 +105,16 @@ export class VirtualClient {
   #poll(): void {
     const { coordinator, onFailure } = this.#options;
     coordinator.poll(this.principal, this.#stop.signal).then((task) => {
-      if (task !== null && this.#state.is === 'waiting') this.#begin(task);
-    }, onFailure);
+      return task !== null && this.#state.is === 'waiting' ? this.#begin(task) : undefined;
+    }).catch(onFailure);
   }
 
-  #begin(task: Task): void {
-    const { traits, fleet, clock, seed } = this.#options;
+  async #begin(task: Task): Promise<void> {
+    const { traits, fleet, clock, seed, coordinator, blobs } = this.#options;
     this.#spend('waiting');
+    await coordinator.authorizeDownload(this.principal, task.parameters.hash);
+    const global = blobs.inMemory(task.parameters.hash);
+    if (global === undefined) throw new Zk0Error('BLOB_NOT_FOUND', `the parameters of task ${task.taskId} are gone while it is open`);
     const { fit } = fitTaskSchema.parse(task.instructions);
     const random = new Random(deriveSeed(seed, 'virtual task', traits.clientId, this.#begun++));
     const training = (fit.localSteps / traits.stepsPerSecond) * Math.exp(fleet.jitter * random.normal());
@@ -121,21 +124,26 @@ export class VirtualClient {
     const vanishes = random.uniform() < fleet.dropout;
     const callOff = vanishes
       ? clock.after(seconds * random.uniform() * 1000, () => { this.#vanish(draw(fleet.awaySeconds, random)); })
-      : clock.after(seconds * 1000, () => this.#finish(task));
+      : clock.after(seconds * 1000, () => this.#finish(task, global));
     this.#state = { is: 'working', since: clock.now(), task, callOff };
   }
 
-  async #finish(task: Task): Promise<void> {
+  async #finish(task: Task, global: Uint8Array): Promise<void> {
     const { traits, index, problem, coordinator, blobs, fleet } = this.#options;
     const { runId, round, taskId, attempt } = task;
     const { fit } = fitTaskSchema.parse(task.instructions);
-    const global = blobs.inMemory(task.parameters.hash);
-    if (global === undefined) throw new Zk0Error('BLOB_NOT_FOUND', `the parameters of task ${taskId} are gone while it is open`);
-    await coordinator.authorizeDownload(this.principal, task.parameters.hash);
     const { w, loss } = problem.train(index, parametersOf(global), fit, new Random(deriveSeed(fit.seed, 'virtual training')));
     const update = await blobs.put(encodeParameters(new Map([[TENSOR, { shape: [w.length], data: w }]]) satisfies Parameters));
-    await coordinator.authorizeUpload(this.principal, update);
     this.tally.bytesUp += fleet.megabytesUp * 1e6;
+    try {
+      await coordinator.authorizeUpload(this.principal, update);
+    } catch (error) {
+      if (!(error instanceof Zk0Error) || error.code !== 'FORBIDDEN') throw error;
+      // The round went on without it; its next report would have said so.
+      this.#spend('wasted');
+      this.#rest();
+      return;
+    }
     const answer = await coordinator.result(this.principal, {
       taskId, runId, round, attempt,
       outcome: { ok: true, update, numExamples: traits.examples, metrics: { policy_loss: loss } },
