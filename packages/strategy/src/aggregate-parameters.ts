@@ -9,6 +9,7 @@ export interface ParametersUpdate {
   readonly maxExamples?: number;
   readonly metrics?: Metrics;
   readonly staleness?: number;
+  readonly localSteps?: number;
   readonly base?: Parameters;
   readonly control?: Parameters;
 }
@@ -68,13 +69,14 @@ export async function aggregateParameters(
     {
       round,
       global,
-      updates: input.updates.map(({ clientId, parameters, numExamples, maxExamples, metrics = {}, staleness, base, control }) => ({
+      updates: input.updates.map(({ clientId, parameters, numExamples, maxExamples, metrics = {}, staleness, localSteps, base, control }) => ({
         clientId,
         numExamples,
         metrics,
         tensors: MemoryTensorSource.fromParameters(parameters),
         ...(maxExamples === undefined ? {} : { maxExamples }),
         ...(staleness === undefined ? {} : { staleness }),
+        ...(localSteps === undefined ? {} : { localSteps }),
         ...(base === undefined ? {} : { base: MemoryTensorSource.fromParameters(base) }),
         ...(control === undefined ? {} : { control: MemoryTensorSource.fromParameters(control) }),
       })),

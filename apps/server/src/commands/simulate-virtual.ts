@@ -6,6 +6,7 @@ import { createProgress, EXIT_CODE, loadConfig } from '@zk0/cli';
 import { InvalidArgumentError, Zk0Error, type JsonObject } from '@zk0/core';
 import { writeFileAtomic } from '@zk0/storage';
 import { runFlags } from '../config.ts';
+import { makeWritable } from '../state-files.ts';
 import { runVirtual } from '../virtual/run-virtual.ts';
 import { MAX_VIRTUAL_CLIENTS, virtualSchema, virtualSettings, type VirtualSettings } from '../virtual/settings.ts';
 import { summarize, type VirtualSummary } from '../virtual/summarize.ts';
@@ -37,6 +38,7 @@ export async function simulateVirtual(options: SimulateVirtualOptions, signal: A
   const report = join(out, 'virtual.json');
   if (existsSync(report)) throw new Zk0Error('OUTPUT_IN_USE', `${out} holds a simulation already`, { hint: 'Choose another folder with --out.' });
   const simulations = await readSettings(options);
+  makeWritable(out);
   const scratch = await mkdtemp(join(tmpdir(), 'zk0-virtual-'));
   const progress = createProgress(process.stderr);
   const summaries: VirtualSummary[] = [];
@@ -50,17 +52,17 @@ export async function simulateVirtual(options: SimulateVirtualOptions, signal: A
         },
       });
       summaries.push(summarize(name, outcome, JSON.parse(JSON.stringify({ clients, ...config, virtual: fleet })) as JsonObject));
+      await writeFileAtomic(report, `${JSON.stringify(summaries, null, 1)}\n`);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
     progress.finish();
-    process.stdout.write('stopped; nothing has been written\n');
+    process.stdout.write(summaries.length === 0 ? 'stopped; nothing has been written\n' : `stopped; what was simulated is in ${report}\n`);
     return EXIT_CODE.interrupted;
   } finally {
     progress.finish();
     await rm(scratch, { recursive: true, force: true });
   }
-  await writeFileAtomic(report, `${JSON.stringify(summaries, null, 1)}\n`);
   await writeFileAtomic(join(out, 'virtual.png'), await renderVirtualChart(summaries));
   process.stdout.write(`${table(summaries)}\n\nfigures  ${report}\nchart    ${join(out, 'virtual.png')}\n`);
   const failed = summaries.find(({ phase }) => phase !== 'finished');

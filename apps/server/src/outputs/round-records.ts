@@ -1,4 +1,4 @@
-import type { RoundState, RunState } from '@zk0/core';
+import { versionsSince, type RoundState, type RunState } from '@zk0/core';
 import { startContextSchema, type StartContext } from '../model/start-context.ts';
 import { versions } from '../versions.ts';
 import type { RoundTime } from './round-times.ts';
@@ -37,16 +37,17 @@ export function roundRecords(state: RunState, after = -1, times: ReadonlyMap<num
       ? []
       : [{ round: 0, clients: [], server: state.baseline, aggregated: {}, ...(initial !== null && { paramHash: initial.hash }), ...timeOf(0) }];
   const over = state.rounds.filter(({ round, phase }) => round > after && (phase === 'checkpointing' || phase === 'done' || phase === 'skipped'));
-  return [...baseline, ...over.map((round) => ({ ...roundRecord(round, datasets), ...timeOf(round.round) }))];
+  return [...baseline, ...over.map((round) => ({ ...roundRecord(round, datasets, state), ...timeOf(round.round) }))];
 }
 
-function roundRecord(round: RoundState, datasets: StartContext['datasets']): RoundRecord {
+function roundRecord(round: RoundState, datasets: StartContext['datasets'], { rounds }: Pick<RunState, 'rounds'>): RoundRecord {
+  const before = { rounds: rounds.slice(0, round.round - 1) };
   const names = new Map(datasets.map(({ clientId, name }) => [clientId, name]));
   const participants = [...round.participants].sort(([a], [b]) => (a < b ? -1 : 1));
   const excluded = new Map((round.aggregate?.excluded ?? []).map(({ clientId, reason }) => [clientId, reason]));
   return {
     round: round.round,
-    clients: participants.flatMap(([clientId, { outcome }]) =>
+    clients: participants.flatMap(([clientId, { outcome, task }]) =>
       outcome.state !== 'accepted' || excluded.has(clientId)
         ? []
         : [
@@ -54,7 +55,8 @@ function roundRecord(round: RoundState, datasets: StartContext['datasets']): Rou
               clientId,
               datasetName: names.get(clientId) ?? 'unknown',
               numExamples: outcome.numExamples,
-              metrics: outcome.metrics,
+              // Versions between its start and now, where rounds are buffered.
+              metrics: round.buffered === true ? { ...outcome.metrics, staleness: task === undefined ? 0 : versionsSince(before, task.round) } : outcome.metrics,
               paramHash: outcome.update.hash,
             },
           ],

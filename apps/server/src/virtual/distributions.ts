@@ -1,4 +1,4 @@
-import { Random } from '@zk0/core';
+import type { Random } from '@zk0/core';
 import * as z from 'zod';
 
 const positive = z.number().gt(0).max(1e12);

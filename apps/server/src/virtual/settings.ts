@@ -1,7 +1,8 @@
-import { InvalidArgumentError, runConfigSchema, type RunConfig } from '@zk0/core';
+import { InvalidArgumentError, type RunConfig } from '@zk0/core';
 import { checkRun } from '@zk0/federation';
 import { createStrategy, sampleSize } from '@zk0/strategy';
 import type * as z from 'zod';
+import { runConfigOf } from '../config.ts';
 import { simulationSchema } from '../simulate/settings.ts';
 import { checkStrategyOptions } from '../strategy-options.ts';
 import { fleetSchema, type Fleet } from './fleet.ts';
@@ -24,7 +25,7 @@ export interface VirtualSettings {
  *
  * @throws InvalidArgumentError for what a virtual client does not do; Zk0Error when the settings do not go together.
  */
-export function virtualSettings(clients: number, { virtual, server: _, ...settings }: z.output<typeof virtualSchema>): VirtualSettings {
+export function virtualSettings(clients: number, { virtual, ...settings }: z.output<typeof virtualSchema>): VirtualSettings {
   refuseUnknown(settings);
   checkStrategyOptions(settings.strategy);
   const strategy = createStrategy(settings.strategy);
@@ -37,12 +38,12 @@ export function virtualSettings(clients: number, { virtual, server: _, ...settin
     throw new InvalidArgumentError(`minClients is ${minClients}, and the simulation has ${clients} clients`, { hint: 'Raise --clients, or lower minClients or the buffer.' });
   }
   // The loss above the optimum stands where the held-out loss does; nothing is kept but the figures.
-  const config = runConfigSchema.parse({ ...settings, minClients, policy: 'virtual', heldOut: ['virtual'], keepBest: false, checkpointEvery: settings.rounds });
+  const config = runConfigOf({ ...settings, minClients, policy: 'virtual', keepBest: false, checkpointEvery: settings.rounds }, ['virtual']);
   checkRun(config);
   return { config, fleet: virtual };
 }
 
-function refuseUnknown(settings: Omit<z.output<typeof virtualSchema>, 'virtual' | 'server'>): void {
+function refuseUnknown(settings: Omit<z.output<typeof virtualSchema>, 'virtual'>): void {
   const given: readonly (readonly [string, boolean])[] = [
     ['heldOut', settings.heldOut.length > 0],
     ['rollouts', settings.rollouts !== undefined],

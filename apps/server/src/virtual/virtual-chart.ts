@@ -62,5 +62,5 @@ export function virtualChart(summaries: readonly VirtualSummary[]): ChartOption 
       })),
       ...lines(3, ({ fairness }) => fairness.updatesBySpeed.map((count, index) => [index + 1, count]), 'circle'),
     ],
-  } as ChartOption;
+  };
 }

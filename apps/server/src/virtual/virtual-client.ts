@@ -83,11 +83,12 @@ export class VirtualClient {
   reportSoon(): void {
     const { task } = this;
     this.#options.clock.after(REPORT_MS, async () => {
-      if (this.#state.is !== 'working' || this.#state.task !== task || task === undefined) return;
-      const progress = { taskId: task.taskId, phase: 'training', step: 0, totalSteps: 0 };
+      const state = this.#state;
+      if (state.is !== 'working' || state.task !== task) return;
+      const progress = { taskId: state.task.taskId, phase: 'training', step: 0, totalSteps: 0 };
       const reply = await this.#options.coordinator.heartbeat(this.principal, { progress });
       if (reply.continue) return;
-      this.#state.callOff();
+      state.callOff();
       this.#spend('wasted');
       this.#rest();
     });

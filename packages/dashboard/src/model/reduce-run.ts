@@ -97,8 +97,12 @@ function configured({ round, assignments, batchSize, wanted, reasons }: Extract<
 }
 
 function settle(round: RoundView, clientId: string, change: Partial<ParticipantView>): RoundView {
-  const participant = round.participants?.get(clientId);
-  if (participant === undefined) return round;
+  if (round.participants === null) return round;
+  const known = round.participants.get(clientId);
+  // In buffered rounds a client answers with a task of an earlier round.
+  const isEarlier = known === undefined && (change.state === 'accepted' || change.state === 'refused');
+  if (known === undefined && !isEarlier) return round;
+  const participant: ParticipantView = known ?? { clientId, state: 'assigned', phases: [] };
   const next: ParticipantView = { ...participant, ...change };
   const participants = new Map(round.participants).set(clientId, next);
   const isAccepted = next.state === 'accepted';
@@ -108,6 +112,7 @@ function settle(round: RoundView, clientId: string, change: Partial<ParticipantV
   return {
     ...round,
     participants,
+    asked: round.asked + (isEarlier ? 1 : 0),
     accepted,
     refused: round.refused + (next.state === 'refused' ? 1 : 0),
     ...(clientLoss !== undefined && { clientLoss }),

@@ -126,10 +126,15 @@ export class NatsTaskQueue implements TaskQueue {
 
   async #write({ id, tasks, maxParallel }: Publication): Promise<void> {
     const all = [...tasks.values()];
+    // A task that is among those of before goes on: whoever has it keeps its place.
+    const out = (this.#view.round?.value.out ?? []).filter((clientId) => {
+      const before = this.#view.task(clientId);
+      return before !== null && before.task.taskId === tasks.get(clientId)?.task.taskId;
+    });
     for (let begin = 0; begin < all.length; begin += PARALLEL) {
       await Promise.all(all.slice(begin, begin + PARALLEL).map(({ clientId, task }) => this.#put(clientId, { publication: id, task })));
     }
-    await this.#view.reached(await this.#bucket.put(ROUND_KEY, { publication: id, owner: this.#owner, maxParallel, out: [] } satisfies Round));
+    await this.#view.reached(await this.#bucket.put(ROUND_KEY, { publication: id, owner: this.#owner, maxParallel, out } satisfies Round));
   }
 
   /** Whether the client's task may be out: it is already, or there is room for it, which nobody else has taken. */

@@ -106,12 +106,50 @@ describe('fedbuff', () => {
     expect(excluded).toMatchObject([{ clientId: 'x', code: 'UPDATE_INCOMPLETE' }]);
   });
 
+  it('refuses an update that started too long ago, by name', async () => {
+    const { excluded } = await aggregateParameters(createStrategy({ name: 'fedbuff', bufferSize: 2, maxStaleness: 1 }), {
+      global: model(0),
+      updates: [...updates([model(1), 1], [model(1), 1]), { clientId: 'x', parameters: model(1), base: model(0), numExamples: 1, staleness: 2 }],
+    });
+    expect(excluded).toMatchObject([{ clientId: 'x', code: 'UPDATE_STALE', reason: expect.stringContaining('2 versions ago, and at most 1') as string }]);
+  });
+
   it('is the only one that takes stale updates', async () => {
     const { excluded } = await aggregateParameters(createStrategy({ name: 'fedavg' }), {
       global: model(0),
       updates: [...updates([model(1), 1]), { clientId: 'x', parameters: model(5), base: model(4), numExamples: 1, staleness: 1 }],
     });
     expect(excluded).toMatchObject([{ clientId: 'x', code: 'UPDATE_STALE' }]);
+  });
+});
+
+describe('updates of unequal numbers of steps', () => {
+  // Two clients move by 1 in each step, one makes 10 steps and the other 2; n is 1 and 3.
+  const uneven = [
+    { clientId: 'fast', parameters: model(10), numExamples: 1, localSteps: 10 },
+    { clientId: 'slow', parameters: model(2), numExamples: 3, localSteps: 2 },
+  ];
+
+  it('count per step in a mean by examples: the mean number of steps, of the mean step', async () => {
+    const { parameters } = await aggregateParameters(createStrategy({ name: 'fedavg' }), { global: model(0), updates: uneven });
+    expect(values(parameters)).toEqual([[(10 * 1 + 2 * 3) / 4]]);
+    // One moves up, the other down, by as much in each step: nothing is left over, however many steps either makes.
+    const opposed = [{ ...uneven[0]!, numExamples: 3 }, { ...uneven[1]!, parameters: model(-2) }];
+    expect(values((await aggregateParameters(createStrategy({ name: 'fedprox' }), { global: model(0), updates: opposed })).parameters)).toEqual([[0]]);
+  });
+
+  it('count per step in a buffer, beside their staleness', async () => {
+    const stale = [uneven[0]!, { ...uneven[1]!, parameters: model(-2 - 4), base: model(-4), staleness: 3 }];
+    const { parameters } = await aggregateParameters(createStrategy({ name: 'fedbuff', bufferSize: 2 }), { global: model(0), updates: stale });
+    expect(values(parameters)).toEqual([[(6 - 6 / 2) / 2]]);
+  });
+
+  it('change nothing where all made the same, and are refused where only some are told', async () => {
+    const same = uneven.map((update) => ({ ...update, localSteps: 4 }));
+    expect(values((await aggregateParameters(createStrategy({ name: 'fedavg' }), { global: model(0), updates: same })).parameters)).toEqual([[(10 + 3 * 2) / 4]]);
+    const [first] = uneven;
+    const some = [first!, { clientId: 'mute', parameters: model(1), numExamples: 1 }];
+    await expect(aggregateParameters(createStrategy({ name: 'fedavg' }), { global: model(0), updates: some })).rejects.toMatchObject({ code: 'UPDATE_INCOMPLETE' });
   });
 });
 
