@@ -100,7 +100,7 @@ describe('the problem', () => {
 
   it('trains at once as step by step, and its noise has the spread of steps', () => {
     const global = Float32Array.from([0.5, -1, 2]);
-    let w = global;
+    let w: Float32Array = global;
     for (let step = 0; step < 7; step++) {
       // One step from w, with the proximal term towards where the round began: what is left out of one step's own term.
       const one = problem.train(2, w, { ...fit, localSteps: 1 }, new Random(0)).w;
@@ -118,7 +118,7 @@ describe('the problem', () => {
       return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2 / values.length, 0));
     };
     const stepwise = spreadOf(() => {
-      let at = Float32Array.from([0]);
+      let at: Float32Array = Float32Array.from([0]);
       for (let step = 0; step < 7; step++) at = noisy.train(0, at, { ...plain, localSteps: 1 }, random).w;
       return at[0]!;
     });
