@@ -77,6 +77,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const operatorToken = operatorTokenFile === undefined ? options.operatorToken : await openOperatorToken(operatorTokenFile);
     const ledger = await Ledger.open(state.ledger);
     const stop = new AbortController();
+    const runLogs = new Map<string, RootLogger>();
     const coordinator = new Coordinator({
       ledger,
       leases: state.leases,
@@ -87,8 +88,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       scratchDirectory: join(stateDirectory, 'scratch'),
       log,
       holder: state.holder,
+      onClientLine: ({ clientId, time, level, message, round }, runId) => {
+        const place = (runId === null ? undefined : runLogs.get(runId)) ?? log;
+        place.relay({ time, level, process: clientId.startsWith('client') ? clientId : `client_${clientId}`, message, ...(round !== undefined && { fields: { round } }) });
+      },
       openRun: ({ state: { runId } }) => {
         const runLog = openRunLog(runId);
+        runLogs.set(runId, runLog);
         runLog.observe(page.line);
         const directory = runDirectory(runId);
         const entries = (id: string): Promise<readonly LedgerEntry[]> => ledger.entries(id);
@@ -119,7 +125,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         });
         const push = pushWhenFinished(runLog, { after: async () => rollouts?.idle() });
         const tracking = trackers === undefined ? undefined : trackRun({ entries, trackers: () => trackers.of(directory), successes: () => files.successes });
-        return { log: runLog, observers: [inOrder(files, push), ...(tracking === undefined ? [] : [tracking])], close: () => runLog.close() };
+        return { log: runLog, observers: [inOrder(files, push), ...(tracking === undefined ? [] : [tracking])], close: async () => { runLogs.delete(runId); await runLog.close(); } };
       },
     });
     const page = createDashboard({ ledger, coordinator, version: versions().zk0, log, successes: (runId) => Promise.resolve(successesOf(runDirectory(runId))), ...(registry !== undefined && { nodes: registry }) });

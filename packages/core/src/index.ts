@@ -101,7 +101,7 @@ export {
 } from './run/events.ts';
 export { versionsSince } from './run/staleness.ts';
 export { isFinal, type EarlierTask, type Participant, type Participation, type RoundPhase, type RoundState, type RunPhase, type RunState } from './run/state.ts';
-export { applyRunEvent, IllegalTransitionError, replay } from './run/apply.ts';
+export { applyRunEvent, CLIENT_EXCLUDED, IllegalTransitionError, replay } from './run/apply.ts';
 export { clientLoss } from './run/client-loss.ts';
 export { bestRound, parseStopRule, stopReason, type StopCondition } from './run/stop-rule.ts';
 export { allHeard, hasEnough, isDue, nextAction, type NextAction } from './run/next-action.ts';
@@ -138,6 +138,16 @@ export {
   type TaskProgress,
   type TaskResult,
 } from './federation/messages.ts';
+export {
+  clientResourcesSchema,
+  MAX_REPORT_LINE_CHARS,
+  MAX_REPORT_LINES,
+  reportMessageSchema,
+  type ClientResources,
+  type ReportedLine,
+  type ReportMessage,
+} from './federation/client-report.ts';
+export { operatorChangeSchema, type OperatorChange } from './federation/operator-change.ts';
 export type {
   ClientPrincipal,
   FederationService,

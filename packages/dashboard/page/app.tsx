@@ -9,6 +9,7 @@ import { HeldOut } from './sections/held-out.tsx';
 import { Clients } from './sections/clients.tsx';
 import { Rounds } from './sections/rounds.tsx';
 import { Schedule } from './sections/schedule.tsx';
+import { Updates } from './sections/updates.tsx';
 import { Checkpoints } from './sections/checkpoints.tsx';
 import { Runs } from './sections/runs.tsx';
 import { Nodes } from './sections/nodes.tsx';
@@ -31,6 +32,7 @@ export function App(): JSX.Element {
         {hasRun && <Rounds />}
         <Clients />
         {hasRun && <Schedule />}
+        {hasRun && <Updates />}
         {hasRun && <Checkpoints />}
         <Runs />
         <Nodes />

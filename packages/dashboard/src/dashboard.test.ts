@@ -37,6 +37,10 @@ class Server {
         this.done.push([reason, runId]);
         return Promise.resolve({ runId: runId! });
       },
+      changeRun: ({ name }, change) => {
+        this.done.push([name, change]);
+        return Promise.resolve({ runId: change.runId! });
+      },
       submitRun: ({ name }, config) => {
         this.done.push([name, config]);
         return Promise.resolve({ runId: 'new' });
@@ -246,7 +250,7 @@ describe('what the page asks for', () => {
 });
 
 describe('what the page does', () => {
-  it('is what an operator may do: submit and stop runs, approve and revoke nodes', async () => {
+  it('is what an operator may do: submit, stop, pause and resume runs, exclude and readmit clients, approve and revoke nodes', async () => {
     const nodes = {
       listNodes: () => Promise.resolve([]),
       approveNode: (name: string) => Promise.resolve(server.done.push(['approve', name])),
@@ -255,12 +259,18 @@ describe('what the page does', () => {
     const dashboard = await server.dashboard({ nodes });
     expect(await dashboard.act(operator, 'submit', { config: { rounds: 3 } })).toEqual({ runId: 'new' });
     expect(await dashboard.act(operator, 'stop', { run: 'run-1' })).toEqual({ runId: 'run-1' });
+    await dashboard.act(operator, 'pause', { run: 'run-1' });
+    await dashboard.act(operator, 'resume', { run: 'run-1' });
+    await dashboard.act(operator, 'exclude', { run: 'run-1', client: 'a' });
+    await dashboard.act(operator, 'readmit', { run: 'run-1', client: 'a' });
     await dashboard.act(operator, 'approve', { node: 'n' });
     await dashboard.act(operator, 'revoke', { node: 'n' });
-    expect(server.done).toEqual([[operator.name, { rounds: 3 }], [`stopped by ${operator.name}`, 'run-1'], ['approve', 'n'], ['revoke', 'n']]);
+    const part = { runId: 'run-1', clientId: 'a' };
+    const changes = [{ change: 'pause', runId: 'run-1' }, { change: 'resume', runId: 'run-1' }, { change: 'exclude', ...part }, { change: 'readmit', ...part }];
+    expect(server.done).toEqual([[operator.name, { rounds: 3 }], [`stopped by ${operator.name}`, 'run-1'], ...changes.map((change) => [operator.name, change]), ['approve', 'n'], ['revoke', 'n']]);
   });
 
-  it.each([['stop', {}], ['stop', { run: 7 }], ['submit', {}], ['approve', { node: 'n' }], ['toString', {}], ['explode', {}]])('is nothing else: %s %o', async (action, input) => {
+  it.each([['stop', {}], ['stop', { run: 7 }], ['pause', {}], ['exclude', { run: 'run-1' }], ['exclude', { run: 'run-1', client: '../x' }], ['submit', {}], ['approve', { node: 'n' }], ['toString', {}], ['explode', {}]])('is nothing else: %s %o', async (action, input) => {
     const dashboard = await server.dashboard();
     await expect(dashboard.act(operator, action, input as JsonObject)).rejects.toMatchObject({ code: 'PAGE_REQUEST_INVALID' });
     expect(server.done).toEqual([]);

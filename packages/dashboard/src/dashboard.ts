@@ -1,4 +1,4 @@
-import type { JsonObject, OperatorPage, OperatorPrincipal } from '@zk0/core';
+import { clientIdSchema, type JsonObject, type OperatorPage, type OperatorPrincipal } from '@zk0/core';
 import { silentLog, type FederationLog } from '@zk0/federation';
 import * as z from 'zod';
 import { DashboardError } from './errors.ts';
@@ -28,6 +28,7 @@ const name = z.string().min(1).max(300);
 const runSchema = z.strictObject({ run: name });
 const roundSchema = z.strictObject({ run: name, round: z.coerce.number().int().min(0) });
 const stopSchema = z.strictObject({ run: name });
+const partSchema = z.strictObject({ run: name, client: clientIdSchema });
 const submitSchema = z.strictObject({ config: z.record(z.string(), z.json()) });
 const nodeSchema = z.strictObject({ node: name });
 
@@ -51,10 +52,19 @@ export function createDashboard({ version, log = silentLog, now = Date.now, ...s
   };
   const actions: Readonly<Record<string, (operator: OperatorPrincipal, input: JsonObject) => Promise<unknown>>> = {
     stop: async (operator, input) => coordinator.stop(`stopped by ${operator.name}`, parse(stopSchema, input).run),
+    pause: async (operator, input) => coordinator.changeRun(operator, { change: 'pause', runId: parse(stopSchema, input).run }),
+    resume: async (operator, input) => coordinator.changeRun(operator, { change: 'resume', runId: parse(stopSchema, input).run }),
+    exclude: async (operator, input) => changePart(operator, 'exclude', input),
+    readmit: async (operator, input) => changePart(operator, 'readmit', input),
     submit: async (operator, input) => coordinator.submitRun(operator, parse(submitSchema, input).config),
     approve: async ({ name: who }, input) => changeNode('approveNode', parse(nodeSchema, input).node, `approved by ${who}`),
     revoke: async ({ name: who }, input) => changeNode('revokeNode', parse(nodeSchema, input).node, `revoked by ${who}`),
   };
+
+  function changePart(operator: OperatorPrincipal, change: 'exclude' | 'readmit', input: JsonObject): Promise<unknown> {
+    const { run, client } = parse(partSchema, input);
+    return coordinator.changeRun(operator, { change, runId: run, clientId: client });
+  }
 
   async function isKnown(run: string): Promise<boolean> {
     for await (const entries of ledger.history(run)) return entries.length > 0;

@@ -7,15 +7,19 @@ import {
   Zk0Error,
   type BlobReference,
   type ClientPrincipal,
+  type ClientResources,
   type FederationService,
   type HeartbeatMessage,
   type HeartbeatReply,
   type JoinMessage,
   type JoinReply,
   type JsonObject,
+  type OperatorChange,
   type OperatorPrincipal,
+  type ReportMessage,
   type ResultReply,
   type RunConfig,
+  type RunEvent,
   type Task,
   type TaskResult,
 } from '@zk0/core';
@@ -24,6 +28,7 @@ import type { EngineBlobs } from './blobs/engine-blobs.ts';
 import { closeAll } from './close-all.ts';
 import { checkRun } from './check-strategy.ts';
 import { ClientRegistry, type RegisteredClient } from './clients/client-registry.ts';
+import { ClientLines, type ClientLine } from './clients/client-lines.ts';
 import type { ClientStore } from './clients/client-store.ts';
 import { pause, systemClock, type Clock } from './clock.ts';
 import { FederationError } from './errors.ts';
@@ -35,6 +40,7 @@ import { HeldLease } from './leases/held-lease.ts';
 import type { LeaseStore } from './leases/lease-store.ts';
 import { silentLog, type FederationLog } from './log.ts';
 import type { FederatedModel } from './model.ts';
+import { changeRun } from './run/change-run.ts';
 import { fitTaskSchema } from './run/instructions.ts';
 import { openTask } from './run/open-task.ts';
 import { RunSession, type OpenedRun } from './run/run-session.ts';
@@ -48,6 +54,8 @@ const MAX_UPDATE_RATIO = 1;
 /** Room for a header that is longer than the parameters' own. */
 const UPDATE_HEADER_BYTES = 2 ** 20;
 const MAX_TEXT = 4000;
+/** What may give a server that waits for a run something to do. */
+const WAKING: ReadonlySet<RunEvent['type']> = new Set(['run-created', 'run-resumed', 'run-stop-requested']);
 
 /** What a coordinator is made of. */
 export interface CoordinatorOptions {
@@ -66,6 +74,8 @@ export interface CoordinatorOptions {
   readonly log?: FederationLog;
   /** Opens what goes with a run: its log, and the observers that make something of it. */
   readonly openRun?: (run: LedgerRun) => OpenedRun | Promise<OpenedRun>;
+  /** Gets the lines that clients send of their logs, and the run that is being driven; nobody wants them when absent. */
+  readonly onClientLine?: (line: ClientLine, runId: string | null) => void;
   /**
    * Names this process in leases. Where something else keeps a second process away (an exclusive ledger file), a constant: a restarted
    * server then need not wait for the lease of the one that died.
@@ -90,6 +100,8 @@ export interface ClientStatus extends Pick<RegisteredClient, 'clientId' | 'name'
   readonly lastSeen: string;
   /** Why it gets no work. */
   readonly misfit?: string;
+  /** Memory that it uses, where it says so. */
+  readonly resources?: ClientResources;
 }
 
 /**
@@ -102,6 +114,7 @@ export class Coordinator implements FederationService {
   readonly #log: FederationLog;
   readonly #queue: TaskQueue;
   readonly #clients: ClientRegistry;
+  readonly #lines: ClientLines;
   readonly #events = new EventStream<FederationEvent>();
   readonly #closing = new AbortController();
   readonly #lease: HeldLease;
@@ -119,11 +132,13 @@ export class Coordinator implements FederationService {
     this.#log = log;
     this.#queue = queue;
     this.#lease = new HeldLease({ store: leases, name: 'coordinator', holder, clock, log });
+    this.#lines = new ClientLines(clock, (line) => options.onClientLine?.(line, this.#session?.runId ?? null));
     this.#clients = new ClientRegistry({
       clock,
       silenceMs: clientSilenceMs,
       store: options.clients,
       log,
+      onForgotten: (clientId) => { this.#lines.forget(clientId); },
       onGone: ({ clientId, activity }) => {
         if (activity.state === 'left') log.info(`client ${clientId} has left`);
         else log.warn(`client ${clientId} has not been heard for ${clientSilenceMs / 1000} s`);
@@ -134,7 +149,7 @@ export class Coordinator implements FederationService {
     this.#unsubscribe = ledger.subscribe((entry, run) => {
       this.#events.publish({ kind: 'run', runId: entry.runId, at: entry.at.toISOString(), event: entry.event });
       if (this.#session?.runId === entry.runId) this.#session.notify(entry, run);
-      if (entry.event.type === 'run-created') this.#wakeQueue();
+      if (WAKING.has(entry.event.type)) this.#wakeQueue();
       if (entry.event.type === 'update-accepted') {
         const { bytes_up: up = 0, bytes_down: down = 0 } = entry.event.metrics;
         this.#clients.transferred(entry.event.clientId, up, down);
@@ -224,7 +239,7 @@ export class Coordinator implements FederationService {
     this.#clients.seen(client, { state: 'idle' });
     if (this.#session?.runId === result.runId) return this.#session.intake.settle(client, result);
     // Just started: the run is in the ledger, and not driven yet.
-    if ((await this.#options.ledger.openRuns()).includes(result.runId)) {
+    if ((await this.#options.ledger.dueRuns()).includes(result.runId)) {
       throw new FederationError('BUSY', `run ${result.runId} is not being driven at the moment`, { hint: 'Try again in a moment.' });
     }
     return { status: 'late', message: `run ${result.runId} is not running` };
@@ -233,6 +248,13 @@ export class Coordinator implements FederationService {
   async leave(client: ClientPrincipal): Promise<void> {
     this.#clients.leave(client);
     await this.#session?.driver.clientLeft(client.clientId);
+  }
+
+  report(client: ClientPrincipal, { lines = [], leftOut, resources }: ReportMessage): Promise<void> {
+    this.#clients.seen(client);
+    if (resources !== undefined) this.#clients.uses(client.clientId, resources);
+    this.#lines.report(client.clientId, lines, leftOut);
+    return Promise.resolve();
   }
 
   async authorizeUpload(client: ClientPrincipal, blob: BlobReference): Promise<void> {
@@ -257,9 +279,9 @@ export class Coordinator implements FederationService {
   /** Who is there, every run in a few values, and what the current one waits for. */
   async overview(): Promise<FederationStatus> {
     const session = this.#session;
-    const clients = this.#clients.all().map(({ clientId, name, agent, label, numExamples, bytesUp, bytesDown, activity, lastSeen }): ClientStatus => {
+    const clients = this.#clients.all().map(({ clientId, name, agent, label, numExamples, bytesUp, bytesDown, activity, lastSeen, resources }): ClientStatus => {
       const misfit = session?.misfit(clientId);
-      return { clientId, name, agent, label, numExamples, bytesUp, bytesDown, ...activity, lastSeen: new Date(lastSeen).toISOString(), ...(misfit !== undefined && { misfit }) };
+      return { clientId, name, agent, label, numExamples, bytesUp, bytesDown, ...activity, lastSeen: new Date(lastSeen).toISOString(), ...(misfit !== undefined && { misfit }), ...(resources !== undefined && { resources }) };
     });
     return { clients, runs: await this.#options.ledger.summaries(), current: session?.runId ?? null, waiting: session?.waiting ?? null };
   }
@@ -296,9 +318,25 @@ export class Coordinator implements FederationService {
     return this.stop(`stopped by ${operator.name}`, runId);
   }
 
-  /** Asks for the end of the run named, or of the one that is driven; stopping one that has ended changes nothing. */
-  async stop(reason: string, runId = this.#session?.runId): Promise<{ runId: string }> {
+  async changeRun(operator: OperatorPrincipal, change: OperatorChange): Promise<{ runId: string }> {
+    const runId = change.runId ?? (await this.#meantRun());
+    await changeRun(this.#options.ledger, runId, change, operator.name, (clientId) => this.#clients.get(clientId) !== undefined);
+    this.#log.info(`run ${runId}: ${change.change}${'clientId' in change ? ` client ${change.clientId}` : ''}, by ${operator.name}`);
+    return { runId };
+  }
+
+  /** The run that is driven, else the one that waits to be resumed where there is one alone. */
+  async #meantRun(): Promise<string> {
+    if (this.#session !== undefined) return this.#session.runId;
+    const [runId, ...others] = await this.#options.ledger.openRuns();
     if (runId === undefined) throw new FederationError('RUN_UNKNOWN', 'no run is running', { hint: 'See `zk0-server status`.' });
+    if (others.length > 0) throw new FederationError('RUN_UNKNOWN', 'several runs are open', { hint: 'Name one; see `zk0-server status`.' });
+    return runId;
+  }
+
+  /** Asks for the end of the run named, or of the one that is driven; stopping one that has ended changes nothing. */
+  async stop(reason: string, named?: string): Promise<{ runId: string }> {
+    const runId = named ?? (await this.#meantRun());
     await this.#options.ledger.record(runId, (state) =>
       state === null || isFinal(state) || state.stopRequested !== undefined ? null : { type: 'run-stop-requested', reason },
     );
@@ -367,7 +405,7 @@ export class Coordinator implements FederationService {
   /** What a client has to do, as the ledger says: also in the moments after a restart in which no run is driven yet. */
   async #openTask(clientId: string): Promise<Task | null> {
     const { ledger } = this.#options;
-    const [runId] = this.#session === undefined ? await ledger.openRuns() : [this.#session.runId];
+    const [runId] = this.#session === undefined ? await ledger.dueRuns() : [this.#session.runId];
     const run = runId === undefined ? null : await ledger.run(runId);
     return run === null ? null : openTask(run, clientId, this.#clock.now());
   }
@@ -375,7 +413,7 @@ export class Coordinator implements FederationService {
   /** Drives the run whose turn it is, or waits a while for one. */
   async #driveNext(signal: AbortSignal): Promise<void> {
     const woken = new Promise<void>((resolve) => (this.#wakeQueue = resolve));
-    const [runId] = (await this.#lease.acquire()) ? await this.#options.ledger.openRuns() : [];
+    const [runId] = (await this.#lease.acquire()) ? await this.#options.ledger.dueRuns() : [];
     if (runId === undefined) {
       await this.#idle(woken, signal);
       return;

@@ -12,6 +12,10 @@ export type FederationErrorCode =
   | 'EVENT_INVALID'
   /** There is no run of this name, or none is running. */
   | 'RUN_UNKNOWN'
+  /** The run has ended: nothing can be changed about it. */
+  | 'RUN_ENDED'
+  /** No client of this name has joined this server, or has had a part in the run. */
+  | 'CLIENT_UNKNOWN'
   /** The run's entries in the ledger cannot be replayed; it is set aside. */
   | 'RUN_UNREADABLE'
   /** A run configuration that this server does not take. */

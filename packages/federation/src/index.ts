@@ -16,6 +16,7 @@ export { LEDGER_VERSION, openSqliteStores, type SqliteStores } from './ledger/sq
 export type { Lease, LeaseStore } from './leases/lease-store.ts';
 export type { ClientTask, TaskQueue } from './tasks/task-queue.ts';
 export { MemoryTaskQueue } from './tasks/memory-task-queue.ts';
+export type { ClientLine } from './clients/client-lines.ts';
 export type { ClientStore, StoredClient } from './clients/client-store.ts';
 export type { ClientActivity, ClientDescription, RegisteredClient } from './clients/client-registry.ts';
 export { federationEventSchema, type FederationEvent } from './events/federation-event.ts';
@@ -23,6 +24,7 @@ export type { Observer } from './observers/observer.ts';
 export type { FederatedModel, LocalModel, LocalTask, OpenRunOptions, RunModel, TrainingDefaults } from './model.ts';
 export { checkRun, checkStrategy } from './check-strategy.ts';
 export { assignmentSchema, encodingIn, fitTaskSchema, type Assignment, type FitTask } from './run/instructions.ts';
+export { changeRun } from './run/change-run.ts';
 export { namingClient } from './run/naming-client.ts';
 export type { OpenedRun } from './run/run-session.ts';
 export { Coordinator, type ClientStatus, type CoordinatorOptions, type FederationStatus } from './coordinator.ts';
@@ -31,5 +33,6 @@ export { connectLocally, type LocalServer } from './participant/local-connection
 export { ControlStore } from './participant/control-store.ts';
 export { OptimizerStore } from './participant/optimizer-store.ts';
 export { Participant, type ParticipantLimits, type ParticipantOptions, type ParticipantStatus } from './participant/participant.ts';
+export { Reporter, type LoggedLine, type ReporterOptions } from './participant/reporter.ts';
 export { ResidualStore } from './participant/residual-store.ts';
 export { publicMessage } from './participant/public-message.ts';

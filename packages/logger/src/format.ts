@@ -35,16 +35,19 @@ export function formatTime(time: Date): string {
 
 /**
  * One text line, without its line break:
- * `2025-09-20 16:23:45 | INFO     | client_0 | PID:1234 | module:function:line - message | round=3 loss=0.41 ram=812MB`.
+ * `2025-09-20 16:23:45 | INFO     | client_0 | PID:1234 | module:function:line - message | round=3 loss=0.41 ram=812MB`; of a line that
+ * another machine sent, `2025-09-20 16:23:45 | INFO     | client_0 | remote - message | round=3`.
  */
 export function formatText(record: LogRecord): string {
-  const place = `${record.module}:${record.function}:${record.line}`;
-  const head = [formatTime(record.time), LEVEL_NAMES[record.level].padEnd(8), record.process, `PID:${record.pid}`];
+  const isOwn = record.pid !== undefined;
+  const place = isOwn ? `${record.module}:${record.function}:${record.line}` : 'remote';
+  const head = [formatTime(record.time), LEVEL_NAMES[record.level].padEnd(8), record.process, ...(isOwn ? [`PID:${record.pid}`] : [])];
   const fields = [
     ...Object.entries(record.fields).map(([name, value]) => `${name}=${formatValue(value)}`),
-    `ram=${Math.round(record.ramBytes / 1e6)}MB`,
+    ...(record.ramBytes === undefined ? [] : [`ram=${Math.round(record.ramBytes / 1e6)}MB`]),
   ];
-  return escapeText(`${head.join(' | ')} | ${place} - ${record.message} | ${fields.join(' ')}`);
+  const tail = fields.length === 0 ? '' : ` | ${fields.join(' ')}`;
+  return escapeText(`${head.join(' | ')} | ${place} - ${record.message}${tail}`);
 }
 
 /**

@@ -9,6 +9,7 @@ export {
   silentLogger,
   type ConsoleSink,
   type Logger,
+  type RelayedLine,
   type LoggerOptions,
   type RootLogger,
 } from './logger.ts';

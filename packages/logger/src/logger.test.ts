@@ -33,6 +33,20 @@ describe('createLogger', () => {
     for (const file of files) expect(readFileSync(file, 'utf8')).toBe(console.text());
   });
 
+  it('writes lines of other machines to files and observers, not to the console, without secrets and escaped', async () => {
+    const console = sink();
+    const file = path.join(folder, 'a.log');
+    const records: LogRecord[] = [];
+    const logger = createLogger({ process: 'server', console, files: [file], secrets: ['correct horse'], onRecord: (record) => records.push(record) });
+    const time = new Date(2026, 0, 31, 12);
+    logger.relay({ time, level: 'warn', process: 'client_a', message: 'token=abcdef correct horse\n2026-01-31 12:00:00 | ERROR    | server | forged', fields: { round: 3 } });
+    logger.relay({ time, level: 'debug', process: 'client_a', message: 'lighter than the level' });
+    await logger.close();
+    expect(console.text()).toBe('');
+    expect(readFileSync(file, 'utf8')).toBe('2026-01-31 12:00:00 | WARNING  | client_a | remote - token=[redacted] [redacted]\\n2026-01-31 12:00:00 | ERROR    | server | forged | round=3\n');
+    expect(records).toMatchObject([{ process: 'client_a', level: 'warn', fields: { round: 3 } }]);
+  });
+
   it('names the caller', () => {
     const records: LogRecord[] = [];
     const logger = createLogger({ process: 'server', onRecord: (record) => records.push(record) });

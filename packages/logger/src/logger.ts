@@ -50,10 +50,25 @@ export interface Logger {
   child(fields: LogFields): Logger;
 }
 
+/** A line that another process sent. */
+export interface RelayedLine {
+  readonly time: Date;
+  readonly level: LogLevel;
+  /** Names the process that wrote it. */
+  readonly process: string;
+  readonly message: string;
+  readonly fields?: LogFields;
+}
+
 /** The logger that owns files. */
 export interface RootLogger extends Logger {
   /** Calls back with every record that is written from now on (redacted, not escaped). Returns what ends that. */
   observe(listener: (record: LogRecord) => void): () => void;
+  /**
+   * Writes a line that another process sent, to files and observers; the console keeps to this process. It is redacted and escaped as every
+   * other, and bounded by whoever hands it in.
+   */
+  relay(line: RelayedLine): void;
   /** Waits until everything written so far, compression included, is on disk. */
   flush(): Promise<void>;
   /** Flushes and closes the files; later lines go to the console only. */
@@ -90,7 +105,8 @@ export function createLogger(options: LoggerOptions): RootLogger {
       name: 'console',
       minLevel: weight(consoleLevel),
       format: options.plainConsole === true && options.json !== true ? formatPlain : format,
-      write: (_record, line) => {
+      write: (record, line) => {
+        if (record.pid === undefined) return;
         try {
           console.write(`${line}\n`);
         } catch {
@@ -129,12 +145,23 @@ export function createLogger(options: LoggerOptions): RootLogger {
       // A broken console or an exotic value: no line of a log is worth ending what it reports on.
     }
   };
+  const relay = ({ time, level: at, process: from, message, fields = {} }: RelayedLine): void => {
+    if (weight(at) < weight(level)) return;
+    try {
+      const record: LogRecord = { time, level: at, process: redactor.text(from), ...cleaned(redactor, message, [fields]) };
+      pipeline.log(weight(at), at.toUpperCase(), record);
+      for (const observer of observers) observer(record);
+    } catch {
+      // As above.
+    }
+  };
   return {
     ...loggerOver(emit, {}, (at) => weight(at) >= lowest),
     observe: (listener) => {
       observers.add(listener);
       return () => observers.delete(listener);
     },
+    relay,
     flush: async () => {
       await Promise.all(files.map((file) => file.flush()));
     },

@@ -12,13 +12,14 @@ export interface LogRecord {
   readonly level: LogLevel;
   /** Which process of the run wrote it: `server`, `client_0`. */
   readonly process: string;
-  readonly pid: number;
+  /** Absent in a line that another machine sent, and so are the next three and the memory. */
+  readonly pid?: number;
   /** File name without extension, function and line of the caller. */
-  readonly module: string;
-  readonly function: string;
-  readonly line: number;
+  readonly module?: string;
+  readonly function?: string;
+  readonly line?: number;
   readonly message: string;
   readonly fields: LogFields;
   /** Resident memory of the process when the line was written. */
-  readonly ramBytes: number;
+  readonly ramBytes?: number;
 }

@@ -11,7 +11,7 @@ export { openPolicy } from './open-policy.ts';
 export { matchCameras, type CameraBinding, type CameraNeeds } from './processing/cameras.ts';
 export { describeCutTasks } from './processing/cut-tasks.ts';
 export { proposeRenames } from './processing/propose-cameras.ts';
-export { forgetCuda, runtimeVersion, useCuda, type CudaUse } from '@zk0/onnx-train';
+export { forgetCuda, listGpus, runtimeVersion, useCuda, type CudaUse, type Gpu } from '@zk0/onnx-train';
 export { deviceChecks, type DeviceCheck } from './runtime/device-checks.ts';
 export { recordingChecks, type PolicyJudge } from './runtime/recording-checks.ts';
 export { describeDevice } from './runtime/describe-device.ts';

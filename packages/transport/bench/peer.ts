@@ -30,11 +30,13 @@ const service: FederationService = {
     return Promise.resolve({ status: 'accepted' });
   },
   leave: () => Promise.resolve(),
+  report: () => Promise.resolve(),
   authorizeUpload: () => Promise.resolve(),
   authorizeDownload: () => Promise.resolve(),
   status: () => Promise.resolve({}),
   submitRun: refuse,
   stopRun: refuse,
+  changeRun: refuse,
   events: () => {
     throw new Error('the bench has no events');
   },

@@ -42,6 +42,10 @@ describe('a round over the wire', () => {
     expect(await client.result(result)).toEqual({ status: 'duplicate' });
     expect(service.results).toEqual([{ clientId: 'client-1', ...result }]);
 
+    const said = { lines: [{ ageMs: 5, level: 'warn', message: 'frame 3 is skipped', round: 1 }], leftOut: 2, resources: { memoryBytes: 1, totalMemoryBytes: 2 } } as const;
+    await client.report({ ...said, lines: [...said.lines] });
+    expect(service.reports).toEqual([{ clientId: 'client-1', ...said }]);
+
     const { bytesUp, bytesDown } = client.takeByteCounts();
     expect(bytesUp).toBeGreaterThan(300_000);
     expect(bytesUp).toBeLessThan(310_000);
@@ -220,6 +224,9 @@ describe('the operator', () => {
     expect(service.runs).toEqual([{ rounds: 3 }]);
     expect(await admin.stop()).toEqual({ runId: 'run-1' });
     expect(await admin.stop('run-7')).toEqual({ runId: 'run-7' });
+    expect(await admin.change({ change: 'pause' })).toEqual({ runId: 'run-1' });
+    expect(await admin.change({ change: 'exclude', runId: 'run-7', clientId: 'anna' })).toEqual({ runId: 'run-7' });
+    expect(service.changes).toEqual([{ change: 'pause' }, { change: 'exclude', runId: 'run-7', clientId: 'anna' }]);
     expect(service.stopped).toEqual([undefined, 'run-7']);
     await expect(admin.submitRun({ rounds: 0 })).rejects.toMatchObject({ code: 'RUN_CONFIG_INVALID', hint: 'At least 1.' });
   });

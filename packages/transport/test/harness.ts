@@ -13,7 +13,9 @@ import {
   type HeartbeatMessage,
   type JoinMessage,
   type JsonObject,
+  type OperatorChange,
   type OperatorPrincipal,
+  type ReportMessage,
   type ResultReply,
   type Task,
   type TaskResult,
@@ -37,6 +39,8 @@ export class TestService implements FederationService {
   readonly heartbeats: (HeartbeatMessage & { readonly clientId: string })[] = [];
   readonly results: (TaskResult & { readonly clientId: string })[] = [];
   readonly left: string[] = [];
+  readonly reports: (ReportMessage & { readonly clientId: string })[] = [];
+  readonly changes: OperatorChange[] = [];
   readonly runs: JsonObject[] = [];
   readonly stopped: (string | undefined)[] = [];
   readonly operators: string[] = [];
@@ -107,6 +111,11 @@ export class TestService implements FederationService {
     return Promise.resolve();
   }
 
+  report({ clientId }: ClientPrincipal, message: ReportMessage): Promise<void> {
+    this.reports.push({ clientId, ...message });
+    return Promise.resolve();
+  }
+
   authorizeUpload(client: ClientPrincipal, { hash }: BlobReference): Promise<void> {
     return this.authorizeDownload(client, hash);
   }
@@ -132,6 +141,12 @@ export class TestService implements FederationService {
     this.operators.push(name);
     this.stopped.push(runId);
     return Promise.resolve({ runId: runId ?? 'run-1' });
+  }
+
+  changeRun({ name }: OperatorPrincipal, change: OperatorChange): Promise<{ runId: string }> {
+    this.operators.push(name);
+    this.changes.push(change);
+    return Promise.resolve({ runId: change.runId ?? 'run-1' });
   }
 
   async *events(runId: string | undefined, signal: AbortSignal): AsyncGenerator<JsonObject> {

@@ -16,9 +16,9 @@ import {
   zk0Home,
   type Progress,
 } from '@zk0/cli';
-import type { JoinMessage, Zk0Error } from '@zk0/core';
+import type { Zk0Error } from '@zk0/core';
 import { requireCameras, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
-import { ControlStore, OptimizerStore, Participant, ResidualStore, type ParticipantStatus } from '@zk0/federation';
+import { ControlStore, OptimizerStore, Participant, Reporter, ResidualStore, type ParticipantStatus } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
 import { describeCutTasks, describeDevice } from '@zk0/policy-smolvla';
 import { openBlobStore } from '@zk0/storage';
@@ -29,7 +29,10 @@ import { openTogether, parseFps } from '../dataset/open-together.ts';
 import { clientIdentity } from '../identity/client-id.ts';
 import { enrolmentWith, nodeKey } from '../identity/enrolments.ts';
 import { openActivityFile } from '../node/activity.ts';
-import { LocallyPrivateModel, parseLocalPrivacy, type LocalPrivacy } from '../node/local-privacy.ts';
+import { describeMessages } from '../node/describe-messages.ts';
+import { LocallyPrivateModel, parseLocalPrivacy } from '../node/local-privacy.ts';
+import { resourcesOf } from '../node/resources.ts';
+import { parseSendLog, sendLog } from '../node/send-log.ts';
 import { SmolVlaClient } from '../node/smolvla-client.ts';
 import { openStateDirectory } from '../node/state-directory.ts';
 import { parseCacheMode, parseFrames, parseThreads } from '../options.ts';
@@ -57,6 +60,7 @@ interface StartOptions extends Readonly<Record<string, unknown>> {
   readonly private?: boolean;
   readonly localClip?: number;
   readonly localNoise?: number;
+  readonly sendLog: string;
   readonly dryRun?: boolean;
   readonly detach?: boolean;
   readonly verbose?: boolean;
@@ -84,6 +88,7 @@ export function startCommand(run: Run, version: string): Command {
     .option('--private', 'say nothing of the recordings’ values: what private runs (dp-*) ask for')
     .option('--local-clip <c>', 'local differential privacy: bound the length of each update to this (with --local-noise)', Number)
     .option('--local-noise <z>', 'and add noise of z × c to every value before it leaves; implies --private', Number)
+    .option('--send-log <level>', 'send lines of the log to the server, for its operator: off, error, warn or info', 'off')
     .option('--dry-run', 'show what would be sent to the server, and send nothing')
     .option('--verbose', 'more output; error codes and stacks with errors');
   withTlsOptions(withRecordingOptions(command, UNIT_CONVENTIONS)).action((options: StartOptions) => {
@@ -110,6 +115,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
   const threads = parseThreads(options.threads);
   const privacy = parseLocalPrivacy(options.localClip, options.localNoise);
   const isPrivate = options.private === true || privacy !== undefined;
+  const sent = parseSendLog(options.sendLog, isPrivate);
   const enrolment = await enrolmentWith(options.server);
   const clientId = await clientIdentity(options.id ?? enrolment?.clientId);
   const tls = readTls(options);
@@ -134,12 +140,14 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
       const { name, episodes, frameCount, cameras } = dataset.info;
       for (const note of notes) log.warn(note);
       log.info(`dataset ${name}: ${episodes.length} episodes, ${frameCount} frames, ${cameras.length} cameras`);
+      let device: string | undefined;
       const model = new SmolVlaClient({
         dataset,
         device: options.device,
         precision: options.precision,
         private: isPrivate,
         onPolicy: async (policy, { localSteps, batchSize }) => {
+          device = policy.device;
           log.info(describeDevice(policy));
           for (const cut of describeCutTasks(policy, dataset.info.tasks)) log.warn(`dataset ${name}: ${cut}`);
           const cost = await trainingCost(policy, { steps: localSteps, batchSize, frames: frameCount, cameras: dataset.info.cameras.length }, threads);
@@ -161,7 +169,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
       const introduction = { name: clientId, agent: `zk0-client ${version}` };
       if (options.dryRun === true) {
         progress.finish();
-        process.stdout.write(`${describeMessages({ ...introduction, profile: model.profile() }, isPrivate, privacy)}\n`);
+        process.stdout.write(`${describeMessages({ ...introduction, profile: model.profile() }, isPrivate, privacy, sent)}\n`);
         return;
       }
       const activity = openActivityFile(state, options.server, name);
@@ -179,6 +187,8 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
           else log.warn(`${now.error instanceof RemoteError ? 'the server cannot take it now' : 'no connection'} (attempt ${now.attempt}): ${now.error.message}`);
         },
       });
+      const reporter = new Reporter({ connection, ...(!isPrivate && { resources: resourcesOf(() => device) }) });
+      const endSending = sendLog(log, sent, reporter);
       try {
         const blobs = await openBlobStore(join(state, 'blobs'), { durable: false });
         const participant = new Participant({
@@ -190,6 +200,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
           residuals: new ResidualStore(join(state, 'residual'), clientId),
           ...introduction,
           log,
+          reporter,
           onStatus: (status) => {
             activity.status(status);
             show(progress, status);
@@ -198,6 +209,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         announceReady([`its dataset is ${name}: ${episodes.length} episodes, ${frameCount} frames`]);
         await participant.run(signal);
       } finally {
+        endSending();
         activity.close();
         await connection.close();
         await model.close();
@@ -251,29 +263,4 @@ function show(progress: Progress, status: ParticipantStatus): void {
         ...(status.loss === undefined ? {} : { detail: `loss ${status.loss.toFixed(4)}` }),
       });
   }
-}
-
-/** Everything that leaves this machine, for somebody who wants to know before it does. */
-function describeMessages(join: JoinMessage, isPrivate: boolean, privacy: LocalPrivacy | undefined): string {
-  if (privacy !== undefined) {
-    const { clippingNorm, noiseMultiplier } = privacy;
-    return [
-      'When it joins, this client sends:',
-      JSON.stringify(join, null, 2),
-      'Every second while it trains, and every ten seconds else: which task, which phase, step of how many.',
-      `After each round: the trained weights, at most ${clippingNorm} away from those it began with, with noise of ${clippingNorm * noiseMultiplier} on every`,
-      '  value; the number of examples, durations and bytes; in private runs (dp-*) only what follows from the instructions.',
-      'No loss, no image, no single state or action, no task text. Nothing has been sent now.',
-    ].join('\n');
-  }
-  return [
-    'When it joins, this client sends:',
-    JSON.stringify(join, null, 2),
-    'Every second while it trains, and every ten seconds else: which task, which phase, step of how many, the loss of the last step.',
-    'After each round: the trained weights (with the strategy scaffold also their mean gradient), and',
-    isPrivate
-      ? '  in private runs nothing else; in others the number of examples, losses, norms, durations, bytes.'
-      : '  the number of examples, losses, norms, durations, bytes; in private runs (dp-*) only what follows from the instructions.',
-    'No image, no single state or action, no task text. Nothing has been sent now.',
-  ].join('\n');
 }

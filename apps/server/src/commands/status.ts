@@ -25,6 +25,7 @@ const statusSchema = z.object({
       bytesDown: z.number().default(0),
       lastSeen: z.string(),
       misfit: z.string().optional(),
+      resources: z.object({ memoryBytes: z.number(), gpu: z.object({ memoryBytes: z.number() }).optional() }).optional(),
     }),
   ),
   runs: z.array(
@@ -38,6 +39,8 @@ const statusSchema = z.object({
       heard: z.number(),
       policyLoss: z.number().nullable(),
       ending: z.string().nullable(),
+      paused: z.string().nullable().default(null),
+      isResting: z.boolean().default(false),
     }),
   ),
   current: z.string().nullable(),
@@ -83,6 +86,7 @@ function describeClients(clients: Status['clients'], now: number, width: number 
     { header: 'does' },
     { header: 'loss', align: 'right' },
     { header: 'speed', align: 'right' },
+    { header: 'memory', align: 'right' },
     { header: 'up', align: 'right' },
     { header: 'down', align: 'right' },
     { header: 'last seen' },
@@ -96,6 +100,7 @@ function describeClients(clients: Status['clients'], now: number, width: number 
       doing(client),
       client.loss === undefined ? '' : client.loss.toFixed(4),
       speed(client),
+      memory(client),
       client.bytesUp === 0 ? '' : formatBytes(client.bytesUp),
       client.bytesDown === 0 ? '' : formatBytes(client.bytesDown),
       seen(client.lastSeen, now),
@@ -123,12 +128,24 @@ function speed({ state, phase, step = 0, phaseSince, lastSeen }: Status['clients
   return phase === 'downloading' || phase === 'uploading' ? `${formatBytes(rate)}/s` : `${rate.toPrecision(2)} steps/s`;
 }
 
+/** Of its process, and of its graphics processor where it says so. */
+function memory({ resources }: Status['clients'][number]): string {
+  if (resources === undefined) return '';
+  return `${formatBytes(resources.memoryBytes)}${resources.gpu === undefined ? '' : ` + ${formatBytes(resources.gpu.memoryBytes)}`}`;
+}
+
 /** In local time, and how long ago that is. */
 function seen(iso: string, now: number): string {
   const time = new Date(iso);
   const ago = Math.max(0, (now - time.getTime()) / 1000);
   const clock = time.toLocaleString('sv-SE');
   return `${ago < 86_400 ? clock.slice(11, 19) : clock.slice(0, 16)}${ago < 20 ? '' : ` (${formatDuration(ago)} ago)`}`;
+}
+
+function stateOf({ runId, phase, paused, isResting }: Status['runs'][number], current: string | null): string {
+  if (paused !== null) return isResting ? 'paused' : 'pausing';
+  if (phase !== 'waiting_for_clients') return phase;
+  return runId === current ? 'waiting' : 'queued';
 }
 
 function describeRuns({ runs, current }: Status, width: number | undefined): string {
@@ -139,15 +156,15 @@ function describeRuns({ runs, current }: Status, width: number | undefined): str
   const shown = [...ended.slice(-MAX_ENDED), ...open];
   const rows = shown.map((one) => [
     one.runId,
-    one.phase === 'waiting_for_clients' ? (one.runId === current ? 'waiting' : 'queued') : one.phase,
+    stateOf(one, current),
     one.round === 0 ? `0 of ${one.rounds}` : `${one.round} of ${one.rounds}`,
     isOpen(one) && one.roundPhase !== null ? `${one.roundPhase}, ${one.heard} of ${one.asked} heard` : '',
     one.policyLoss === null ? '' : one.policyLoss.toFixed(4),
-    one.ending ?? '',
+    one.ending ?? one.paused ?? '',
   ]);
   const more = ended.length > MAX_ENDED ? `\n${ended.length - MAX_ENDED} earlier runs are not shown (--json has them)` : '';
   return (
-    table([{ header: 'run' }, { header: 'state' }, { header: 'round' }, { header: 'the round' }, { header: 'held-out loss', align: 'right' }, { header: 'ended because' }], rows, width) +
+    table([{ header: 'run' }, { header: 'state' }, { header: 'round' }, { header: 'the round' }, { header: 'held-out loss', align: 'right' }, { header: 'because' }], rows, width) +
     more
   );
 }

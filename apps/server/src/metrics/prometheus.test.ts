@@ -8,7 +8,7 @@ const client = (clientId: string, more: Partial<ClientStatus> & { readonly loss?
   clientId, name: clientId, agent: 'test', label: 'set', numExamples: 3, bytesUp: 5, bytesDown: 7, state: 'idle', lastSeen: '2026-01-31T12:00:00.000Z', ...more,
 });
 const run = (runId: string, phase: FederationStatus['runs'][number]['phase']): FederationStatus['runs'][number] => ({
-  runId, phase, round: 3, rounds: 20, roundPhase: 'training', asked: 2, heard: 1, policyLoss: 0.25, parameters: null, ending: null,
+  runId, phase, round: 3, rounds: 20, roundPhase: 'training', asked: 2, heard: 1, policyLoss: 0.25, parameters: null, ending: null, paused: null, isResting: false,
 });
 const status: FederationStatus = {
   clients: [client('a', { state: 'working', loss: 0.5 }), client('b', { misfit: 'other joints' })],

@@ -44,6 +44,7 @@ function roundRecord(round: RoundState, datasets: StartContext['datasets'], { ro
   const before = { rounds: rounds.slice(0, round.round - 1) };
   const names = new Map(datasets.map(({ clientId, name }) => [clientId, name]));
   const participants = [...round.participants].sort(([a], [b]) => (a < b ? -1 : 1));
+  const { cosines = {} } = round.aggregate ?? {};
   const excluded = new Map((round.aggregate?.excluded ?? []).map(({ clientId, reason }) => [clientId, reason]));
   return {
     round: round.round,
@@ -55,8 +56,12 @@ function roundRecord(round: RoundState, datasets: StartContext['datasets'], { ro
               clientId,
               datasetName: names.get(clientId) ?? 'unknown',
               numExamples: outcome.numExamples,
-              // Versions between its start and now, where rounds are buffered.
-              metrics: round.buffered === true ? { ...outcome.metrics, staleness: task === undefined ? 0 : versionsSince(before, task.round) } : outcome.metrics,
+              metrics: {
+                ...outcome.metrics,
+                // Versions between its start and now, where rounds are buffered.
+                ...(round.buffered === true && { staleness: task === undefined ? 0 : versionsSince(before, task.round) }),
+                ...(cosines[clientId] !== undefined && { cosine_to_mean: cosines[clientId] }),
+              },
               paramHash: outcome.update.hash,
             },
           ],

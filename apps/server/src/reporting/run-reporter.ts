@@ -118,6 +118,16 @@ export class RunReporter {
         this.#rounds = event.config.rounds;
         this.#broadcast = event.config.broadcastEncoding;
         return;
+      case 'run-paused':
+        this.#progress.print(`the run was ${event.reason}: it rests after the round that is open, until it is resumed`);
+        return;
+      case 'run-resumed':
+        this.#progress.print(`the run was ${event.reason}`);
+        return;
+      case 'client-excluded':
+      case 'client-readmitted':
+        this.#progress.print(`client ${event.clientId} was ${event.reason}`);
+        return;
       case 'run-started':
         this.#wholeBytes = event.parameters.byteLength;
         return;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Random, runConfigSchema, type RunConfigInput, type RunEvent } from '@zk0/core';
 import { createDashboard, type Dashboard, type DashboardSources } from '@zk0/dashboard';
-import { Ledger, type ClientStatus, type FederationEvent } from '@zk0/federation';
+import { changeRun, Ledger, type ClientStatus, type FederationEvent } from '@zk0/federation';
 import { MemoryLedgerStore } from '@zk0/federation/testing';
 import { openBlobStore } from '@zk0/storage';
 import { createTransportServer, type TransportServer, type TransportServerOptions } from '@zk0/transport';
@@ -165,6 +165,11 @@ export class ScriptedServer {
         this.stopped.push(runId);
         await this.record(runId!, { type: 'run-stop-requested', reason });
         return { runId: runId! };
+      },
+      changeRun: async ({ name }, change) => {
+        const runId = change.runId!;
+        await changeRun(this.ledger, runId, change, name, (clientId) => this.clients.has(clientId));
+        return { runId };
       },
       submitRun: (_operator, config) => {
         this.submitted.push(config);

@@ -11,6 +11,8 @@ export const unusedService: FederationService = {
   heartbeat: unused,
   result: unused,
   leave: unused,
+  report: unused,
+  changeRun: unused,
   authorizeUpload: unused,
   authorizeDownload: unused,
   status: () => Promise.resolve({}),

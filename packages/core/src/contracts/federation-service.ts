@@ -1,3 +1,5 @@
+import type { ReportMessage } from '../federation/client-report.ts';
+import type { OperatorChange } from '../federation/operator-change.ts';
 import type { BlobReference } from '../run/events.ts';
 import type {
   HeartbeatMessage,
@@ -51,6 +53,8 @@ export interface FederationService {
   /** Idempotent: a result may arrive more than once. The blob that it names is in the store when it is accepted. */
   result(client: ClientPrincipal, result: TaskResult): Promise<ResultReply>;
   leave(client: ClientPrincipal): Promise<void>;
+  /** Takes lines of the client's log and the memory it uses; what is too much is left out. @throws Zk0Error `NOT_JOINED` */
+  report(client: ClientPrincipal, message: ReportMessage): Promise<void>;
 
   /** @throws Zk0Error `FORBIDDEN` unless the client has an open task that may produce such a blob. */
   authorizeUpload(client: ClientPrincipal, blob: BlobReference): Promise<void>;
@@ -62,6 +66,12 @@ export interface FederationService {
   submitRun(operator: OperatorPrincipal, config: JsonObject): Promise<{ readonly runId: string }>;
   /** Stops the run named, or the one that is running; stopping a run that has ended changes nothing. */
   stopRun(operator: OperatorPrincipal, runId: string | undefined): Promise<{ readonly runId: string }>;
+  /**
+   * Pauses a run, lets it go on, excludes a client from it or lets it take part again. What is so already is left as it is.
+   *
+   * @throws Zk0Error `RUN_UNKNOWN`, `RUN_ENDED`, `CLIENT_UNKNOWN`
+   */
+  changeRun(operator: OperatorPrincipal, change: OperatorChange): Promise<{ readonly runId: string }>;
   /**
    * Events as they happen, of one run or all, until `signal` aborts or there can be no more.
    *

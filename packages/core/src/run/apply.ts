@@ -3,6 +3,9 @@ import type { RunEvent } from './events.ts';
 import { hasEnough } from './next-action.ts';
 import { isFinal, type Participant, type Participation, type RoundPhase, type RoundState, type RunState } from './state.ts';
 
+/** Why the update of a client does not count that an operator excluded. */
+export const CLIENT_EXCLUDED = 'CLIENT_EXCLUDED';
+
 /** An event that cannot happen in the state it met: a bug in the caller, or a damaged journal. */
 export class IllegalTransitionError extends Zk0Error {
   declare readonly code: 'RUN_ILLEGAL_TRANSITION';
@@ -34,6 +37,7 @@ export function applyRunEvent(state: RunState | null, event: RunEvent): RunState
       strategyState: null,
       strategyScalars: {},
       rounds: [],
+      barred: new Map(),
     };
   }
   if (state === null) throw new IllegalTransitionError(`${event.type} before run-created`);
@@ -41,6 +45,17 @@ export function applyRunEvent(state: RunState | null, event: RunEvent): RunState
   switch (event.type) {
     case 'run-stop-requested':
       return state.stopRequested === undefined ? { ...state, stopRequested: event.reason } : state;
+    case 'run-paused':
+      return state.paused === undefined ? { ...state, paused: event.reason } : state;
+    case 'run-resumed':
+      return resume(state);
+    case 'client-excluded':
+      return bar(state, event);
+    case 'client-readmitted': {
+      const barred = new Map(state.barred);
+      barred.delete(event.clientId);
+      return { ...state, barred };
+    }
     case 'run-started':
       if (state.phase !== 'waiting_for_clients') throw new IllegalTransitionError('the run started twice');
       return {
@@ -75,8 +90,8 @@ export function applyRunEvent(state: RunState | null, event: RunEvent): RunState
     case 'round-closed':
       return close(state, event);
     case 'round-aggregated': {
-      const { round, parameters, published, strategyState, strategyScalars, metrics, excluded } = event;
-      const aggregate = { parameters, metrics, excluded };
+      const { round, parameters, published, strategyState, strategyScalars, metrics, excluded, cosines } = event;
+      const aggregate = { parameters, metrics, excluded, ...(cosines !== undefined && { cosines }) };
       const next = advance(state, round, 'aggregating', { phase: 'evaluating', aggregate });
       return { ...next, parameters, ...(published !== undefined && { published }), strategyState, strategyScalars };
     }
@@ -92,6 +107,22 @@ export function replay(events: Iterable<RunEvent>): RunState | null {
   let state: RunState | null = null;
   for (const event of events) state = applyRunEvent(state, event);
   return state;
+}
+
+function resume(state: RunState): RunState {
+  const next: { -readonly [name in keyof RunState]: RunState[name] } = { ...state };
+  delete next.paused;
+  return next;
+}
+
+/** In an open round the client's part is over, whatever it has sent; a round that is closed stands as it is. */
+function bar(state: RunState, { clientId, reason }: Extract<RunEvent, { type: 'client-excluded' }>): RunState {
+  const barred = new Map(state.barred).set(clientId, reason);
+  const current = state.rounds.at(-1);
+  const participant = current?.participants.get(clientId);
+  if (current?.phase !== 'training' || participant === undefined || participant.outcome.state === 'refused') return { ...state, barred };
+  const outcome: Participation = { state: 'refused', code: CLIENT_EXCLUDED, message: reason };
+  return replaceLast({ ...state, barred }, { ...current, participants: new Map(current.participants).set(clientId, { ...participant, outcome }) });
 }
 
 function end(state: RunState, event: Extract<RunEvent, { type: 'run-finished' | 'run-failed' | 'run-stopped' }>): RunState {

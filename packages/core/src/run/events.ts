@@ -52,6 +52,13 @@ export const runEventSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('run-created'), runId: z.string().min(1), config: runConfigSchema }),
   /** Somebody asked for the run's end. What is being done is given up; finished rounds stand. */
   z.strictObject({ type: z.literal('run-stop-requested'), reason: z.string() }),
+  /** An operator paused the run: the round that is open is finished, and no other begins. */
+  z.strictObject({ type: z.literal('run-paused'), reason: z.string() }),
+  z.strictObject({ type: z.literal('run-resumed'), reason: z.string() }),
+  /** An operator gives a client no more work in this run. In an open round its update does not count, also when it has arrived. */
+  z.strictObject({ type: z.literal('client-excluded'), clientId: z.string().min(1), reason: z.string() }),
+  /** It may take part again, from the next round on. */
+  z.strictObject({ type: z.literal('client-readmitted'), clientId: z.string().min(1), reason: z.string() }),
   /**
    * Enough clients are there: what holds for the whole run is fixed now. `context` is the application's own; its `run` is what every task
    * carries. `clients`: who could take part then (absent in ledgers of earlier releases).
@@ -116,6 +123,8 @@ export const runEventSchema = z.discriminatedUnion('type', [
     metrics,
     /** Updates the strategy left out, with why. */
     excluded: z.array(z.strictObject({ clientId: z.string(), code: z.string(), reason: z.string() })),
+    /** Cosine of the angle between each client's update and the mean of all updates, on a sample of their values; absent in private runs. */
+    cosines: z.record(z.string(), z.number().min(-1).max(1)).exactOptional(),
   }),
   z.strictObject({ type: z.literal('round-evaluated'), round, evaluation: evaluationSchema.nullable() }),
   z.strictObject({ type: z.literal('round-checkpointed'), round, path: z.string().nullable() }),

@@ -12,6 +12,8 @@ export type NextAction =
   | { readonly do: 'checkpoint'; readonly round: number }
   /** All rounds are done, or (`early`) the run's stop rule says that it is complete before its last. */
   | { readonly do: 'finish'; readonly early?: string }
+  /** An operator paused it, and no round is open. */
+  | { readonly do: 'rest'; readonly reason: string }
   /** Somebody asked for the run's end. */
   | { readonly do: 'stop'; readonly reason: string }
   | { readonly do: 'nothing' };
@@ -20,10 +22,10 @@ export type NextAction =
 export function nextAction(state: RunState): NextAction {
   if (isFinal(state)) return { do: 'nothing' };
   if (state.stopRequested !== undefined) return { do: 'stop', reason: state.stopRequested };
-  if (state.phase === 'waiting_for_clients') return { do: 'wait-for-clients' };
+  if (state.phase === 'waiting_for_clients') return orRest(state, { do: 'wait-for-clients' });
   if (state.baseline === undefined) return { do: 'evaluate-baseline' };
   const last = state.rounds.at(-1);
-  if (last === undefined) return { do: 'configure-round', round: 1 };
+  if (last === undefined) return orRest(state, { do: 'configure-round', round: 1 });
   switch (last.phase) {
     case 'training':
       return { do: 'collect-updates', round: last.round };
@@ -37,9 +39,14 @@ export function nextAction(state: RunState): NextAction {
     case 'skipped': {
       const early = last.round >= state.config.rounds ? null : stopReason(state);
       if (early !== null) return { do: 'finish', early };
-      return last.round >= state.config.rounds ? { do: 'finish' } : { do: 'configure-round', round: last.round + 1 };
+      return last.round >= state.config.rounds ? { do: 'finish' } : orRest(state, { do: 'configure-round', round: last.round + 1 });
     }
   }
+}
+
+/** What begins something new waits while the run is paused. */
+function orRest({ paused }: RunState, action: NextAction): NextAction {
+  return paused === undefined ? action : { do: 'rest', reason: paused };
 }
 
 /** Whether no client of a round is waited for any longer: each has answered or left. */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { runConfigSchema } from '../config/run-config.ts';
 import { Random } from '../random/random.ts';
-import { applyRunEvent, IllegalTransitionError, replay } from './apply.ts';
+import { applyRunEvent, CLIENT_EXCLUDED, IllegalTransitionError, replay } from './apply.ts';
 import { runEventSchema, type RunEvent } from './events.ts';
 import { allHeard, isDue, nextAction } from './next-action.ts';
 import type { RunState } from './state.ts';
@@ -120,6 +120,38 @@ describe('a run', () => {
       expect(nextAction(state)).toEqual({ do: 'stop', reason: 'enough' });
       expect(applyRunEvent(state, { ...stop, reason: 'again' })).toBe(state);
     }
+  });
+
+  it('begins no round while it is paused, finishes the one that is open, and goes on where it was', () => {
+    const pause: RunEvent = { type: 'run-paused', reason: 'paused by an operator' };
+    const resume: RunEvent = { type: 'run-resumed', reason: 'resumed' };
+    const journal = [created, started, baseline, ...wholeRound(1), ...wholeRound(2)];
+    const actions = journal.map((_, at) => {
+      const before = replay(journal.slice(0, at + 1))!;
+      const paused = applyRunEvent(before, pause);
+      expect(applyRunEvent(paused, { ...pause, reason: 'again' })).toBe(paused);
+      expect(applyRunEvent(paused, resume)).toEqual(before);
+      expect(nextAction(applyRunEvent(paused, { type: 'run-stop-requested', reason: 'x' })).do).toBe('stop');
+      return [nextAction(before).do, nextAction(paused).do];
+    });
+    const rests = ['wait-for-clients', 'configure-round'];
+    expect(actions.map(([, paused]) => paused)).toEqual(actions.map(([before]) => (rests.includes(before!) ? 'rest' : before)));
+    // Events that were under way when it was paused still happen.
+    expect(replay([...journal.slice(0, 5), pause, ...journal.slice(5, 10)])!.rounds[0]!.phase).toBe('done');
+  });
+
+  it('has no part of an excluded client in an open round, and leaves closed rounds as they are', () => {
+    const exclude: RunEvent = { type: 'client-excluded', clientId: 'a', reason: 'excluded by an operator' };
+    const outcomeOf = (journal: readonly RunEvent[]): unknown => replay([...prefix(), ...journal])!.rounds[0]!.participants.get('a')!.outcome;
+    const out = { state: 'refused', code: CLIENT_EXCLUDED, message: 'excluded by an operator' };
+    expect(outcomeOf([configured(1), exclude])).toEqual(out);
+    expect(outcomeOf([configured(1), accepted(1, 'a'), exclude])).toEqual(out);
+    expect(outcomeOf([configured(1), { type: 'participant-left', round: 1, clientId: 'a' }, exclude])).toEqual(out);
+    expect(outcomeOf([configured(1), accepted(1, 'a'), accepted(1, 'b'), closed(1), exclude])).toMatchObject({ state: 'accepted' });
+    expect(() => outcomeOf([configured(1), exclude, accepted(1, 'a')])).toThrow(IllegalTransitionError);
+    const readmitted = replay([...prefix(), configured(1), exclude, { type: 'client-readmitted', clientId: 'a', reason: 'readmitted' }])!;
+    expect([...readmitted.barred]).toEqual([]);
+    expect(readmitted.rounds[0]!.participants.get('a')!.outcome).toEqual(out);
   });
 
   it('is complete before its last round only for a stated reason, and never in the middle of a round', () => {

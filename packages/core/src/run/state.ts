@@ -69,6 +69,8 @@ export interface RoundState {
     readonly parameters: BlobReference;
     readonly metrics: Metrics;
     readonly excluded: readonly { readonly clientId: string; readonly code: string; readonly reason: string }[];
+    /** By client: how far its update pointed where the mean of all did, from -1 to 1. */
+    readonly cosines?: Readonly<Record<string, number>>;
   };
   /** `null`: this round was not to be evaluated. Absent: not yet. */
   readonly evaluation?: Evaluation | null;
@@ -114,6 +116,10 @@ export interface RunState {
   readonly underWay?: ReadonlyMap<string, Pick<Participant, 'instructions'> & { readonly task: EarlierTask }>;
   /** Why somebody wants the run to end; it ends as soon as its newest finished round has a checkpoint. */
   readonly stopRequested?: string;
+  /** Why an operator paused the run: no round begins until it is resumed. */
+  readonly paused?: string;
+  /** Clients that an operator gives no work in this run, with why. */
+  readonly barred: ReadonlyMap<string, string>;
   readonly ending?: { readonly code: string; readonly message: string };
 }
 

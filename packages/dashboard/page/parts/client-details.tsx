@@ -1,6 +1,9 @@
 import type { JSX } from 'preact';
-import { counted, formatTime, sentence, visible } from '../format.ts';
+import type { RunView } from '../../src/model/view.ts';
+import { counted, formatBytes, formatTime, sentence, visible } from '../format.ts';
+import { ask } from '../server.ts';
 import { markedClient, run, view } from '../state.ts';
+import { announce, confirm } from './dialogs.tsx';
 
 /** The client that is marked, in words: also what its line in the list has no room for. */
 export function ClientDetails(): JSX.Element | null {
@@ -20,10 +23,41 @@ export function ClientDetails(): JSX.Element | null {
           <bdi>{visible(client.name)}</bdi>, <bdi>{visible(client.agent)}</bdi>, {counted(client.examples, 'frame')} of <bdi>{visible(client.dataset)}</bdi>. Last seen {formatTime(client.lastSeen)}.
         </p>
       )}
+      {client?.memory !== undefined && (
+        <p>
+          Its process uses {formatBytes(client.memory.memoryBytes)} of {formatBytes(client.memory.totalMemoryBytes)} memory
+          {client.memory.gpu === undefined ? '.' : <>, and {formatBytes(client.memory.gpu.memoryBytes)} of {formatBytes(client.memory.gpu.totalMemoryBytes)} of <bdi>{visible(client.memory.gpu.name)}</bdi> are taken.</>}
+        </p>
+      )}
       {client?.misfit !== undefined && <p class="failure">It gets no work: <bdi>{visible(client.misfit)}</bdi></p>}
       {tally !== undefined && <p>{counted(tally.rounds, 'update')} of this run came from it{tally.refused > 0 ? `; ${tally.refused} more ${tally.refused === 1 ? 'was' : 'were'} refused` : ''}.</p>}
       {reason !== undefined && <p>Round {refusal!.round}: <bdi>{sentence(reason)}</bdi></p>}
-      <p><button type="button" onClick={() => (markedClient.value = null)}>Unmark</button></p>
+      <p class="buttons"><PartButton clientId={clientId} /><button type="button" onClick={() => (markedClient.value = null)}>Unmark</button></p>
     </section>
   );
+}
+
+/** Excludes the client from the run that is shown, or lets it take part again. */
+function PartButton({ clientId }: { readonly clientId: string }): JSX.Element | null {
+  const { value: shown } = run;
+  if (shown === null || (shown.phase !== 'running' && shown.phase !== 'waiting_for_clients')) return null;
+  return shown.barred.has(clientId) ? (
+    <button type="button" onClick={() => { askForPart(shown, clientId, false); }}>Readmit to the run</button>
+  ) : (
+    <button type="button" class="grave" onClick={() => { askForPart(shown, clientId, true); }}>Exclude from the run</button>
+  );
+}
+
+function askForPart({ runId }: RunView, clientId: string, excludes: boolean): void {
+  const who = <bdi>{visible(clientId)}</bdi>;
+  confirm({
+    title: excludes ? 'Exclude the client?' : 'Readmit the client?',
+    text: excludes ? <p>{who} gets no more work in run <code>{visible(runId)}</code>, and what it trains or has sent in the open round does not count. Updates of finished rounds stay. It can be readmitted.</p> : <p>{who} may take part again, from the next round on.</p>,
+    does: excludes ? 'Exclude' : 'Readmit',
+    isGrave: excludes,
+    act: async () => {
+      await ask('POST', `/page/act/${excludes ? 'exclude' : 'readmit'}`, { run: runId, client: clientId });
+      announce(excludes ? 'The client is excluded.' : 'The client may take part again.');
+    },
+  });
 }

@@ -9,7 +9,7 @@ import { VirtualList } from '../parts/virtual-list.tsx';
 import { clients, markedClient, now, run } from '../state.ts';
 
 type Filter = 'all' | 'working' | 'idle' | 'away' | 'misfit';
-type Column = 'client' | 'state' | 'dataset' | 'step' | 'loss' | 'speed' | 'bytes' | 'seen';
+type Column = 'client' | 'state' | 'dataset' | 'step' | 'loss' | 'speed' | 'memory' | 'bytes' | 'seen';
 
 interface Line {
   readonly client: ClientView;
@@ -19,7 +19,7 @@ interface Line {
 }
 
 const COLUMNS: readonly (readonly [Column, string])[] = [
-  ['client', 'Client'], ['state', 'State'], ['dataset', 'Dataset'], ['step', 'Step'], ['loss', 'Loss'], ['speed', 'Samples/s'], ['bytes', 'Up / down'], ['seen', 'Last seen'],
+  ['client', 'Client'], ['state', 'State'], ['dataset', 'Dataset'], ['step', 'Step'], ['loss', 'Loss'], ['speed', 'Samples/s'], ['memory', 'Memory'], ['bytes', 'Up / down'], ['seen', 'Last seen'],
 ];
 const STATE_NAMES: Readonly<Record<ClientView['state'], string>> = { idle: 'idle', working: 'at work', left: 'left', offline: 'offline' };
 
@@ -52,6 +52,7 @@ const SORT_KEYS: Readonly<Record<Column, (line: Line) => string | number>> = {
   step: ({ client }) => (client.totalSteps === undefined || client.totalSteps === 0 ? -1 : (client.step ?? 0) / client.totalSteps),
   loss: (line) => lossOf(line) ?? Infinity,
   speed: ({ speed }) => speed ?? -1,
+  memory: ({ client }) => client.memory?.memoryBytes ?? -1,
   bytes: ({ tally }) => (tally === undefined ? -1 : tally.bytesUp + tally.bytesDown),
   seen: ({ client }) => client.lastSeen,
 };
@@ -135,6 +136,7 @@ function Row({ line }: { readonly line: Line }): JSX.Element {
       <span role="cell" class="step">{stepOf(client)}</span>
       <span role="cell" class="loss"><Sparkline values={tally?.losses ?? []} /><span>{formatNumber(lossOf(line))}</span></span>
       <span role="cell" class="speed">{speed === undefined ? '–' : formatNumber(speed)}</span>
+      <span role="cell" class="memory" title={memoryInWords(client)}>{client.memory === undefined ? '–' : formatBytes(client.memory.memoryBytes)}{client.memory?.gpu !== undefined && <span class="quiet"> + {formatBytes(client.memory.gpu.memoryBytes)}</span>}</span>
       <span role="cell" class="bytes">{tally === undefined || tally.bytesUp + tally.bytesDown === 0 ? '–' : `${formatBytes(tally.bytesUp)} / ${formatBytes(tally.bytesDown)}`}</span>
       <span role="cell" class="seen">{formatAgo(client.lastSeen, now.value)}</span>
     </>
@@ -143,6 +145,12 @@ function Row({ line }: { readonly line: Line }): JSX.Element {
 
 function stateOf({ state, phase }: ClientView): string {
   return state === 'working' ? visible(phase ?? 'at work') : STATE_NAMES[state];
+}
+
+function memoryInWords({ memory }: ClientView): string {
+  if (memory === undefined) return '';
+  const { gpu } = memory;
+  return `${formatBytes(memory.memoryBytes)} of ${formatBytes(memory.totalMemoryBytes)}${gpu === undefined ? '' : `; ${visible(gpu.name)}: ${formatBytes(gpu.memoryBytes)} of ${formatBytes(gpu.totalMemoryBytes)}`}`;
 }
 
 function stepOf({ state, phase, step, totalSteps }: ClientView): JSX.Element | string {

@@ -32,8 +32,8 @@ function RunChoice(): JSX.Element | null {
       <span class="quiet">Run</span>
       <select value={chosenRun.value ?? ''} onChange={choose}>
         <option value="">{currentRun.value === null ? 'newest' : 'current'}{liveRunId.value === null ? '' : `: ${visible(liveRunId.value)}`}</option>
-        {newestFirst.map(({ runId, phase }) => (
-          <option key={runId} value={runId}>{visible(runId)} ({phase === 'waiting_for_clients' ? 'waiting' : phase})</option>
+        {newestFirst.map(({ runId, phase, paused }) => (
+          <option key={runId} value={runId}>{visible(runId)} ({paused !== null ? 'paused' : phase === 'waiting_for_clients' ? 'waiting' : phase})</option>
         ))}
       </select>
     </label>

@@ -36,7 +36,7 @@ export function Headline(): JSX.Element {
           {left === null ? '' : <><b>{formatDuration(left)}</b> left · </>}
           <span class="quiet">{value.endedAt === undefined ? `${formatDuration(now.value - began)} so far` : `took ${formatDuration(value.endedAt - began)}`}</span>
         </p>
-        {phase !== 'finished' && phase !== 'failed' && phase !== 'stopped' && <StopButton run={value} />}
+        {isOpen(value) && <div class="buttons"><PauseButton run={value} /><StopButton run={value} /></div>}
       </div>
       <progress value={done} max={total} aria-label="Rounds done">{done} of {total}</progress>
       <p class="headline-now">{whatNow(value)}</p>
@@ -53,8 +53,20 @@ export function Headline(): JSX.Element {
   );
 }
 
+/** Whether it can still change. */
+function isOpen({ phase }: RunView): boolean {
+  return phase === 'running' || phase === 'waiting_for_clients';
+}
+
+/** Whether a round is at work, which a pause waits for. */
+function hasOpenRound({ rounds }: RunView): boolean {
+  return rounds.at(-1)?.endedAt === undefined && rounds.length > 0;
+}
+
 /** A run waits for clients, or for its turn, or only for what it needs to begin. */
-function stateName({ phase, runId }: RunView): string {
+function stateName(shown: RunView): string {
+  const { phase, runId, paused } = shown;
+  if (isOpen(shown) && paused !== undefined) return hasOpenRound(shown) ? 'Pausing' : 'Paused';
   if (phase !== 'waiting_for_clients' || currentRun.value === null || waiting.value !== null) return NAMES[phase];
   return currentRun.value === runId ? 'Getting ready' : 'Queued';
 }
@@ -143,6 +155,7 @@ function whatNow(shown: RunView): string {
   if (phase === 'failed' || phase === 'stopped') return sentence(ending ?? '');
   if (phase === 'finished') return sentence(ending ?? 'all rounds are done');
   if (stopRequested !== undefined) return `Ends as soon as its newest finished round has a checkpoint: ${visible(stopRequested)}.`;
+  if (shown.paused !== undefined) return hasOpenRound(shown) ? `It was ${visible(shown.paused)}: no round begins after this one.` : `It was ${visible(shown.paused)}. It goes on when it is resumed; meanwhile other runs take their turn.`;
   const { value: current } = currentRun;
   if (waiting.value !== null && current === shown.runId) return `Waits: ${visible(waiting.value)}.`;
   if (phase === 'waiting_for_clients') return current === null || current === shown.runId ? 'Opens the policy and the held-out recordings.' : 'Waits for its turn.';
@@ -167,6 +180,22 @@ function whatNow(shown: RunView): string {
 
 function work(what: string, serverWork: RunView['serverWork']): string {
   return serverWork === undefined ? `${what}.` : `${what}: batch ${serverWork.step} of ${serverWork.totalSteps}.`;
+}
+
+function PauseButton({ run: { runId, paused, stopRequested } }: { readonly run: RunView }): JSX.Element {
+  const isPaused = paused !== undefined;
+  const change = (): void => {
+    confirm({
+      title: isPaused ? 'Resume the run?' : 'Pause the run?',
+      text: isPaused ? <p>Run <code>{visible(runId)}</code> goes on with its next round.</p> : <p>Run <code>{visible(runId)}</code> finishes the round that is open and begins no other until it is resumed. Nothing is lost.</p>,
+      does: isPaused ? 'Resume' : 'Pause',
+      act: async () => {
+        await ask('POST', `/page/act/${isPaused ? 'resume' : 'pause'}`, { run: runId });
+        announce(isPaused ? 'The run goes on.' : 'The run pauses after its open round.');
+      },
+    });
+  };
+  return <button type="button" onClick={change} disabled={stopRequested !== undefined}>{isPaused ? 'Resume' : 'Pause'}</button>;
 }
 
 function StopButton({ run: shown }: { readonly run: RunView }): JSX.Element {

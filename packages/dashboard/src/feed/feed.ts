@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { errorMessage, type PageMessage } from '@zk0/core';
 import { summarize, type FederationEvent, type FederationLog, type RunSummary } from '@zk0/federation';
 import type { ClientRecord, PageEvent } from '../model/events.ts';
-import { MAX_LOG_LINES } from '../model/reduce.ts';
+import { MAX_LOG_LINES, newestLines } from '../model/reduce.ts';
 import { reduceRunProgress } from '../model/reduce-run.ts';
 import { runChange } from '../model/run-change.ts';
 import { emptyView, type ClientView, type LogLine, type PageView, type RunBrief } from '../model/view.ts';
@@ -16,7 +16,7 @@ const FLUSH_MS = 250;
 /** Lists that nothing announces are looked at so often while somebody has the page open, in ms. */
 const REFRESH_MS = 2000;
 /** Entries after which a list differs at once. */
-const LISTED: ReadonlySet<string> = new Set(['run-created', 'run-started', 'round-configured', 'run-finished', 'run-failed', 'run-stopped']);
+const LISTED: ReadonlySet<string> = new Set(['run-created', 'run-started', 'round-configured', 'run-finished', 'run-failed', 'run-stopped', 'run-paused', 'run-resumed', 'client-excluded', 'client-readmitted']);
 /** Longest line of the log that is shown. */
 const MAX_LINE_CHARS = 1000;
 
@@ -49,7 +49,7 @@ export class Feed {
   #followers = 0;
   #lines = 0;
   /** Lines from before the page was opened. */
-  readonly #earlyLines: LogLine[] = [];
+  #earlyLines: LogLine[] = [];
   #undo: (() => void)[] = [];
   /** The first report of each client and kind of work in the round that is open. */
   readonly #firstReports = new Map<string, Report>();
@@ -70,7 +70,7 @@ export class Feed {
   line({ time, level, process, message }: DashboardLogRecord): void {
     const line: LogLine = { id: ++this.#lines, at: time.getTime(), level, process, message: message.slice(0, MAX_LINE_CHARS) };
     if (this.#opened !== undefined) this.#add({ type: 'log', lines: [line] });
-    else if (this.#earlyLines.push(line) > MAX_LOG_LINES) this.#earlyLines.shift();
+    else if (this.#earlyLines.push(line) > 3 * MAX_LOG_LINES) this.#earlyLines = [...newestLines(this.#earlyLines)];
   }
 
   /** See `OperatorPage.stream`. */
@@ -264,6 +264,6 @@ function isNews(view: PageView, record: ClientRecord): boolean {
   return differing(before, record);
 }
 
-function brief({ runId, phase, round, rounds, policyLoss, ending }: RunSummary): RunBrief {
-  return { runId, phase, round, rounds, policyLoss, ending };
+function brief({ runId, phase, round, rounds, policyLoss, ending, paused }: RunSummary): RunBrief {
+  return { runId, phase, round, rounds, policyLoss, ending, paused };
 }

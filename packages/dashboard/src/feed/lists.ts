@@ -6,7 +6,7 @@ import type { EnrolledNode } from './sources.ts';
 
 /** A client of the coordinator's overview as the page has it. */
 export function clientRecords(client: ClientStatus): ClientRecord {
-  const { clientId, name, agent, label, numExamples, state, lastSeen, misfit, ...activity } = client;
+  const { clientId, name, agent, label, numExamples, state, lastSeen, misfit, resources, ...activity } = client;
   const { round, phase, step, totalSteps, loss } = activity as Partial<Pick<ClientRecord, 'round' | 'phase' | 'step' | 'totalSteps' | 'loss'>>;
   return {
     clientId,
@@ -17,6 +17,7 @@ export function clientRecords(client: ClientStatus): ClientRecord {
     state: state as ClientRecord['state'],
     lastSeen: Date.parse(lastSeen),
     ...(misfit !== undefined && { misfit }),
+    ...(resources !== undefined && { memory: resources }),
     ...(round !== undefined && { round }),
     ...(phase !== undefined && { phase }),
     ...(step !== undefined && { step }),

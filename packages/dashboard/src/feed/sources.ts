@@ -30,7 +30,7 @@ export interface DashboardLogRecord {
 /** Where the page's data comes from. */
 export interface DashboardSources {
   readonly ledger: Pick<Ledger, 'history' | 'subscribe'>;
-  readonly coordinator: Pick<Coordinator, 'follow' | 'onClientsChanged' | 'overview' | 'stop' | 'submitRun'>;
+  readonly coordinator: Pick<Coordinator, 'changeRun' | 'follow' | 'onClientsChanged' | 'overview' | 'stop' | 'submitRun'>;
   /** Absent where nodes need not enrol. */
   readonly nodes?: NodeDirectory;
   /** How often checkpoints of a run did their tasks; absent where nobody tries them. */

@@ -4,7 +4,8 @@ import type { ClientMetrics, ClientView, EvaluationView, LogLine, NodeView, RunB
 /** What happened to a run, without what the page does not show. */
 export type RunChange =
   | { readonly type: 'created'; readonly runId: string; readonly config: JsonObject }
-  | { readonly type: 'stop-requested'; readonly reason: string }
+  | { readonly type: 'stop-requested' | 'paused' | 'resumed'; readonly reason: string }
+  | { readonly type: 'client-excluded' | 'client-readmitted'; readonly clientId: string; readonly reason: string }
   | { readonly type: 'started'; readonly parameters: string; readonly datasets: RunView['datasets'] }
   | {
       readonly type: 'configured';
@@ -28,6 +29,7 @@ export type RunChange =
       readonly noiseMultiplier?: number;
       readonly clippingNorm?: number;
       readonly excluded: readonly { readonly clientId: string; readonly reason: string }[];
+      readonly cosines: Readonly<Record<string, number>>;
     }
   | { readonly type: 'evaluated'; readonly round: number; readonly evaluation: EvaluationView | null }
   | { readonly type: 'checkpointed'; readonly round: number; readonly path: string | null }

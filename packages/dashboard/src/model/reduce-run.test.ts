@@ -38,6 +38,28 @@ describe('a run, folded from its history', () => {
     expect([refused, wanted]).toEqual([1, 2]);
   });
 
+  it('pauses and goes on', () => {
+    const history = new History().created().started().add({ type: 'run-paused', reason: 'paused by an operator' });
+    expect(history.view.paused).toBe('paused by an operator');
+    expect(history.add({ type: 'run-resumed', reason: 'resumed by an operator' }).view).not.toHaveProperty('paused');
+  });
+
+  it('counts nothing of a client that is excluded in an open round, and leaves rounds that are closed', () => {
+    const excluded = { type: 'client-excluded', clientId: 'a', reason: 'excluded by an operator' } as const;
+    const open = new History().created().started().configured(1).accepted(1, 'a', 3).accepted(1, 'b', 1).add(excluded);
+    expect(open.view.rounds[1]).toMatchObject({ accepted: 1, refused: 1, clientLoss: 1 });
+    expect(open.view.rounds[1]!.participants!.get('a')).toMatchObject({ state: 'refused', reason: 'excluded by an operator' });
+    expect(open.view.barred).toEqual(new Map([['a', 'excluded by an operator']]));
+    expect(open.add({ type: 'client-readmitted', clientId: 'a', reason: 'readmitted' }).view.barred.size).toBe(0);
+    const closed = new History().created().started().configured(1).accepted(1, 'a', 3).accepted(1, 'b', 1).closed(1).add(excluded);
+    expect(closed.view.rounds[1]).toMatchObject({ accepted: 2, refused: 0 });
+  });
+
+  it('says of each client how its update compares with the mean', () => {
+    const history = new History().created().started().configured(1).accepted(1, 'a', 3).accepted(1, 'b', 1).closed(1).aggregated(1, [], { a: -0.5, b: 0.9 });
+    expect([...history.view.rounds[1]!.participants!.values()].map(({ cosine }) => cosine)).toEqual([-0.5, 0.9]);
+  });
+
   it('gives a client that came back its part again', () => {
     const history = new History().created().started().configured(1).add({ type: 'participant-left', round: 1, clientId: 'a' }).add({ type: 'participant-returned', round: 1, clientId: 'a' });
     expect(history.view.rounds[1]!.participants!.get('a')!.state).toBe('assigned');

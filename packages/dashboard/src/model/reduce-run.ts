@@ -25,13 +25,23 @@ export function reduceRun(run: RunView | null, { runId, position, at, change }: 
 }
 
 function created({ runId, config }: Extract<RunChange, { type: 'created' }>, position: number, at: number): RunView {
-  return { runId, position, phase: 'waiting_for_clients', config, createdAt: at, datasets: [], rounds: [], tallies: new Map() };
+  return { runId, position, phase: 'waiting_for_clients', config, createdAt: at, datasets: [], rounds: [], tallies: new Map(), barred: new Map() };
 }
 
 function changed(run: RunView, change: Exclude<RunChange, { type: 'created' }>, at: number): RunView {
   switch (change.type) {
     case 'stop-requested':
       return { ...run, stopRequested: change.reason };
+    case 'paused':
+      return { ...run, paused: change.reason };
+    case 'resumed': {
+      const { paused, ...rest } = run;
+      return paused === undefined ? run : rest;
+    }
+    case 'client-excluded':
+      return { ...run, barred: new Map(run.barred).set(change.clientId, change.reason), rounds: replaceLast(run.rounds, (round) => withoutClient(round, change, at)) };
+    case 'client-readmitted':
+      return { ...run, barred: new Map([...run.barred].filter(([clientId]) => clientId !== change.clientId)) };
     case 'started':
       return { ...run, phase: 'running', startedAt: at, parameters: change.parameters, datasets: change.datasets };
     case 'configured':
@@ -119,6 +129,18 @@ function settle(round: RoundView, clientId: string, change: Partial<ParticipantV
   };
 }
 
+/** In an open round an excluded client's part is over, also where its update had counted already. */
+function withoutClient(round: RoundView, { clientId, reason }: { readonly clientId: string; readonly reason: string }, at: number): RoundView {
+  const before = round.participants?.get(clientId);
+  if (round.phase !== 'training' || before === undefined || before.state === 'refused') return round;
+  const refused = settle(round, clientId, { state: 'refused', settledAt: at, reason });
+  if (before.state !== 'accepted') return refused;
+  const losses = [...refused.participants!.values()].flatMap((one) => (one.state === 'accepted' ? (lossOf(one) ?? []) : []));
+  const { clientLoss, ...rest } = refused;
+  const mean = losses.length === 0 || clientLoss === undefined ? {} : { clientLoss: losses.reduce((sum, loss) => sum + loss, 0) / losses.length };
+  return { ...rest, accepted: round.accepted - 1, ...mean };
+}
+
 function lossOf({ metrics }: ParticipantView): number | undefined {
   return metrics?.policyLoss ?? metrics?.loss;
 }
@@ -132,11 +154,13 @@ function closed(round: RoundView, reason: NonNullable<RoundView['closedBecause']
 }
 
 function aggregated(round: RoundView, change: Extract<RunChange, { type: 'aggregated' }>, at: number): RoundView {
-  const { parameters, excluded, updateNorm, epsilon, delta, noiseMultiplier, clippingNorm } = change;
+  const { parameters, excluded, cosines, updateNorm, epsilon, delta, noiseMultiplier, clippingNorm } = change;
   const reasons = new Map(excluded.map(({ clientId, reason }) => [clientId, reason]));
   const participants = mapValues(round.participants, (participant) => {
     const reason = reasons.get(participant.clientId);
-    return reason === undefined ? participant : { ...participant, state: 'excluded' as const, reason };
+    const cosine = cosines[participant.clientId];
+    const compared = cosine === undefined ? participant : { ...participant, cosine };
+    return reason === undefined ? compared : { ...compared, state: 'excluded' as const, reason };
   });
   return {
     ...round,

@@ -46,7 +46,7 @@ describe('the page’s view', () => {
   });
 
   it('changes what an event of runs names, and leaves the rest', () => {
-    const brief = { runId: 'run-1', phase: 'running', round: 1, rounds: 3, policyLoss: null, ending: null } as const;
+    const brief = { runId: 'run-1', phase: 'running', round: 1, rounds: 3, policyLoss: null, ending: null, paused: null } as const;
     const waiting = reducePage(empty, [{ type: 'runs', changed: [brief], current: 'run-1', waiting: 'two are needed' }]);
     expect(reducePage(waiting, [{ type: 'runs', changed: [{ ...brief, round: 2 }] }])).toMatchObject({ current: 'run-1', waiting: 'two are needed' });
     expect(reducePage(waiting, [{ type: 'runs', changed: [], waiting: null }]).waiting).toBeNull();
@@ -56,6 +56,15 @@ describe('the page’s view', () => {
     const line = (id: number): PageEvent => ({ type: 'log', lines: [{ id, at: START, level: 'info', process: 'server', message: `line ${id}` }] });
     const { log } = reducePage(empty, Array.from({ length: MAX_LOG_LINES + 5 }, (_, id) => line(id)));
     expect([log.length, log[0]!.id]).toEqual([MAX_LOG_LINES, 5]);
+  });
+
+  it('keeps lines of the server, and of every client, whatever a client sends', () => {
+    const lines = (process: string, count: number, from: number): PageEvent => ({ type: 'log', lines: Array.from({ length: count }, (_, at) => ({ id: from + at, at: START, level: 'info', process, message: 'x' })) });
+    const { log } = reducePage(empty, [lines('server', 10, 0), lines('client_quiet', 3, 10), lines('client_loud', 5000, 13)]);
+    const of = (process: string): number => log.filter((line) => line.process === process).length;
+    expect([of('server'), of('client_quiet'), of('client_loud')]).toEqual([10, 3, 200]);
+    const many = reducePage(empty, [lines('server', 5, 0), ...Array.from({ length: 30 }, (_, client) => lines(`client_${client}`, 100, 5 + 100 * client))]).log;
+    expect([many.length, many[0]!.process]).toEqual([MAX_LOG_LINES + 5, 'server']);
   });
 
   it('is the same for server and browser, wherever a snapshot is taken and whatever is sent in one batch', () => {

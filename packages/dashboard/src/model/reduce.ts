@@ -1,9 +1,11 @@
 import type { ClientRecord, PageEvent } from './events.ts';
 import { reduceRun, reduceRunProgress } from './reduce-run.ts';
-import type { ClientView, PageView } from './view.ts';
+import type { ClientView, LogLine, PageView } from './view.ts';
 
-/** Lines of the log that are kept. */
+/** Lines of the log that are kept of the server, and of all clients together. */
 export const MAX_LOG_LINES = 1000;
+/** Of them, lines of one client. */
+const MAX_CLIENT_LINES = 200;
 /** How much the newest report counts for a client's speed. */
 const RATE_WEIGHT = 0.3;
 
@@ -58,10 +60,23 @@ export function reducePage(view: PageView, events: readonly PageEvent[]): PageVi
         next = { ...next, nodes: event.nodes };
         break;
       case 'log':
-        next = { ...next, log: [...next.log, ...event.lines].slice(-MAX_LOG_LINES) };
+        next = { ...next, log: newestLines([...next.log, ...event.lines]) };
     }
   }
   return clients === undefined ? next : { ...next, clients };
+}
+
+/** The newest lines: whatever clients send, it pushes no line of the server out, and little of each other's. */
+export function newestLines(lines: readonly LogLine[]): readonly LogLine[] {
+  if (lines.length <= MAX_CLIENT_LINES) return lines;
+  const counts = new Map<string, number>();
+  const count = (name: string, most: number): boolean => {
+    const now = (counts.get(name) ?? 0) + 1;
+    counts.set(name, now);
+    return now <= most;
+  };
+  const isKept = ({ process }: LogLine): boolean => (process === 'server' ? count('server', MAX_LOG_LINES) : count(process, MAX_CLIENT_LINES) && count(' all clients', MAX_LOG_LINES));
+  return lines.toReversed().filter(isKept).reverse();
 }
 
 /** A list says who is there; what a client's own reports said of its speed stays while it is at the same work. */
@@ -75,7 +90,7 @@ function withRecord(before: ClientView | undefined, record: ClientRecord): Clien
 }
 
 function withProgress(client: ClientView, { at, round, phase, step, totalSteps, loss }: Extract<PageEvent, { type: 'progress' }>): ClientView {
-  const { state, misfit, rate: oldRate, reportedAt, loss: oldLoss, ...identity } = client;
+  const { state, misfit, memory, rate: oldRate, reportedAt, loss: oldLoss, ...identity } = client;
   const isSame = state === 'working' && client.phase === phase && client.round === round;
   const seconds = isSame && reportedAt !== undefined ? (at - reportedAt) / 1000 : 0;
   const steps = step - (client.step ?? 0);
@@ -85,6 +100,7 @@ function withProgress(client: ClientView, { at, round, phase, step, totalSteps, 
   return {
     ...identity,
     ...(misfit !== undefined && { misfit }),
+    ...(memory !== undefined && { memory }),
     state: 'working',
     lastSeen: Math.max(at, client.lastSeen),
     round,
@@ -97,6 +113,6 @@ function withProgress(client: ClientView, { at, round, phase, step, totalSteps, 
   };
 }
 
-function idle({ clientId, name, agent, dataset, examples, lastSeen, misfit }: ClientView): ClientView {
-  return { clientId, name, agent, dataset, examples, lastSeen, state: 'idle', ...(misfit !== undefined && { misfit }) };
+function idle({ clientId, name, agent, dataset, examples, lastSeen, misfit, memory }: ClientView): ClientView {
+  return { clientId, name, agent, dataset, examples, lastSeen, state: 'idle', ...(misfit !== undefined && { misfit }), ...(memory !== undefined && { memory }) };
 }

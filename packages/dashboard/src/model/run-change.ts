@@ -11,6 +11,13 @@ export function runChange(event: RunEvent): RunChange {
       return { type: 'created', runId: event.runId, config: JSON.parse(JSON.stringify(event.config)) as typeof event.config & Record<string, never> };
     case 'run-stop-requested':
       return { type: 'stop-requested', reason: event.reason };
+    case 'run-paused':
+      return { type: 'paused', reason: event.reason };
+    case 'run-resumed':
+      return { type: 'resumed', reason: event.reason };
+    case 'client-excluded':
+    case 'client-readmitted':
+      return { type: event.type, clientId: event.clientId, reason: event.reason };
     case 'run-started':
       return { type: 'started', parameters: event.parameters.hash, datasets: datasetsOf(event.context) };
     case 'round-configured':
@@ -38,6 +45,7 @@ export function runChange(event: RunEvent): RunChange {
           clippingNorm: event.metrics['dp_clipping_norm'],
         }),
         excluded: event.excluded.map(({ clientId, reason }) => ({ clientId, reason })),
+        cosines: event.cosines ?? {},
       };
     case 'round-evaluated': {
       const { evaluation } = event;

@@ -27,6 +27,8 @@ export interface ParticipantView {
   readonly settledAt?: number;
   readonly examples?: number;
   readonly metrics?: ClientMetrics;
+  /** Of the angle between its update and the mean of all: 1 where they point the same way, below 0 where it works against the others. */
+  readonly cosine?: number;
   /** Why its update does not count. */
   readonly reason?: string;
   /** When each kind of work was reported for the first time: what is seen of a client that has not answered yet. */
@@ -120,6 +122,10 @@ export interface RunView {
   readonly startedAt?: number;
   readonly endedAt?: number;
   readonly stopRequested?: string;
+  /** Why no round begins: an operator paused it. */
+  readonly paused?: string;
+  /** Clients that an operator excluded, with why. */
+  readonly barred: ReadonlyMap<string, string>;
   /** Why it ended. */
   readonly ending?: string;
   /** Hash of the newest global parameters. */
@@ -140,6 +146,15 @@ export interface RunBrief {
   readonly rounds: number;
   readonly policyLoss: number | null;
   readonly ending: string | null;
+  /** Why an operator paused it. */
+  readonly paused: string | null;
+}
+
+/** Memory that a client uses, in bytes. */
+export interface ClientMemory {
+  readonly memoryBytes: number;
+  readonly totalMemoryBytes: number;
+  readonly gpu?: { readonly name: string; readonly memoryBytes: number; readonly totalMemoryBytes: number } | undefined;
 }
 
 /** A client as the server knows it. */
@@ -153,6 +168,8 @@ export interface ClientView {
   readonly lastSeen: number;
   /** Why it gets no work. */
   readonly misfit?: string;
+  /** Absent where it does not say. */
+  readonly memory?: ClientMemory;
   readonly round?: number;
   readonly phase?: string;
   readonly step?: number;

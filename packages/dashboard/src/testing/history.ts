@@ -50,10 +50,10 @@ export class History {
     return this.add({ type: 'round-closed', round, reason });
   }
 
-  aggregated(round: number, excluded: readonly string[] = []): this {
+  aggregated(round: number, excluded: readonly string[] = [], cosines?: Record<string, number>): this {
     return this.add({
       type: 'round-aggregated', round, parameters: { hash: 'cd'.repeat(32), byteLength: 1 }, strategyState: null, strategyScalars: {},
-      metrics: { param_update_norm: 0.5, dp_epsilon: 0.25 * round, dp_delta: 1e-5, dp_noise_multiplier: 1.5, dp_clipping_norm: 0.8 }, excluded: excluded.map((clientId) => ({ clientId, code: 'KRUM', reason: 'far from the others' })),
+      metrics: { param_update_norm: 0.5, dp_epsilon: 0.25 * round, dp_delta: 1e-5, dp_noise_multiplier: 1.5, dp_clipping_norm: 0.8 }, excluded: excluded.map((clientId) => ({ clientId, code: 'KRUM', reason: 'far from the others' })), ...(cosines !== undefined && { cosines }),
     });
   }
 

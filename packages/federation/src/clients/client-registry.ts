@@ -1,4 +1,4 @@
-import type { ClientPrincipal, JsonObject } from '@zk0/core';
+import type { ClientPrincipal, ClientResources, JsonObject } from '@zk0/core';
 import type { Clock } from '../clock.ts';
 import { FederationError } from '../errors.ts';
 import { silentLog, type FederationLog } from '../log.ts';
@@ -47,6 +47,8 @@ export interface RegisteredClient extends ClientDescription {
   /** What its accepted updates say of bytes sent and received, since it was first seen here. */
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /** What it said last of the memory that it uses; known to the server that it talks to, and to no other. */
+  readonly resources?: ClientResources;
 }
 
 /** Bounds of a registry. */
@@ -63,6 +65,8 @@ export interface ClientRegistryOptions {
   readonly log?: FederationLog;
   /** Told of every client that left or fell silent. */
   readonly onGone: (client: RegisteredClient) => void;
+  /** Told of every client that is forgotten. */
+  readonly onForgotten?: (clientId: string) => void;
 }
 
 const DAY_MS = 24 * 3600_000;
@@ -153,6 +157,12 @@ export class ClientRegistry {
     this.#store(clientId);
   }
 
+  /** Notes what a client says of the memory that it uses. */
+  uses(clientId: string, resources: ClientResources): void {
+    const client = this.#clients.get(clientId);
+    if (client !== undefined) this.#clients.set(clientId, { ...client, resources });
+  }
+
   /** The client says goodbye. */
   leave(principal: ClientPrincipal): void {
     const client = this.#clients.get(principal.clientId);
@@ -167,6 +177,7 @@ export class ClientRegistry {
       if (isOnline(client) && now - client.lastSeen > silenceMs) this.#gone(client, { state: 'offline' });
       else if (!isOnline(client) && now - client.lastSeen > forgetMs) {
         this.#clients.delete(client.clientId);
+        this.#options.onForgotten?.(client.clientId);
         this.#writer?.remove(client.clientId);
       }
     }
@@ -195,8 +206,9 @@ export class ClientRegistry {
   }
 
   #store(clientId: string): void {
-    const stored: StoredClient & { activity?: unknown } = { ...this.#clients.get(clientId)! };
+    const stored: StoredClient & { activity?: unknown; resources?: unknown } = { ...this.#clients.get(clientId)! };
     delete stored.activity;
+    delete stored.resources;
     this.#writer?.put(stored);
   }
 

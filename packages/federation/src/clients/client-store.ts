@@ -1,7 +1,7 @@
 import type { RegisteredClient } from './client-registry.ts';
 
-/** A client as a store keeps it: what it is doing is known to the server that it talks to, and to no other. */
-export type StoredClient = Omit<RegisteredClient, 'activity'>;
+/** A client as a store keeps it: what it is doing and uses is known to the server that it talks to, and to no other. */
+export type StoredClient = Omit<RegisteredClient, 'activity' | 'resources'>;
 
 /**
  * Where clients that have joined are kept beside the memory of the process, so that a server which takes over knows them: they go on

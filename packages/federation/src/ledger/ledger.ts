@@ -73,9 +73,14 @@ export class Ledger {
     return (await this.#store.runs()).map((stored) => summaryOf(stored) ?? unreadable(stored.runId, 'its summary is damaged'));
   }
 
-  /** Runs that are not over, oldest first: the queue. */
+  /** Runs that are not over, oldest first. */
   async openRuns(): Promise<string[]> {
     return (await this.summaries()).filter(isOpen).map(({ runId }) => runId);
+  }
+
+  /** Runs that there is something to do for, oldest first: the queue. One that is paused lets those after it go first. */
+  async dueRuns(): Promise<string[]> {
+    return (await this.summaries()).filter((run) => isOpen(run) && !run.isResting).map(({ runId }) => runId);
   }
 
   /**

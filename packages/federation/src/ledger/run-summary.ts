@@ -1,4 +1,4 @@
-import { isFinal, type RunState } from '@zk0/core';
+import { isFinal, nextAction, type RunState } from '@zk0/core';
 import * as z from 'zod';
 
 /** A run in a few values: what `status` lists, kept as one row beside its history. */
@@ -17,6 +17,10 @@ export const runSummarySchema = z.object({
   parameters: z.string().nullable(),
   /** Why it ended, or why it cannot be read. */
   ending: z.string().nullable(),
+  /** Why an operator paused it. This and the next are absent in ledgers of earlier releases. */
+  paused: z.string().nullable().default(null),
+  /** Whether it is paused and has finished its last round: there is nothing to do for it. */
+  isResting: z.boolean().default(false),
 });
 export type RunSummary = z.infer<typeof runSummarySchema>;
 
@@ -36,6 +40,8 @@ export function summarize(state: RunState): RunSummary {
     policyLoss: evaluation?.policyLoss ?? null,
     parameters: state.parameters?.hash ?? null,
     ending: state.ending?.message ?? state.stopRequested ?? null,
+    paused: isFinal(state) ? null : (state.paused ?? null),
+    isResting: nextAction(state).do === 'rest',
   };
 }
 
@@ -43,6 +49,7 @@ export function summarize(state: RunState): RunSummary {
 export function unreadable(runId: string, error: string): RunSummary {
   return {
     runId, phase: 'unreadable', round: 0, rounds: 0, roundPhase: null, asked: 0, heard: 0, policyLoss: null, parameters: null, ending: error,
+    paused: null, isResting: false,
   };
 }
 

@@ -1,4 +1,4 @@
-import type { HeartbeatMessage, HeartbeatReply, JoinMessage, ResultReply, Task, TaskResult } from '@zk0/core';
+import type { HeartbeatMessage, HeartbeatReply, JoinMessage, ReportMessage, ResultReply, Task, TaskResult } from '@zk0/core';
 import type { BlobStore } from '@zk0/storage';
 
 /** Hooks of a transfer. */
@@ -10,7 +10,7 @@ export interface TransferHooks {
 
 /**
  * A participant's line to its server, under one client id. `@zk0/transport`'s `TransportClient` is one over HTTP, {@link connectLocally} one
- * within a process. Every call but `heartbeat` and `leave` is tried again until it succeeds, is refused for good, or its signal aborts.
+ * within a process. Every call but `heartbeat`, `report` and `leave` is tried again until it succeeds, is refused for good, or its signal aborts.
  */
 export interface FederationConnection {
   /** Introduces the client; it is said again by itself to a server that has forgotten it. @throws Zk0Error when it is not accepted. */
@@ -19,6 +19,8 @@ export interface FederationConnection {
   poll(signal?: AbortSignal): Promise<Task | null>;
   /** One attempt, no repetition. */
   heartbeat(message: HeartbeatMessage): Promise<HeartbeatReply>;
+  /** Sends lines of the log, and memory that is used. One attempt, no repetition. */
+  report(message: ReportMessage, signal?: AbortSignal): Promise<void>;
   result(result: TaskResult, signal?: AbortSignal): Promise<ResultReply>;
   /** Says goodbye, once, briefly. */
   leave(): Promise<void>;

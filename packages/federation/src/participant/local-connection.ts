@@ -91,6 +91,9 @@ export function connectLocally(server: () => LocalServer | null, clientId: strin
       }
     },
     heartbeat: (message) => ask(undefined, ({ service }) => service.heartbeat(principal, message)),
+    report: async (message) => {
+      await server()?.service.report(principal, message);
+    },
     result: (result, signal) => ask(signal, ({ service }) => service.result(principal, result)),
     leave: async () => {
       await server()?.service.leave(principal);

@@ -24,6 +24,7 @@ import { OptimizerRound } from './optimizer-round.ts';
 import type { OptimizerStore } from './optimizer-store.ts';
 import { publicMessage } from './public-message.ts';
 import { putUpdate } from './put-update.ts';
+import type { Reporter } from './reporter.ts';
 import type { ResidualStore } from './residual-store.ts';
 
 /** Between two progress reports while training, in ms; in other phases the heartbeat's own interval holds. */
@@ -65,6 +66,8 @@ export interface ParticipantOptions {
   readonly name: string;
   /** Software and version. */
   readonly agent: string;
+  /** Tells the server more than the work needs: lines of the log, memory. */
+  readonly reporter?: Reporter;
   readonly limits?: ParticipantLimits;
   readonly clock?: Clock;
   readonly log?: FederationLog;
@@ -93,12 +96,13 @@ export class Participant {
    * @throws Zk0Error when the server refuses this client, or an answer cannot be understood.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const { connection, model, name, agent } = this.#options;
+    const { connection, model, name, agent, reporter } = this.#options;
     this.#tell({ state: 'connecting' });
     await connection.join({ name, agent, profile: model.profile() }, signal);
     this.#log.info('joined the federation');
     const heartbeat = this.#startHeartbeat();
     this.#heartbeat = heartbeat;
+    reporter?.start();
     try {
       while (!signal.aborted) {
         this.#tell({ state: 'idle', ...(this.#notice !== undefined && { notice: this.#notice }) });
@@ -109,6 +113,7 @@ export class Participant {
       if (!signal.aborted) throw error;
     } finally {
       heartbeat.stop();
+      await reporter?.close();
       await connection.leave().catch((error: unknown) => {
         this.#log.debug(`could not say goodbye: ${errorMessage(error)}`);
       });

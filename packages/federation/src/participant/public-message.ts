@@ -12,5 +12,10 @@ const PATH = /(?:\b[A-Za-z]:)?[\\/](?:[^\s\\/'"`,;:()<>]+[\\/])+(?<name>[^\s\\/'
  */
 export function publicMessage(error: unknown): string {
   if (!(error instanceof Zk0Error)) return 'the client failed; its own log says why';
-  return errorMessage(error).replaceAll(QUOTED_PATH, '$<quote>…/$<name>$<quote>').replaceAll(PATH, '…/$<name>').slice(0, MAX_MESSAGE);
+  return withoutFolders(errorMessage(error)).slice(0, MAX_MESSAGE);
+}
+
+/** `text` with folders taken out of absolute paths. */
+export function withoutFolders(text: string): string {
+  return text.replaceAll(QUOTED_PATH, '$<quote>…/$<name>$<quote>').replaceAll(PATH, '…/$<name>');
 }

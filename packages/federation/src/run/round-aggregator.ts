@@ -19,6 +19,7 @@ import type { FederationLog } from '../log.ts';
 import { assignmentSchema } from './instructions.ts';
 import { OpenBlobs, type OpenTensors } from './open-blobs.ts';
 import { publish, publishedParameters } from './publish-parameters.ts';
+import { updateCosines } from './update-cosines.ts';
 import { rejectionOf, updateTensors } from './update-tensors.ts';
 
 /** Parameters this large are aggregated on worker threads; smaller ones are done before the threads have started. */
@@ -146,6 +147,8 @@ export class RoundAggregator {
           { parameters: newParameters, state: newState },
           { signal, workers: this.#workersFor(global) },
         );
+        // In a private run they would say of one client's update what no noise covers.
+        const cosines = strategy.isPrivate ? {} : await updateCosines(updates, global, deriveSeed(state.config.seed, 'cosines', round.round));
         const aggregated = await this.#adopt(`${path}.parameters`, await newParameters.commit());
         const newStateBlob = await newState?.commit();
         const published = await publish(state, aggregated, { blobs, path: `${path}.published` });
@@ -158,6 +161,7 @@ export class RoundAggregator {
           strategyScalars: JSON.parse(JSON.stringify(result.scalars)) as JsonObject,
           metrics: { ...result.metrics },
           excluded: [...damaged, ...result.excluded].map((update) => ({ ...update })),
+          ...(Object.keys(cosines).length > 0 && { cosines }),
         };
         this.#inspections.clear();
         return event;

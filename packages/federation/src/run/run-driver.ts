@@ -63,7 +63,7 @@ export class RunDriver {
     return this.#run.configuredAt;
   }
 
-  /** Runs to the end, or until `signal` aborts, which leaves the run as it stands for a later server to go on with. */
+  /** Runs to the end, to where it is paused, or until `signal` aborts, which leaves the run as it stands for a later server to go on with. */
   async run(signal: AbortSignal): Promise<RunState> {
     const { ledger, runId, work } = this.#options;
     const unsubscribe = ledger.subscribe((entry, run) => {
@@ -73,7 +73,7 @@ export class RunDriver {
       this.#change.notify();
     });
     try {
-      while (!isFinal(this.state) && !signal.aborted) await this.#step(signal);
+      while (!isFinal(this.state) && nextAction(this.state).do !== 'rest' && !signal.aborted) await this.#step(signal);
     } finally {
       unsubscribe();
       await this.#options.queue.clear();
@@ -211,6 +211,7 @@ export class RunDriver {
       case 'stop':
         await work.saveLastCheckpoint(this.state);
         return this.#record(action, { type: 'run-stopped', reason: action.reason });
+      case 'rest':
       case 'nothing':
     }
   }
@@ -223,7 +224,7 @@ export class RunDriver {
   /** Records the event that an action led to, unless the run has moved on meanwhile. */
   async #record(action: NextAction, event: RunEvent): Promise<void> {
     const { ledger, runId } = this.#options;
-    const { run } = await ledger.record(runId, (state) => (state !== null && isSameAction(nextAction(state), action) ? event : null));
+    const { run } = await ledger.record(runId, (state) => (state !== null && isSameAction(nextAction(state), action) && !givesBarredWork(state, event) ? event : null));
     this.#run = run;
     this.#options.onWaiting(null);
   }
@@ -304,6 +305,11 @@ export class RunDriver {
     const { run } = await ledger.record(runId, (state) => (state === null || isFinal(state) || hasMovedOn(state) ? null : { type: 'run-failed', code, message }));
     this.#run = run;
   }
+}
+
+/** Whether a plan was made before one of its clients was excluded. */
+function givesBarredWork({ barred }: RunState, event: RunEvent): boolean {
+  return event.type === 'round-configured' && event.assignments.some(({ clientId }) => barred.has(clientId));
 }
 
 function isSameAction(a: NextAction, b: NextAction): boolean {

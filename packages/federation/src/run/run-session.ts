@@ -1,4 +1,4 @@
-import type { RunState } from '@zk0/core';
+import { nextAction, type RunState } from '@zk0/core';
 import { closeAll } from '../close-all.ts';
 import type { LedgerEntry, LedgerRun } from '../ledger/ledger.ts';
 import type { FederationLog } from '../log.ts';
@@ -71,7 +71,8 @@ export class RunSession {
 
   /** Why a client gets no work of this run, as far as that is known. */
   misfit(clientId: string): string | undefined {
-    return this.#work.misfit(clientId);
+    const barred = this.driver.state.barred.get(clientId);
+    return barred === undefined ? this.#work.misfit(clientId) : `it is excluded from this run: ${barred}`;
   }
 
   /** Something was recorded. */
@@ -79,10 +80,14 @@ export class RunSession {
     this.#observers.notify(entry, run);
   }
 
-  /** Drives the run to its end, or until `signal` aborts. */
+  /** Drives the run to its end, to where it is paused, or until `signal` aborts. */
   async drive(signal: AbortSignal): Promise<RunState> {
     const state = await this.driver.run(signal);
     // Why a run has failed, the driver has said.
+    if (nextAction(state).do === 'rest') {
+      this.#opened.log.info(`run ${this.runId} is paused (${state.paused ?? ''})`);
+      return state;
+    }
     const why = state.ending === undefined || state.phase === 'failed' ? '' : ` (${state.ending.message})`;
     this.#opened.log.info(`run ${this.runId}: ${state.phase}${why}`);
     return state;

@@ -68,11 +68,11 @@ export class RunWork {
   /** Fixes what holds for the whole run, once enough clients are there. */
   async start(state: RunState, signal: AbortSignal): Promise<{ parameters: BlobReference; context: JsonObject; clients: string[] } | Waiting> {
     const { clients, blobs } = this.#options;
-    const online = clients.online();
+    const online = clients.online().filter(({ clientId }) => !state.barred.has(clientId));
     const { minClients } = state.config;
     if (online.length < minClients) return { waiting: `${needed(minClients)}, ${online.length} ${online.length === 1 ? 'is' : 'are'} there` };
     const model = await this.#modelOf(state, signal);
-    const fitting = this.#fitting(model);
+    const fitting = this.#fitting(model, state);
     if (fitting.length < minClients) return { waiting: this.#lacking(minClients, fitting.length) };
     const { parameters, context } = await model.start(fitting);
     signal.throwIfAborted();
@@ -83,7 +83,7 @@ export class RunWork {
   async configure(state: RunState, round: number): Promise<RecordedPlan | Waiting> {
     const { log } = this.#options;
     const model = await this.#modelOf(state);
-    const clients = this.#fitting(model);
+    const clients = this.#fitting(model, state);
     const { minClients } = state.config;
     if (clients.length < minClients) return { waiting: this.#lacking(minClients, clients.length) };
     const strategy = this.#strategyOf(state);
@@ -165,8 +165,8 @@ export class RunWork {
   }
 
   /** The clients that the model can take; of each other one, the log says once why not. */
-  #fitting(model: RunModel): RegisteredClient[] {
-    const all = this.#options.clients.online();
+  #fitting(model: RunModel, { barred }: RunState): RegisteredClient[] {
+    const all = this.#options.clients.online().filter(({ clientId }) => !barred.has(clientId));
     return all.filter((client) => {
       const why = model.misfit?.(client, all) ?? null;
       if (why === null) {

@@ -1,4 +1,4 @@
-import { errorMessage, jsonObjectSchema, type JsonObject } from '@zk0/core';
+import { errorMessage, jsonObjectSchema, type JsonObject, type OperatorChange } from '@zk0/core';
 import * as z from 'zod';
 import { isTransportErrorCode, RemoteError, TransportError } from '../errors.ts';
 import { parse } from '../protocol/codec.ts';
@@ -14,6 +14,8 @@ export interface AdminClient {
   submitRun(config: JsonObject, signal?: AbortSignal): Promise<{ readonly runId: string }>;
   /** Stops the run named, or the one that is running. */
   stop(runId?: string, signal?: AbortSignal): Promise<{ readonly runId: string }>;
+  /** Pauses or resumes a run, excludes a client from it or readmits it. @throws RemoteError `RUN_UNKNOWN`, `RUN_ENDED`, `CLIENT_UNKNOWN` */
+  change(change: OperatorChange, signal?: AbortSignal): Promise<{ readonly runId: string }>;
   /**
    * Events as they happen. Ends with the server's stream or with `signal`, and throws when the line breaks.
    */
@@ -102,6 +104,7 @@ export function adminClient(options: AdminClientOptions): AdminClient {
     submitRun: async (config, signal) => parse(runIdSchema, await json('POST', PATHS.runs, config, signal), 'reply'),
     stop: async (runId, signal) =>
       parse(runIdSchema, await json('POST', PATHS.stop, runId === undefined ? {} : { runId }, signal), 'reply'),
+    change: async (change, signal) => parse(runIdSchema, await json('POST', PATHS.change, JSON.parse(JSON.stringify(change)) as JsonObject, signal), 'reply'),
     follow,
     log,
     close: () => http.close(),

@@ -7,6 +7,7 @@ import {
   type HeartbeatOptions,
   type HeartbeatReply,
   type JoinMessage,
+  type ReportMessage,
   type ResultReply,
   type Task,
   type TaskResult,
@@ -108,6 +109,10 @@ class HttpTransportClient implements TransportClient {
     const { loss, ...rest } = progress;
     const finite = loss !== undefined && Number.isFinite(loss) ? { loss } : {};
     return this.#rejoining('heartbeat', { progress: { ...rest, ...finite } }, this.#until());
+  }
+
+  async report(message: ReportMessage, signal?: AbortSignal): Promise<void> {
+    await this.#exchange('report', message, this.#until(signal));
   }
 
   async result(result: TaskResult, signal?: AbortSignal): Promise<ResultReply> {

@@ -1,4 +1,4 @@
-import type { Heartbeat, HeartbeatMessage, HeartbeatOptions, HeartbeatReply, JoinMessage, ResultReply, Task, TaskResult, Zk0Error } from '@zk0/core';
+import type { Heartbeat, HeartbeatMessage, HeartbeatOptions, HeartbeatReply, JoinMessage, ReportMessage, ResultReply, Task, TaskResult, Zk0Error } from '@zk0/core';
 import type { BlobStore } from '@zk0/storage';
 import type { NodeKey } from '../identity/key.ts';
 import type { ProxyEnvironment } from './dispatcher.ts';
@@ -77,7 +77,7 @@ export interface ByteCounts {
 }
 
 /**
- * One client's line to a server. It only ever dials out. Every call but `heartbeat` and `leave` is tried again until it
+ * One client's line to a server. It only ever dials out. Every call but `heartbeat`, `report` and `leave` is tried again until it
  * succeeds, is refused for good, or its signal aborts (CancelledError).
  */
 export interface TransportClient {
@@ -96,6 +96,8 @@ export interface TransportClient {
   poll(signal?: AbortSignal): Promise<Task | null>;
   /** One attempt, no repetition: the next heartbeat makes up for a lost one. A loss that is not finite is left out. */
   heartbeat(message?: HeartbeatMessage): Promise<HeartbeatReply>;
+  /** Sends lines of the log, and memory that is used. One attempt, no repetition. */
+  report(message: ReportMessage, signal?: AbortSignal): Promise<void>;
   result(result: TaskResult, signal?: AbortSignal): Promise<ResultReply>;
   /**
    * Sends heartbeats from now on, until {@link Heartbeat.stop} or {@link close}: also while this client downloads, works and uploads. A

@@ -7,6 +7,7 @@ export const PATHS = {
   status: '/admin/status',
   runs: '/admin/runs',
   stop: '/admin/stop',
+  change: '/admin/change',
   events: '/admin/events',
   logs: '/admin/logs',
 } as const;

@@ -3,6 +3,7 @@ import {
   heartbeatReplySchema,
   joinMessageSchema,
   joinReplySchema,
+  reportMessageSchema,
   resultReplySchema,
   taskResultSchema,
   taskSchema,
@@ -10,6 +11,7 @@ import {
   type HeartbeatReply,
   type JoinMessage,
   type JoinReply,
+  type ReportMessage,
   type ResultReply,
   type Task,
   type TaskResult,
@@ -31,6 +33,7 @@ export interface RequestBodies {
   readonly join: JoinMessage;
   readonly poll: Readonly<Record<string, never>>;
   readonly heartbeat: HeartbeatMessage;
+  readonly report: ReportMessage;
   readonly result: TaskResult;
   readonly leave: Readonly<Record<string, never>>;
 }
@@ -41,6 +44,7 @@ export interface ReplyBodies {
   readonly join: JoinReply;
   readonly poll: { readonly task: Task | null };
   readonly heartbeat: HeartbeatReply;
+  readonly report: Readonly<Record<string, never>>;
   readonly result: ResultReply;
   readonly leave: Readonly<Record<string, never>>;
 }
@@ -49,6 +53,7 @@ export const REQUEST_SCHEMAS: { readonly [T in RequestType]: z.ZodType<RequestBo
   join: joinMessageSchema,
   poll: empty,
   heartbeat: heartbeatMessageSchema,
+  report: reportMessageSchema,
   result: taskResultSchema,
   leave: empty,
 };
@@ -56,6 +61,7 @@ export const REPLY_SCHEMAS: { readonly [T in RequestType]: z.ZodType<ReplyBodies
   join: joinReplySchema,
   poll: z.strictObject({ task: taskSchema.nullable() }),
   heartbeat: heartbeatReplySchema,
+  report: empty,
   result: resultReplySchema,
   leave: empty,
 };

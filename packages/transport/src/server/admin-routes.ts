@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { jsonObjectSchema, type FederationService, type JsonObject, type OperatorPrincipal } from '@zk0/core';
+import { jsonObjectSchema, operatorChangeSchema, type FederationService, type JsonObject, type OperatorPrincipal } from '@zk0/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { TransportError } from '../errors.ts';
@@ -62,6 +62,8 @@ export function addAdminRoutes(app: FastifyInstance, options: AdminRoutesOptions
   app.get('/status', json(() => service.status()));
   app.post('/runs', json(async (request, operator) => service.submitRun(operator, await jsonBody(request, jsonObjectSchema, 'run configuration', MAX_MESSAGE_BYTES))));
   app.post('/stop', json(async (request, operator) => service.stopRun(operator, (await jsonBody(request, stopSchema, 'stop', MAX_MESSAGE_BYTES)).runId)));
+
+  app.post('/change', json(async (request, operator) => service.changeRun(operator, await jsonBody(request, operatorChangeSchema, 'change', MAX_MESSAGE_BYTES))));
 
   if (options.logs !== undefined) addLogRoute(app, { logs: options.logs, log, closing });
 

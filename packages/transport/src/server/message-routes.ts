@@ -51,6 +51,10 @@ export function addMessageRoutes(app: FastifyInstance, options: MessageRoutesOpt
     join: route('join', (client, body) => service.join(client, body)),
     poll: route('poll', async (client, _body, gone) => ({ task: await polls.hold(client, gone) })),
     heartbeat: route('heartbeat', (client, body) => service.heartbeat(client, body)),
+    report: route('report', async (client, body) => {
+      await service.report(client, body);
+      return {};
+    }),
     result: route('result', (client, body) => service.result(client, body)),
     leave: route('leave', async (client) => {
       await service.leave(client);

@@ -20,11 +20,13 @@ const service: FederationService = {
   heartbeat: (client) => by(client, { continue: true }),
   result: (client) => by(client, { status: 'accepted' }),
   leave: (client) => by(client, undefined),
+  report: (client) => by(client, undefined),
   authorizeUpload: (client) => by(client, undefined),
   authorizeDownload: (client) => by(client, undefined),
   status: () => byOperator({}),
   submitRun: () => byOperator({ runId: 'r' }),
   stopRun: () => byOperator({ runId: 'r' }),
+  changeRun: () => byOperator({ runId: 'r' }),
   async *events() {
     count('operator');
     yield await Promise.resolve({});
