@@ -11,6 +11,7 @@ import { runFiles, RunPaths, type SuccessRecord } from './outputs/index.ts';
 import { inOrder } from './observers.ts';
 import { pushWhenFinished } from './push/push-observer.ts';
 import { RunRollouts } from './rollout/run-rollouts.ts';
+import { clipOf } from './rollout/filmed-trials.ts';
 import { successesOf } from './rollout/success-record.ts';
 import { trackRun } from './tracking/track-run.ts';
 import type { TrackerPool } from './tracking/tracker-pool.ts';
@@ -114,6 +115,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
             (rollouts = new RunRollouts({
               settings,
               device: options.device,
+              clipsOf: (checkpoint) => new RunPaths(directory).clips(checkpoint),
               logDirectory: new RunPaths(directory).rolloutLogs,
               signal: stop.signal,
               log: runLog,
@@ -128,7 +130,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         return { log: runLog, observers: [inOrder(files, push), ...(tracking === undefined ? [] : [tracking])], close: async () => { runLogs.delete(runId); await runLog.close(); } };
       },
     });
-    const page = createDashboard({ ledger, coordinator, version: versions().zk0, log, successes: (runId) => Promise.resolve(successesOf(runDirectory(runId))), ...(registry !== undefined && { nodes: registry }) });
+    const page = createDashboard({ ledger, coordinator, version: versions().zk0, log, successes: (runId) => Promise.resolve(successesOf(runDirectory(runId))), clip: (runId, checkpoint, file) => Promise.resolve(clipOf(runDirectory(runId), checkpoint, file)), ...(registry !== undefined && { nodes: registry }) });
     closers.push(() => { page.close(); }, () => { coordinator.close(); }, log.observe(page.line));
     const transport = await createTransportServer({
       ...options,

@@ -47,7 +47,7 @@ it('server and clients work in the background: they are seen, read, followed and
   expect(said).toContain(`zk0-server stop --process --out ${out}`);
   for (const id of ['north', 'south']) {
     const task = id === 'north' ? 'cube-to-bowl' : 'lift-can';
-    expect(await detached('client', '--server', url, '--dataset', demo(task), '--id', id, '--threads', '1', '--device', 'cpu')).toContain(`zk0-client stop --id ${id}`);
+    expect(await detached('client', '--server', url, '--dataset', demo(task), '--id', id, '--threads', '1', '--device', 'cpu', ...(id === 'north' ? ['--send-log', 'info'] : []))).toContain(`zk0-client stop --id ${id}`);
   }
   const local = await ok('client', 'status');
   expect(local).toMatch(/client north, PID \d+/);
@@ -55,12 +55,12 @@ it('server and clients work in the background: they are seen, read, followed and
   expect((await runProgram('client', ['stop'], home.path)).stderr).toContain('Name one with --id');
 
   // A second run has to wait its turn.
-  const first = /run (\S+) is submitted/.exec(await ok('server', 'run', '--out', out, '--rounds', '40', '--held-out', demo('push-block-left'), ...tiny))![1]!;
-  await ok('server', 'run', '--out', out, '--rounds', '1', '--held-out', demo('push-block-left'), ...tiny);
+  const first = /run (\S+) is submitted/.exec(await ok('server', 'run', '--out', out, '--rounds', '400', '--set', 'minClients=1', '--held-out', demo('push-block-left'), ...tiny))![1]!;
+  const second = /run (\S+) is submitted/.exec(await ok('server', 'run', '--out', out, '--rounds', '1', '--held-out', demo('push-block-left'), ...tiny))![1]!;
   const following = startProgram('server', ['follow', first, '--server', url], home.path);
-  await following.until(/round 1\/40 · held-out loss/);
+  await following.until(/round 1\/400 · held-out loss/);
   const status = await ok('server', 'status', '--out', out);
-  expect(status).toMatch(/running +\d+ of 40/);
+  expect(status).toMatch(/running +\d+ of 400/);
   expect(status).toMatch(/queued +0 of 1/);
   expect(status).toMatch(/north .*\d\d:\d\d:\d\d/);
 
@@ -68,16 +68,36 @@ it('server and clients work in the background: they are seen, read, followed and
   following.child.kill('SIGINT');
   expect(await following.exited).toBe(130);
   expect(following.stdout()).toContain(`follow ${first}`);
+  // A paused run finishes its round and lets the next one go first; a client that is excluded has no part in the rounds after.
+  expect(await ok('server', 'pause', first, '--out', out)).toContain(`resume ${first}`);
+  const resting = startProgram('server', ['follow', second, '--server', url], home.path);
+  expect(await resting.exited, resting.stderr()).toBe(0);
+  const paused = await ok('server', 'status', '--out', out);
+  expect(paused).toMatch(/paused +\d+ of 400 .*paused by/);
+  expect(paused).toMatch(/north .* \d+(\.\d)? [MG]B/);
+  expect(await ok('server', 'exclude', 'south', '--run', first, '--server', url)).toContain(`readmit south --run ${first}`);
+  expect(await ok('server', 'resume', first, '--out', out)).toContain('goes on');
+  const going = startProgram('server', ['follow', first, '--server', url], home.path);
+  await going.until(/client south was excluded by[\s\S]*round \d+\/400 · held-out loss/);
+  expect(await ok('server', 'status', '--out', out)).toContain('client south cannot take part: it is excluded from this run');
+  going.child.kill('SIGINT');
+  await going.exited;
+  const unknown = await runProgram('server', ['exclude', 'nobody', '--run', first, '--out', out], home.path);
+  expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining('client nobody has not joined')]);
   await ok('server', 'stop', first, '--out', out);
   const ended = await runProgram('server', ['follow', first, '--out', out], home.path);
   expect(ended.code).toBe(1);
   expect(ended.stderr).toContain('was stopped');
   // The rounds before the stop are told to somebody who comes late.
-  expect(ended.stderr).toContain('round 1/40');
+  expect(ended.stderr).toContain('round 1/400');
 
   // Logs: of this machine's files, and through the server as from another machine.
   expect(await ok('client', 'logs', '--id', 'north')).toContain('joined the federation');
   expect(await ok('server', 'logs', first, '--server', url)).toMatch(/\| server \| PID:\d+ \|/);
+  // Lines of a client that sends them are in the run's log, under its name; of one that does not, none is.
+  const lines = await ok('server', 'logs', first, '-n', '0', '--server', url);
+  expect(lines).toMatch(/\| client_north \| remote - round trained: loss \d+\.\d{4} \| round=\d+/);
+  expect(lines).not.toContain('client_south');
   const missing = await runProgram('server', ['logs', '../secret', '--server', url], home.path);
   expect(missing.stderr).toContain('there is no log of a run');
   const log = startProgram('server', ['logs', '-f', '-n', '1', '--server', url], home.path);

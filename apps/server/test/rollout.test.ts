@@ -31,6 +31,8 @@ describe('a run that is tried as it goes', { timeout: 240_000 }, () => {
       const checkpoint = join(out, 'models', `checkpoint_round_${round}`);
       expect(readFileSync(join(checkpoint, 'README.md'), 'utf8')).toContain('Tried in a simulated world');
       expect(JSON.parse(readFileSync(join(checkpoint, 'success.json'), 'utf8'))).toMatchObject({ round, ...found });
+      // None succeeds: one failure is filmed.
+      expect(readdirSync(join(out, 'clips', `checkpoint_round_${round}`))).toEqual([expect.stringMatching(/^trial-\d+.*\.mp4$/)]);
     }
   });
 

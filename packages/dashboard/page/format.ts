@@ -1,3 +1,5 @@
+import type { ClientMemory } from '../src/model/view.ts';
+
 /** Characters that would break, hide or turn around the text beside them. */
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g;
 
@@ -38,6 +40,13 @@ export function formatBytes(bytes: number | undefined): string {
     unit++;
   }
   return `${unit === 0 || value >= 99.5 ? Math.round(value) : value.toFixed(1)} ${units[unit]!}`;
+}
+
+/** What a client says of its memory: `2.4 GB of 32.0 GB; NVIDIA RTX 4070: 9.1 GB of 12.8 GB`. */
+export function memoryInWords(memory: ClientMemory | undefined): string {
+  if (memory === undefined) return '';
+  const of = (part: Omit<ClientMemory, 'gpu'>): string => `${formatBytes(part.memoryBytes)} of ${formatBytes(part.totalMemoryBytes)}`;
+  return `${of(memory)}${memory.gpu === undefined ? '' : `; ${visible(memory.gpu.name)}: ${of(memory.gpu)}`}`;
 }
 
 /** `48 s`, `3 min 20 s`, `2 h 5 min`, `4 d 3 h`. */

@@ -34,7 +34,7 @@ const nodeSchema = z.strictObject({ node: name });
 
 /** Makes the page of a server. There is little that it does before somebody opens it. */
 export function createDashboard({ version, log = silentLog, now = Date.now, ...sources }: DashboardOptions): Dashboard {
-  const { ledger, coordinator, nodes, successes } = sources;
+  const { ledger, coordinator, nodes, successes, clip } = sources;
   const feed = new Feed({ ...sources, version, log, now });
   let files: ReturnType<OperatorPage['files']> | undefined;
 
@@ -87,6 +87,7 @@ export function createDashboard({ version, log = silentLog, now = Date.now, ...s
       if (value === null) throw invalid('there is no such run or round');
       return { data: encode(value) };
     },
+    clip: async (run, checkpoint, file) => (clip !== undefined && (await isKnown(run)) ? clip(run, checkpoint, file) : null),
     act: async (operator, action, input) => {
       const act = Object.hasOwn(actions, action) ? actions[action] : undefined;
       if (act === undefined) throw invalid(`there is no action by the name ${JSON.stringify(action.slice(0, 100))}`);

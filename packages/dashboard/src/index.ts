@@ -5,6 +5,6 @@
 export { createDashboard, type Dashboard, type DashboardOptions } from './dashboard.ts';
 export { DashboardError, type DashboardErrorCode } from './errors.ts';
 export type { DashboardLogRecord, DashboardSources, EnrolledNode, NodeDirectory } from './feed/sources.ts';
-export { emptyView, type ClientView, type LogLine, type PageView, type RoundView, type RunView, type SuccessView } from './model/view.ts';
+export { emptyView, type ClientView, type LogLine, type PageView, type RoundView, type RunView, type ClipView, type SuccessView } from './model/view.ts';
 export type { PageEvent, RunChange } from './model/events.ts';
 export { reducePage } from './model/reduce.ts';

@@ -108,6 +108,14 @@ describe('a client that is excluded', () => {
     expect(replay((await made.ledger.entries(runId)).map(({ event }) => event))).toEqual(await made.state(runId));
   });
 
+  it('is named where a run waits for want of it', async () => {
+    const made = await federation();
+    await Promise.all([new Puppet(made, 'a').join(), new Puppet(made, 'b').join()]);
+    const runId = await made.coordinator.submit(config({ rounds: 1, minClients: 3 }));
+    await made.coordinator.changeRun(operator, { change: 'exclude', runId, clientId: 'b' });
+    await until(async () => (await made.coordinator.overview()).waiting === '3 clients are needed, 1 is there that can take part; client b is excluded', 'it says so');
+  });
+
   it('has to be one that is known', async () => {
     const made = await federation();
     const runId = await made.coordinator.submit(config({ rounds: 1, minClients: 1 }));

@@ -1,4 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { JsonObject, OperatorPage, OperatorPrincipal, PageFile, PageMessage } from '@zk0/core';
 import { Zk0Error } from '@zk0/core';
 import { gzipSync } from 'node:zlib';
@@ -36,6 +39,14 @@ class TestPage implements OperatorPage {
     if (what !== 'run') throw new Zk0Error('RUN_UNKNOWN', 'no such thing');
     return Promise.resolve({ what, parameters: { ...parameters } });
   }
+
+  clip(run: string, checkpoint: string, file: string): Promise<string | null> {
+    this.clips.push([run, checkpoint, file]);
+    return Promise.resolve(file === 'clip.mp4' ? this.clipPath : file === 'folder' ? tmpdir() : null);
+  }
+
+  readonly clips: string[][] = [];
+  clipPath: string | null = null;
 
   act(operator: OperatorPrincipal, action: string, input: JsonObject): Promise<JsonObject> {
     this.acts.push([operator, action, input]);
@@ -130,6 +141,28 @@ describe('the page of an open server on this machine', () => {
     for (const path of ['/page/files/other.js', '/page/files/../session', '/page/files/%2e%2e/%2e%2e/etc/passwd', '/page/files/__proto__']) {
       expect([path, (await browser.get(path)).status]).toEqual([path, path.includes('..') ? expect.any(Number) : 404]);
     }
+  });
+
+  it('has clips, whole and in ranges, and nothing else by their address', async () => {
+    const { page, browser } = await serve();
+    const folder = mkdtempSync(join(tmpdir(), 'zk0-clip-'));
+    scope.defer(() => { rmSync(folder, { recursive: true }); });
+    page.clipPath = join(folder, 'clip.mp4');
+    writeFileSync(page.clipPath, '0123456789');
+    const whole = await browser.get('/page/clips/run-1/checkpoint_round_4/clip.mp4');
+    expect([whole.status, whole.body.toString(), whole.headers['content-type'], whole.headers['content-length']]).toEqual([200, '0123456789', 'video/mp4', '10']);
+    expect(String(whole.headers['content-security-policy'])).toContain("media-src 'self'");
+    const part = await browser.get('/page/clips/run-1/checkpoint_round_4/clip.mp4', { range: 'bytes=4-6' });
+    expect([part.status, part.body.toString(), part.headers['content-range']]).toEqual([206, '456', 'bytes 4-6/10']);
+    expect((await browser.get('/page/clips/run-1/checkpoint_round_4/clip.mp4', { range: 'bytes=99-' })).status).toBe(416);
+    for (const name of ['other.mp4', 'folder', '..%2f..%2fetc%2fpasswd']) expect([name, (await browser.get(`/page/clips/run-1/checkpoint_round_4/${name}`)).status]).toEqual([name, 404]);
+    expect(page.clips.at(-1)).toEqual(['run-1', 'checkpoint_round_4', '../../etc/passwd']);
+    const locked = await serve({ operatorToken: TOKEN });
+    locked.page.clipPath = page.clipPath;
+    expect((await locked.browser.get('/page/clips/run-1/checkpoint_round_4/clip.mp4')).status).toBe(401);
+    expect(locked.page.clips).toEqual([]);
+    await locked.browser.logIn();
+    expect((await locked.browser.get('/page/clips/run-1/checkpoint_round_4/clip.mp4')).body.toString()).toBe('0123456789');
   });
 
   it('reads, acts and follows without a login', async () => {

@@ -50,6 +50,10 @@ export class RunPaths {
   get rolloutLogs(): string {
     return join(this.server, 'rollouts');
   }
+  /** Folder of filmed trials of a checkpoint, by the name of its folder. */
+  clips(checkpoint: string): string {
+    return join(this.directory, 'clips', checkpoint);
+  }
   /** Folder of TensorBoard event files. */
   get tensorboard(): string {
     return join(this.directory, 'tensorboard');

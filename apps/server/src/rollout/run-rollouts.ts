@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { programName } from '@zk0/cli';
 import { CancelledError, errorMessage, type RunConfig } from '@zk0/core';
 import { formatRate, type RolloutReport } from '@zk0/rollout';
@@ -15,6 +15,8 @@ export interface RunRolloutsOptions {
   readonly settings: RolloutSettings;
   /** Execution provider. */
   readonly device: string;
+  /** Folder of the clips of a checkpoint: one success and one failure are filmed. */
+  readonly clipsOf: (checkpoint: string) => string;
   /** Folder of what the programs say. */
   readonly logDirectory: string;
   /** Ends what is being tried, and drops what waits. */
@@ -49,14 +51,14 @@ export class RunRollouts {
   }
 
   async #try(round: number, checkpoint: string): Promise<void> {
-    const { settings, device, logDirectory, signal, log, onResult } = this.#options;
+    const { settings, device, clipsOf, logDirectory, signal, log, onResult } = this.#options;
     if (signal.aborted) return;
     const { tasks, trials, seed } = settings;
     const args = ['rollout', '--policy', checkpoint, ...tasks.flatMap((task) => ['--task', task]), '--trials', String(trials), '--seed', String(seed)];
     try {
       const said = await runProgram({
         which: 'server',
-        args: [...args, '--device', device, '--threads', '1', '--no-baselines', '--json'],
+        args: [...args, '--device', device, '--threads', '1', '--no-baselines', '--json', '--video', clipsOf(basename(checkpoint)), '--clips', '1'],
         log: join(logDirectory, `rollout_round_${round}.log`),
         niceness: NICENESS,
         signal,

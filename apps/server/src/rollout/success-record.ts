@@ -5,6 +5,7 @@ import type { SuccessView } from '@zk0/dashboard';
 import type { RolloutReport } from '@zk0/rollout';
 import * as z from 'zod';
 import { RunPaths } from '../outputs/paths.ts';
+import { clipsOf } from './filmed-trials.ts';
 
 const successSchema = z.strictObject({
   checkpoint: z.string(),
@@ -52,5 +53,7 @@ export function recordSuccess(checkpoint: string, tasks: readonly string[], { tr
 
 /** How often checkpoints of a run did their tasks. */
 export function successesOf(runDirectory: string): readonly SuccessView[] {
-  return recorded(runDirectory).map(({ checkpoint, tasks, trials, successes, rate, low, high }) => ({ checkpoint, tasks, trials, successes, rate, low, high }));
+  return recorded(runDirectory).map(({ checkpoint, tasks, trials, successes, rate, low, high }) => ({
+    checkpoint, tasks, trials, successes, rate, low, high, clips: clipsOf(runDirectory, checkpoint),
+  }));
 }

@@ -1,7 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Trial } from '@zk0/rollout';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Clips } from '../../src/rollout/clips.ts';
 import { chromiumPath, launch } from './browser.ts';
 import { HOSTILE, scenes } from './scenes.ts';
 import { ScriptedServer } from './scripted-server.ts';
@@ -11,6 +15,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 
 let browser: Browser;
 const servers: ScriptedServer[] = [];
+const folders: string[] = [];
 /** What went wrong in a page, and what it asked of others than its server. */
 let troubles: string[] = [];
 
@@ -36,6 +41,17 @@ async function visit(server: ScriptedServer, options: BrowserContextOptions = {}
   return page;
 }
 
+/** A clip of two seconds, as roll-outs leave them. */
+async function filmed(): Promise<string> {
+  const directory = mkdtempSync(join(tmpdir(), 'zk0-clip-'));
+  folders.push(directory);
+  const clips = new Clips(directory);
+  const image = { width: 32, height: 32, data: new Uint8Array(32 * 32 * 3).fill(90) };
+  for (let frame = 0; frame < 10; frame++) clips.film(0, { images: { front: image, wrist: image }, state: [0, 0, 0, 0, 0, 0], task: 'a task' });
+  await clips.end({ index: 0, success: true, place: null } as Trial, 10);
+  return join(directory, 'trial-001-success.mp4');
+}
+
 const text = (page: Page, selector: string): Promise<string> => page.locator(selector).first().innerText();
 
 describe.skipIf(chromiumPath === undefined)('the page in a browser (needs Chromium: apt-get install chromium, or ZK0_TEST_CHROMIUM)', () => {
@@ -47,7 +63,10 @@ describe.skipIf(chromiumPath === undefined)('the page in a browser (needs Chromi
     troubles = [];
     expect(had).toEqual([]);
   });
-  afterAll(() => browser.close());
+  afterAll(async () => {
+    await browser.close();
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  });
 
   it('shows a run as it goes on', async () => {
     const server = await serve(scenes['running-2']);
@@ -67,7 +86,7 @@ describe.skipIf(chromiumPath === undefined)('the page in a browser (needs Chromi
   });
 
   it('says how often a checkpoint did its task, with the interval, once somebody has tried it', async () => {
-    const tried = { checkpoint: 'checkpoint_round_4', tasks: ['demo:cube-to-bowl'], trials: 120, successes: 22, rate: 22 / 120, low: 0.12, high: 0.26 };
+    const tried = { checkpoint: 'checkpoint_round_4', tasks: ['demo:cube-to-bowl'], trials: 120, successes: 22, rate: 22 / 120, low: 0.12, high: 0.26, clips: [] };
     const server = await serve(async () => {
       const made = await scenes['finished-2']();
       await made.stop();
@@ -85,6 +104,76 @@ describe.skipIf(chromiumPath === undefined)('the page in a browser (needs Chromi
     await page.selectOption('.run-choice select', '2026-11-27_20-00-00_aa10c3d2');
     await page.waitForFunction(() => !document.querySelector('#checkpoints')!.textContent.includes('18 %'));
     expect((await fetch(`${server.url}/page/read/success?run=${encodeURIComponent('../../etc')}`)).status).toBe(409);
+  });
+
+  it('shows clips of a checkpoint’s trials, and winds in them', async () => {
+    const clip = await filmed();
+    const tried = { checkpoint: 'checkpoint_round_4', tasks: ['demo:cube-to-bowl'], trials: 120, successes: 22, rate: 22 / 120, low: 0.12, high: 0.26, clips: [{ file: 'trial-001-success.mp4', outcome: 'success', place: null }, { file: 'trial-002-dropped.mp4', outcome: 'dropped', place: 'left' }] };
+    const server = await serve(async () => {
+      const made = await scenes['finished-2']();
+      await made.stop();
+      return made.start({}, { successes: () => Promise.resolve([tried]), clip: (_run, _checkpoint, file) => Promise.resolve(file === 'trial-001-success.mp4' ? clip : null) });
+    });
+    const page = await visit(server);
+    await page.click('#checkpoints button:has-text("success")');
+    await page.waitForFunction(() => document.querySelector<HTMLVideoElement>('dialog video')?.readyState === 4);
+    const video = await page.evaluate(async () => {
+      const element = document.querySelector<HTMLVideoElement>('dialog video')!;
+      element.pause();
+      element.currentTime = 1.5;
+      await new Promise((resolve) => { element.addEventListener('seeked', resolve, { once: true }); });
+      return [element.videoWidth, element.videoHeight, element.error];
+    });
+    expect(video).toEqual([128, 64, null]);
+    await page.click('dialog button');
+    await page.waitForSelector('dialog', { state: 'detached' });
+    expect((await fetch(`${server.url}/page/clips/${RUN}/checkpoint_round_4/trial-002-dropped.mp4`)).status).toBe(404);
+  });
+
+  it('shows how each client’s update compares with the others’, who disagrees first', async () => {
+    const page = await visit(await serve(scenes['running-2']));
+    await page.waitForSelector('#updates .row');
+    expect(await text(page, '#updates h2')).toMatch(/round 6/i);
+    expect(await page.locator('#updates .row:not(.head)').allInnerTexts()).toEqual([expect.stringMatching(/^anna\s+0\.\d+\s+0\.61$/), expect.stringMatching(/^ben\s+0\.\d+\s+0\.68$/)] as unknown[]);
+    await page.click('.clients .row:not(.head) button >> nth=0');
+    expect(await text(page, '.details')).toContain('Memory: 2.4 GB of 32.0 GB; NVIDIA GeForce RTX 4070: 9.1 GB of 12.8 GB');
+  });
+
+  it('pauses a run and lets it go on, excludes a client and readmits it, each after asking', async () => {
+    const server = await serve(scenes['running-2']);
+    const page = await visit(server);
+    const typesOf = async (): Promise<string[]> => (await server.ledger.entries(RUN)).map(({ event }) => event.type).filter((type) => /^(run-paused|run-resumed|client-)/.test(type));
+    await page.click('text=Pause');
+    await page.keyboard.press('Escape');
+    await page.waitForSelector('dialog', { state: 'detached' });
+    expect(await typesOf()).toEqual([]);
+    await page.click('.headline >> text=Pause');
+    await page.click('dialog button[type=submit]');
+    await page.waitForFunction(() => document.querySelector('.headline h2')!.textContent.startsWith('Pausing'));
+    expect(await text(page, '.headline-now')).toBe('It was paused by an operator on the page: no round begins after this one.');
+    await page.click('.headline >> text=Resume');
+    await page.click('dialog button[type=submit]');
+    await page.waitForFunction(() => document.querySelector('.headline h2')!.textContent.startsWith('Running'));
+    await page.click('.clients .row:not(.head) button >> nth=1');
+    await page.click('text=Exclude from the run');
+    await page.click('dialog button[type=submit]');
+    await page.click('text=Readmit to the run');
+    await page.click('dialog button[type=submit]');
+    await page.waitForSelector('text=Exclude from the run');
+    expect(await text(page, '.round-words')).toContain('1 refused');
+    expect(await typesOf()).toEqual(['run-paused', 'run-resumed', 'client-excluded', 'client-readmitted']);
+  });
+
+  it('has lines of clients in its log, by level, client and text', async () => {
+    const server = await serve(scenes['running-2']);
+    const page = await visit(server);
+    await page.waitForSelector('.link.live');
+    server.page.line({ time: new Date(), level: 'warn', process: 'client_anna', message: `frame 3 is skipped ${HOSTILE}` });
+    await page.waitForFunction(() => document.querySelector('#log')!.textContent.includes('frame 3 is skipped'));
+    await page.selectOption('#log select >> nth=1', 'client_anna');
+    await page.selectOption('#log select >> nth=0', 'warn');
+    expect(await page.locator('#log li').allTextContents()).toEqual([expect.stringMatching(/warning client_anna frame 3 is skipped <img/)] as unknown[]);
+    expect(await page.title()).not.toContain('owned');
   });
 
   it('says of a private run what is spent of its budget, at which δ, and how updates are clipped and noised', async () => {

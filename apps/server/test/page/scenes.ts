@@ -75,6 +75,7 @@ export const scenes = {
     await server.play('2026-11-27_20-00-00_aa10c3d2', 8, ['anna', 'ben'], { rounds: 8, seed: 7, strategy: { name: 'fedavg' } });
     await server.record('2026-11-27_20-00-00_aa10c3d2', { type: 'run-finished' });
   }, 8),
+  'paused-2': () => scene(2, 8, async (server) => { await server.record(RUN, { type: 'run-paused', reason: 'paused by an operator on the page' }); }),
   'private-2': async () => {
     const server = await new ScriptedServer().start();
     for (const id of names(2)) server.join(id);

@@ -85,7 +85,8 @@ export class ScriptedServer {
 
   join(clientId: string, more: Partial<ClientStatus> & Readonly<Record<string, unknown>> = {}): void {
     this.clients.set(clientId, {
-      clientId, name: clientId, agent: 'zk0/0.1.0', label: `so101-${clientId}`, numExamples: 12_000, state: 'idle', lastSeen: new Date(Date.now()).toISOString(), bytesUp: 0, bytesDown: 0, ...more,
+      clientId, name: clientId, agent: 'zk0/0.1.0', label: `so101-${clientId}`, numExamples: 12_000, state: 'idle', lastSeen: new Date(Date.now()).toISOString(), bytesUp: 0, bytesDown: 0,
+      resources: { memoryBytes: 2_400_000_000 + 1_000_000 * this.clients.size, totalMemoryBytes: 32_000_000_000, ...(this.clients.size % 2 === 0 && { gpu: { name: 'NVIDIA GeForce RTX 4070', memoryBytes: 9_100_000_000, totalMemoryBytes: 12_800_000_000 } }) }, ...more,
     });
   }
 
@@ -124,7 +125,7 @@ export class ScriptedServer {
     }
     await this.record(runId, { type: 'round-closed', round, reason: 'all-in' }, 20);
     const excluded = clientIds.length > 5 && round % 4 === 0 ? [{ clientId: order[0]!.clientId, code: 'KRUM', reason: 'its update was farthest from the others' }] : [];
-    await this.record(runId, { type: 'round-aggregated', round, parameters: { hash: HASH.replaceAll('0', String(round % 10)), byteLength: 1 }, strategyState: null, strategyScalars: {}, metrics: { param_update_norm: 0.6 / Math.sqrt(round), ...this.#privacy(round) }, excluded }, 1800);
+    await this.record(runId, { type: 'round-aggregated', round, parameters: { hash: HASH.replaceAll('0', String(round % 10)), byteLength: 1 }, strategyState: null, strategyScalars: {}, metrics: { param_update_norm: 0.6 / Math.sqrt(round), ...this.#privacy(round) }, excluded, ...(!this.withPrivacy && { cosines: this.#cosines(round, clientIds) }) }, 1800);
     await this.record(runId, { type: 'round-evaluated', round, evaluation: evaluation(0.42 + 0.6 * Math.exp(-round / 6), random) }, 7000);
     const run = await this.ledger.run(runId);
     const { checkpointEvery, rounds } = run!.state.config;
@@ -134,6 +135,11 @@ export class ScriptedServer {
 
   #privacy(round: number): Readonly<Record<string, number>> {
     return this.withPrivacy ? { dp_epsilon: 0.9 * Math.sqrt(round), dp_delta: 1e-5, dp_noise_multiplier: 1.1, dp_clipping_norm: 0.8 } : {};
+  }
+
+  /** One client works against the others now and then. */
+  #cosines(round: number, clientIds: readonly string[]): Record<string, number> {
+    return Object.fromEntries(clientIds.map((clientId, index) => [clientId, index === 1 && round % 2 === 1 ? -0.31 : 0.55 + ((index * 7 + round) % 40) / 100]));
   }
 
   withPrivacy = false;

@@ -34,6 +34,8 @@ export interface OperatorPage {
   stream(lastId: string | undefined, signal: AbortSignal): AsyncIterable<PageMessage>;
   /** @throws Zk0Error for what does not exist */
   read(what: string, parameters: Readonly<Record<string, string>>): Promise<JsonObject>;
+  /** Where a clip of a trial lies on this machine; `null` where there is none. @throws Zk0Error for a run that does not exist */
+  clip?(run: string, checkpoint: string, file: string): Promise<string | null>;
   /** @throws Zk0Error when it cannot be done, with what to do about it */
   act(operator: OperatorPrincipal, action: string, input: JsonObject): Promise<JsonObject>;
 }

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import type { RunView } from '../../src/model/view.ts';
-import { counted, formatBytes, formatTime, sentence, visible } from '../format.ts';
+import { counted, formatTime, memoryInWords, sentence, visible } from '../format.ts';
 import { ask } from '../server.ts';
 import { markedClient, run, view } from '../state.ts';
 import { announce, confirm } from './dialogs.tsx';
@@ -23,12 +23,7 @@ export function ClientDetails(): JSX.Element | null {
           <bdi>{visible(client.name)}</bdi>, <bdi>{visible(client.agent)}</bdi>, {counted(client.examples, 'frame')} of <bdi>{visible(client.dataset)}</bdi>. Last seen {formatTime(client.lastSeen)}.
         </p>
       )}
-      {client?.memory !== undefined && (
-        <p>
-          Its process uses {formatBytes(client.memory.memoryBytes)} of {formatBytes(client.memory.totalMemoryBytes)} memory
-          {client.memory.gpu === undefined ? '.' : <>, and {formatBytes(client.memory.gpu.memoryBytes)} of {formatBytes(client.memory.gpu.totalMemoryBytes)} of <bdi>{visible(client.memory.gpu.name)}</bdi> are taken.</>}
-        </p>
-      )}
+      {client?.memory !== undefined && <p>Memory: <bdi>{memoryInWords(client.memory)}</bdi></p>}
       {client?.misfit !== undefined && <p class="failure">It gets no work: <bdi>{visible(client.misfit)}</bdi></p>}
       {tally !== undefined && <p>{counted(tally.rounds, 'update')} of this run came from it{tally.refused > 0 ? `; ${tally.refused} more ${tally.refused === 1 ? 'was' : 'were'} refused` : ''}.</p>}
       {reason !== undefined && <p>Round {refusal!.round}: <bdi>{sentence(reason)}</bdi></p>}
@@ -52,7 +47,7 @@ function askForPart({ runId }: RunView, clientId: string, excludes: boolean): vo
   const who = <bdi>{visible(clientId)}</bdi>;
   confirm({
     title: excludes ? 'Exclude the client?' : 'Readmit the client?',
-    text: excludes ? <p>{who} gets no more work in run <code>{visible(runId)}</code>, and what it trains or has sent in the open round does not count. Updates of finished rounds stay. It can be readmitted.</p> : <p>{who} may take part again, from the next round on.</p>,
+    text: excludes ? <p>{who} gets no more work in run <code>{visible(runId)}</code>, and what it sends in the open round does not count. Finished rounds stay.</p> : <p>{who} may take part again, from the next round on.</p>,
     does: excludes ? 'Exclude' : 'Readmit',
     isGrave: excludes,
     act: async () => {

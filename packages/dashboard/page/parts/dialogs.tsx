@@ -9,6 +9,8 @@ export interface Question {
   /** What the button says. */
   readonly does: string;
   readonly isGrave?: boolean;
+  /** There is nothing to be decided. */
+  readonly isNotice?: boolean;
   readonly act: (form: FormData) => Promise<unknown>;
 }
 
@@ -39,7 +41,7 @@ export function Dialogs(): JSX.Element {
   );
 }
 
-function Asked({ title, text, does, isGrave, act }: Question): JSX.Element {
+function Asked({ title, text, does, isGrave, isNotice, act }: Question): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   const [failure, setFailure] = useState<string | null>(null);
   const [isBusy, setBusy] = useState(false);
@@ -61,7 +63,7 @@ function Asked({ title, text, does, isGrave, act }: Question): JSX.Element {
         {text}
         {failure !== null && <p class="failure" role="alert">{failure}</p>}
         <div class="buttons">
-          <button type="button" onClick={close}>Cancel</button>
+          {isNotice !== true && <button type="button" onClick={close}>Cancel</button>}
           <button type="submit" class={isGrave === true ? 'grave' : 'primary'} disabled={isBusy}>{does}</button>
         </div>
       </form>

@@ -3,6 +3,7 @@ import type { JSX } from 'preact';
 import { checkpoints } from '../../src/model/derive.ts';
 import { formatNumber, formatTime, settingText, visible } from '../format.ts';
 import { Card, Empty, Hash } from '../parts/card.tsx';
+import { ClipButton } from '../parts/clips.tsx';
 import { loadSuccesses, run, successes } from '../state.ts';
 
 /** Rates come from somebody who tries a checkpoint, which nothing announces: they are asked for with each round, and again after a while. */
@@ -25,7 +26,13 @@ const percent = (rate: number): string => (rate * 100).toFixed(0);
 function Success({ path }: { readonly path: string }): JSX.Element | null {
   const tried = successes.value.get(path.split(/[\\/]/).at(-1) ?? '');
   if (tried === undefined) return null;
-  return <span title={tried.tasks.map(visible).join(', ')}>{percent(tried.rate)} % <span class="quiet">({percent(tried.low)} – {percent(tried.high)}) of {tried.trials}</span></span>;
+  const { value: shown } = run;
+  return (
+    <>
+      <span title={tried.tasks.map(visible).join(', ')}>{percent(tried.rate)} % <span class="quiet">({percent(tried.low)} – {percent(tried.high)}) of {tried.trials}</span></span>
+      {shown !== null && tried.clips.map((clip) => <ClipButton key={clip.file} run={shown.runId} checkpoint={tried.checkpoint} clip={clip} />)}
+    </>
+  );
 }
 
 /** What was saved, and which of it is best. */

@@ -1,7 +1,7 @@
 import { computed, signal } from '@preact/signals';
 import type { JSX } from 'preact';
 import type { ClientView, TallyView } from '../../src/model/view.ts';
-import { formatAgo, formatBytes, formatNumber, visible } from '../format.ts';
+import { formatAgo, formatBytes, formatNumber, memoryInWords, visible } from '../format.ts';
 import { Card, Choice, Empty } from '../parts/card.tsx';
 import { ClientDetails } from '../parts/client-details.tsx';
 import { Sparkline } from '../parts/sparkline.tsx';
@@ -136,7 +136,7 @@ function Row({ line }: { readonly line: Line }): JSX.Element {
       <span role="cell" class="step">{stepOf(client)}</span>
       <span role="cell" class="loss"><Sparkline values={tally?.losses ?? []} /><span>{formatNumber(lossOf(line))}</span></span>
       <span role="cell" class="speed">{speed === undefined ? '–' : formatNumber(speed)}</span>
-      <span role="cell" class="memory" title={memoryInWords(client)}>{client.memory === undefined ? '–' : formatBytes(client.memory.memoryBytes)}{client.memory?.gpu !== undefined && <span class="quiet"> + {formatBytes(client.memory.gpu.memoryBytes)}</span>}</span>
+      <span role="cell" class="memory" title={memoryInWords(client.memory)}>{memoryOf(client)}</span>
       <span role="cell" class="bytes">{tally === undefined || tally.bytesUp + tally.bytesDown === 0 ? '–' : `${formatBytes(tally.bytesUp)} / ${formatBytes(tally.bytesDown)}`}</span>
       <span role="cell" class="seen">{formatAgo(client.lastSeen, now.value)}</span>
     </>
@@ -147,10 +147,14 @@ function stateOf({ state, phase }: ClientView): string {
   return state === 'working' ? visible(phase ?? 'at work') : STATE_NAMES[state];
 }
 
-function memoryInWords({ memory }: ClientView): string {
-  if (memory === undefined) return '';
-  const { gpu } = memory;
-  return `${formatBytes(memory.memoryBytes)} of ${formatBytes(memory.totalMemoryBytes)}${gpu === undefined ? '' : `; ${visible(gpu.name)}: ${formatBytes(gpu.memoryBytes)} of ${formatBytes(gpu.totalMemoryBytes)}`}`;
+/** `2.4 + 9.1 GB`: of the process, and of the graphics processor. */
+function memoryOf({ memory }: ClientView): string {
+  if (memory === undefined) return '–';
+  const own = formatBytes(memory.memoryBytes);
+  if (memory.gpu === undefined) return own;
+  const gpu = formatBytes(memory.gpu.memoryBytes);
+  const unit = own.slice(own.indexOf(' '));
+  return `${gpu.endsWith(unit) ? own.slice(0, -unit.length) : own} + ${gpu}`;
 }
 
 function stepOf({ state, phase, step, totalSteps }: ClientView): JSX.Element | string {

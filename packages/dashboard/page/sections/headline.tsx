@@ -155,7 +155,7 @@ function whatNow(shown: RunView): string {
   if (phase === 'failed' || phase === 'stopped') return sentence(ending ?? '');
   if (phase === 'finished') return sentence(ending ?? 'all rounds are done');
   if (stopRequested !== undefined) return `Ends as soon as its newest finished round has a checkpoint: ${visible(stopRequested)}.`;
-  if (shown.paused !== undefined) return hasOpenRound(shown) ? `It was ${visible(shown.paused)}: no round begins after this one.` : `It was ${visible(shown.paused)}. It goes on when it is resumed; meanwhile other runs take their turn.`;
+  if (shown.paused !== undefined) return hasOpenRound(shown) ? `It was ${visible(shown.paused)}: no round begins after this one.` : `It was ${visible(shown.paused)}; other runs take their turn.`;
   const { value: current } = currentRun;
   if (waiting.value !== null && current === shown.runId) return `Waits: ${visible(waiting.value)}.`;
   if (phase === 'waiting_for_clients') return current === null || current === shown.runId ? 'Opens the policy and the held-out recordings.' : 'Waits for its turn.';
@@ -187,7 +187,7 @@ function PauseButton({ run: { runId, paused, stopRequested } }: { readonly run: 
   const change = (): void => {
     confirm({
       title: isPaused ? 'Resume the run?' : 'Pause the run?',
-      text: isPaused ? <p>Run <code>{visible(runId)}</code> goes on with its next round.</p> : <p>Run <code>{visible(runId)}</code> finishes the round that is open and begins no other until it is resumed. Nothing is lost.</p>,
+      text: isPaused ? <p>Run <code>{visible(runId)}</code> goes on with its next round.</p> : <p>Run <code>{visible(runId)}</code> finishes its open round and begins no other until it is resumed.</p>,
       does: isPaused ? 'Resume' : 'Pause',
       act: async () => {
         await ask('POST', `/page/act/${isPaused ? 'resume' : 'pause'}`, { run: runId });

@@ -22,7 +22,7 @@ export function Updates(): JSX.Element {
   const longest = Math.max(...rows.value.map(({ metrics }) => metrics?.updateNorm ?? 0), 1e-30);
   return (
     <Card id="updates" title={`Updates by client, round ${round.round}`}>
-      <p class="quiet">How far each client moved the parameters, and the cosine of its update to the mean of all: 1 where it points the same way, 0 where it has nothing in common with it, below 0 where it works against the others.</p>
+      <p class="quiet">How far each client moved the parameters, and the cosine of its update to the mean of all: 1 is the same way, below 0 is against the others.</p>
       <VirtualList
         label={`Updates of round ${round.round} by client`}
         class="updates"
@@ -31,12 +31,12 @@ export function Updates(): JSX.Element {
         rowHeight={30}
         maxHeight={300}
         columns={3}
-        head={<div role="row" class="row head"><span role="columnheader">Client</span><span role="columnheader">Update norm</span><span role="columnheader">Cosine to the mean</span></div>}
+        head={<div role="row" class="row head"><span role="columnheader">Client</span><span role="columnheader">Update norm</span><span role="columnheader">Cosine</span></div>}
         row={({ clientId, metrics, cosine, state, reason }) => (
           <>
             <span role="rowheader" class={markedClient.value === clientId ? 'who marked' : 'who'} title={reason === undefined ? '' : visible(reason)}><bdi>{visible(clientId)}</bdi>{state === 'excluded' && <span class="quiet"> left out</span>}</span>
             <span role="cell" class="measure"><span class="meter" aria-hidden="true"><span style={{ width: `${(100 * (metrics?.updateNorm ?? 0)) / longest}%` }} /></span>{formatNumber(metrics?.updateNorm)}</span>
-            <span role="cell" class="measure"><Side cosine={cosine} />{cosine === undefined ? '–' : cosine.toFixed(2)}</span>
+            <span role="cell" class="measure"><Side cosine={cosine} />{cosine === undefined ? '–' : cosine.toFixed(2).replace('-', '−')}</span>
           </>
         )}
       />

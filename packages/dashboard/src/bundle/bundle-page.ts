@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 
 /** Packages that end up in the bundle; their licences go with it. */
 const BUNDLED = ['preact', '@preact/signals', '@preact/signals-core', 'uplot'];
@@ -30,6 +30,7 @@ export async function bundlePage(folder: string): Promise<ReadonlyMap<string, Ui
     legalComments: 'none',
     logLevel: 'silent',
     tsconfigRaw: {},
+    plugins: [linesAlone],
   });
   const files = new Map(outputFiles.map(({ path, contents }): [string, Uint8Array] => [basename(path), contents]));
   const named = (pattern: RegExp): string => [...files.keys()].find((name) => pattern.test(name)) ?? '';
@@ -39,6 +40,21 @@ export async function bundlePage(folder: string): Promise<ReadonlyMap<string, Ui
   files.set('licenses.txt', Buffer.from(await licenses()));
   return files;
 }
+
+/**
+ * The page draws lines: uPlot hands out its other kinds of curves (steps, bars, splines) as members of one object, which keeps a bundler from
+ * leaving them out.
+ */
+const linesAlone: Plugin = {
+  name: 'uplot-lines-alone',
+  setup: (bundling) => {
+    bundling.onLoad({ filter: /uPlot\.esm\.js$/ }, async ({ path }) => {
+      const whole = await readFile(path, 'utf8');
+      const contents = whole.replace(/^\s*\(?paths\.(?:stepped|bars|spline)\s*=.*$/gm, '');
+      return contents.length < whole.length ? { contents, loader: 'js' } : { errors: [{ text: `${path} does not name its kinds of curves as it did; see bundle-page.ts` }] };
+    });
+  },
+};
 
 async function licenses(): Promise<string> {
   const require = createRequire(import.meta.url);

@@ -35,4 +35,6 @@ export interface DashboardSources {
   readonly nodes?: NodeDirectory;
   /** How often checkpoints of a run did their tasks; absent where nobody tries them. */
   readonly successes?: (runId: string) => Promise<readonly SuccessView[]>;
+  /** Where a clip that {@link SuccessView} names lies; `null` where there is none. The names are a browser's: nothing is known of them. */
+  readonly clip?: (runId: string, checkpoint: string, file: string) => Promise<string | null>;
 }

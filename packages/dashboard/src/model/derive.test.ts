@@ -51,6 +51,7 @@ describe('a run', () => {
     history.configured(3);
     expect(timeLeft(history.view, history.at + 1000)).toBe(mean + mean - 1000);
     expect(timeLeft(history.view, history.at + 60_000)).toBe(mean);
+    expect(timeLeft({ ...history.view, paused: 'paused by an operator' }, history.at)).toBeNull();
     expect(timeLeft(history.add({ type: 'run-failed', code: 'X', message: 'x' }).view, history.at)).toBeNull();
   });
 

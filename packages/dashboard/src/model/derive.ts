@@ -78,9 +78,9 @@ export function stillOut(round: RoundView): readonly string[] {
   return [...(round.participants?.values() ?? [])].filter(({ state }) => state === 'assigned').map(({ clientId }) => clientId);
 }
 
-/** Time left of a run in ms, as its last rounds suggest; `null` before one is done, and after the end. */
+/** Time left of a run in ms, as its last rounds suggest; `null` before one is done, while it is paused, and after the end. */
 export function timeLeft(run: RunView, now: number): number | null {
-  if (run.phase !== 'running') return null;
+  if (run.phase !== 'running' || run.paused !== undefined) return null;
   const total = Number(run.config['rounds']);
   const over = run.rounds.filter(({ round, endedAt }) => round > 0 && endedAt !== undefined);
   const last = run.rounds.at(-1);

@@ -44,6 +44,15 @@ export interface EvaluationView {
 
 export type RoundPhase = 'training' | 'aggregating' | 'evaluating' | 'checkpointing' | 'done' | 'skipped';
 
+/** A filmed trial. */
+export interface ClipView {
+  readonly file: string;
+  /** `success`, or how it failed. */
+  readonly outcome: string;
+  /** Where the thing lay; `null` where the task has one place. */
+  readonly place: string | null;
+}
+
 /** How often a checkpoint did its tasks when it was tried last. */
 export interface SuccessView {
   /** Name of the checkpoint's folder. */
@@ -55,6 +64,7 @@ export interface SuccessView {
   readonly rate: number;
   readonly low: number;
   readonly high: number;
+  readonly clips: readonly ClipView[];
 }
 
 /** One round. Round 0 is the evaluation of the initial parameters. */

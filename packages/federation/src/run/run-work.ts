@@ -70,10 +70,10 @@ export class RunWork {
     const { clients, blobs } = this.#options;
     const online = clients.online().filter(({ clientId }) => !state.barred.has(clientId));
     const { minClients } = state.config;
-    if (online.length < minClients) return { waiting: `${needed(minClients)}, ${online.length} ${online.length === 1 ? 'is' : 'are'} there` };
+    if (online.length < minClients) return { waiting: state.barred.size > 0 ? this.#lacking(minClients, online.length, state) : `${needed(minClients)}, ${online.length} ${online.length === 1 ? 'is' : 'are'} there` };
     const model = await this.#modelOf(state, signal);
     const fitting = this.#fitting(model, state);
-    if (fitting.length < minClients) return { waiting: this.#lacking(minClients, fitting.length) };
+    if (fitting.length < minClients) return { waiting: this.#lacking(minClients, fitting.length, state) };
     const { parameters, context } = await model.start(fitting);
     signal.throwIfAborted();
     return { parameters: await blobs.put(encodeParameters(parameters)), context, clients: fitting.map(({ clientId }) => clientId) };
@@ -85,7 +85,7 @@ export class RunWork {
     const model = await this.#modelOf(state);
     const clients = this.#fitting(model, state);
     const { minClients } = state.config;
-    if (clients.length < minClients) return { waiting: this.#lacking(minClients, clients.length) };
+    if (clients.length < minClients) return { waiting: this.#lacking(minClients, clients.length, state) };
     const strategy = this.#strategyOf(state);
     const broadcast = await broadcastState(strategy, state, this.#options);
     const dropped = this.#dropped(state, strategy);
@@ -179,10 +179,11 @@ export class RunWork {
     });
   }
 
-  #lacking(count: number, fitting: number): string {
+  #lacking(count: number, fitting: number, { barred }: RunState): string {
     const online = new Set(this.#options.clients.online().map(({ clientId }) => clientId));
     const misfits = [...this.#misfits].filter(([clientId]) => online.has(clientId)).map(([clientId, why]) => `client ${clientId} cannot take part: ${why}`);
-    return [`${needed(count)}, ${fitting} ${fitting === 1 ? 'is' : 'are'} there that can take part`, ...misfits.slice(0, 5)].join('; ');
+    const excluded = [...barred.keys()].filter((clientId) => online.has(clientId)).map((clientId) => `client ${clientId} is excluded`);
+    return [`${needed(count)}, ${fitting} ${fitting === 1 ? 'is' : 'are'} there that can take part`, ...excluded.slice(0, 5), ...misfits.slice(0, 5)].join('; ');
   }
 
   async #modelOf({ runId, config, context }: RunState, signal = new AbortController().signal): Promise<RunModel> {

@@ -6,6 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { TransportError } from '../errors.ts';
 import type { TransportLog } from '../log.ts';
+import { sendClip } from './clip-route.ts';
 import { admitOwnPage, type PageRules } from './browser-guard.ts';
 import { notFound, sendError } from './error-reply.ts';
 import { EVENT_STREAM_HEADERS, eventStream } from './event-stream.ts';
@@ -29,6 +30,7 @@ const CONTENT_SECURITY_POLICY = [
   "script-src 'self'",
   "style-src 'self'",
   "img-src 'self'",
+  "media-src 'self'",
   "connect-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",
@@ -135,6 +137,11 @@ export function addPageRoutes(app: FastifyInstance, options: PageRoutesOptions):
   app.post('/page/act/:action', { config: PAGE_ROUTE }, json(async (request, operator) => {
     const { action } = request.params as { readonly action: string };
     return page.act(operator, action, await jsonBody(request, jsonObjectSchema, 'action', MAX_BODY_BYTES));
+  }));
+
+  app.get('/page/clips/:run/:checkpoint/:file', { config: PAGE_ROUTE }, route(false, (request, reply) => {
+    operatorOf(request);
+    return sendClip(page, request, reply);
   }));
 
   app.get('/page/events', { config: PAGE_ROUTE }, route(false, async (request, reply) => {
