@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, expect, it } from 'vitest';
 import { killStartedPrograms, runProgram, startProgram, temporaryDirectory } from './cli.ts';
 
@@ -111,6 +112,18 @@ it('server and clients work in the background: they are seen, read, followed and
   expect(existsSync(join(out, '.server', 'process.json'))).toBe(false);
   expect((await runProgram('client', ['status'], home.path)).stdout).toContain('client north is not running');
   expect((await runProgram('server', ['stop', '--process', '--out', out], home.path)).code).toBe(1);
+});
+
+it('a server with TLS is reached from its own machine, whatever name and authority its certificate has', { timeout: 180_000 }, async () => {
+  const out = join(home.path, 'tls');
+  const fixture = (name: string): string => fileURLToPath(new URL(`../../../packages/transport/test/fixtures/${name}`, import.meta.url));
+  const said = await detached('server', '--port', '0', '--out', out, '--device', 'cpu', '--tls-cert', fixture('named-server.crt'), '--tls-key', fixture('named-server.key'));
+  expect(said).toContain(`run --rounds 3 --stream --out ${out}`);
+  expect(await ok('server', 'status', '--out', out)).toContain('no client has joined yet');
+  // By its address alone it is a stranger.
+  const stranger = await runProgram('server', ['status', '--server', /zk0-server is at (\S+)/.exec(said)![1]!], home.path);
+  expect(stranger.stderr).toContain("the server's certificate is not accepted");
+  await ok('server', 'stop', '--process', '--out', out);
 });
 
 it('a program that cannot start in the background says why', { timeout: 180_000 }, async () => {

@@ -3,7 +3,7 @@
  * The wire: small msgpack messages and content-addressed blobs over HTTP/1.1. Clients only dial out.
  */
 export { ForeignAnswerError, RemoteError, TransportError, type TransportErrorCode } from './errors.ts';
-export type { ProxyEnvironment } from './client/dispatcher.ts';
+export { certificateFingerprint, type ProxyEnvironment } from './client/dispatcher.ts';
 export type { TransportLog } from './log.ts';
 export { isLoopback } from './protocol/http.ts';
 export { MAX_MESSAGE_BYTES, PROTOCOL_VERSION, SUPPORTED_VERSIONS } from './protocol/messages.ts';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { adminClient, enroll, generateNodeKey, openNodeRegistry } from '../src/index.ts';
+import { adminClient, certificateFingerprint, enroll, generateNodeKey, openNodeRegistry } from '../src/index.ts';
 import { randomBytes, Scope } from './harness.ts';
 
 const scope = new Scope();
@@ -38,6 +38,24 @@ describe('TLS', () => {
       });
     },
   );
+
+  it('is carried by the one certificate that is known by its fingerprint, whatever its authority and name, and by no other', async () => {
+    const { server: listening } = await scope.server({ tls: { key: pem('named-server.key'), cert: pem('named-server.crt') } });
+    const status = async (url: string, cert: string): Promise<unknown> => {
+      const admin = adminClient({ url, tls: { fingerprint: certificateFingerprint(cert) } });
+      try {
+        return [await admin.status(), await admin.status()];
+      } finally {
+        await admin.close();
+      }
+    };
+    expect(await status(listening.url, pem('named-server.crt'))).toEqual([{ clients: [] }, { clients: [] }]);
+    await expect(status(listening.url, server.cert)).rejects.toMatchObject({
+      code: 'CERTIFICATE_REFUSED', message: expect.stringContaining('it is not the one that this server was started with') as string,
+    });
+    const { server: plain } = await scope.server();
+    await expect(status(plain.url.replace('http:', 'https:'), server.cert)).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
+  });
 
   it('is refused under a name that the certificate does not have', async () => {
     const { server: listening } = await scope.server({ tls: server });

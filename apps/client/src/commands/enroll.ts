@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readTls, withTlsOptions } from '@zk0/cli';
+import { programName, readTls, withTlsOptions } from '@zk0/cli';
 import { InvalidArgumentError } from '@zk0/core';
 import { enroll } from '@zk0/transport';
 import { Command } from 'commander';
@@ -49,10 +49,16 @@ export function enrollCommand(run: Run): Command {
       process.stdout.write(
         state === 'pending'
           ? `the operator has to approve it: zk0-server node approve ${clientId}\n`
-          : `take part with: zk0-client start --server ${options.server} --dataset PATH\n`,
+          : `take part with: ${programName('zk0-client')} start --server ${options.server}${trust(options)} --dataset PATH\n`,
       );
       return undefined;
     });
   });
   return command;
+}
+
+/** What the next command has to be told again to reach the server. */
+function trust(options: EnrollCommandOptions): string {
+  const { tlsCa } = options;
+  return `${typeof tlsCa === 'string' ? ` --tls-ca ${tlsCa}` : ''}${options.insecure === true ? ' --insecure' : ''}`;
 }

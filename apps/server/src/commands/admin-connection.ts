@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { programName, readTls, runningProcess, withTlsOptions } from '@zk0/cli';
 import { Zk0Error } from '@zk0/core';
-import { adminClient, type AdminClient } from '@zk0/transport';
+import { adminClient, type AdminClient, type ClientTls } from '@zk0/transport';
 import type { Command } from 'commander';
 import { STATE_FOLDER, stateFiles } from '../state-files.ts';
 
@@ -54,13 +54,20 @@ function stateDirectory(options: Readonly<Record<string, unknown>>): string {
 
 function connectAdmin(options: Readonly<Record<string, unknown>>): AdminClient {
   const token = process.env['ZK0_ADMIN_TOKEN'] ?? keptToken(stateDirectory(options));
-  const tls = readTls(options);
+  const tls = adminTls(options);
   return adminClient({
     url: serverUrl(options),
     ...(token === undefined ? {} : { token }),
     ...(tls === undefined ? {} : { tls }),
     ...(options['insecure'] === true && { allowInsecure: true }),
   });
+}
+
+/** A server of this machine is known by the certificate that it was started with, which has another name than this machine's loopback. */
+function adminTls(options: Readonly<Record<string, unknown>>): ClientTls | undefined {
+  const given = readTls(options);
+  const fingerprint = typeof options['server'] === 'string' ? undefined : runningProcess(stateDirectory(options))?.['certificate'];
+  return typeof fingerprint === 'string' && given?.ca === undefined ? { ...given, fingerprint } : given;
 }
 
 /** The token that a server on this machine made for its operators, if whoever asks may read it. */

@@ -16,7 +16,7 @@ import {
 import { InvalidArgumentError } from '@zk0/core';
 import { createLogger, type RootLogger } from '@zk0/logger';
 import { parseTracker } from '@zk0/trackers';
-import { isLoopback, type ServerTls } from '@zk0/transport';
+import { certificateFingerprint, isLoopback, type ServerTls } from '@zk0/transport';
 import { Command } from 'commander';
 import '../demo-datasets.ts';
 import { collect, configSchema, trackFlag, withConfigOptions, withTrackOption, type Config } from '../config.ts';
@@ -93,7 +93,11 @@ export function startCommand(run: Run): Command {
           log,
         });
         trackers.resume(server.out);
-        const forget = writeProcessFile(stateDirectory, { url: running.url, log: join(server.out, 'server.log') });
+        const forget = writeProcessFile(stateDirectory, {
+          url: running.url,
+          log: join(server.out, 'server.log'),
+          ...(tls !== undefined && { certificate: certificateFingerprint(tls.cert) }),
+        });
         const lines = [`zk0-server is at ${running.url}`, ...whatNext(running, server)];
         announceReady(lines);
         if (!isDetached()) process.stdout.write(`${lines.join('\n')}\n`);
@@ -151,7 +155,6 @@ async function startInBackground(out: string): Promise<undefined> {
 function whatNext({ url, enrolment, operatorTokenFile }: RunningServer, { out, host }: Config['server']): string[] {
   const [server, client] = [programName('zk0-server'), programName('zk0-client')];
   const place = out === 'outputs' ? '' : ` --out ${out}`;
-  const operator = operatorTokenFile === undefined ? '' : place;
   // One that listens on all addresses is reached under this machine's name, which the server cannot know.
   const isAnywhere = host === '0.0.0.0' || host === '::';
   const reached = isAnywhere ? url.replace(/\/\/[^/]*:/, '//THIS-MACHINE:') : url;
@@ -161,6 +164,6 @@ function whatNext({ url, enrolment, operatorTokenFile }: RunningServer, { out, h
       ? [`let a node in with:  ${server} token create${place}`, `it then enrols:      ${client} enroll --server ${reached} --token TOKEN`]
       : []),
     `clients join with:   ${client} start --server ${reached} --dataset PATH`,
-    `start a run with:    ${server} run --server ${url} --rounds 3 --stream${operator}`,
+    `start a run with:    ${server} run --rounds 3 --stream${place}`,
   ];
 }

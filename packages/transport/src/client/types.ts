@@ -6,6 +6,11 @@ import type { ProxyEnvironment } from './dispatcher.ts';
 /** TLS material of a client, PEM; `ca` replaces the system's roots, `key` and `cert` are for servers that ask for one. */
 export interface ClientTls {
   readonly ca?: string;
+  /**
+   * SHA-256 of the one certificate that the server may have, as {@link certificateFingerprint} gives it: whoever signed that one, and whatever
+   * name it is for. For a program that knows the server's certificate by other means than its name.
+   */
+  readonly fingerprint?: string;
   readonly key?: string;
   readonly cert?: string;
 }
