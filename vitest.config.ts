@@ -9,11 +9,12 @@ export default defineConfig({
     maxWorkers: Math.max(2, availableParallelism() - 1),
     coverage: {
       provider: 'v8',
-      include: ['packages/*/src/**/*.ts', 'apps/*/src/**/*.ts'],
+      // The first for files that no test loads, which are looked for from the folder of each project: programs alone run most of the commands.
+      include: ['src/**/*.ts', 'packages/*/src/**/*.ts', 'apps/*/src/**/*.ts'],
       exclude: ['**/*.test.ts'],
       reporter: ['text-summary', 'json-summary', 'json'],
       reportOnFailure: true,
-      thresholds: { lines: 85 },
+      // tools/setup/checks.mjs has the threshold: it counts the programs, too, that tests start.
     },
   },
 });

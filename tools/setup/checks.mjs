@@ -19,6 +19,9 @@ const YOUNG = '--max-semi-space-size=128';
  * @property {number} seconds
  */
 
+/** What of all lines has to run at least, in percent. */
+const MIN_COVERAGE = 85;
+
 /**
  * The checks, one phase after the other. A failed phase does not stop the later ones: one run shows all that is wrong. Lint,
  * which uses one core, runs beside the phases after the first.
@@ -63,7 +66,12 @@ export async function runChecks({ root, node, env, args, quick = false }) {
     await follow([tests]);
   }
 
-  if (counted) printCoverage(root, processes);
+  if (counted) {
+    const percent = printCoverage(root, processes);
+    // Some of the tests alone cover what they cover.
+    const isWhole = args.every((arg) => arg.startsWith('--coverage'));
+    if (isWhole) results.push({ name: `coverage of lines, at least ${MIN_COVERAGE} %`, code: percent >= MIN_COVERAGE ? 0 : 1, seconds: 0 });
+  }
   const outcome = readOutcome(join(root, OUTCOME_FILE));
   console.log();
   for (const { name, code, seconds } of results) {
@@ -103,15 +111,20 @@ function phasesOf(root, args, quick) {
  *
  * @param {string} root
  * @param {string} processes where Node left the coverage of each program
+ * @returns {number} percent of all lines that ran, in the tests or in programs that they started; 0 where nothing was counted
  */
 function printCoverage(root, processes) {
   const report = join(root, 'coverage', 'coverage-final.json');
-  if (!existsSync(report)) return;
+  if (!existsSync(report)) return 0;
   console.log('\nCoverage of lines: in the tests, and with the programs that they start');
+  let percent = 0;
   for (const { project, lines, own, all } of lineCoverage(report, linesOfProcesses(processes, root), root)) {
     const [tests, both] = [own, all].map((count) => `${((100 * count) / Math.max(1, lines)).toFixed(1)} %`.padStart(8));
     console.log(`${project.padEnd(26)}${tests}${both}`);
+    // The last line is that of all projects.
+    percent = (100 * all) / Math.max(1, lines);
   }
+  return percent;
 }
 
 /** @param {Phase} phase */

@@ -103,6 +103,22 @@ describe('zk0-client dataset', { timeout: 180_000 }, () => {
     expect(outcome).toEqual({ code, out: '', err: expect.stringContaining(words) as string });
   });
 
+  it('examines how episodes move, gives each a score, and ends as it was told to for what it found', async () => {
+    const report = await zk0('doctor', set, '--json', '--samples', '4', '--policy', 'tiny');
+    const found = JSON.parse(report.out) as { ok: boolean; counts: { warning: Record<string, number> } };
+    expect([report.code, found.ok], report.err).toEqual([0, true]);
+    // The task's text is longer than the policy reads.
+    expect(Object.keys(found.counts.warning)).toContain('TASK');
+    expect((await zk0('doctor', set, '--samples', '4', '--policy', 'tiny', '--fail-on', 'warning')).code).toBe(1);
+    expect((await zk0('doctor', set, '/nowhere', '--fail-on', 'never')).code).toBe(0);
+    const sarif = JSON.parse((await zk0('doctor', set, '/nowhere', '--sarif')).out) as { version: string };
+    expect(sarif.version).toBe('2.1.0');
+    const words = await zk0('doctor', set, '--samples', '4');
+    expect(words.out).toContain('SCORES');
+    const wrong = await zk0('doctor', set, '--fail-on', 'sometimes');
+    expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('--fail-on sometimes is not known')]);
+  });
+
   it('says in one report that nothing is there', async () => {
     const { code, out } = await zk0('validate', '/nowhere');
     expect(code).toBe(1);
