@@ -45,3 +45,6 @@ export class InvalidArgumentError extends Zk0Error {
 export function errorMessage(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
+
+/** The code with which a client's update does not count, once an operator has excluded the client from the run. */
+export const CLIENT_EXCLUDED = 'CLIENT_EXCLUDED';

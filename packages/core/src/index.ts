@@ -3,7 +3,7 @@
  * Rounds, tensors, seeds, run configuration, and the contracts the other packages implement. No sockets, no files.
  */
 export { describeIssue } from './config/describe-issue.ts';
-export { CancelledError, errorMessage, InvalidArgumentError, Zk0Error, type Zk0ErrorOptions } from './errors.ts';
+export { CancelledError, CLIENT_EXCLUDED, errorMessage, InvalidArgumentError, Zk0Error, type Zk0ErrorOptions } from './errors.ts';
 export {
   byteLength,
   compareNames,
@@ -101,7 +101,7 @@ export {
 } from './run/events.ts';
 export { versionsSince } from './run/staleness.ts';
 export { isFinal, type EarlierTask, type Participant, type Participation, type RoundPhase, type RoundState, type RunPhase, type RunState } from './run/state.ts';
-export { applyRunEvent, CLIENT_EXCLUDED, IllegalTransitionError, replay } from './run/apply.ts';
+export { applyRunEvent, IllegalTransitionError, replay } from './run/apply.ts';
 export { clientLoss } from './run/client-loss.ts';
 export { bestRound, parseStopRule, stopReason, type StopCondition } from './run/stop-rule.ts';
 export { allHeard, hasEnough, isDue, nextAction, type NextAction } from './run/next-action.ts';

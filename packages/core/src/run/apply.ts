@@ -1,10 +1,7 @@
-import { Zk0Error } from '../errors.ts';
+import { CLIENT_EXCLUDED, Zk0Error } from '../errors.ts';
 import type { RunEvent } from './events.ts';
 import { hasEnough } from './next-action.ts';
 import { isFinal, type Participant, type Participation, type RoundPhase, type RoundState, type RunState } from './state.ts';
-
-/** Why the update of a client does not count that an operator excluded. */
-export const CLIENT_EXCLUDED = 'CLIENT_EXCLUDED';
 
 /** An event that cannot happen in the state it met: a bug in the caller, or a damaged journal. */
 export class IllegalTransitionError extends Zk0Error {
