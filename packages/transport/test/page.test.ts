@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -146,7 +147,7 @@ describe('the page of an open server on this machine', () => {
   it('has clips, whole and in ranges, and nothing else by their address', async () => {
     const { page, browser } = await serve();
     const folder = mkdtempSync(join(tmpdir(), 'zk0-clip-'));
-    scope.defer(() => { rmSync(folder, { recursive: true }); });
+    scope.defer(() => rm(folder, { recursive: true }));
     page.clipPath = join(folder, 'clip.mp4');
     writeFileSync(page.clipPath, '0123456789');
     const whole = await browser.get('/page/clips/run-1/checkpoint_round_4/clip.mp4');

@@ -112,9 +112,11 @@ function resume(state: RunState): RunState {
   return next;
 }
 
-/** In an open round the client's part is over, whatever it has sent; a round that is closed stands as it is. */
-function bar(state: RunState, { clientId, reason }: Extract<RunEvent, { type: 'client-excluded' }>): RunState {
-  const barred = new Map(state.barred).set(clientId, reason);
+/** In an open round the client's part is over, whatever it has sent, and so is what it has under way; a round that is closed stands as it is. */
+function bar(before: RunState, { clientId, reason }: Extract<RunEvent, { type: 'client-excluded' }>): RunState {
+  const barred = new Map(before.barred).set(clientId, reason);
+  const underWay = before.underWay === undefined ? {} : { underWay: new Map([...before.underWay].filter(([other]) => other !== clientId)) };
+  const state = { ...before, ...underWay };
   const current = state.rounds.at(-1);
   const participant = current?.participants.get(clientId);
   if (current?.phase !== 'training' || participant === undefined || participant.outcome.state === 'refused') return { ...state, barred };

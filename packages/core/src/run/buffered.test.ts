@@ -44,6 +44,11 @@ describe('a buffered round', () => {
     expect(state.rounds[1]!.participants.get('c')!.task!.round).toBe(1);
   });
 
+  it('has nothing under way any more of a client that is excluded between rounds', () => {
+    const state = replay([...first, { type: 'client-excluded', clientId: 'b', reason: 'excluded' }, configured(2, ['a'])])!;
+    expect([...state.rounds[1]!.participants.keys()].toSorted()).toEqual(['a', 'c']);
+  });
+
   it.each([
     ['an answer that claims another start', [configured(2, []), accepted(2, 'b')]],
     ['an answer that claims a start it has not', [configured(2, ['a']), accepted(2, 'a', 1)]],

@@ -309,7 +309,7 @@ export class RunDriver {
 
 /** Whether a plan was made before one of its clients was excluded. */
 function givesBarredWork({ barred }: RunState, event: RunEvent): boolean {
-  return event.type === 'round-configured' && event.assignments.some(({ clientId }) => barred.has(clientId));
+  return event.type === 'round-configured' && [...event.assignments, ...(event.buffered?.dropped ?? [])].some(({ clientId }) => barred.has(clientId));
 }
 
 function isSameAction(a: NextAction, b: NextAction): boolean {
