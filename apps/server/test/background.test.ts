@@ -102,7 +102,8 @@ it('server and clients work in the background: they are seen, read, followed and
   const missing = await runProgram('server', ['logs', '../secret', '--server', url], home.path);
   expect(missing.stderr).toContain('there is no log of a run');
   const log = startProgram('server', ['logs', '-f', '-n', '1', '--server', url], home.path);
-  await log.until(/\| server \| PID/);
+  // The last line is whose turn it was: the server's, or one that a client sent.
+  await log.until(/\| (server \| PID|client_north \| remote)/);
 
   expect(await ok('client', 'stop', '--id', 'north')).toContain('has stopped');
   await log.until(/client north has left/);
