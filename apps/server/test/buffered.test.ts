@@ -6,7 +6,8 @@ const home = temporaryDirectory();
 afterEach(killStartedPrograms);
 afterAll(home.remove);
 
-const ROUNDS = 6;
+// Enough of them that the run is not over before the server is killed.
+const ROUNDS = 20;
 
 it('a buffered run waits for nobody, and goes on where it was when its server is killed', { timeout: 600_000 }, async () => {
   const out = join(home.path, 'out');
