@@ -7,7 +7,10 @@ import { afterAll, afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import { killStartedPrograms, runProgram, temporaryDirectory } from './cli.ts';
 
 const home = temporaryDirectory();
-afterEach(killStartedPrograms);
+afterEach(() => {
+  killStartedPrograms();
+  vi.unstubAllEnvs();
+});
 afterAll(home.remove);
 
 it('trains a policy of the hub on a dataset of the hub, and records the commits of both', { timeout: 300_000 }, async () => {
