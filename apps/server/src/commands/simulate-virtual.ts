@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, extname, join } from 'node:path';
-import { createProgress, EXIT_CODE, loadConfig } from '@zk0/cli';
+import { createProgress, EXIT_CODE, loadConfig, table } from '@zk0/cli';
 import { InvalidArgumentError, Zk0Error, type JsonObject } from '@zk0/core';
 import { writeFileAtomic } from '@zk0/storage';
 import { runFlags } from '../config.ts';
@@ -64,7 +64,7 @@ export async function simulateVirtual(options: SimulateVirtualOptions, signal: A
     await rm(scratch, { recursive: true, force: true });
   }
   await writeFileAtomic(join(out, 'virtual.png'), await renderVirtualChart(summaries));
-  process.stdout.write(`${table(summaries)}\n\nfigures  ${report}\nchart    ${join(out, 'virtual.png')}\n`);
+  process.stdout.write(`${comparison(summaries)}\n\nfigures  ${report}\nchart    ${join(out, 'virtual.png')}\n`);
   const failed = summaries.find(({ phase }) => phase !== 'finished');
   if (failed !== undefined) throw new Zk0Error('RUN_ENDED', `${failed.name}: the run ${failed.phase}: ${failed.ending ?? 'no reason was given'}`, { hint: `Read ${report}.` });
   return undefined;
@@ -84,14 +84,13 @@ async function readSettings(options: SimulateVirtualOptions): Promise<(VirtualSe
   return simulations;
 }
 
-function table(summaries: readonly VirtualSummary[]): string {
-  const header = ['', 'rounds', 'time', 'to 10 %', 'to 1 %', 'TB', 'waiting', 'wasted', 'fairness', 'never'];
+function comparison(summaries: readonly VirtualSummary[]): string {
+  const columns = ['rounds', 'time', 'to 10 %', 'to 1 %', 'TB', 'waiting', 'wasted', 'fairness', 'never'].map((header) => ({ header, align: 'right' as const }));
   const rows = summaries.map(({ name, rounds, seconds, secondsTo, bytes, time, fairness }) => [
     name, String(rounds), duration(seconds), duration(secondsTo['0.1']), duration(secondsTo['0.01']), ((bytes.down + bytes.up) / 1e12).toFixed(2),
     percent(time.waiting), percent(time.wasted), fairness.jainUpdates.toFixed(2), String(fairness.never),
   ]);
-  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
-  return [header, ...rows].map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join('  ').trimEnd()).join('\n');
+  return table([{ header: 'simulated' }, ...columns], rows);
 }
 
 function percent(share: number): string {
