@@ -53,7 +53,7 @@ async function federate(killAfter: number): Promise<Outcome> {
         ...connection,
         result: async (result, signal) => {
           const reply = await connection.result(result, signal);
-          // Of one that came before a crash, a server that was not told of the answer says that it is there already.
+          // A crash may lose the reply to an accepted result: the next server then answers that it has it already.
           replies.add(`${id}/${result.round}: ${reply.status === 'duplicate' ? 'accepted' : reply.status} ${reply.code ?? ''}`.trim());
           return reply;
         },

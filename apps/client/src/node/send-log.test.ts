@@ -33,7 +33,7 @@ describe('--send-log', () => {
     expect(() => parseSendLog('error', true)).toThrow('cannot be used with --private');
   });
 
-  it('is told of by --dry-run', () => {
+  it('is part of what --dry-run lists', () => {
     const join = { name: 'a', agent: 'zk0-client', profile: {} };
     expect(describeMessages(join, false, undefined, 'off')).toMatch(/how much memory the client uses[\s\S]*No line of its log/);
     expect(describeMessages(join, false, undefined, 'warn')).toContain('Lines of its log, from level warn on');

@@ -63,9 +63,9 @@ export interface ClientRegistryOptions {
   /** Where clients are kept for the server after this one; in memory alone when absent. */
   readonly store?: ClientStore | undefined;
   readonly log?: FederationLog;
-  /** Told of every client that left or fell silent. */
+  /** Called with every client that left or fell silent. */
   readonly onGone: (client: RegisteredClient) => void;
-  /** Told of every client that is forgotten. */
+  /** Called with every client that is forgotten. */
   readonly onForgotten?: (clientId: string) => void;
 }
 

@@ -132,7 +132,7 @@ describe('selectClients', () => {
   });
 });
 
-it('chooses so many as it is told, in place of a fraction, and no more than are there', () => {
+it('chooses the given number of clients in place of a fraction, and no more than are available', () => {
   const choose = (count: number): string[] => selectClients({ available: ids(5), count, fraction: 1, minClients: 4, seed: 1, round: 1 });
   expect([0, 1, 3, 5, 9].map((count) => choose(count).length)).toEqual([0, 1, 3, 5, 5]);
 });
