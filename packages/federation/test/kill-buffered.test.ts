@@ -1,10 +1,9 @@
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { ControlStore, Coordinator, connectLocally, Ledger, OptimizerStore, Participant, ResidualStore, type LedgerStore, type LocalServer } from '../src/index.ts';
-import { FakeClock } from '../src/testing.ts';
-import { CountingStore, Process, scratch } from './killed-federation.ts';
-import { config, fitWithMomentum, TwoNumbers, until } from './two-numbers.ts';
+import { ControlStore, connectLocally, Ledger, OptimizerStore, Participant, ResidualStore } from '../src/index.ts';
+import { mortalServer, scratch } from './killed-federation.ts';
+import { config, fitWithMomentum, until } from './two-numbers.ts';
 
 /** Which client answers its task of which round, in this order. Two updates close a round, so c answers two versions late, and b one. */
 const ANSWERS = ['a/1', 'b/1', 'b/2', 'a/2', 'c/1', 'a/3', 'c/4', 'b/3', 'b/5', 'c/5', 'b/6', 'c/6', 'a/7', 'b/7'];
@@ -25,25 +24,7 @@ let federations = 0;
 /** A run of buffered rounds. The server dies when `killAfter` entries are written, and another one goes on. */
 async function federate(killAfter: number): Promise<Outcome> {
   const home = `buffered-${federations++}`;
-  const store = new CountingStore();
-  const clock = new FakeClock();
-  const serverBlobs = await scratch.blobs(join(home, 'server'));
-  const stop = new AbortController();
-  const at: { server: (LocalServer & { readonly coordinator: Coordinator }) | null } = { server: null };
-  const startServer = async (): Promise<void> => {
-    const process = new Process();
-    store.onAppend = () => {
-      if (store.written !== killAfter) return;
-      process.dead = true;
-      at.server = null;
-    };
-    const ledger = await Ledger.open(process.wrap<LedgerStore>(store), clock);
-    const leases = { acquire: () => Promise.resolve({ name: '', holder: '', expiresAt: 0 }), release: () => Promise.resolve() };
-    const blobs = process.wrap(serverBlobs);
-    const coordinator = new Coordinator({ ledger, leases, blobs, model: new TwoNumbers(), scratchDirectory: join(scratch.path, home, 'scratch'), clock });
-    void coordinator.run(stop.signal);
-    at.server = { service: process.wrap(coordinator), blobs, coordinator };
-  };
+  const { store, clock, stop, at, startServer } = await mortalServer(home, killAfter);
   const replies = new Set<string>();
   const startClient = async (id: string, target: readonly number[]): Promise<void> => {
     const blobs = await scratch.blobs(join(home, id));

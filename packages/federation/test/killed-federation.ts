@@ -65,6 +65,43 @@ export class CountingStore extends MemoryLedgerStore {
   }
 }
 
+/** A server in this process, and the process that it is said to run in. */
+export interface MortalServer extends LocalServer {
+  readonly coordinator: Coordinator;
+  readonly process: Process;
+}
+
+/** A server that dies when `killAfter` entries are written. `startServer` starts one on what the last one left; `at.server` is null while there is none. */
+export async function mortalServer(home: string, killAfter: number): Promise<{
+  readonly store: CountingStore;
+  readonly clock: FakeClock;
+  /** Ends all servers in order. */
+  readonly stop: AbortController;
+  readonly at: { server: MortalServer | null };
+  readonly startServer: () => Promise<void>;
+}> {
+  const store = new CountingStore();
+  const clock = new FakeClock();
+  const serverBlobs = await scratch.blobs(join(home, 'server'));
+  const stop = new AbortController();
+  const at: { server: MortalServer | null } = { server: null };
+  const startServer = async (): Promise<void> => {
+    const process = new Process();
+    store.onAppend = () => {
+      if (store.written !== killAfter) return;
+      process.dead = true;
+      at.server = null;
+    };
+    const ledger = await Ledger.open(process.wrap<LedgerStore>(store), clock);
+    const leases = { acquire: () => Promise.resolve({ name: '', holder: '', expiresAt: 0 }), release: () => Promise.resolve() };
+    const blobs = process.wrap(serverBlobs);
+    const coordinator = new Coordinator({ ledger, leases, blobs, model: new TwoNumbers(), scratchDirectory: join(scratch.path, home, 'scratch'), clock });
+    void coordinator.run(stop.signal);
+    at.server = { service: process.wrap(coordinator), blobs, coordinator, process };
+  };
+  return { store, clock, stop, at, startServer };
+}
+
 /** What a federation came to. */
 interface Outcome {
   readonly events: number;
@@ -80,33 +117,14 @@ let federations = 0;
  */
 async function federate(killAfter: number, clientOptimizer: 'keep' | 'restart' = 'keep'): Promise<Outcome> {
   const home = `federation-${federations++}`;
-  const store = new CountingStore();
-  const clock = new FakeClock();
-  const serverBlobs = await scratch.blobs(join(home, 'server'));
-  const stop = new AbortController();
-  const at: { server: (LocalServer & { readonly coordinator: Coordinator }) | null } = { server: null };
-
-  const startServer = async (): Promise<void> => {
-    const process = new Process();
-    store.onAppend = () => {
-      if (store.written !== killAfter) return;
-      process.dead = true;
-      at.server = null;
-    };
-    const ledger = await Ledger.open(process.wrap<LedgerStore>(store), clock);
-    const leases = { acquire: () => Promise.resolve({ name: '', holder: '', expiresAt: 0 }), release: () => Promise.resolve() };
-    const blobs = process.wrap(serverBlobs);
-    const coordinator = new Coordinator({ ledger, leases, blobs, model: new TwoNumbers(), scratchDirectory: join(scratch.path, home, 'scratch'), clock });
-    void coordinator.run(stop.signal);
-    at.server = { service: process.wrap(coordinator), blobs, coordinator: process.wrap(coordinator) };
-  };
+  const { store, clock, stop, at, startServer } = await mortalServer(home, killAfter);
   /** Asks the server that is there, and the next one when it dies meanwhile: an operator does the same. */
   const ask = async (work: (coordinator: Coordinator) => Promise<unknown>, isDone: () => boolean): Promise<void> => {
     while (!isDone()) {
       const asked = at.server;
       if (asked === null) await startServer();
       else {
-        void work(asked.coordinator);
+        void work(asked.process.wrap(asked.coordinator));
         await until(() => isDone() || at.server !== asked, 'the server answers');
       }
     }
