@@ -3,7 +3,7 @@
  * 200 clients report ten times a second. `node --conditions=@zk0/source bench/page-load.ts [CLIENTS] [SECONDS]`
  */
 import { setTimeout as wait } from 'node:timers/promises';
-import { launch } from '../test/page/browser.ts';
+import { launch } from '../../../browser.shared.ts';
 import { ScriptedServer } from '../test/page/scripted-server.ts';
 
 const RUN = '2026-11-28_09-12-44_1f0c77aa';

@@ -1,7 +1,7 @@
 /** Pictures of what opens on the page: dialogs, comparison, a marked client, a lost connection, the login. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { launch } from '../test/page/browser.ts';
+import { launch } from '../../../browser.shared.ts';
 import { scenes } from '../test/page/scenes.ts';
 import { ScriptedServer } from '../test/page/scripted-server.ts';
 

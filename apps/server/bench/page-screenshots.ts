@@ -4,7 +4,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { launch } from '../test/page/browser.ts';
+import { launch } from '../../../browser.shared.ts';
 import { scenes } from '../test/page/scenes.ts';
 
 const folder = process.argv[2] ?? 'screenshots';

@@ -6,7 +6,7 @@ import type { Trial } from '@zk0/rollout';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Clips } from '../../src/rollout/clips.ts';
-import { chromiumPath, launch } from './browser.ts';
+import { chromiumPath, launch } from '../../../../browser.shared.ts';
 import { HOSTILE, scenes } from './scenes.ts';
 import { ScriptedServer } from './scripted-server.ts';
 
