@@ -36,6 +36,7 @@ export {
 export { INITIAL_LOSS_SCALE, LEAST_LOSS_SCALE, LOSS_SCALING, nextLossScale, type LossScale } from './optim/loss-scaling.ts';
 export { GradientError, Optimizer, type OptimizerMoments, type OptimizerOptions, type OptimizerStep } from './optim/optimizer.ts';
 export { OptimizerArena } from './optim/optimizer-arena.ts';
+export { differentiate, type Differentiated, type DifferentiateOptions } from './autodiff/differentiate.ts';
 export { writeTrainingStep, type TrainingStep, type TrainingStepOptions } from './optim/training-step.ts';
 export { writeTrainingLoop, type TrainingLoop, type TrainingLoopResult } from './optim/training-loop.ts';
 export type { AdamWSettings, OptimizerSettings, SgdSettings } from './optim/update-rules.ts';

@@ -26,6 +26,8 @@ const cases = goldenCases();
 
 /** Cases that run through the cached prefix, graph by graph; the others run from images in one graph. */
 const CACHED = ['cross-two-cameras', 'one-camera-one-empty', 'special-tokens-one-empty'];
+/** Cases whose batch is computed in parts, too: from what is cached, and from images. */
+const PARTED = ['cross-two-cameras', 'trained-vision-half-depth'];
 const cached = cases.filter(({ name }) => CACHED.includes(name));
 const whole = cases.filter(({ name }) => !CACHED.includes(name));
 
@@ -141,6 +143,21 @@ function repeated(tensor: Tensor, times: number): Tensor {
   return result;
 }
 
+/** The case's steps in one run, whose first loss and gradient are checked; the weights after them. */
+async function trainedInLoop(golden: GoldenCase, more: Partial<DeviceTrainingOptions> = {}): Promise<Weights> {
+  const { lr, betas, eps: epsilon, weight_decay: weightDecay, grad_clip_norm: maxGradientNorm, steps } = golden.optimizer!;
+  const options = { ...inLoop(golden), steps, optimizer: { betas, epsilon }, maxGradientNorm, ...more };
+  const graph = buildTrainLoopGraph(golden.model, golden.shape, golden.source, options);
+  const outputs = await runOnce(graph, {
+    ...(await loopFeeds(golden, graph, steps)),
+    mu: float32Tensor(new Float32Array(1), []),
+    schedule: adamWSchedule({ betas, weightDecay }, Array.from({ length: steps }, () => lr), 1),
+  });
+  expect(relativeError(floats(outputs, 'loss').slice(0, 1), golden.floats('loss'))).toBeLessThan(LOSS_TOLERANCE);
+  expect(relativeError(floats(outputs, 'gradientNorm').slice(0, 1), golden.floats('gradientNorm'))).toBeLessThan(LOSS_TOLERANCE);
+  return Object.fromEntries(trainedWeightSpecs(golden.model).map(({ name }) => [name, floats(outputs, nextName('', name))]));
+}
+
 describe.each(cases)('$name, as LeRobot lays it out', (golden) => {
   const { model, tensors } = golden;
 
@@ -173,6 +190,26 @@ describe.each(whole.slice(0, 1))('$name from images', (golden) => {
   it('evaluates to the training loss', async () => {
     const graph = buildFullEvaluateGraph(golden.model, golden.shape, golden.source);
     expectEvaluation(golden, await runOnce(graph, feedsOf(golden, graph)));
+  });
+});
+
+describe.each(cases.filter(({ name }) => PARTED.includes(name)))('$name, one sample of the batch after the other', (golden) => {
+  const { model, shape, optimizer: preset } = golden;
+  const parts = shape.batch;
+
+  it('gives the same loss and gradients', async () => {
+    expect(parts).toBeGreaterThan(1);
+    const build = model.trainExpertOnly ? buildTrainGraph : buildFullTrainGraph;
+    const graph = build(model, shape, golden.source, { parts });
+    const outputs = await runOnce(graph, feedsOf(golden, graph, model.trainExpertOnly ? await cachedPrefix(golden) : {}));
+    expect(relativeError(floats(outputs, 'loss'), golden.floats('loss'))).toBeLessThan(LOSS_TOLERANCE);
+    expectGradients(golden, outputs);
+  });
+
+  it.runIf(preset !== null)('has the same weights after all steps in one run', async () => {
+    const names = trainedWeightSpecs(model).map(({ name }) => name);
+    const after = await trainedInLoop(golden, { parts });
+    expectStepped(golden, preset!.steps, after, Object.fromEntries(names.map((name) => [name, golden.floats(`weight/${name}`)])));
   });
 });
 
@@ -259,19 +296,9 @@ describe.each(cases.filter(({ optimizer }) => optimizer !== null))('$name, train
   });
 
   it('has the same weights after all steps in one run', async () => {
-    const { lr, betas, eps: epsilon, weight_decay: weightDecay, grad_clip_norm: maxGradientNorm, steps } = preset!;
-    const options = { ...inLoop(golden), steps, optimizer: { betas, epsilon }, maxGradientNorm };
-    const graph = buildTrainLoopGraph(model, shape, golden.source, options);
-    const outputs = await runOnce(graph, {
-      ...(await loopFeeds(golden, graph, steps)),
-      mu: float32Tensor(new Float32Array(1), []),
-      schedule: adamWSchedule({ betas, weightDecay }, Array.from({ length: steps }, () => lr), 1),
-    });
-    expect(relativeError(floats(outputs, 'loss').slice(0, 1), golden.floats('loss'))).toBeLessThan(LOSS_TOLERANCE);
-    expect(relativeError(floats(outputs, 'gradientNorm').slice(0, 1), golden.floats('gradientNorm'))).toBeLessThan(LOSS_TOLERANCE);
     const names = trainedWeightSpecs(model).map(({ name }) => name);
-    const after = Object.fromEntries(names.map((name) => [name, floats(outputs, nextName('', name))]));
-    expectStepped(golden, steps, after, Object.fromEntries(names.map((name) => [name, golden.floats(`weight/${name}`)])));
+    const after = await trainedInLoop(golden);
+    expectStepped(golden, preset!.steps, after, Object.fromEntries(names.map((name) => [name, golden.floats(`weight/${name}`)])));
   });
 
   it.runIf(proximalMu !== null)('feels the same pull back in one run', async () => {

@@ -1,3 +1,4 @@
+import { differentiate } from '../autodiff/differentiate.ts';
 import { GraphError } from '../errors.ts';
 import { format } from '../graph/shapes.ts';
 import type { GraphBuilder } from '../graph/graph-builder.ts';
@@ -16,8 +17,13 @@ export interface TrainingLoop extends Omit<TrainingStepOptions, 'lossScale'> {
   readonly schedule: Value;
   /** Scales the loss from here on; float32 scalars. Without it, the first gradient that is not finite ends the training. */
   readonly lossScale?: { readonly scale: Value; readonly streak: Value };
-  /** Writes the loss of the step whose number (int64 scalar, from 0) it is given: one number. */
-  readonly loss: (weights: readonly Value[], iteration: Value) => Value;
+  /** In how many parts each batch is computed, one after the other; 1 by default. */
+  readonly parts?: number;
+  /**
+   * Writes the loss of the step whose number (int64 scalar, from 0) it is given, or the share of it that one part of the batch has: one number.
+   * See {@link differentiate}.
+   */
+  readonly loss: (weights: readonly Value[], iteration: Value, part: Value | undefined) => Value;
 }
 
 /** What a training loop computes. */
@@ -51,7 +57,7 @@ const LARGEST = 3.4028234663852886e38;
  * the state is the last good one.
  */
 export function writeTrainingLoop(graph: GraphBuilder, training: TrainingLoop): TrainingLoopResult {
-  const { steps, state, schedule, lossScale, loss: writeLoss, ...options } = training;
+  const { steps, state, schedule, lossScale, parts: partsOfBatch, loss: writeLoss, ...options } = training;
   if (schedule.shape.join() !== `${steps},${COEFFICIENTS}`) {
     throw new GraphError(`schedule ${format(schedule.shape)} is not [${steps}, ${COEFFICIENTS}]`);
   }
@@ -61,15 +67,13 @@ export function writeTrainingLoop(graph: GraphBuilder, training: TrainingLoop): 
   const [one, zero] = [graph.constant(1, 'float32'), graph.constant(0, 'int64')];
   // Whether training still goes on, and how many steps were left out.
   const initial = [...list(state), one, zero, ...scale];
-  const result = ops.loop(graph, steps, initial, ({ iteration, state: now }) => {
+  const result = ops.loop(graph, steps, initial, ({ body, iteration, state: now }) => {
     const before = unpack(now.slice(0, parts), count);
     const [goesOn, skipped, ...scaling] = now.slice(parts) as [Value, Value, ...Value[]];
-    const loss = ops.reshape(writeLoss(before.weights, iteration), []);
+    const scaled = scaling.length > 0 ? { lossScale: scaling[0]! } : {};
+    const { loss, gradients } = differentiate(body, before.weights, (part) => writeLoss(before.weights, iteration, part), { parts: partsOfBatch, ...scaled });
     const coefficients = rowOf(schedule, iteration, skipped);
-    const step = writeTrainingStep(before, loss, coefficients, {
-      ...options,
-      ...(scaling.length > 0 && { lossScale: scaling[0]! }),
-    });
+    const step = writeTrainingStep(before, gradients, coefficients, { ...options, ...scaled });
     const isFinite = ops.less(step.gradientNorm, LARGEST);
     const isGood = ops.and(isFinite, ops.less(ops.abs(loss), LARGEST));
     const isApplied = ops.and(isGood, ops.greater(goesOn, 0.5));

@@ -1,4 +1,3 @@
-import { gradients } from '../autodiff/gradients.ts';
 import { GraphError } from '../errors.ts';
 import type { Value } from '../graph/value.ts';
 import * as ops from '../ops/index.ts';
@@ -16,7 +15,7 @@ export interface TrainingStepOptions {
   readonly correction?: readonly Value[];
   /** What becomes of the gradients before they are measured: rows that are kept as they are, for example. */
   readonly adjust?: (gradients: readonly Value[]) => readonly Value[];
-  /** Scalar that the loss is multiplied by and the gradients are divided by: keeps float16 gradients from vanishing. */
+  /** Scalar that the gradients are divided by, because the loss was multiplied by it: keeps float16 gradients from vanishing. */
   readonly lossScale?: Value;
 }
 
@@ -33,25 +32,23 @@ export interface TrainingStep {
 }
 
 /**
- * Backward, proximal term, correction, clipping and AdamW in the graph of `loss`.
+ * Proximal term, correction, clipping and AdamW in the graph of the gradients.
  *
- * @param loss one float32 number that depends on `state.weights`.
+ * @param gradients of the (scaled) loss, by `state.weights`: see `differentiate`.
  * @param coefficients one row of `adamWSchedule`.
  */
 export function writeTrainingStep(
   state: AdamWState,
-  loss: Value,
+  gradients: readonly Value[],
   coefficients: Value,
   { settings, maxGradientNorm, proximal, correction, adjust, lossScale }: TrainingStepOptions,
 ): TrainingStep {
-  const scaled = lossScale === undefined ? loss : ops.mul(loss, lossScale);
-  let found: readonly Value[] = gradients(scaled, state.weights);
-  if (adjust !== undefined) found = adjust(found);
+  let found = adjust === undefined ? gradients : adjust(gradients);
   if (lossScale !== undefined) {
     const inverse = ops.reciprocal(lossScale);
     found = found.map((gradient) => ops.mul(gradient, inverse));
   }
-  let proximalLoss: Value = loss.graph.constant(0, 'float32');
+  let proximalLoss: Value = coefficients.graph.constant(0, 'float32');
   if (proximal !== undefined) {
     const { mu, reference } = proximal;
     const drift = state.weights.map((weight, index) => ops.sub(weight, reference[index]!));

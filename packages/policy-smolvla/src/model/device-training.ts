@@ -10,6 +10,7 @@
 import type { TensorSpec } from '@zk0/core';
 import {
   COEFFICIENTS,
+  differentiate,
   encodeModel,
   writeTrainingLoop,
   writeTrainingStep,
@@ -19,11 +20,12 @@ import {
   type OnnxModel,
   type Value,
 } from '@zk0/onnx-train';
+import { lossShares } from './batch-loss.ts';
 import type { SmolVlaModelConfig } from './config.ts';
 import { flowMatchingLoss } from './flow-matching.ts';
 import { feedOf, flowBatch, prefixFrom, steppedFeedOf, type Feed, type PrefixSource } from './graph-inputs.ts';
 import { nextName, type GraphShape, type TrainingPart, type WeightSource } from './graph-shape.ts';
-import { requireFrozenPrefix, start, type PrecisionOptions } from './graph-start.ts';
+import { requireFrozenPrefix, start, type BatchParts, type PrecisionOptions } from './graph-start.ts';
 import { optimizedSpecs } from './lora.ts';
 import { withoutPadding } from './padding-gradient.ts';
 import { WeightTable } from './weight-table.ts';
@@ -33,7 +35,7 @@ import { trainedWeightSpecs } from './weights.ts';
 const PARTS = ['', 'firstMoment/', 'secondMoment/', 'gradientSum/'] as const satisfies readonly TrainingPart[];
 
 /** How a training step is written. */
-export interface DeviceTrainingOptions extends PrecisionOptions {
+export interface DeviceTrainingOptions extends PrecisionOptions, BatchParts {
   readonly source: PrefixSource;
   readonly optimizer: Pick<AdamWSettings, 'betas' | 'epsilon'>;
   readonly maxGradientNorm: number;
@@ -73,11 +75,10 @@ export function buildTrainStepGraph(
 ): OnnxModel {
   const training = begin('trainStep', config, shape, weights, options);
   const { graph, state } = training;
-  const loss = training.loss(feedOf(graph), state.weights);
-  const step = writeTrainingStep(state, loss, graph.input('coefficients', 'float32', [COEFFICIENTS]), {
-    ...training.options,
-    ...(options.lossScaling && { lossScale: graph.input('lossScale', 'float32', []) }),
-  });
+  const scaled = options.lossScaling ? { lossScale: graph.input('lossScale', 'float32', []) } : {};
+  const { loss, gradients } = differentiate(graph, state.weights, training.loss(feedOf(graph), state.weights), { parts: options.parts, ...scaled });
+  const coefficients = graph.input('coefficients', 'float32', [COEFFICIENTS]);
+  const step = writeTrainingStep(state, gradients, coefficients, { ...training.options, ...scaled });
   outputState(training, step.state);
   graph.output('loss', loss);
   graph.output('proximalLoss', step.proximalLoss);
@@ -101,9 +102,10 @@ export function buildTrainLoopGraph(
     ...training.options,
     steps,
     state,
+    parts: options.parts ?? 1,
     schedule: graph.input('schedule', 'float32', [steps, COEFFICIENTS]),
     ...(options.lossScaling && { lossScale: { scale: scalar('lossScale'), streak: scalar('lossStreak') } }),
-    loss: (current, iteration) => training.loss(steppedFeedOf(graph, steps, iteration), current),
+    loss: (current, iteration, part) => training.loss(steppedFeedOf(graph, steps, iteration), current)(part),
   });
   outputState(training, result.state);
   if (result.lossScale !== undefined) {
@@ -124,8 +126,8 @@ interface Training {
   readonly optimized: readonly string[];
   readonly state: AdamWState;
   readonly options: Pick<Parameters<typeof writeTrainingStep>[3], 'settings' | 'maxGradientNorm' | 'proximal' | 'correction' | 'adjust'>;
-  /** The policy's loss of a batch. */
-  readonly loss: (feed: Feed, current: readonly Value[]) => Value;
+  /** The policy's loss of a batch, or the share of it that one part has. */
+  readonly loss: (feed: Feed, current: readonly Value[]) => (part: Value | undefined) => Value;
 }
 
 function begin(
@@ -155,8 +157,10 @@ function begin(
     },
     loss: (feed, now) => {
       const table = new WeightTable(graph, config, weights, new Map([...fixed, ...optimized.map((weight, index) => [weight, now[index]!] as const)]));
-      const prefix = prefixFrom(source, feed, config, shape, table);
-      return flowMatchingLoss(config, table, prefix, flowBatch(feed, config, shape), shape.actionSize).mean;
+      return lossShares(config, shape, options.parts ?? 1, feed, (fed, part) => {
+        const prefix = prefixFrom(source, fed, config, part, table);
+        return flowMatchingLoss(config, table, prefix, flowBatch(fed, config, part), part.actionSize);
+      });
     },
   };
 }

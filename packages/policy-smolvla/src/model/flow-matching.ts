@@ -42,14 +42,22 @@ export function flowMatchingLoss(
   const velocity = predictVelocity(config, weights, context, noisy, timeEmbeddings(config, batch.time));
   const error = ops.sub(velocity, ops.sub(noise, actions));
   const counted = config.lossReduction === 'padded' ? error : ops.slice(error, 2, 0, actionSize);
-  const inside = ops.unsqueeze(ops.cast(ops.not(actionIsPad), 'float32'), [2]);
-  const sum = ops.reduceSum(ops.mul(ops.mul(counted, counted), inside));
-  const [batchSize, chunk, size] = counted.shape as [number, number, number];
-  const count =
-    config.lossReduction === 'valid'
-      ? ops.mul(ops.reduceSum(inside), size)
-      : sum.graph.constant(batchSize * chunk * size, 'float32');
+  const sum = ops.reduceSum(ops.mul(ops.mul(counted, counted), ops.unsqueeze(insideOf(actionIsPad), [2])));
+  const count = countEntries(config, actionIsPad, actionSize);
   return { mean: ops.div(sum, ops.max(count, 1)), sum, count };
+}
+
+/** How many entries of a batch's error count: {@link Loss.count}. */
+export function countEntries(config: SmolVlaModelConfig, actionIsPad: Value, actionSize: number): Value {
+  const size = config.lossReduction === 'padded' ? config.maxActionDim : actionSize;
+  const [batchSize, chunk] = actionIsPad.shape as [number, number];
+  if (config.lossReduction !== 'valid') return actionIsPad.graph.constant(batchSize * chunk * size, 'float32');
+  return ops.mul(ops.reduceSum(insideOf(actionIsPad)), size);
+}
+
+/** 1 where a step lies in the episode, 0 past its end. */
+function insideOf(actionIsPad: Value): Value {
+  return ops.cast(ops.not(actionIsPad), 'float32');
 }
 
 /** Integrates the predicted velocity from noise at time 1 to actions at time 0 in `numSteps` Euler steps. */

@@ -12,6 +12,12 @@ export interface PrecisionOptions {
   readonly products?: ProductType;
 }
 
+/** How the batch of a training graph is computed. */
+export interface BatchParts {
+  /** In how many equal parts, one after the other, for memory's sake; 1 by default. A divisor of the batch. */
+  readonly parts?: number | undefined;
+}
+
 /** How the frozen prefix is fed. */
 export interface FrozenOptions extends PrecisionOptions {
   /** Element type of `prefixKeys` and `prefixValues`; float32 by default, 16-bit types are cast inside. */

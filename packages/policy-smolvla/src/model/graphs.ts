@@ -17,14 +17,15 @@
  * The prefix's outputs depend on frozen weights alone while `trainExpertOnly` holds, so they can be kept per frame. Without
  * it the full graphs must be used.
  */
-import { encodeModel, gradients, ops, type GraphBuilder, type OnnxModel, type Value } from '@zk0/onnx-train';
+import { differentiate, encodeModel, ops, type GraphBuilder, type OnnxModel, type Value } from '@zk0/onnx-train';
+import { lossShares } from './batch-loss.ts';
 import type { SmolVlaModelConfig } from './config.ts';
 import type { Prefix } from './decoder.ts';
 import { flowMatchingLoss, sampleActions, type Loss } from './flow-matching.ts';
-import { feedOf, flowBatch, frozenPrefix, prefixFromImages, prefixFromTokens } from './graph-inputs.ts';
+import { feedOf, flowBatch, frozenPrefix, prefixFromImages, prefixFromTokens, type Feed } from './graph-inputs.ts';
 import { gradientName, type GraphShape, type WeightSource } from './graph-shape.ts';
 import { connect, encodePatches } from './vision-encoder.ts';
-import { requireFrozenPrefix, start, type FrozenOptions, type PrecisionOptions } from './graph-start.ts';
+import { requireFrozenPrefix, start, type BatchParts, type FrozenOptions, type PrecisionOptions, type Started } from './graph-start.ts';
 import { withoutPadding } from './padding-gradient.ts';
 import type { WeightTable } from './weight-table.ts';
 
@@ -62,12 +63,11 @@ export function buildTrainGraph(
   config: SmolVlaModelConfig,
   shape: GraphShape,
   weights: WeightSource,
-  options: FrozenOptions = {},
+  options: FrozenOptions & BatchParts = {},
 ): OnnxModel {
   requireFrozenPrefix(config);
-  const { graph, table, optimized } = start('train', config, weights, 'optimized', options, shape);
-  const loss = lossOf(graph, config, shape, table, frozenPrefix(feedOf(graph), config, shape, table, options));
-  return withGradients(graph, config, loss, table, optimized);
+  const started = start('train', config, weights, 'optimized', options, shape);
+  return withGradients(started, config, shape, options, (feed, part) => frozenPrefix(feed, config, part, started.table, options));
 }
 
 /** As {@link buildTrainGraph}, from images, with the prefix computed and differentiated inside. */
@@ -75,11 +75,10 @@ export function buildFullTrainGraph(
   config: SmolVlaModelConfig,
   shape: GraphShape,
   weights: WeightSource,
-  options: PrecisionOptions = {},
+  options: PrecisionOptions & BatchParts = {},
 ): OnnxModel {
-  const { graph, table, optimized } = start('trainFull', config, weights, 'optimized', options, shape);
-  const loss = lossOf(graph, config, shape, table, prefixFromImages(feedOf(graph), config, shape, table));
-  return withGradients(graph, config, loss, table, optimized);
+  const started = start('trainFull', config, weights, 'optimized', options, shape);
+  return withGradients(started, config, shape, options, (feed, part) => prefixFromImages(feed, config, part, started.table));
 }
 
 /** One batch's policy loss, without gradients. */
@@ -91,7 +90,7 @@ export function buildEvaluateGraph(
 ): OnnxModel {
   requireFrozenPrefix(config);
   const { graph, table } = start('evaluate', config, weights, 'trained', options, shape);
-  return withLossParts(graph, lossOf(graph, config, shape, table, frozenPrefix(feedOf(graph), config, shape, table, options)));
+  return withLossParts(graph, lossOf(feedOf(graph), config, shape, table, frozenPrefix(feedOf(graph), config, shape, table, options)));
 }
 
 /** As {@link buildEvaluateGraph}, from images. */
@@ -102,7 +101,7 @@ export function buildFullEvaluateGraph(
   options: PrecisionOptions = {},
 ): OnnxModel {
   const { graph, table } = start('evaluateFull', config, weights, 'trained', options, shape);
-  return withLossParts(graph, lossOf(graph, config, shape, table, prefixFromImages(feedOf(graph), config, shape, table)));
+  return withLossParts(graph, lossOf(feedOf(graph), config, shape, table, prefixFromImages(feedOf(graph), config, shape, table)));
 }
 
 /** A chunk of actions from noise. Trained weights that `weights` has data for become part of the model, others inputs. */
@@ -128,20 +127,22 @@ export function buildFullSampleGraph(
   return withActions(graph, config, shape, table, prefixFromImages(feedOf(graph), config, shape, table));
 }
 
-function lossOf(graph: GraphBuilder, config: SmolVlaModelConfig, shape: GraphShape, table: WeightTable, prefix: Prefix): Loss {
-  return flowMatchingLoss(config, table, prefix, flowBatch(feedOf(graph), config, shape), shape.actionSize);
+function lossOf(feed: Feed, config: SmolVlaModelConfig, shape: GraphShape, table: WeightTable, prefix: Prefix): Loss {
+  return flowMatchingLoss(config, table, prefix, flowBatch(feed, config, shape), shape.actionSize);
 }
 
 function withGradients(
-  graph: GraphBuilder,
+  { graph, table, optimized }: Started,
   config: SmolVlaModelConfig,
-  loss: Loss,
-  table: WeightTable,
-  optimized: readonly string[],
+  shape: GraphShape,
+  { parts = 1 }: BatchParts,
+  prefixOf: (feed: Feed, shape: GraphShape) => Prefix,
 ): OnnxModel {
-  const found = gradients(loss.mean, optimized.map((name) => table.get(name)));
-  graph.output('loss', loss.mean);
-  withoutPadding(config, optimized, found).forEach((gradient, index) => {
+  const weights = optimized.map((name) => table.get(name));
+  const write = (feed: Feed, part: GraphShape): Loss => lossOf(feed, config, part, table, prefixOf(feed, part));
+  const { loss, gradients } = differentiate(graph, weights, lossShares(config, shape, parts, feedOf(graph), write), { parts });
+  graph.output('loss', loss);
+  withoutPadding(config, optimized, gradients).forEach((gradient, index) => {
     graph.output(gradientName(optimized[index]!), gradient);
   });
   return encodeModel(graph);
