@@ -24,6 +24,7 @@ export class NotDifferentiableError extends Zk0Error {
  * `PRECISION_UNAVAILABLE` the device cannot compute in the element type asked for;
  * `MODEL_REJECTED` onnxruntime refused the model;
  * `RUN_FAILED` a run failed inside onnxruntime, or its feeds do not fit the model;
+ * `OUT_OF_MEMORY` the device's memory does not suffice for the model or the run;
  * `SESSION_CLOSED` the session was closed before or during the call;
  * `WORKER_CRASHED` the thread that runs the session died.
  */
@@ -32,6 +33,7 @@ export type SessionErrorCode =
   | 'PRECISION_UNAVAILABLE'
   | 'MODEL_REJECTED'
   | 'RUN_FAILED'
+  | 'OUT_OF_MEMORY'
   | 'SESSION_CLOSED'
   | 'WORKER_CRASHED';
 

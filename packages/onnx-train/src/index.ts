@@ -9,6 +9,7 @@ export type { CudaLink } from './cuda/link-file.ts';
 export { forgetCuda, useCuda, type CudaUse } from './cuda/use-cuda.ts';
 export { CudaError, GraphError, NotDifferentiableError, SessionError, type CudaErrorCode, type SessionErrorCode } from './errors.ts';
 export { DATA_TYPES, dataTypeOf, type DataType } from './graph/data-type.ts';
+export type { MemoryNeeds } from './graph/memory-needs.ts';
 export { encodeModel, OPSET, type OnnxModel } from './graph/encode-model.ts';
 export {
   GraphBuilder,

@@ -200,10 +200,10 @@ class LoadedPolicy implements SmolVlaPolicy {
     const features = this.#needFeatures();
     const { config, tokenizer } = checkpoint;
     const binding = new DatasetBinding(dataset, { config, features, tokenizer, renameMap: this.renameMap }, options.normalizer, options);
-    const { cache = 'auto', cacheBudgetBytes = DEFAULT_CACHE_BUDGET_BYTES, onCache } = options;
+    const { cache = 'auto', cacheBudgetBytes = DEFAULT_CACHE_BUDGET_BYTES, onCache, onMemory, onBatchParts } = options;
     const inputs = (): Promise<ModelInputs> =>
       createInputs(binding, runtime, { cache, cacheBudgetBytes, cacheDirectory, baseHash: checkpoint.baseHash, onCache });
-    return new SmolVlaLearner({ config, runtime, binding, inputs, actionSize: features.actionSize });
+    return new SmolVlaLearner({ config, runtime, binding, inputs, actionSize: features.actionSize, memory: { onMemory, onBatchParts } });
   }
 
   checkRecordings(recordings: Pick<RobotDatasetInfo, 'name' | 'stateNames' | 'actionNames' | 'cameras'>): void {

@@ -1,6 +1,7 @@
 import type { Learner, Normalizer, Parameters, RgbImage, RobotDataset, RobotDatasetInfo, TensorSpec, WorkHooks, Zk0Error } from '@zk0/core';
 import type { HubOptions } from '@zk0/hub';
 import type { SmolVlaConfig } from './config/policy-config.ts';
+import type { TrainingMemory } from './cost/estimate-memory.ts';
 import type { LoraSettings } from './model/config.ts';
 
 /** What the policy sees and moves: sizes of the vectors, and cameras in the order the policy takes them. */
@@ -78,6 +79,10 @@ export interface LearnerOptions {
   readonly corruptFrames?: number;
   /** Called once it is decided what is kept on disk: the tier, its bytes when every frame is there, and how many frames. */
   readonly onCache?: (cache: { readonly tier: 'prefix' | 'vision' | 'off'; readonly bytes: number; readonly frames: number }) => void;
+  /** Called before the first training with batches of a size: what it takes of the device's memory, and in how many parts each batch is computed for that. */
+  readonly onMemory?: (memory: TrainingMemory & { readonly batchSize: number; readonly parts: number }) => void;
+  /** Called when the device's memory did not suffice for batches of this size: from here on each is computed in so many equal parts. */
+  readonly onBatchParts?: (change: { readonly batchSize: number; readonly parts: number; readonly reason: string }) => void;
   /** Told of each of them once; the error names file and row or time. */
   readonly onCorruptFrame?: (frame: number, error: Zk0Error) => void;
 }

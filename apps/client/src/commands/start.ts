@@ -37,6 +37,7 @@ import { SmolVlaClient } from '../node/smolvla-client.ts';
 import { openStateDirectory } from '../node/state-directory.ts';
 import { parseCacheMode, parseFrames, parseThreads } from '../options.ts';
 import { describeCache } from '../train/describe-cache.ts';
+import { describeBatchParts, describeMemory } from '../train/describe-memory.ts';
 import { trainingCost } from '../train/training-cost.ts';
 import { collect, type Run } from './run-action.ts';
 import { startInBackground } from './start-in-background.ts';
@@ -155,6 +156,12 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         },
         onCache: (kept) => {
           log.info(describeCache(kept, frameCount));
+        },
+        onMemory: (memory) => {
+          log.info(describeMemory(memory));
+        },
+        onBatchParts: (change) => {
+          log.warn(describeBatchParts(change));
         },
         cache,
         cacheBudgetBytes,

@@ -7,6 +7,7 @@ import '../demo-datasets.ts';
 import { openTogether, parseFps } from '../dataset/open-together.ts';
 import { parseAugment, parseCacheMode, parseThreads } from '../options.ts';
 import { describeCache } from '../train/describe-cache.ts';
+import { describeBatchParts, describeMemory } from '../train/describe-memory.ts';
 import { train } from '../train/train.ts';
 import { trainingCost } from '../train/training-cost.ts';
 import { collect, type Run } from './run-action.ts';
@@ -100,8 +101,16 @@ async function trainAlone(flags: TrainFlags, signal: AbortSignal): Promise<void>
           seed: flags.seed,
           cache,
           ...(augment === undefined ? {} : { augment }),
-          onCache: (kept) => {
-            progress.print(describeCache(kept, info.frameCount));
+          hooks: {
+            onCache: (kept) => {
+              progress.print(describeCache(kept, info.frameCount));
+            },
+            onMemory: (memory) => {
+              progress.print(describeMemory(memory));
+            },
+            onBatchParts: (change) => {
+              progress.print(describeBatchParts(change));
+            },
           },
           signal,
           onProgress: ({ phase, done, total, loss }) => {

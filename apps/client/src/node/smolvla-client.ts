@@ -40,6 +40,10 @@ export interface SmolVlaClientOptions {
   readonly policyOverride?: string;
   /** Told once of what a dataset's training keeps on disk: the tier, its bytes when every frame is there, how many frames. */
   readonly onCache?: NonNullable<LearnerOptions['onCache']>;
+  /** What training needs of the device's memory. */
+  readonly onMemory?: NonNullable<LearnerOptions['onMemory']>;
+  /** The device's memory did not suffice for whole batches. */
+  readonly onBatchParts?: NonNullable<LearnerOptions['onBatchParts']>;
   /** Called whenever a policy has been opened, with the instructions of the first round that it will train. */
   readonly onPolicy?: (policy: SmolVlaPolicy, fit: FitInstructions) => void | Promise<void>;
 }
@@ -120,7 +124,7 @@ export class SmolVlaClient implements LocalModel {
     const key = JSON.stringify([context, alignment]);
     if (this.#current?.key === key) return this.#current.learner;
     await this.close();
-    const { policyOverride, corruptFrames, onCorruptFrame, onCache } = this.#options;
+    const { policyOverride, corruptFrames, onCorruptFrame, onCache, onMemory, onBatchParts } = this.#options;
     const recorded = alignedDataset(this.#options.dataset, alignment);
     const { augment } = context;
     const dataset = augment === undefined ? recorded : augmentedDataset(recorded, augment.config, augment.seed);
@@ -150,6 +154,8 @@ export class SmolVlaClient implements LocalModel {
         ...(corruptFrames === undefined ? {} : { corruptFrames }),
         ...(onCorruptFrame === undefined ? {} : { onCorruptFrame }),
         ...(onCache === undefined ? {} : { onCache }),
+        ...(onMemory === undefined ? {} : { onMemory }),
+        ...(onBatchParts === undefined ? {} : { onBatchParts }),
       });
       this.#current = { key, policy, learner };
       return learner;

@@ -22,8 +22,8 @@ export interface TrainOptions {
   readonly seed: number;
   /** How images are varied; not at all when absent. */
   readonly augment?: AugmentConfig;
-  /** Called once it is decided what is kept on disk. */
-  readonly onCache?: NonNullable<LearnerOptions['onCache']>;
+  /** Who is told what is kept on disk, and of the device's memory. */
+  readonly hooks: Pick<LearnerOptions, 'onCache' | 'onMemory' | 'onBatchParts'>;
   readonly cache: CacheMode;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: { readonly phase: string; readonly done: number; readonly total: number; readonly loss?: number }) => void;
@@ -47,7 +47,7 @@ export async function train(options: TrainOptions): Promise<string> {
   makeDirectory(directory);
   const normalizer = normalizerFrom(dataset.info.moments);
   const trained = options.augment === undefined ? dataset : augmentedDataset(dataset, options.augment, deriveSeed('augment', seed));
-  const learner = policy.learner(trained, { normalizer, cache: options.cache, ...(options.onCache === undefined ? {} : { onCache: options.onCache }) });
+  const learner = policy.learner(trained, { normalizer, cache: options.cache, ...options.hooks });
   const identity = JSON.stringify([policy.baseHash, trained.info.contentHash, steps, roundSteps, batchSize, learningRate, seed]);
   const rounds = Math.ceil(steps / roundSteps);
   try {

@@ -14,6 +14,7 @@ import {
 import { DATA_TYPES } from './data-type.ts';
 import { commonDirectory, resolveExternalFile } from './external-files.ts';
 import type { GraphBuilder, InitializerData } from './graph-builder.ts';
+import { memoryNeeds, type MemoryNeeds } from './memory-needs.ts';
 import type { Attribute, GraphNode, Value, ValueType } from './value.ts';
 
 /** Version of the standard operator set that the graphs are written in. */
@@ -32,6 +33,8 @@ export interface OnnxModel {
    * `bytes` as a file with other tools, write it into this directory.
    */
   readonly externalDirectory: string | undefined;
+  /** What running it is estimated to take. */
+  readonly memory: MemoryNeeds;
 }
 
 /**
@@ -58,6 +61,7 @@ export function encodeModel(graph: GraphBuilder): OnnxModel {
     inputs: new Map(graph.inputs.map(({ name, dtype, shape }) => [name, { dtype, shape }])),
     outputs: new Map(graph.outputs.map(({ name, value: { dtype, shape } }) => [name, { dtype, shape }])),
     externalDirectory: writer.directory,
+    memory: memoryNeeds(graph, live.nodes),
   };
 }
 

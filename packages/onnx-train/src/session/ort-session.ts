@@ -5,6 +5,7 @@ import { CudaError, SessionError } from '../errors.ts';
 import type { DataType } from '../graph/data-type.ts';
 import type { ValueType } from '../graph/value.ts';
 import { deviceHint, type Device } from './devices.ts';
+import { isOutOfMemory } from './memory-errors.ts';
 import { ort } from './ort.ts';
 import { fromOrt, toOrt } from './ort-tensor.ts';
 import { ResidentState, type StateMap } from './resident-state.ts';
@@ -31,6 +32,7 @@ export class OrtSession {
   readonly #session: Ort.InferenceSession;
   readonly #state: ResidentState;
   readonly #guards: readonly string[];
+  readonly #device: Device;
 
   private constructor(
     session: Ort.InferenceSession,
@@ -41,6 +43,7 @@ export class OrtSession {
     this.inputs = describe(session.inputMetadata);
     this.outputs = describe(session.outputMetadata);
     this.#guards = guards;
+    this.#device = device;
     this.#state = new ResidentState(state, this.inputs, locationOn(device), settings);
   }
 
@@ -81,6 +84,7 @@ export class OrtSession {
       if (error instanceof CudaError) {
         throw new SessionError('DEVICE_UNAVAILABLE', `device ${device} cannot be used: ${message}`, { hint: error.hint ?? deviceHint(device), cause: error });
       }
+      if (isOutOfMemory(message)) throw outOfMemory(device, `the model does not fit: ${reasonIn(message)}`, error);
       if (device !== 'cpu' && isDeviceFailure(message)) {
         throw new SessionError('DEVICE_UNAVAILABLE', `device ${device} cannot be used: ${reasonIn(message)}`, {
           hint: cudaFailureHint(message) ?? deviceHint(device),
@@ -92,11 +96,11 @@ export class OrtSession {
   }
 
   setState(tensors: Tensors): Promise<void> {
-    return failing('the state could not be set', () => this.#state.load(tensors));
+    return this.#failing('the state could not be set', () => this.#state.load(tensors));
   }
 
   getState(names: readonly string[]): Promise<Record<string, Tensor>> {
-    return failing('the state could not be read', () => this.#state.read(names));
+    return this.#failing('the state could not be read', () => this.#state.read(names));
   }
 
   /**
@@ -116,7 +120,7 @@ export class OrtSession {
     const fetches = Object.fromEntries(
       [...this.#state.outputs, ...this.#guards, ...outputs].map((name) => [name, Object.hasOwn(into, name) ? toOrt(into[name]!) : null]),
     );
-    return failing('the run failed', async () => {
+    return this.#failing('the run failed', async () => {
       const results = await this.#session.run(inputs, fetches);
       const isGood = this.#guards.every((name) => (fromOrt(results[name]!).data as Float32Array).every(Number.isFinite));
       this.#state.take(results, isGood);
@@ -129,6 +133,17 @@ export class OrtSession {
   async release(): Promise<void> {
     await this.#state.release();
     await this.#session.release();
+  }
+
+  async #failing<T>(what: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof SessionError) throw error;
+      const message = errorMessage(error);
+      if (isOutOfMemory(message)) throw outOfMemory(this.#device, `${what}: ${reasonIn(message)}`, error);
+      throw new SessionError('RUN_FAILED', `${what}: ${message}`, { cause: error });
+    }
   }
 }
 
@@ -146,13 +161,11 @@ function locationOn(device: Device): 'gpu-buffer' | 'cpu' {
   return device === 'webgpu' ? 'gpu-buffer' : 'cpu';
 }
 
-async function failing<T>(what: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof SessionError) throw error;
-    throw new SessionError('RUN_FAILED', `${what}: ${errorMessage(error)}`, { cause: error });
-  }
+function outOfMemory(device: Device, what: string, cause: unknown): SessionError {
+  return new SessionError('OUT_OF_MEMORY', `the memory of device ${device} does not suffice: ${what}`, {
+    hint: device === 'cuda' ? 'End what else uses it (`nvidia-smi` lists that), or use a smaller batch.' : 'End what else uses it, or use a smaller batch.',
+    cause,
+  });
 }
 
 /** Types of inputs or outputs; a size that the model leaves open is −1. */
@@ -182,8 +195,6 @@ const CUDA_FAILURE = /CUDA failure (\d+): [^;\n]*[^;\s]/;
 /** What to do about a failure of CUDA's own, by its number (`cudaError` in CUDA's run-time API). */
 function cudaFailureHint(message: string): string | undefined {
   switch (CUDA_FAILURE.exec(message)?.[1]) {
-    case '2':
-      return 'The memory of the GPU is full: end what else uses it (`nvidia-smi` lists that), or use --device cpu.';
     case '35':
       return 'Install a newer NVIDIA driver: CUDA 13 needs 580 or newer, CUDA 12 needs 525. `nvidia-smi` shows the installed one.';
     case '100':

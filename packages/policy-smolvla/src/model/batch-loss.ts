@@ -27,11 +27,6 @@ export function lossShares(
   };
 }
 
-/** The least number of equal parts above `parts` that a batch can be computed in; `undefined` where it is in single samples already. */
-export function moreParts(batch: number, parts: number): number | undefined {
-  return Array.from({ length: batch - parts }, (_, index) => parts + 1 + index).find((candidate) => batch % candidate === 0);
-}
-
 /** Inputs that are declared when they are first asked for, and are the same whenever they are asked for again. */
 function once(feed: Feed): Feed {
   const known = new Map<string, Value>();

@@ -46,6 +46,8 @@ export class ModelRuntime {
   readonly weights: WeightSource;
   /** Where rounds on the processor work. */
   readonly hostMemory: HostMemoryPool;
+  /** In how many parts batches of a size are computed for the sake of the device's memory, once that is planned. */
+  readonly batchParts = new Map<number, number>();
   readonly #slots = new Map<string, Slot>();
   #closed = false;
 

@@ -10,10 +10,11 @@ import { MomentSource, readMoments } from './optimizer-state.ts';
 import type { Trained, TrainingRound } from './round.ts';
 
 /** How a round's graph is written. Only float16's gradients need a scaled loss: bfloat16 reaches as far as float32. */
-export function deviceOptions({ config, runtime, source, proximalMu, correction }: TrainingRound): DeviceTrainingOptions {
+export function deviceOptions({ config, runtime, source, parts, proximalMu, correction }: TrainingRound): DeviceTrainingOptions {
   const { betas, epsilon, gradClipNorm } = config.optimizer;
   return {
     source,
+    parts,
     optimizer: { betas, epsilon },
     maxGradientNorm: gradClipNorm,
     proximal: proximalMu !== 0,

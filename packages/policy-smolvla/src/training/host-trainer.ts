@@ -6,7 +6,7 @@ import { optimizedSpecs } from '../model/lora.ts';
 import { trainedWeightSpecs } from '../model/weights.ts';
 import type { HostMemory } from '../runtime/host-memory.ts';
 import { sharedWeights } from '../runtime/shared-weights.ts';
-import { graphFrom, hasManyRows } from './input-graphs.ts';
+import { hasManyRows, trainGraphFrom } from './input-graphs.ts';
 import { MomentSource, readMoments } from './optimizer-state.ts';
 import { batchesAhead, type Trained, type TrainingRound } from './round.ts';
 
@@ -24,10 +24,10 @@ export async function trainOnHost(round: TrainingRound): Promise<Trained> {
 }
 
 async function trainIn(memory: HostMemory, round: TrainingRound): Promise<Trained> {
-  const { runtime, shape, source, start, fixed: unchanged, config } = round;
+  const { runtime, shape, source, parts, start, fixed: unchanged, config } = round;
   const { weights } = memory;
-  const key = `train ${JSON.stringify([source, shape])}`;
-  const session = await runtime.session(key, hasManyRows(source), () => graphFrom('train', runtime, shape, source));
+  const key = `train ${JSON.stringify([source, shape, parts])}`;
+  const session = await runtime.session(key, hasManyRows(source), () => trainGraphFrom(runtime, shape, source, parts));
   for (const [name, { data }] of weights) (data as Float32Array).set(start.get(name)!.data);
   const specs = optimizedSpecs(config.model);
   const before = round.optimizer?.state ?? null;

@@ -23,11 +23,13 @@ import { meansOf, readCorrection } from './correction.ts';
 import type { DatasetBinding } from './dataset-binding.ts';
 import { FeedPlaces } from './feed-places.ts';
 import { adaptation } from './adaptation.ts';
-import { graphFrom, hasManyRows } from './input-graphs.ts';
+import { evaluateGraphFrom, hasManyRows } from './input-graphs.ts';
 import type { FeedsToCome, ModelInputs } from './model-inputs.ts';
-import { throwIfAborted } from './round.ts';
+import { throwIfAborted, type Trained } from './round.ts';
 import { cosineScale, drawFlowNoise, planBatches, planEvaluation } from './sampling.ts';
+import { StepTally } from './step-tally.ts';
 import { trainerFor } from './trainers.ts';
+import { withinMemory, type MemoryHooks } from './within-memory.ts';
 
 /** So small that no gradient changes by what it moves, and large enough for sums of gradients by rate in float32. */
 const NEGLIGIBLE_RATE = 1e-12;
@@ -40,6 +42,8 @@ export interface LearnerParts {
   /** Made when first needed. */
   readonly inputs: () => Promise<ModelInputs>;
   readonly actionSize: number;
+  /** Who is told of the device's memory. */
+  readonly memory: MemoryHooks;
 }
 
 /** How a batch is made. */
@@ -84,38 +88,36 @@ export class SmolVlaLearner implements Learner {
     // Gradients are summed by rate: where they are asked for, there must be one.
     const peak = learningRate === 0 && correction !== undefined ? NEGLIGIBLE_RATE : learningRate;
     const learningRates = Array.from({ length: localSteps }, (_, step) => peak * cosineScale(step, localSteps));
-    const places = new FeedPlaces(2);
-    let rateSum = 0;
-    let last = { loss: NaN, policyLoss: NaN, proximalLoss: 0 };
-    let gradientNormOfLast: number | undefined;
-    let skipped = 0;
     const adapted = adaptation(config.model, global, seed, options);
-    const { optimized, gradientSums } = await adapted.train(trainerFor(runtime), {
-      config,
-      runtime,
-      shape,
-      source: inputs.source,
-      steps: localSteps,
-      learningRates,
-      proximalMu,
-      correction,
-      optimizer: options.optimizer,
-      // The order of a round has no end.
-      feeds: async (step) => (await this.#feeds(inputs, plan, step, { shape, places, seed: deriveSeed(seed, 'step', step) }))!,
-      signal: options.signal,
-      onStep: (step, { policyLoss, proximalLoss, gradientNorm, applied }) => {
-        if (applied) {
-          rateSum += learningRates[step]!;
-          gradientNormOfLast = gradientNorm;
-        } else skipped++;
-        last = { loss: policyLoss + proximalLoss, policyLoss, proximalLoss };
-        options.onProgress?.({ phase: 'training', step: step + 1, totalSteps: localSteps, loss: last.policyLoss });
-      },
-    });
+    const train = async (parts: number): Promise<Trained & { readonly tally: StepTally; readonly parts: number }> => {
+      const places = new FeedPlaces(2);
+      const tally = new StepTally(learningRates);
+      const trained = await adapted.train(trainerFor(runtime), {
+        config,
+        runtime,
+        shape,
+        source: inputs.source,
+        parts,
+        steps: localSteps,
+        learningRates,
+        proximalMu,
+        correction,
+        optimizer: options.optimizer,
+        // The order of a round has no end.
+        feeds: async (step) => (await this.#feeds(inputs, plan, step, { shape, places, seed: deriveSeed(seed, 'step', step) }))!,
+        signal: options.signal,
+        onStep: (step, report) => {
+          tally.add(step, report);
+          options.onProgress?.({ phase: 'training', step: step + 1, totalSteps: localSteps, loss: report.policyLoss });
+        },
+      });
+      return { ...trained, tally, parts };
+    };
+    const { optimized, gradientSums, tally, parts } = await withinMemory({ runtime, shape, source: inputs.source, steps: localSteps }, this.#parts.memory, train);
     const parameters = peak === learningRate ? adapted.weightsOf(optimized) : copyOf(global);
     const numExamples = frameCount;
     const corrupt = plan.current.skipped.size;
-    if (gradientSums !== undefined && rateSum === 0) {
+    if (gradientSums !== undefined && tally.rateSum === 0) {
       throw new PolicyError('NOT_FINITE', 'no step of the round was applied: there is no mean gradient', {
         hint: 'Use --precision float32, and validate the dataset for outliers.',
       });
@@ -123,16 +125,15 @@ export class SmolVlaLearner implements Learner {
     return {
       parameters,
       ...(config.model.lora !== undefined && { factors: optimized }),
-      ...(gradientSums !== undefined && { meanGradient: meansOf(gradientSums, rateSum) }),
+      ...(gradientSums !== undefined && { meanGradient: meansOf(gradientSums, tally.rateSum) }),
       numExamples,
       metrics: {
-        loss: last.loss,
-        policy_loss: last.policyLoss,
-        fedprox_loss: last.proximalLoss,
+        ...tally.losses,
         // In float16 every step may have overflowed; a round without one applied step has no gradient to speak of.
-        ...(gradientNormOfLast !== undefined && { grad_norm: gradientNormOfLast }),
+        ...(tally.gradientNorm !== undefined && { grad_norm: tally.gradientNorm }),
         num_steps: localSteps,
-        ...(runtime.precision === 'float16' && { num_skipped_steps: skipped }),
+        ...(parts > 1 && { num_batch_parts: parts }),
+        ...(runtime.precision === 'float16' && { num_skipped_steps: tally.skipped }),
         ...(corrupt > 0 && { num_corrupt_frames: corrupt }),
         num_examples: numExamples,
         param_update_norm: updateNorm(parameters, global),
@@ -160,7 +161,7 @@ export class SmolVlaLearner implements Learner {
     const plan = new BatchPlan(binding.unreadable, (isReadable) => planEvaluation(frameCount, most, batchSize, seed, isReadable));
     await this.#prepare(inputs, plan, hooks);
     const key = `evaluate ${JSON.stringify([inputs.source, shape])}`;
-    const model = await runtime.weighted(key, hasManyRows(inputs.source), () => graphFrom('evaluate', runtime, shape, inputs.source));
+    const model = await runtime.weighted(key, hasManyRows(inputs.source), () => evaluateGraphFrom(runtime, shape, inputs.source));
     const weights = Object.fromEntries(sharedWeights(trainedWeightSpecs(config.model), parameters));
     const totalBatches = plan.current.batches.length;
     const places = new FeedPlaces(1);

@@ -30,7 +30,7 @@ export async function trainInLoop(round: TrainingRound): Promise<Trained> {
   const batches = batchesAhead(round);
   try {
     const { batch: first } = (await batches.next()).value as { batch: Tensors };
-    const perRun = stepsPerRun(round, first);
+    const perRun = stepsPerRun(round, Object.values(first).reduce((sum, { data }) => sum + data.byteLength, 0));
     const options = { ...deviceOptions(round), steps: perRun };
     const { runtime, shape, config } = round;
     return await runtime.exclusively(
@@ -123,9 +123,8 @@ class BatchStacks {
   }
 }
 
-/** As equal runs as there have to be, so that the last repeats little. */
-function stepsPerRun({ steps, runtime }: TrainingRound, batch: Tensors): number {
-  const bytes = Object.values(batch).reduce((sum, { data }) => sum + data.byteLength, 0);
+/** Steps of each run: as equal runs as there have to be, so that the last repeats little. */
+export function stepsPerRun({ steps, runtime }: Pick<TrainingRound, 'steps' | 'runtime'>, bytes: number): number {
   const most = Math.max(1, Math.min(runtime.stepsPerRun ?? MAX_STEPS, Math.floor(MAX_BATCH_BYTES / bytes)));
   return Math.ceil(steps / Math.ceil(steps / most));
 }

@@ -12,6 +12,8 @@ export interface TrainingRound {
   readonly runtime: ModelRuntime;
   readonly shape: GraphShape;
   readonly source: PrefixSource;
+  /** In how many equal parts each batch is computed. */
+  readonly parts: number;
   /** What is optimised, as it is when training starts, which the proximal term pulls towards: trained weights, or factors. Not changed. */
   readonly start: Parameters;
   /** With LoRA: the weights that the factors belong to. Not changed. */

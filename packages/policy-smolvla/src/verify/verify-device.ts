@@ -157,6 +157,7 @@ async function steps(runtime: ModelRuntime, { config }: Checkpoint, global: Para
     runtime,
     shape: SHAPE,
     source: { from: 'cache', type: 'float32' } as const,
+    parts: 1,
     start: global,
     steps: STEPS,
     learningRates: Array.from({ length: STEPS }, () => 1e-3),
