@@ -4,15 +4,7 @@
  */
 export { describeIssue } from './config/describe-issue.ts';
 export { CancelledError, CLIENT_EXCLUDED, errorMessage, InvalidArgumentError, Zk0Error, type Zk0ErrorOptions } from './errors.ts';
-export {
-  byteLength,
-  compareNames,
-  DTYPE_BYTES,
-  elementCount,
-  sameShape,
-  type Dtype,
-  type TensorSpec,
-} from './tensors/dtype.ts';
+export * from './tensors/index.ts';
 export {
   decodeSafetensors,
   encodeHeader,
@@ -41,13 +33,6 @@ export { lowRankRow } from './tensors/low-rank-row.ts';
 export { MemoryTensorSink, type MemoryTensorSinkOptions } from './tensors/memory-sink.ts';
 export { MemoryTensorSource } from './tensors/memory-source.ts';
 export { FIRST_MOMENT, momentSpecs, SECOND_MOMENT } from './tensors/moments.ts';
-export {
-  decodeBfloat16,
-  decodeFloat16,
-  encodeBfloat16,
-  encodeFloat16,
-  float16ToNumber,
-} from './tensors/half.ts';
 export { parseRetryAfter, retry, type PassingFailure, type RetryPause, type RetryPolicy } from './retry/retry.ts';
 export { Watchdog } from './retry/watchdog.ts';
 export { deriveSeed, Random } from './random/random.ts';

@@ -1,4 +1,4 @@
-import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core';
+import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core/errors';
 
 /** A graph that cannot be: shapes or element types that do not fit, a value from another graph, a name used twice. */
 export class GraphError extends Zk0Error {

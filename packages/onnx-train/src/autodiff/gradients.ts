@@ -1,4 +1,4 @@
-import { elementCount } from '@zk0/core';
+import { elementCount } from '@zk0/core/tensors';
 import { GraphError, NotDifferentiableError } from '../errors.ts';
 import { isFloat } from '../graph/data-type.ts';
 import { format } from '../graph/shapes.ts';

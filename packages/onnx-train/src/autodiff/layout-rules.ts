@@ -1,4 +1,4 @@
-import { elementCount } from '@zk0/core';
+import { elementCount } from '@zk0/core/tensors';
 import { inversePermutation } from '../graph/shapes.ts';
 import type { Value } from '../graph/value.ts';
 import * as ops from '../ops/index.ts';

@@ -1,4 +1,4 @@
-import { elementCount } from '@zk0/core';
+import { elementCount } from '@zk0/core/tensors';
 import type { Value } from '../graph/value.ts';
 import * as ops from '../ops/index.ts';
 import { operand, type RuleContext, type RuleTable } from './rule.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { errorMessage } from '@zk0/core';
+import { errorMessage } from '@zk0/core/errors';
 import { CudaError } from '../errors.ts';
 import { parseSharedLibrary, type SharedLibrary } from './elf.ts';
 

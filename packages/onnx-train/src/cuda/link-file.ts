@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { errorMessage } from '@zk0/core';
+import { errorMessage } from '@zk0/core/errors';
 import { CudaError } from '../errors.ts';
 import { PROVIDER, PROVIDER_BRIDGE, type CudaInstallation } from './find-cuda.ts';
 

@@ -1,7 +1,7 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
-import { errorMessage } from '@zk0/core';
+import { errorMessage } from '@zk0/core/errors';
 import { CudaError } from '../errors.ts';
 import { runtimeFolder } from '../session/runtime-folder.ts';
 import { changeSince, linkFolder, readLink, RUNTIME, type CudaLink, type LinkedFile } from './link-file.ts';

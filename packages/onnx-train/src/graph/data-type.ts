@@ -1,4 +1,4 @@
-import { encodeBfloat16, encodeFloat16, type Dtype } from '@zk0/core';
+import { encodeBfloat16, encodeFloat16, type Dtype } from '@zk0/core/tensors';
 import { GraphError } from '../errors.ts';
 
 /** Element types, in onnxruntime's spelling, with their number in `onnx.proto` (`TensorProto.DataType`) and size. */

@@ -1,6 +1,6 @@
 import { realpathSync, statSync } from 'node:fs';
 import { dirname, sep } from 'node:path';
-import { errorMessage } from '@zk0/core';
+import { errorMessage } from '@zk0/core/errors';
 import { GraphError } from '../errors.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { elementCount } from '@zk0/core';
+import { elementCount } from '@zk0/core/tensors';
 import { createHash } from 'node:crypto';
 import { isAbsolute } from 'node:path';
 import { GraphError } from '../errors.ts';

@@ -1,4 +1,4 @@
-import { elementCount } from '@zk0/core';
+import { elementCount } from '@zk0/core/tensors';
 import { DATA_TYPES, isFloat } from './data-type.ts';
 import type { GraphBuilder } from './graph-builder.ts';
 import type { GraphNode, Value, ValueType } from './value.ts';

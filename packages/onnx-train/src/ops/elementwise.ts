@@ -1,4 +1,4 @@
-import { sameShape } from '@zk0/core';
+import { sameShape } from '@zk0/core/tensors';
 import { GraphError } from '../errors.ts';
 import { DATA_TYPES, type DataType } from '../graph/data-type.ts';
 import { broadcast } from '../graph/shapes.ts';

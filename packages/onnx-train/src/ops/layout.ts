@@ -1,4 +1,4 @@
-import { elementCount, sameShape } from '@zk0/core';
+import { elementCount, sameShape } from '@zk0/core/tensors';
 import { GraphError } from '../errors.ts';
 import { broadcast, format, normalizeAxes, normalizeAxis, swapLastTwo } from '../graph/shapes.ts';
 import type { Value } from '../graph/value.ts';

@@ -1,4 +1,4 @@
-import { sameShape } from '@zk0/core';
+import { sameShape } from '@zk0/core/tensors';
 import { GraphError } from '../errors.ts';
 import { GraphBuilder } from '../graph/graph-builder.ts';
 import { format } from '../graph/shapes.ts';

@@ -2,7 +2,7 @@
  * @module
  * Layers composed of operators: what networks are usually written in.
  */
-import { elementCount } from '@zk0/core';
+import { elementCount } from '@zk0/core/tensors';
 import type { Value } from '../graph/value.ts';
 import { add, div, mul, pow, sigmoid, sqrt, sub, where } from './elementwise.ts';
 import { concat, reshape, split, transpose } from './layout.ts';

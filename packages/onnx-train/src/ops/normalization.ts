@@ -1,4 +1,4 @@
-import { elementCount, sameShape } from '@zk0/core';
+import { elementCount, sameShape } from '@zk0/core/tensors';
 import { GraphError } from '../errors.ts';
 import { format } from '../graph/shapes.ts';
 import type { Value } from '../graph/value.ts';

@@ -1,4 +1,5 @@
-import { elementCount, InvalidArgumentError } from '@zk0/core';
+import { InvalidArgumentError } from '@zk0/core/errors';
+import { elementCount } from '@zk0/core/tensors';
 import type { Tensor } from '../session/tensor.ts';
 import { MOST_WASM_BYTES, wasmMemory, type WasmMemory } from './wasm.ts';
 

@@ -1,4 +1,4 @@
-import { InvalidArgumentError, Zk0Error } from '@zk0/core';
+import { InvalidArgumentError, Zk0Error } from '@zk0/core/errors';
 import type { OptimizerArena } from './optimizer-arena.ts';
 import { cutIntoPieces, work, type OptimizerMemory, type Piece, type Task } from './tasks.ts';
 import { ThreadPool } from './thread-pool.ts';

@@ -2,7 +2,7 @@
  * A program of its own: says on stdout, as JSON, how fast this machine's device (the argument) multiplies matrices.
  * Drivers that are missing or broken write to stderr or end the process; here neither does harm.
  */
-import { errorMessage, Zk0Error } from '@zk0/core';
+import { errorMessage, Zk0Error } from '@zk0/core/errors';
 import { encodeModel } from '../graph/encode-model.ts';
 import { GraphBuilder } from '../graph/graph-builder.ts';
 import * as ops from '../ops/index.ts';

@@ -1,4 +1,4 @@
-import { errorMessage } from '@zk0/core';
+import { errorMessage } from '@zk0/core/errors';
 import type * as Ort from 'onnxruntime-node';
 import { preloadCudaLibraries } from '../cuda/load.ts';
 import { CudaError, SessionError } from '../errors.ts';

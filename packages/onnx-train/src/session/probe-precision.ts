@@ -1,4 +1,4 @@
-import { errorMessage } from '@zk0/core';
+import { errorMessage } from '@zk0/core/errors';
 import { encodeModel } from '../graph/encode-model.ts';
 import { GraphBuilder, type ProductType } from '../graph/graph-builder.ts';
 import * as nn from '../ops/nn.ts';

@@ -1,4 +1,4 @@
-import { errorMessage, Zk0Error } from '@zk0/core';
+import { errorMessage, Zk0Error } from '@zk0/core/errors';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { ownFile } from '../threads/start-worker.ts';

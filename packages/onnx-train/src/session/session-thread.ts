@@ -1,4 +1,4 @@
-import { errorMessage } from '@zk0/core';
+import { errorMessage } from '@zk0/core/errors';
 import type { Worker } from 'node:worker_threads';
 import { SessionError } from '../errors.ts';
 import { startWorker } from '../threads/start-worker.ts';

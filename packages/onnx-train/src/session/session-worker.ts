@@ -2,7 +2,7 @@
  * The thread that owns onnxruntime sessions: onnxruntime blocks its thread for the length of a run, and the main thread
  * must stay free for heartbeats, progress and signals.
  */
-import { errorMessage } from '@zk0/core';
+import { errorMessage } from '@zk0/core/errors';
 import { parentPort } from 'node:worker_threads';
 import { SessionError } from '../errors.ts';
 import { OrtSession } from './ort-session.ts';

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '@zk0/core';
+import { InvalidArgumentError } from '@zk0/core/errors';
 import { availableParallelism } from 'node:os';
 import { SessionError } from '../errors.ts';
 import type { OnnxModel } from '../graph/encode-model.ts';

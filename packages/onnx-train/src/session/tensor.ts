@@ -1,4 +1,4 @@
-import { elementCount } from '@zk0/core';
+import { elementCount } from '@zk0/core/tensors';
 import { SessionError } from '../errors.ts';
 import type { DataType } from '../graph/data-type.ts';
 

@@ -1,4 +1,4 @@
-import { CancelledError, errorMessage } from '@zk0/core';
+import { CancelledError, errorMessage } from '@zk0/core/errors';
 import { SessionError } from '../errors.ts';
 import type { ValueType } from '../graph/value.ts';
 import type { OrtSessionOptions } from './ort-session.ts';
