@@ -46,5 +46,8 @@ export function errorMessage(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
+/** The code with which a client's update does not count where it was not there in time for a step of secure aggregation. */
+export const SECURE_DROPPED_OUT = 'SECURE_DROPPED_OUT';
+
 /** The code with which a client's update does not count, once an operator has excluded the client from the run. */
 export const CLIENT_EXCLUDED = 'CLIENT_EXCLUDED';

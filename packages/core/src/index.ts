@@ -3,7 +3,7 @@
  * Rounds, tensors, seeds, run configuration, and the contracts the other packages implement. No sockets, no files.
  */
 export { describeIssue } from './config/describe-issue.ts';
-export { CancelledError, CLIENT_EXCLUDED, errorMessage, InvalidArgumentError, Zk0Error, type Zk0ErrorOptions } from './errors.ts';
+export { CancelledError, CLIENT_EXCLUDED, errorMessage, InvalidArgumentError, SECURE_DROPPED_OUT, Zk0Error, type Zk0ErrorOptions } from './errors.ts';
 export * from './tensors/index.ts';
 export {
   decodeSafetensors,
@@ -71,6 +71,7 @@ export type {
   StepProgress,
   WorkHooks,
 } from './contracts/learner.ts';
+export { secureAggregationSchema, type SecureAggregationConfig } from './config/secure-aggregation-config.ts';
 export { augmentSchema, type AugmentConfig } from './config/augment-config.ts';
 export { updateEncodingChoiceSchema, updateEncodingSchema, type UpdateEncoding, type UpdateEncodingChoice } from './config/update-encoding.ts';
 export { loraOf, runConfigSchema, type RunConfig, type RunConfigInput } from './config/run-config.ts';
@@ -86,7 +87,9 @@ export {
 } from './run/events.ts';
 export { versionsSince } from './run/staleness.ts';
 export { isFinal, type EarlierTask, type Participant, type Participation, type RoundPhase, type RoundState, type RunPhase, type RunState } from './run/state.ts';
-export { applyRunEvent, IllegalTransitionError, replay } from './run/apply.ts';
+export { applyRunEvent, replay } from './run/apply.ts';
+export { IllegalTransitionError } from './run/illegal-transition.ts';
+export type { SecureStage, SecureState } from './run/secure-state.ts';
 export { clientLoss } from './run/client-loss.ts';
 export { bestRound, parseStopRule, stopReason, type StopCondition } from './run/stop-rule.ts';
 export { allHeard, hasEnough, isDue, nextAction, type NextAction } from './run/next-action.ts';
@@ -132,6 +135,20 @@ export {
   type ReportedLine,
   type ReportMessage,
 } from './federation/client-report.ts';
+export {
+  secureFitSchema,
+  secureKeysSchema,
+  secureSharesSchema,
+  secureSharesTaskSchema,
+  secureUnmaskSchema,
+  secureUnmaskTaskSchema,
+  type SecureFit,
+  type SecureKeys,
+  type SecureShares,
+  type SecureSharesTask,
+  type SecureUnmask,
+  type SecureUnmaskTask,
+} from './federation/secure-messages.ts';
 export { operatorChangeSchema, type OperatorChange } from './federation/operator-change.ts';
 export type {
   ClientPrincipal,

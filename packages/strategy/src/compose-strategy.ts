@@ -54,6 +54,7 @@ class ComposedStrategy implements Strategy {
   readonly minUpdates: number;
   readonly buffer: UpdateBuffer | null;
   readonly takesUnequalSteps: boolean;
+  readonly needsSumOnly: boolean;
   readonly guards: UpdateGuards;
   readonly needsNoiseSecret: boolean;
   readonly isPrivate: boolean;
@@ -68,6 +69,7 @@ class ComposedStrategy implements Strategy {
     this.minUpdates = Math.max(parts.rule.minUpdates, parts.privacy?.minUpdates ?? 1);
     this.buffer = parts.rule.buffer ?? null;
     this.takesUnequalSteps = parts.rule.takesUnequalSteps === true && (parts.privacy ?? null) === null && parts.controlVariates !== true;
+    this.needsSumOnly = parts.rule.needsSumOnly === true && (parts.privacy ?? null) === null && parts.controlVariates !== true;
     this.guards = { ...parts.guards, ...(parts.controlVariates === true && { needsControl: true }) };
     this.needsNoiseSecret = parts.privacy?.needsNoiseSecret ?? false;
     this.isPrivate = (parts.privacy ?? null) !== null;
@@ -153,7 +155,7 @@ class ComposedStrategy implements Strategy {
       metrics: {
         ...roundMetrics(accepted, this.isPrivate),
         ...privateRound?.metrics,
-        num_clients: accepted.length,
+        num_clients: clientsOf(accepted),
         param_update_norm: norm,
       },
       scalars: { ...this.#nextScalars(input.scalars, privateRound), ...(population !== undefined && { population }) },
@@ -213,18 +215,19 @@ class ComposedStrategy implements Strategy {
   #checkCounts({ accepted, excluded }: AcceptedUpdates, failures: number): void {
     const { minCompletionRate = 0 } = this.#parts;
     const failed = failures + excluded.length;
+    const count = clientsOf(accepted);
     const why = excluded.map(({ reason }) => reason).join('; ');
-    if (accepted.length < this.minUpdates || accepted.length === 0) {
+    if (count < this.minUpdates || count === 0) {
       throw new AggregationError(
         'TOO_FEW_UPDATES',
-        `${accepted.length} usable updates, ${this.name} needs ${this.minUpdates}${why === '' ? '' : ` (left out: ${why})`}`,
+        `${count} usable updates, ${this.name} needs ${this.minUpdates}${why === '' ? '' : ` (left out: ${why})`}`,
         { hint: 'Skip the round; ask more clients, or choose a rule that needs fewer.' },
       );
     }
-    if (accepted.length / (accepted.length + failed) < minCompletionRate) {
+    if (count / (count + failed) < minCompletionRate) {
       throw new AggregationError(
         'TOO_MANY_FAILURES',
-        `${accepted.length} of ${accepted.length + failed} clients gave a usable update, minCompletionRate is ${minCompletionRate}`,
+        `${count} of ${count + failed} clients gave a usable update, minCompletionRate is ${minCompletionRate}`,
         { hint: 'Skip the round and look at why the clients failed.' },
       );
     }
@@ -252,6 +255,11 @@ class ComposedStrategy implements Strategy {
   #nextScalars(scalars: Scalars, privateRound: PrivateRound | null): Scalars {
     return { ...scalars, step: stepsTaken(scalars) + 1, ...privateRound?.scalars };
   }
+}
+
+/** Clients whose updates these are. */
+function clientsOf(updates: readonly CheckedUpdate[]): number {
+  return updates.reduce((sum, { clients = 1 }) => sum + clients, 0);
 }
 
 /**

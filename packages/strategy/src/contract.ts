@@ -31,6 +31,8 @@ export interface ClientUpdate {
   readonly localSteps?: number;
   /** SCAFFOLD: the change of the client's control variate, tensors named as the parameters. */
   readonly control?: TensorSource;
+  /** Clients whose weighted mean it is, where their updates were added before they came here (secure aggregation); 1 by default. */
+  readonly clients?: number;
   /** What `checkUpdate` returned for this update; without it the update is checked (read once more) first. */
   readonly inspection?: UpdateInspection;
 }
@@ -160,6 +162,8 @@ export interface Strategy {
   readonly buffer: UpdateBuffer | null;
   /** Whether updates of different numbers of steps can be combined ({@link ClientUpdate.localSteps}). */
   readonly takesUnequalSteps: boolean;
+  /** Whether the example-weighted sum of the updates is all that the strategy needs of them, so that nobody need see a single one. */
+  readonly needsSumOnly: boolean;
   /** What every update is checked against, here and by `checkUpdate` on arrival. */
   readonly guards: UpdateGuards;
   /** State tensors for a model, e.g. `momentum/<tensor>`; empty when the strategy keeps none. */

@@ -31,6 +31,7 @@ export type {
 } from './contract.ts';
 export { checkUpdate, MAX_EXAMPLES, type CheckContext, type UpdateGuards, type UpdateInspection } from './check-update.ts';
 export { FactoredUpdate, type Factoring } from './factored-update.ts';
+export { roundMetrics } from './round-metrics.ts';
 export { MAX_WORKERS, WorkerPool } from './engine/pool.ts';
 export { roundOutcome, type RoundOutcome } from './round-outcome.ts';
 export { createStrategy } from './create-strategy.ts';

@@ -10,7 +10,7 @@ const COUNT = /^(?:num|bytes)_/;
  * Of the metrics that every client reported: sums of counts (`num_…`, `bytes_…`), example-weighted means of everything else; equal weights
  * under privacy, as everywhere there.
  */
-export function roundMetrics(updates: readonly ClientUpdate[], isPrivate: boolean): Metrics {
+export function roundMetrics(updates: readonly Pick<ClientUpdate, 'numExamples' | 'metrics'>[], isPrivate: boolean): Metrics {
   const reports = updates.map(({ metrics }) => (isPrivate ? privateMetrics(metrics) : metrics));
   const names = Object.keys(reports[0] ?? {}).filter((name) => reports.every((metrics) => Object.hasOwn(metrics, name)));
   const weights = updates.map(({ numExamples }) => (isPrivate ? 1 : numExamples));

@@ -199,6 +199,10 @@ export class RunReporter {
         this.#progress.print(`round ${event.round}: client ${event.clientId} is back`);
         return;
       case 'run-stop-requested':
+      case 'secure-keys-advertised':
+      case 'secure-shares-dealt':
+      case 'secure-unmasked':
+      case 'secure-stage-opened':
       case 'round-closed':
       case 'round-aggregated':
     }

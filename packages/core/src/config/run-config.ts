@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { augmentSchema } from './augment-config.ts';
+import { secureAggregationSetting } from './secure-aggregation-config.ts';
 import { updateEncodingChoiceSchema, updateEncodingSchema } from './update-encoding.ts';
 import { errorMessage } from '../errors.ts';
 import { parseStopRule } from '../run/stop-rule.ts';
@@ -76,6 +77,8 @@ export const runConfigSchema = z.strictObject({
   updateEncoding: updateEncodingChoiceSchema.default('float32'),
   /** How the parameters of a round go to clients that hold those of the round before; see {@link updateEncodingSchema}. */
   broadcastEncoding: updateEncodingSchema.default('float32'),
+  /** Clients mask their updates, and the server sees the sum of a round's updates alone; off when absent. `true`: with its defaults. */
+  secureAggregation: secureAggregationSetting,
   /** Varies the images that are trained on; off when absent. A number is that many variants with LeRobot's defaults. */
   augment: z.preprocess((value) => (typeof value === 'number' ? { variants: value } : value), augmentSchema).optional(),
   /** Datasets that nobody trains on; the server evaluates on them after each round. */

@@ -51,7 +51,8 @@ export const taskSchema = z.strictObject({
   taskId: id,
   runId: id,
   round: count,
-  kind: z.enum(['fit', 'evaluate']),
+  /** `secure-…`: a step of secure aggregation beside the training. */
+  kind: z.enum(['fit', 'evaluate', 'secure-keys', 'secure-shares', 'secure-unmask']),
   /** Counts up when the same work is given out anew. */
   attempt: z.int().min(1),
   /** The parameters to start from. */
@@ -98,6 +99,8 @@ export const taskResultSchema = z.strictObject({
       update: blobReferenceSchema.optional(),
       /** What a strategy asks for beside them: the change of SCAFFOLD's control variate, uploaded before. */
       control: blobReferenceSchema.optional(),
+      /** What a step of secure aggregation came to. */
+      answer: jsonObjectSchema.optional(),
       numExamples: count,
       metrics: metricsSchema,
     }),

@@ -1,18 +1,9 @@
-import { CLIENT_EXCLUDED, Zk0Error } from '../errors.ts';
+import { CLIENT_EXCLUDED } from '../errors.ts';
 import type { RunEvent } from './events.ts';
 import { hasEnough } from './next-action.ts';
+import { IllegalTransitionError } from './illegal-transition.ts';
+import { applySecureEvent, beginSecure, isStage } from './secure-state.ts';
 import { isFinal, type Participant, type Participation, type RoundPhase, type RoundState, type RunState } from './state.ts';
-
-/** An event that cannot happen in the state it met: a bug in the caller, or a damaged journal. */
-export class IllegalTransitionError extends Zk0Error {
-  declare readonly code: 'RUN_ILLEGAL_TRANSITION';
-
-  constructor(message: string) {
-    super('RUN_ILLEGAL_TRANSITION', message, {
-      hint: 'The journal is damaged or of another version; start a new run from the last checkpoint.',
-    });
-  }
-}
 
 /**
  * Folds one event into a run's state. Pure: the same journal always gives the same state.
@@ -84,18 +75,23 @@ export function applyRunEvent(state: RunState | null, event: RunEvent): RunState
       return changeParticipation(state, event, 'assigned', { state: 'left' });
     case 'participant-returned':
       return changeParticipation(state, event, 'left', { state: 'assigned' });
+    case 'secure-keys-advertised':
+    case 'secure-shares-dealt':
+    case 'secure-unmasked':
+    case 'secure-stage-opened':
+      return replaceLast(state, applySecureEvent(currentRound(state, event.round, 'training'), event));
     case 'round-closed':
       return close(state, event);
     case 'round-aggregated': {
       const { round, parameters, published, strategyState, strategyScalars, metrics, excluded, cosines } = event;
       const aggregate = { parameters, metrics, excluded, ...(cosines !== undefined && { cosines }) };
-      const next = advance(state, round, 'aggregating', { phase: 'evaluating', aggregate });
+      const next = withoutSecure(advance(state, round, 'aggregating', { phase: 'evaluating', aggregate }));
       return { ...next, parameters, ...(published !== undefined && { published }), strategyState, strategyScalars };
     }
     case 'round-checkpointed':
       return advance(state, event.round, 'checkpointing', { phase: 'done', checkpoint: event.path });
     case 'round-skipped':
-      return advance(state, event.round, 'aggregating', { phase: 'skipped', skippedBecause: event.reason });
+      return withoutSecure(advance(state, event.round, 'aggregating', { phase: 'skipped', skippedBecause: event.reason }));
   }
 }
 
@@ -119,7 +115,9 @@ function bar(before: RunState, { clientId, reason }: Extract<RunEvent, { type: '
   const state = { ...before, ...underWay };
   const current = state.rounds.at(-1);
   const participant = current?.participants.get(clientId);
-  if (current?.phase !== 'training' || participant === undefined || participant.outcome.state === 'refused') return { ...state, barred };
+  // Once it is fixed whose updates are in the sum, nobody can be taken out of it.
+  const isFixed = current?.phase !== 'training' || isStage(current, 'unmask');
+  if (isFixed || participant === undefined || participant.outcome.state === 'refused') return { ...state, barred };
   const outcome: Participation = { state: 'refused', code: CLIENT_EXCLUDED, message: reason };
   return replaceLast({ ...state, barred }, { ...current, participants: new Map(current.participants).set(clientId, { ...participant, outcome }) });
 }
@@ -151,7 +149,8 @@ function configure(state: RunState, event: Extract<RunEvent, { type: 'round-conf
   if (participants.size !== goOn.length + event.assignments.length) throw new IllegalTransitionError('a client was assigned twice');
   const wanted = event.wanted === undefined ? {} : { wanted: event.wanted };
   const buffered = event.buffered === undefined ? {} : { buffered: true as const };
-  return { ...rest, rounds: [...state.rounds, { round: event.round, phase: 'training', participants, ...wanted, ...buffered }] };
+  const secure = state.config.secureAggregation === undefined ? {} : { secure: beginSecure() };
+  return { ...rest, rounds: [...state.rounds, { round: event.round, phase: 'training', participants, ...wanted, ...buffered, ...secure }] };
 }
 
 /** Those who train on into a round that is configured. */
@@ -196,7 +195,11 @@ function settle(state: RunState, event: Extract<RunEvent, { type: 'update-accept
           ...(event.seconds !== undefined && { seconds: event.seconds }),
         }
       : { state: 'refused', code: event.code, message: event.message };
-  const began = state.rounds.at(-1)?.participants.get(event.clientId)?.task?.round;
+  const current = state.rounds.at(-1);
+  if (event.type === 'update-accepted' && current?.secure !== undefined && !isStage(current, 'training')) {
+    throw new IllegalTransitionError(`round ${event.round}: an update of client ${event.clientId} at the stage ${current.secure.stage}`);
+  }
+  const began = current?.participants.get(event.clientId)?.task?.round;
   if (event.type === 'update-accepted' && event.began !== began) {
     throw new IllegalTransitionError(`round ${event.round}: the task of client ${event.clientId} is of round ${began ?? event.round}, not ${event.began ?? event.round}`);
   }
@@ -230,6 +233,12 @@ function currentRound(state: RunState, round: number, phase: RoundPhase): RoundS
     throw new IllegalTransitionError(`round ${round} is not ${phase}: the run is at ${where}`);
   }
   return current;
+}
+
+/** What secure aggregation knew of a round, nobody needs after it. */
+function withoutSecure(state: RunState): RunState {
+  const { secure, ...round } = state.rounds.at(-1)!;
+  return secure === undefined ? state : replaceLast(state, round);
 }
 
 function replaceLast(state: RunState, round: RoundState): RunState {

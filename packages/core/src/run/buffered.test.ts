@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { runConfigSchema } from '../config/run-config.ts';
-import { IllegalTransitionError, replay } from './apply.ts';
+import { replay } from './apply.ts';
+import { IllegalTransitionError } from './illegal-transition.ts';
 import type { RunEvent } from './events.ts';
 import { versionsSince } from './staleness.ts';
 

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { secureKeysSchema, secureSharesSchema, secureUnmaskSchema } from '../federation/secure-messages.ts';
 import { runConfigSchema } from '../config/run-config.ts';
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
@@ -110,6 +111,23 @@ export const runEventSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('participant-left'), round, clientId: z.string() }),
   /** It is back before the round closed, and has its task again. */
   z.strictObject({ type: z.literal('participant-returned'), round, clientId: z.string() }),
+  /** Secure aggregation, before training: a client made its keys for the round known. */
+  z.strictObject({ type: z.literal('secure-keys-advertised'), round, clientId: z.string(), keys: secureKeysSchema }),
+  /** It dealt sealed shares of its secrets to its neighbours. */
+  z.strictObject({ type: z.literal('secure-shares-dealt'), round, clientId: z.string(), shares: secureSharesSchema }),
+  /** After training: it gave what takes masks off the sum; `null`: it refused. */
+  z.strictObject({ type: z.literal('secure-unmasked'), round, clientId: z.string(), answer: secureUnmaskSchema.nullable() }),
+  /**
+   * The next stage of secure aggregation begins with these clients; the others have dropped out. `graph`, with the stage of shares: from
+   * which, by `neighbourGraph`, follows who shares masks with whom.
+   */
+  z.strictObject({
+    type: z.literal('secure-stage-opened'),
+    round,
+    stage: z.enum(['shares', 'training', 'unmask']),
+    members: z.array(z.string().min(1)),
+    graph: z.strictObject({ seed: z.string().min(1), degree: z.int().min(2) }).exactOptional(),
+  }),
   /** `enough`: as many updates as were wanted; who has not answered by then was not needed, and has not failed. */
   z.strictObject({ type: z.literal('round-closed'), round, reason: z.enum(['all-in', 'enough', 'deadline']) }),
   z.strictObject({

@@ -1,4 +1,5 @@
 import { stopReason } from './stop-rule.ts';
+import type { SecureStage } from './secure-state.ts';
 import { isFinal, type RoundState, type RunState } from './state.ts';
 
 /** What a server has to do next for a run. Each leads to the journal entries that change the state. */
@@ -6,7 +7,7 @@ export type NextAction =
   | { readonly do: 'wait-for-clients' }
   | { readonly do: 'evaluate-baseline' }
   | { readonly do: 'configure-round'; readonly round: number }
-  | { readonly do: 'collect-updates'; readonly round: number }
+  | { readonly do: 'collect-updates'; readonly round: number; readonly stage?: SecureStage }
   | { readonly do: 'aggregate'; readonly round: number }
   | { readonly do: 'evaluate'; readonly round: number }
   | { readonly do: 'checkpoint'; readonly round: number }
@@ -28,7 +29,7 @@ export function nextAction(state: RunState): NextAction {
   if (last === undefined) return orRest(state, { do: 'configure-round', round: 1 });
   switch (last.phase) {
     case 'training':
-      return { do: 'collect-updates', round: last.round };
+      return { do: 'collect-updates', round: last.round, ...(last.secure !== undefined && { stage: last.secure.stage }) };
     case 'aggregating':
       return { do: 'aggregate', round: last.round };
     case 'evaluating':

@@ -1,5 +1,6 @@
 import type { RunConfig } from '../config/run-config.ts';
 import type { Metrics } from '../contracts/learner.ts';
+import type { SecureState } from './secure-state.ts';
 import type { BlobReference, Evaluation, PublishedParameters } from './events.ts';
 
 /** One client's part in a round. */
@@ -64,6 +65,8 @@ export interface RoundState {
   /** Accepted updates that close the round; absent: everybody is waited for. */
   readonly wanted?: number;
   readonly closedBecause?: 'all-in' | 'enough' | 'deadline';
+  /** Where secure aggregation stands, from the round's beginning until it is aggregated or skipped. */
+  readonly secure?: SecureState;
   /** What aggregation produced; absent before it, and for a skipped round. */
   readonly aggregate?: {
     readonly parameters: BlobReference;

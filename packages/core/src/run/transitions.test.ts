@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { runConfigSchema } from '../config/run-config.ts';
-import { applyRunEvent, IllegalTransitionError, replay } from './apply.ts';
+import { applyRunEvent, replay } from './apply.ts';
+import { IllegalTransitionError } from './illegal-transition.ts';
 import type { Evaluation, RunEvent } from './events.ts';
 import { allHeard, hasEnough, nextAction } from './next-action.ts';
 import { isFinal } from './state.ts';

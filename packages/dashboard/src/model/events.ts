@@ -18,6 +18,10 @@ export type RunChange =
   | { readonly type: 'accepted'; readonly round: number; readonly clientId: string; readonly examples: number; readonly metrics: ClientMetrics }
   | { readonly type: 'refused'; readonly round: number; readonly clientId: string; readonly reason: string }
   | { readonly type: 'left' | 'returned'; readonly round: number; readonly clientId: string }
+  /** Secure aggregation goes on with these clients. */
+  | { readonly type: 'stage'; readonly round: number; readonly stage: 'shares' | 'training' | 'unmask'; readonly members: readonly string[] }
+  /** A client answered a step of it. */
+  | { readonly type: 'step'; readonly round: number; readonly clientId: string }
   | { readonly type: 'closed'; readonly round: number; readonly reason: 'all-in' | 'enough' | 'deadline' }
   | {
       readonly type: 'aggregated';

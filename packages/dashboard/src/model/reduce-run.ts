@@ -61,6 +61,10 @@ function changed(run: RunView, change: Exclude<RunChange, { type: 'created' }>, 
       return { ...run, rounds: replaceLast(run.rounds, (round) => settle(round, change.clientId, { state: 'left', settledAt: at })) };
     case 'returned':
       return { ...run, rounds: replaceLast(run.rounds, (round) => settle(round, change.clientId, { state: 'assigned' })) };
+    case 'stage':
+      return { ...run, rounds: replaceLast(run.rounds, (round) => withoutDropouts(round, change, at)) };
+    case 'step':
+      return run;
     case 'closed':
       return { ...run, rounds: replaceLast(run.rounds, (round) => closed(round, change.reason, at)) };
     case 'aggregated':
@@ -143,6 +147,14 @@ function withoutClient(round: RoundView, { clientId, reason }: { readonly client
 
 function lossOf({ metrics }: ParticipantView): number | undefined {
   return metrics?.policyLoss ?? metrics?.loss;
+}
+
+/** Those who had not answered when a stage of secure aggregation was over. */
+function withoutDropouts(round: RoundView, { stage, members }: Extract<RunChange, { type: 'stage' }>, at: number): RoundView {
+  const isEnough = stage === 'unmask' && round.wanted !== undefined && round.accepted >= round.wanted;
+  const gone = [...(round.participants?.values() ?? [])].filter(({ clientId, state }) => (state === 'assigned' || state === 'left') && !members.includes(clientId));
+  const change: Partial<ParticipantView> = isEnough ? { state: 'unneeded' } : { state: 'refused', settledAt: at, reason: 'it dropped out of the round' };
+  return gone.reduce((after, { clientId }) => settle(after, clientId, change), round);
 }
 
 function closed(round: RoundView, reason: NonNullable<RoundView['closedBecause']>, at: number): RoundView {

@@ -30,6 +30,12 @@ export function runChange(event: RunEvent): RunChange {
       return { type: 'left', round: event.round, clientId: event.clientId };
     case 'participant-returned':
       return { type: 'returned', round: event.round, clientId: event.clientId };
+    case 'secure-keys-advertised':
+    case 'secure-shares-dealt':
+    case 'secure-unmasked':
+      return { type: 'step', round: event.round, clientId: event.clientId };
+    case 'secure-stage-opened':
+      return { type: 'stage', round: event.round, stage: event.stage, members: event.members };
     case 'round-closed':
       return { type: 'closed', round: event.round, reason: event.reason };
     case 'round-aggregated':

@@ -9,6 +9,7 @@ export function examplesMean(name: string): Rule {
     minUpdates: 1,
     needsNorms: false,
     takesUnequalSteps: true,
+    needsSumOnly: true,
     boundedBy: (count) => count,
     combine({ updates }) {
       const examples = updates.map(({ numExamples }) => numExamples);

@@ -47,6 +47,8 @@ export interface Rule {
   readonly buffer?: UpdateBuffer;
   /** Whether the rule counts updates per step where they have different numbers of steps. */
   readonly takesUnequalSteps?: boolean;
+  /** Whether the rule is the example-weighted mean and nothing else. */
+  readonly needsSumOnly?: boolean;
   /** Whether updates that started from older global parameters are welcome; otherwise they are refused. */
   readonly acceptsStale?: boolean;
   /**
