@@ -79,6 +79,7 @@ export function withRunOptions(command: Command): Command {
     .option('--lora-alpha <x>', 'the product of the factors counts so much by its rank (default: as much as the rank)', Number)
     .option('--update-encoding <name>', 'how clients send updates: float32, bfloat16, int8, int4, ternary, delta (without loss), or auto (by each one’s connection) (default: float32)')
     .option('--broadcast-encoding <name>', 'how clients that hold the parameters of the round before get the new ones (default: float32)')
+    .option('--secure-aggregation', 'clients mask their updates, and the server sees their sum alone (default: it sees each; settings: secureAggregation.clip, …)')
     .option('--augment <k>', 'train on so many variants of each image beside it: colour, sharpness, small shifts (default: none)', Number)
     .option('--seed <n>', 'fixes everything random', Number)
     .option('--min-clients <n>', 'clients that must be there to start, and updates that a round needs', Number)
@@ -111,6 +112,8 @@ export function runFlags(options: Readonly<Record<string, unknown>>): Record<str
     loraAlpha: options['loraAlpha'],
     updateEncoding: options['updateEncoding'],
     broadcastEncoding: options['broadcastEncoding'],
+    // With what `--set` says of it.
+    secureAggregation: options['secureAggregation'] === true ? {} : undefined,
     augment: options['augment'],
     seed: options['seed'],
     minClients: options['minClients'],

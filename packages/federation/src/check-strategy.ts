@@ -1,8 +1,9 @@
 import { InvalidArgumentError, parseStopRule, type RunConfig } from '@zk0/core';
+import { MIN_HOLDERS } from '@zk0/secure-aggregation';
 import { createStrategy, type Strategy } from '@zk0/strategy';
 
 /** What the choice of a strategy must fit. */
-type StrategySettings = Pick<RunConfig, 'strategy' | 'minClients' | 'loraRank' | 'loraAlpha' | 'clientOptimizer' | 'overSelection' | 'localStepsBySpeed' | 'updateEncoding' | 'broadcastEncoding'>;
+type StrategySettings = Pick<RunConfig, 'strategy' | 'minClients' | 'loraRank' | 'loraAlpha' | 'clientOptimizer' | 'overSelection' | 'localStepsBySpeed' | 'updateEncoding' | 'broadcastEncoding' | 'secureAggregation'>;
 
 /**
  * Refuses a run whose strategy could only fail later.
@@ -26,6 +27,7 @@ export function checkStrategy({ strategy: settings, minClients, updateEncoding, 
   }
   if (updateEncoding !== 'float32') checkEncoding(updateEncoding, strategy, run.loraRank);
   if (broadcastEncoding !== 'float32' && strategy.guards.needsControl === true) throw besideControl('broadcastEncoding', broadcastEncoding, strategy);
+  if (run.secureAggregation !== undefined) checkSecure(strategy, { ...run, minClients, updateEncoding });
   if (strategy.minUpdates > minClients) {
     throw new InvalidArgumentError(
       `strategy ${strategy.name} needs ${strategy.minUpdates} updates, the run starts with ${minClients} clients`,
@@ -55,6 +57,19 @@ function checkEncoding(encoding: string, strategy: Strategy, loraRank: number | 
     });
   }
   if (strategy.guards.needsControl === true) throw besideControl('updateEncoding', encoding, strategy);
+}
+
+/** Secure aggregation shows the server a weighted sum of changes of weights, and nothing of a single update. */
+function checkSecure(strategy: Strategy, { minClients, updateEncoding, loraRank, localStepsBySpeed }: Pick<StrategySettings, 'minClients' | 'updateEncoding' | 'loraRank' | 'localStepsBySpeed'>): void {
+  const refuse = (why: string, hint: string): InvalidArgumentError => new InvalidArgumentError(`secureAggregation: ${why}`, { hint });
+  if (!strategy.needsSumOnly) {
+    throw refuse(`strategy ${strategy.name} needs single updates, and the server sees their sum alone`, 'Choose fedavg, fedprox, or a server optimiser around one of them, such as diloco or fedadam.');
+  }
+  if (strategy.guards.maxUpdateNorm !== undefined) throw refuse('guards.maxUpdateNorm looks at single updates, and the server sees their sum alone', 'Leave it out: no value counts as more than secureAggregation.clip.');
+  if (minClients < MIN_HOLDERS) throw refuse(`minClients is ${minClients}, and of a sum of two each client knows the other’s update`, `Raise minClients to ${MIN_HOLDERS} or more.`);
+  if (updateEncoding !== 'float32') throw refuse(`updates are sent as masked whole numbers, which cannot be in the encoding ${updateEncoding}, too`, 'Leave --update-encoding out.');
+  if (loraRank !== undefined) throw refuse(`the run trains factors of low rank (loraRank ${loraRank}), and a sum of factors is not the factors of a sum`, 'Leave --lora-rank out.');
+  if (localStepsBySpeed !== undefined) throw refuse('localStepsBySpeed weighs each update by its steps when it is there, and the server sees their sum alone', 'Leave --local-steps-by-speed out.');
 }
 
 function besideControl(setting: string, encoding: string, { name }: Strategy): InvalidArgumentError {

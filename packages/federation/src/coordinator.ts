@@ -260,7 +260,7 @@ export class Coordinator implements FederationService {
   async authorizeUpload(client: ClientPrincipal, blob: BlobReference): Promise<void> {
     this.#clients.seen(client);
     const task = await this.#openTask(client.clientId);
-    if (task === null) throw forbidden(client, `may not upload ${blob.hash}`, 'it has no open task');
+    if (task?.kind !== 'fit') throw forbidden(client, `may not upload ${blob.hash}`, 'it has no open task of training');
     const limit = MAX_UPDATE_RATIO * task.parameters.byteLength + UPDATE_HEADER_BYTES;
     if (blob.byteLength > limit) throw forbidden(client, `may not upload ${blob.byteLength} bytes`, `its task allows ${limit}`);
   }

@@ -35,4 +35,5 @@ export { OptimizerStore } from './participant/optimizer-store.ts';
 export { Participant, type ParticipantLimits, type ParticipantOptions, type ParticipantStatus } from './participant/participant.ts';
 export { Reporter, type LoggedLine, type ReporterOptions } from './participant/reporter.ts';
 export { ResidualStore } from './participant/residual-store.ts';
+export { SecretStore } from './participant/secret-store.ts';
 export { publicMessage } from './participant/public-message.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Zk0Error, type Parameters, type RunState } from '@zk0/core';
 import { describe, expect, it } from 'vitest';
-import { connectLocally, ControlStore, OptimizerStore, Participant, ResidualStore, type FederationConnection, type LocalModel } from '../src/index.ts';
+import { connectLocally, ControlStore, OptimizerStore, Participant, ResidualStore, SecretStore, type FederationConnection, type LocalModel } from '../src/index.ts';
 import { testFederations, type TestFederation } from './harness.ts';
 import { config, fitWithMomentum, localModel, numbers, until } from './two-numbers.ts';
 
@@ -134,6 +134,7 @@ async function federate(diesAt: number): Promise<{ readonly hash: string; readon
       controls: mortal.wrap(new ControlStore(join(home, 'control'), 'b', blobs), ['save']),
       optimizers: mortal.wrap(new OptimizerStore(join(home, 'optimizer'), 'b'), ['write', 'name']),
       residuals: new ResidualStore(join(home, 'residual'), 'b'),
+      secrets: new SecretStore(join(home, 'secure'), 'b'),
       name: 'b',
       agent: 'test',
       log: made.log,

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { ControlStore, connectLocally, Ledger, OptimizerStore, Participant, ResidualStore } from '../src/index.ts';
+import { ControlStore, connectLocally, Ledger, OptimizerStore, Participant, ResidualStore, SecretStore } from '../src/index.ts';
 import { mortalServer, scratch } from './killed-federation.ts';
 import { config, fitWithMomentum, until } from './two-numbers.ts';
 
@@ -57,6 +57,7 @@ async function federate(killAfter: number): Promise<Outcome> {
       controls: new ControlStore(join(scratch.path, home, id, 'control'), id, blobs),
       optimizers: new OptimizerStore(join(scratch.path, home, id, 'optimizer'), id),
       residuals: new ResidualStore(join(scratch.path, home, id, 'residual'), id),
+      secrets: new SecretStore(join(scratch.path, home, id, 'secure'), id),
       name: id,
       agent: 'test',
     }).run(stop.signal);

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Zk0Error, type RunEvent } from '@zk0/core';
 import { afterAll, expect } from 'vitest';
-import { ControlStore, Coordinator, connectLocally, Ledger, OptimizerStore, Participant, ResidualStore, type LedgerStore, type LocalModel, type LocalServer } from '../src/index.ts';
+import { ControlStore, Coordinator, connectLocally, Ledger, OptimizerStore, Participant, ResidualStore, SecretStore, type LedgerStore, type LocalModel, type LocalServer } from '../src/index.ts';
 import { FakeClock, MemoryLedgerStore } from '../src/testing.ts';
 import { config, fitWithMomentum, Scratch, TwoNumbers, until } from './two-numbers.ts';
 
@@ -166,6 +166,7 @@ async function federate(killAfter: number, clientOptimizer: 'keep' | 'restart' =
       controls: new ControlStore(join(scratch.path, home, id, 'control'), id, blobs),
       optimizers: new OptimizerStore(join(scratch.path, home, id, 'optimizer'), id),
       residuals: new ResidualStore(join(scratch.path, home, id, 'residual'), id),
+      secrets: new SecretStore(join(scratch.path, home, id, 'secure'), id),
       name: id,
       agent: 'test',
     });

@@ -5,7 +5,7 @@
  */
 export { SecureAggregationError, type SecureAggregationErrorCode } from './errors.ts';
 export { combineShares, MAX_SHARES, splitSecret, type Share } from './shamir.ts';
-export { KEY_BYTES, type KeyPair } from './keys.ts';
+export { isUsable, KEY_BYTES, type KeyPair } from './keys.ts';
 export { SEAL_BYTES } from './seal.ts';
 export { MASK_BLOCK, Masks } from './mask-stream.ts';
 export { largestError, MAX_CLIENTS, meanInto, quantizeInto, quantizeWeight, stepsOf, totalWeight, type Quantization } from './quantization.ts';

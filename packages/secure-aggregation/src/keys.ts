@@ -43,6 +43,17 @@ export function agree(privateKey: Uint8Array, publicKey: Uint8Array, purpose: st
   return derive(shared, purpose, size);
 }
 
+/** Whether a secret can be agreed on with a public key, whatever the private one. */
+export function isUsable(publicKey: Uint8Array): boolean {
+  try {
+    agree(generateKeyPair().privateKey, publicKey, 'check', KEY_BYTES);
+    return true;
+  } catch (error) {
+    if (error instanceof SecureAggregationError) return false;
+    throw error;
+  }
+}
+
 /** A key for one purpose, from a secret: HKDF with SHA-256. */
 export function derive(secret: Uint8Array, purpose: string, size: number): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', secret, 'zk0 secure aggregation', purpose, size));

@@ -18,7 +18,7 @@ import {
 } from '@zk0/cli';
 import type { Zk0Error } from '@zk0/core';
 import { requireCameras, UNIT_CONVENTIONS } from '@zk0/dataset-so100';
-import { ControlStore, OptimizerStore, Participant, Reporter, ResidualStore, type ParticipantStatus } from '@zk0/federation';
+import { ControlStore, OptimizerStore, Participant, Reporter, ResidualStore, SecretStore, type ParticipantStatus } from '@zk0/federation';
 import { createLogger } from '@zk0/logger';
 import { describeCutTasks, describeDevice } from '@zk0/policy-smolvla';
 import { openBlobStore } from '@zk0/storage';
@@ -61,6 +61,7 @@ interface StartOptions extends Readonly<Record<string, unknown>> {
   readonly private?: boolean;
   readonly localClip?: number;
   readonly localNoise?: number;
+  readonly maskedOnly?: boolean;
   readonly sendLog: string;
   readonly dryRun?: boolean;
   readonly detach?: boolean;
@@ -89,6 +90,7 @@ export function startCommand(run: Run, version: string): Command {
     .option('--private', 'say nothing of the recordings’ values: what private runs (dp-*) ask for')
     .option('--local-clip <c>', 'local differential privacy: bound the length of each update to this (with --local-noise)', Number)
     .option('--local-noise <z>', 'and add noise of z × c to every value before it leaves; implies --private', Number)
+    .option('--masked-only', 'send updates masked or not at all: refuse runs without secure aggregation')
     .option('--send-log <level>', 'send lines of the log to the server, for its operator: off, error, warn or info', 'off')
     .option('--dry-run', 'show what would be sent to the server, and send nothing')
     .option('--verbose', 'more output; error codes and stacks with errors');
@@ -205,7 +207,9 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
           controls: new ControlStore(join(state, 'control'), clientId, blobs),
           optimizers: new OptimizerStore(join(state, 'optimizer'), clientId),
           residuals: new ResidualStore(join(state, 'residual'), clientId),
+          secrets: new SecretStore(join(state, 'secure'), clientId),
           ...introduction,
+          limits: { maskedOnly: options.maskedOnly === true },
           log,
           reporter,
           onStatus: (status) => {

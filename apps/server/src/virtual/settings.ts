@@ -53,6 +53,7 @@ function refuseUnknown(settings: Omit<z.output<typeof virtualSchema>, 'virtual'>
     ['clientOptimizer keep', settings.clientOptimizer === 'keep'],
     ['updateEncoding', settings.updateEncoding !== 'float32'],
     ['broadcastEncoding', settings.broadcastEncoding !== 'float32'],
+    ['secureAggregation', settings.secureAggregation !== undefined],
     ['maxParallel', settings.maxParallel > 0],
   ];
   for (const [name, isGiven] of given) {

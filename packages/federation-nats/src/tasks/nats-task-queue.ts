@@ -79,10 +79,14 @@ export class NatsTaskQueue implements TaskQueue {
     return Promise.resolve(this.#view.task(clientId));
   }
 
-  async withdraw(clientId: string): Promise<void> {
-    this.#own?.tasks.delete(clientId);
+  async withdraw(clientId: string, taskId?: string): Promise<void> {
+    const isMeant = (task: ClientTask | null | undefined): boolean => task != null && (taskId === undefined || task.task.taskId === taskId);
+    const own = this.#own;
+    if (isMeant(own?.tasks.get(clientId))) own!.tasks.delete(clientId);
     const publication = this.#view.round?.value.publication;
-    if (publication == null || this.#view.task(clientId) === null) return;
+    // What this process has published since replaces the task that is shown.
+    const isReplaced = taskId !== undefined && own !== null && own.id !== publication;
+    if (publication == null || isReplaced || !isMeant(this.#view.task(clientId))) return;
     await this.#view.reached(await this.#put(clientId, { publication, task: null }));
     await this.release(clientId);
   }

@@ -21,6 +21,8 @@ export interface LedgerRun {
   readonly createdAt: Date;
   /** When the newest round was configured, which its deadline counts from; absent before the first. */
   readonly roundConfiguredAt?: Date;
+  /** When the newest round, or the newest stage of its secure aggregation, began. */
+  readonly stageOpenedAt?: Date;
   /** When each round was configured, the first at 0: the deadlines of tasks count from it. */
   readonly configuredAt: readonly Date[];
   /** When the newest entry was written. */
@@ -229,11 +231,13 @@ function fold(before: LedgerRun | null, state: RunState, at: number, event: RunE
   const earlier = before?.configuredAt ?? [];
   const configuredAt = event.type === 'round-configured' ? [...earlier, new Date(at)] : earlier;
   const newest = configuredAt.at(-1);
+  const stageOpenedAt = event.type === 'round-configured' || event.type === 'secure-stage-opened' ? new Date(at) : before?.stageOpenedAt;
   return {
     state,
     length: (before?.length ?? 0) + 1,
     createdAt: before?.createdAt ?? new Date(at),
     ...(newest !== undefined && { roundConfiguredAt: newest }),
+    ...(stageOpenedAt !== undefined && { stageOpenedAt }),
     configuredAt,
     changedAt: new Date(at),
   };

@@ -26,6 +26,8 @@ import { publicMessage } from './public-message.ts';
 import { putUpdate } from './put-update.ts';
 import type { Reporter } from './reporter.ts';
 import type { ResidualStore } from './residual-store.ts';
+import type { SecretStore } from './secret-store.ts';
+import { SecureSteps } from './secure-steps.ts';
 
 /** Between two progress reports while training, in ms; in other phases the heartbeat's own interval holds. */
 const REPORT_INTERVAL_MS = 1000;
@@ -49,6 +51,8 @@ export interface ParticipantLimits {
   readonly maxBatchSize?: number;
   /** Bytes of the parameters (16 GiB). */
   readonly maxParametersBytes?: number;
+  /** Whether updates leave masked or not at all: runs without secure aggregation are refused (false). */
+  readonly maskedOnly?: boolean;
 }
 
 /** What a participant is made of. */
@@ -62,6 +66,8 @@ export interface ParticipantOptions {
   readonly optimizers: OptimizerStore;
   /** Where what rounding left over of updates is kept. */
   readonly residuals: ResidualStore;
+  /** Where the secrets of a round with secure aggregation are kept. */
+  readonly secrets: SecretStore;
   /** For people to read. */
   readonly name: string;
   /** Software and version. */
@@ -79,6 +85,7 @@ export class Participant {
   readonly #options: ParticipantOptions;
   readonly #log: FederationLog;
   readonly #clock: Clock;
+  readonly #secure: SecureSteps;
   /** The task in hand, for heartbeats. */
   #current: { readonly taskId: string; readonly abandon: AbortController; progress: StepProgress } | undefined;
   #notice: string | undefined;
@@ -88,6 +95,7 @@ export class Participant {
     this.#options = options;
     this.#log = options.log ?? silentLog;
     this.#clock = options.clock ?? systemClock;
+    this.#secure = new SecureSteps(options.secrets);
   }
 
   /**
@@ -132,7 +140,10 @@ export class Participant {
         return;
       }
       const answer = await this.#options.connection.result({ taskId, runId, round, attempt, outcome }, signal);
-      if (answer.status === 'accepted' || answer.status === 'duplicate') this.#log.info('result accepted', { round });
+      const isIn = answer.status === 'accepted' || answer.status === 'duplicate';
+      // Whatever the server makes of it: it is the last that a round asks for.
+      if (task.kind === 'secure-unmask' && outcome.ok) await this.#secure.over(task);
+      if (isIn) this.#log[task.kind === 'fit' ? 'info' : 'debug']('result accepted', { round });
       else this.#log.warn(`result ${answer.status}: ${answer.message ?? 'no reason given'}`, { round });
     } finally {
       this.#current = undefined;
@@ -144,7 +155,7 @@ export class Participant {
     const either = AbortSignal.any([signal, abandoned]);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#train(task, either);
+        return await (task.kind === 'fit' || task.kind === 'evaluate' ? this.#train(task, either) : this.#secureStep(task));
       } catch (error) {
         if (signal.aborted) throw error;
         if (abandoned.aborted || (error as Partial<Zk0Error>).code === 'FORBIDDEN') return null;
@@ -166,6 +177,11 @@ export class Participant {
     const { connection, model, blobs } = this.#options;
     const { round, runId } = task;
     const fitTask = this.#checked(task);
+    const again = fitTask.masking === undefined ? null : await this.#secure.sentBefore(task, blobs);
+    if (again !== null) {
+      await connection.upload(again.update.hash, blobs, { signal, onProgress: this.#transfer('uploading', round, again.update.byteLength) });
+      return { ok: true, ...again };
+    }
     this.#log.info('round starts', { round });
     const clock = stopwatch();
     const onProgress = this.#transfer('downloading', round, task.parameters.byteLength);
@@ -187,8 +203,10 @@ export class Participant {
         },
       });
       clock();
-      const update = await putUpdate(task, fitTask, global, result, options);
+      const masked = await this.#secure.mask(task, fitTask, global, result, blobs);
+      const update = masked?.update ?? (await putUpdate(task, fitTask, global, result, options));
       await optimizer?.name(update.hash);
+      if (masked !== null) await this.#secure.keepSent(task, masked);
       const change = await control?.save(result.meanGradient!);
       for (const blob of change === undefined ? [update] : [update, change]) {
         await connection.upload(blob.hash, blobs, { signal, onProgress: this.#transfer('uploading', round, blob.byteLength) });
@@ -200,7 +218,8 @@ export class Participant {
       this.#log.info(loss === undefined ? 'round trained' : `round trained: loss ${loss.toFixed(4)}`, { round });
       const { bytesUp, bytesDown } = connection.takeByteCounts();
       const times = { bytes_up: bytesUp, bytes_down: bytesDown, download_s: downloadSeconds, upload_s: uploadSeconds };
-      const report = { numExamples: result.numExamples, metrics: { ...finite(result.metrics), ...times } };
+      const { numExamples, metrics } = masked ?? { numExamples: result.numExamples, metrics: finite(result.metrics) };
+      const report = { numExamples, metrics: { ...metrics, ...times } };
       return {
         ok: true,
         update: { hash: update.hash, byteLength: update.byteLength },
@@ -213,9 +232,14 @@ export class Participant {
     }
   }
 
+  /** A step of secure aggregation beside the training. */
+  async #secureStep(task: Task): Promise<TaskResult['outcome']> {
+    return { ok: true, answer: await this.#secure.answer(task), numExamples: 0, metrics: {} };
+  }
+
   /** What a task asks for, within what this client allows. */
   #checked(task: Task): FitTask {
-    const { maxLocalSteps = 100_000, maxBatchSize = 1024, maxParametersBytes = 16 * 2 ** 30 } = this.#options.limits ?? {};
+    const { maxLocalSteps = 100_000, maxBatchSize = 1024, maxParametersBytes = 16 * 2 ** 30, maskedOnly = false } = this.#options.limits ?? {};
     const parsed = fitTaskSchema.safeParse(task.instructions);
     if (task.kind !== 'fit' || !parsed.success) {
       throw new FederationError('TASK_UNKNOWN', `round ${task.round}: the server sent a task that this client cannot read`, {
@@ -227,6 +251,11 @@ export class Participant {
       new FederationError('TASK_REFUSED', `round ${task.round}: the server asks for ${asked} ${what}, this client does at most ${limit}`, {
         hint: 'Raise the limit on the client if the server is to be trusted with that.',
       });
+    if (maskedOnly && parsed.data.masking === undefined) {
+      throw new FederationError('TASK_REFUSED', `round ${task.round}: the run has no secure aggregation, and this client’s updates leave masked or not at all`, {
+        hint: 'Ask the operator for a run with secure aggregation, or start the client without that demand.',
+      });
+    }
     if (localSteps > maxLocalSteps) throw refuse('local steps', localSteps, maxLocalSteps);
     if (batchSize > maxBatchSize) throw refuse('samples per step', batchSize, maxBatchSize);
     if (task.parameters.byteLength > maxParametersBytes) throw refuse('bytes of parameters', task.parameters.byteLength, maxParametersBytes);

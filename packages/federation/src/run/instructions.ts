@@ -1,4 +1,4 @@
-import { blobReferenceSchema, fitInstructionsSchema, jsonObjectSchema, updateEncodingSchema, type RunState, type UpdateEncoding } from '@zk0/core';
+import { blobReferenceSchema, fitInstructionsSchema, jsonObjectSchema, secureFitSchema, secureSharesSchema, updateEncodingSchema, type RunState, type UpdateEncoding } from '@zk0/core';
 import * as z from 'zod';
 
 const HASH = /^[0-9a-f]{64}$/;
@@ -42,6 +42,8 @@ export const assignmentSchema = z.strictObject({
   optimizer: optimizerSchema.exactOptional(),
   update: updateSchema.exactOptional(),
   broadcast: broadcastSchema.exactOptional(),
+  /** The update is sent masked, as whole numbers that all clients of the round agree on. */
+  masking: secureFitSchema.exactOptional(),
   /** The run promises differential privacy: the client reports what follows from its instructions, and nothing else. */
   private: z.boolean().exactOptional(),
   /** The application's own, for this client. */
@@ -50,7 +52,11 @@ export const assignmentSchema = z.strictObject({
 export type Assignment = z.infer<typeof assignmentSchema>;
 
 /** The instructions of a `fit` task as they travel: the one contract between engine and participant, checked by both. */
-export const fitTaskSchema = assignmentSchema.extend({ context: jsonObjectSchema });
+export const fitTaskSchema = assignmentSchema.extend({
+  context: jsonObjectSchema,
+  /** With `masking`: the sealed shares of the neighbours that take part; the update is masked with each of them. */
+  inbox: secureSharesSchema.exactOptional(),
+});
 export type FitTask = z.infer<typeof fitTaskSchema>;
 
 /** The encoding that a client's update of the newest round was asked for in. */

@@ -33,6 +33,11 @@ export class OpenBlobs {
     return this.#inMemory(blob) ?? this.#open(await this.#blobs.localFile(blob), limits);
   }
 
+  /** Opens a file of tensors that this machine has just written. */
+  openFile(path: string): Promise<OpenTensors> {
+    return this.#open(path);
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#files.map((file) => file.close()));
   }

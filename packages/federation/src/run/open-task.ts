@@ -1,6 +1,6 @@
 import type { Participation, RunState, Task } from '@zk0/core';
 import type { LedgerRun } from '../ledger/ledger.ts';
-import { taskOf, taskUnderWay } from './round-plan.ts';
+import { clientTask, taskUnderWay } from './client-task.ts';
 
 /** When the round that is under way closes with what has arrived: milliseconds since the epoch. */
 export function roundDeadline({ state, roundConfiguredAt }: LedgerRun, now: number): number {
@@ -19,5 +19,5 @@ export function openTask(run: LedgerRun, clientId: string, now: number): Task | 
   const { state } = run;
   const underWay = state.phase === 'running' ? state.underWay?.get(clientId) : undefined;
   if (underWay !== undefined) return taskUnderWay(state, underWay, clientId, deadline).task;
-  return participation(state, clientId) === 'assigned' ? taskOf(state, state.rounds.at(-1)!, clientId, deadline).task : null;
+  return participation(state, clientId) === undefined ? null : (clientTask(state, clientId, deadline)?.task ?? null);
 }

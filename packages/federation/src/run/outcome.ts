@@ -1,4 +1,5 @@
 import { CancelledError, errorMessage, Zk0Error } from '@zk0/core';
+import { SecureAggregationError } from '@zk0/secure-aggregation';
 import { isPassingStorageError } from '@zk0/storage';
 import { roundOutcome } from '@zk0/strategy';
 
@@ -22,6 +23,8 @@ export function outcomeOf(error: unknown): FailureOutcome {
   if (error instanceof CancelledError || (error instanceof Error && error.name === 'AbortError')) return { kind: 'cancelled' };
   if (isPassingStorageError(error)) return { kind: 'retry' };
   const reason = errorMessage(error);
+  // Too many dropped out, or somebody sent what does not fit: nothing of this round is kept.
+  if (error instanceof SecureAggregationError) return { kind: 'skip', reason };
   const kind = roundOutcome(error);
   if (kind === 'skip' || kind === 'wait' || kind === 'finish') return { kind, reason };
   return { kind: 'fail', code: error instanceof Zk0Error ? error.code : 'INTERNAL', message: reason };

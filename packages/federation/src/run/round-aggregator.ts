@@ -2,9 +2,11 @@ import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { compareNames, deriveSeed, headerLimits, SafetensorsError, type BlobReference, type HeaderLimits, type JsonObject, type Metrics, type Participant, type RoundState, type RunEvent, type RunState, versionsSince } from '@zk0/core';
+import { SecureAggregationError } from '@zk0/secure-aggregation';
 import { createSafetensors, StorageError } from '@zk0/storage';
 import {
   checkUpdate,
+  roundMetrics,
   UpdateRejectedError,
   WorkerPool,
   type ClientUpdate,
@@ -19,6 +21,9 @@ import type { FederationLog } from '../log.ts';
 import { assignmentSchema } from './instructions.ts';
 import { OpenBlobs, type OpenTensors } from './open-blobs.ts';
 import { publish, publishedParameters } from './publish-parameters.ts';
+import { isMasked, maskedSpecs } from './secure/masked-file.ts';
+import { neededUpdates } from './secure/stages.ts';
+import { unmaskSum } from './secure/unmask-sum.ts';
 import { updateCosines } from './update-cosines.ts';
 import { rejectionOf, updateTensors } from './update-tensors.ts';
 
@@ -67,6 +72,10 @@ export class RoundAggregator {
     try {
       const { guards } = this.#options.strategy;
       const newest = await files.openFresh(state.parameters!);
+      if (state.rounds.at(-1)!.secure !== undefined) {
+        await this.#inspectMasked(incoming.clientId, update, files, newest);
+        return;
+      }
       const participant = state.rounds.at(-1)!.participants.get(incoming.clientId);
       const parameters = participant?.task?.parameters ?? publishedParameters(state);
       const begun = { parameters, global: parameters.hash === state.parameters!.hash ? newest : await files.openFresh(parameters) };
@@ -92,7 +101,7 @@ export class RoundAggregator {
     const accepted = [...round.participants].flatMap(([clientId, participant]) =>
       participant.outcome.state === 'accepted' ? [{ clientId, participant, ...participant.outcome }] : [],
     );
-    const needed = this.#options.strategy.buffer?.size ?? Math.min(state.config.minClients, round.participants.size);
+    const needed = round.secure === undefined ? (this.#options.strategy.buffer?.size ?? Math.min(state.config.minClients, round.participants.size)) : neededUpdates(state, round);
     if (accepted.length < needed) {
       return { type: 'round-skipped', round: round.round, reason: `${accepted.length} of ${needed} updates needed` };
     }
@@ -111,7 +120,8 @@ export class RoundAggregator {
       };
       const updates: ClientUpdate[] = [];
       const damaged: ExcludedUpdate[] = [];
-      for (const { clientId, participant, numExamples, metrics, update, control } of accepted.sort((a, b) => compareNames(a.clientId, b.clientId))) {
+      const isMaskedRound = round.secure !== undefined;
+      for (const { clientId, participant, numExamples, metrics, update, control } of isMaskedRound ? [] : accepted.sort((a, b) => compareNames(a.clientId, b.clientId))) {
         const inspection = this.#inspections.get(update.hash);
         try {
           const sent = await this.#tensorsOf({ update, control }, (blob) => files.openVerified(blob));
@@ -123,12 +133,13 @@ export class RoundAggregator {
           log.error(`the update of client ${clientId} was taken in, and cannot be used: ${error.message}`, { round: round.round });
         }
       }
-      if (updates.length < needed) {
+      const path = join(scratchDirectory, `${state.runId}-${round.round}`);
+      if (isMaskedRound) updates.push(await this.#sumOf(state, accepted, files, global, `${path}.sum`, signal));
+      else if (updates.length < needed) {
         return { type: 'round-skipped', round: round.round, reason: `${updates.length} of ${needed} updates needed; ${damaged.length} are damaged on the server` };
       }
       const oldState = state.strategyState === null ? null : await files.openVerified(state.strategyState);
       const stateSpecs = strategy.stateSpecs(global.specs);
-      const path = join(scratchDirectory, `${state.runId}-${round.round}`);
       const newParameters = await createSafetensors(`${path}.parameters`, global.specs);
       const newState = stateSpecs.length === 0 ? null : await createSafetensors(`${path}.state`, stateSpecs);
       try {
@@ -148,7 +159,7 @@ export class RoundAggregator {
           { signal, workers: this.#workersFor(global) },
         );
         // In a private run they would say of one client's update what no noise covers.
-        const cosines = strategy.isPrivate ? {} : await updateCosines(updates, global, deriveSeed(state.config.seed, 'cosines', round.round));
+        const cosines = strategy.isPrivate || isMaskedRound ? {} : await updateCosines(updates, global, deriveSeed(state.config.seed, 'cosines', round.round));
         const aggregated = await this.#adopt(`${path}.parameters`, await newParameters.commit());
         const newStateBlob = await newState?.commit();
         const published = await publish(state, aggregated, { blobs, path: `${path}.published` });
@@ -164,6 +175,7 @@ export class RoundAggregator {
           ...(Object.keys(cosines).length > 0 && { cosines }),
         };
         this.#inspections.clear();
+        if (isMaskedRound) await rm(`${path}.sum`, { force: true });
         return event;
       } catch (error) {
         await newParameters.abort();
@@ -178,6 +190,37 @@ export class RoundAggregator {
   async close(): Promise<void> {
     await this.#workers?.close();
     this.#workers = undefined;
+  }
+
+  /** A masked update says nothing but its size. @throws UpdateRejectedError when it is not one */
+  async #inspectMasked(clientId: string, update: BlobReference, files: OpenBlobs, { specs }: OpenTensors): Promise<void> {
+    const sent = await this.#openSent(clientId, update, files, headerLimits(maskedSpecs(specs)));
+    if (isMasked(sent.specs, specs)) return;
+    throw new UpdateRejectedError('UPDATE_WRONG_ENCODING', clientId, 'it is not a masked update of these parameters, which the run asks for', { hint: 'Run the same zk0 release on both sides.' });
+  }
+
+  /** The mean of a round's masked updates, as one update of all their clients. */
+  async #sumOf(
+    state: RunState,
+    accepted: readonly { readonly clientId: string; readonly update: BlobReference; readonly metrics: Metrics }[],
+    files: OpenBlobs,
+    { specs }: OpenTensors,
+    path: string,
+    signal: AbortSignal,
+  ): Promise<ClientUpdate> {
+    const masked: OpenTensors[] = [];
+    for (const { update } of accepted) {
+      masked.push(
+        await files.openVerified(update).catch((error: unknown) => {
+          // Without it the masks of the others do not cancel.
+          throw isLost(error) ? new SecureAggregationError('SECURE_TOO_FEW', `the server’s copy of an update in the sum is damaged or gone: ${error.message}`) : error;
+        }),
+      );
+    }
+    await unmaskSum(state, masked, specs, path, signal);
+    const clients = accepted.length;
+    const metrics = roundMetrics(accepted.map((update) => ({ numExamples: 1, metrics: update.metrics })), false);
+    return { clientId: `the sum of ${clients} clients`, clients, numExamples: 1, metrics, kind: 'delta', tensors: await files.openFile(path) };
   }
 
   /** An update's tensors, and the change of its control variate where the strategy asks for one. */

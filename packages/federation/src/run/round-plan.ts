@@ -1,15 +1,13 @@
-import { clientLoss, deriveSeed, type BlobReference, type JsonObject, type Participation, type RoundState, type RunState } from '@zk0/core';
+import { clientLoss, deriveSeed, type BlobReference, type JsonObject, type Participation, type RunState } from '@zk0/core';
+import { MAX_CLIENTS } from '@zk0/secure-aggregation';
 import { sampleSize, selectClients, type RoundRecord, type Scalars, type Strategy } from '@zk0/strategy';
 import type { RegisteredClient } from '../clients/client-registry.ts';
 import { FederationError } from '../errors.ts';
 import type { RunModel } from '../model.ts';
-import type { ClientTask } from '../tasks/task-queue.ts';
 import { chooseEncoding } from './choose-encoding.ts';
-import { assignmentSchema, fitTaskSchema, type Assignment, type FitTask } from './instructions.ts';
-import { publishedParameters, publishedStep } from './publish-parameters.ts';
+import { assignmentSchema, type Assignment } from './instructions.ts';
+import { publishedStep } from './publish-parameters.ts';
 import { stepsBySpeed } from './steps-by-speed.ts';
-
-type UnderWay = NonNullable<RunState['underWay']> extends ReadonlyMap<string, infer T> ? T : never;
 
 /** Who trains in a round, and how. */
 export interface RoundPlan {
@@ -73,6 +71,11 @@ export function planRound(state: RunState, round: number, { clients, strategy, m
   const bound = config.localStepsBySpeed;
   const steps = bound === undefined ? undefined : stepsBySpeed(state, { clientIds: clients.map(({ clientId }) => clientId), localSteps, bound });
   const byId = new Map(clients.map((client) => [client.clientId, client]));
+  const { secureAggregation: secure } = config;
+  if (secure !== undefined && chosen.length > MAX_CLIENTS) {
+    throw new FederationError('RUN_CONFIG_INVALID', `secureAggregation: round ${round} asks ${chosen.length} clients, and a sum can have ${MAX_CLIENTS}`, { hint: 'Lower fraction.' });
+  }
+  const maxWeight = Math.max(...chosen.map((clientId) => byId.get(clientId)!.numExamples));
   const assignments = chosen.map((clientId) => {
     const { learningRate, proximalMu } = plan.clients.get(clientId)!;
     const own = model.clientInstructions?.(byId.get(clientId)!);
@@ -90,6 +93,7 @@ export function planRound(state: RunState, round: number, { clients, strategy, m
       ...(config.clientOptimizer === 'keep' && { optimizer: { last: lastUpdate(state, clientId) } }),
       ...(encoding !== 'float32' && { update: { encoding, last: encoding === 'delta' ? null : lastUpdate(state, clientId) } }),
       ...(config.broadcastEncoding !== 'float32' && { broadcast: { encoding: config.broadcastEncoding, step: publishedStep(state) } }),
+      ...(secure !== undefined && { masking: { clients: chosen.length, clip: secure.clip, maxWeight } }),
       ...(strategy.isPrivate && { private: true }),
       ...(own !== undefined && { client: own }),
     };
@@ -102,35 +106,6 @@ export function planRound(state: RunState, round: number, { clients, strategy, m
   });
   if (strategy.buffer !== null) return { assignments, reasons: plan.reasons, wanted, buffered: { dropped: [...dropped] } };
   return { assignments, reasons: plan.reasons, ...(wanted < chosen.length ? { wanted } : {}) };
-}
-
-/** The tasks of those who have not answered yet. */
-export function openTasks(state: RunState, round: RoundState, deadline: number): ClientTask[] {
-  return [...round.participants].filter(([, { outcome }]) => outcome.state === 'assigned').map(([clientId]) => taskOf(state, round, clientId, deadline));
-}
-
-/** One client's task: of this round, or of an earlier one that it goes on with. */
-export function taskOf(state: RunState, round: RoundState, clientId: string, deadline: number): ClientTask {
-  const { instructions, task = { round: round.round, parameters: publishedParameters(state) } } = round.participants.get(clientId)!;
-  return taskUnderWay(state, { instructions, task }, clientId, deadline);
-}
-
-/** The task of a client that trains while no round is open. */
-export function taskUnderWay(state: RunState, { instructions, task: { round, parameters } }: UnderWay, clientId: string, deadline: number): ClientTask {
-  const task: FitTask = fitTaskSchema.parse({ context: (state.context?.['run'] ?? state.context), ...instructions });
-  return {
-    clientId,
-    task: {
-      taskId: `${state.runId}/${round}/${clientId}`,
-      runId: state.runId,
-      round,
-      kind: 'fit',
-      attempt: 1,
-      parameters,
-      instructions: task,
-      deadline: new Date(deadline).toISOString(),
-    },
-  };
 }
 
 /** The last update of a client that counted: its round was aggregated, and the strategy did not exclude it. */

@@ -1,25 +1,26 @@
 import {
   allHeard,
+  deriveSeed,
   errorMessage,
   evaluationSchema,
-  hasEnough,
   isDue,
   isFinal,
   nextAction,
   type Evaluation,
   type NextAction,
-  type RoundState,
   type RunEvent,
   type RunState,
 } from '@zk0/core';
 import { FederationError } from '../errors.ts';
 import type { LedgerRun } from '../ledger/ledger.ts';
 import { ChangeSignal } from './change-signal.ts';
+import { closingEvent } from './closing-reason.ts';
 import { namingClient } from './naming-client.ts';
 import { outcomeOf } from './outcome.ts';
 import { participation, roundDeadline } from './open-task.ts';
-import { openTasks, taskOf } from './round-plan.ts';
+import { clientTask, openTasks } from './client-task.ts';
 import type { RunWork, RunWorkOptions } from './run-work.ts';
+import { dropouts, nextStageEvent } from './secure/stages.ts';
 
 /** Pauses after rounds that got too few updates, in ms: the trouble of a client or of a network may pass. */
 const SKIP_PAUSES_MS = [2000, 5000, 10_000, 20_000];
@@ -101,8 +102,11 @@ export class RunDriver {
 
   /** A client is there again: if it left the open round, it gets its task back. */
   async clientReturned(clientId: string): Promise<void> {
-    if (!(await this.#changeParticipation(clientId, 'left', 'participant-returned'))) return;
-    await this.#options.queue.add(taskOf(this.state, this.state.rounds.at(-1)!, clientId, this.#deadline()));
+    const isBack = await this.#changeParticipation(clientId, 'left', 'participant-returned');
+    // An update that is in the sum stays in it; what takes its masks off is still wanted.
+    if (!isBack && this.state.rounds.at(-1)?.secure?.stage !== 'unmask') return;
+    const task = clientTask(this.state, clientId, this.#deadline());
+    if (task !== null) await this.#options.queue.add(task);
   }
 
   async #changeParticipation(clientId: string, from: 'assigned' | 'left', type: 'participant-left' | 'participant-returned'): Promise<boolean> {
@@ -221,10 +225,14 @@ export class RunDriver {
     await this.#record(action, { type: 'run-finished', ...(checkpoint !== null && { checkpoint }), ...(early !== undefined && { early }) });
   }
 
-  /** Records the event that an action led to, unless the run has moved on meanwhile. */
-  async #record(action: NextAction, event: RunEvent): Promise<void> {
+  /** Records the event that an action led to, or leads to now, unless the run has moved on meanwhile. */
+  async #record(action: NextAction, event: RunEvent | ((state: RunState) => RunEvent | null)): Promise<void> {
     const { ledger, runId } = this.#options;
-    const { run } = await ledger.record(runId, (state) => (state !== null && isSameAction(nextAction(state), action) && !givesBarredWork(state, event) ? event : null));
+    const { run } = await ledger.record(runId, (state) => {
+      if (state === null || !isSameAction(nextAction(state), action)) return null;
+      const chosen = typeof event === 'function' ? event(state) : event;
+      return chosen !== null && givesBarredWork(state, chosen) ? null : chosen;
+    });
     this.#run = run;
     this.#options.onWaiting(null);
   }
@@ -241,24 +249,38 @@ export class RunDriver {
   async #collect(action: Extract<NextAction, { do: 'collect-updates' }>, signal: AbortSignal): Promise<void> {
     const { queue, clock } = this.#options;
     const deadline = this.#deadline();
-    await queue.publish(openTasks(this.state, this.state.rounds.at(-1)!, deadline), this.state.config.maxParallel);
+    const stage = await this.#secureStage(action);
+    await queue.publish(openTasks(this.state, deadline), this.state.config.maxParallel);
     try {
       while (!signal.aborted) {
         const since = this.#change.count;
-        const current = this.state.rounds.at(-1)!;
-        if (current.round !== action.round || current.phase !== 'training') return;
-        const graceEnd = this.#run.changedAt.getTime() + RETURN_GRACE_MS;
-        const reason = closingReason(current, this.state.config.minClients, clock.now(), deadline, graceEnd);
-        if (reason !== null) {
-          await this.#record(action, { type: 'round-closed', round: current.round, reason });
+        if (!isSameAction(nextAction(this.state), action)) return;
+        const times = { now: clock.now(), deadline, graceEnd: this.#run.changedAt.getTime() + RETURN_GRACE_MS };
+        const next = (state: RunState): RunEvent | null => (stage === null ? closingEvent(state, times) : nextStageEvent(state, { ...times, ...stage }));
+        if (next(this.state) !== null) {
+          const before = this.state;
+          await this.#record(action, next);
+          for (const line of dropouts(before, this.state)) this.#options.log.warn(line, { round: action.round });
           return;
         }
-        await this.#change.wait(since, signal, allHeard(current) ? Math.min(deadline, graceEnd) : deadline);
+        const ends = [deadline, ...(stage === null ? [] : [stage.stageDeadline]), ...(allHeard(this.state.rounds.at(-1)!) ? [times.graceEnd] : [])];
+        await this.#change.wait(since, signal, Math.min(...ends.filter((end) => end > times.now)));
       }
     } finally {
       // Who trains on between buffered rounds can ask for its task again.
       if (this.state.rounds.at(-1)?.buffered !== true) await queue.clear();
     }
+  }
+
+  /** What the stages of secure aggregation need beside the round's deadline; `null` in a round without. */
+  async #secureStage({ stage }: Extract<NextAction, { do: 'collect-updates' }>): Promise<{ readonly stageDeadline: number; readonly graphSeed: string } | null> {
+    const { config } = this.state;
+    if (stage === undefined || config.secureAggregation === undefined) return null;
+    const openedAt = this.#run.stageOpenedAt?.getTime() ?? this.#options.clock.now();
+    // Whoever might collude cannot know before who will share masks with whom.
+    const secret = await this.#options.ledger.secret(this.#options.runId);
+    const graphSeed = deriveSeed(Buffer.from(secret).toString('hex'), 'secure-graph', this.state.rounds.at(-1)!.round);
+    return { stageDeadline: openedAt + config.secureAggregation.stageSeconds * 1000, graphSeed };
   }
 
   #deadline(): number {
@@ -313,24 +335,8 @@ function givesBarredWork({ barred }: RunState, event: RunEvent): boolean {
 }
 
 function isSameAction(a: NextAction, b: NextAction): boolean {
-  return a.do === b.do && ('round' in a ? a.round : 0) === ('round' in b ? b.round : 0);
-}
-
-/** Why a round closes now; `null` while it stays open. */
-export function closingReason(
-  round: RoundState,
-  minClients: number,
-  now: number,
-  deadline: number,
-  graceEnd: number,
-): 'all-in' | 'enough' | 'deadline' | null {
-  if (hasEnough(round)) return 'enough';
-  if (now >= deadline) return 'deadline';
-  if (!allHeard(round)) return null;
-  const outcomes = [...round.participants.values()].map(({ outcome }) => outcome.state);
-  const accepted = outcomes.filter((state) => state === 'accepted').length;
-  const lacksThoseWhoLeft = outcomes.includes('left') && accepted < Math.min(minClients, outcomes.length);
-  return lacksThoseWhoLeft && now < graceEnd ? null : 'all-in';
+  const [before, after] = [a, b].map((action) => ('round' in action ? [action.round, 'stage' in action ? action.stage : undefined] : []));
+  return a.do === b.do && before!.join() === after!.join();
 }
 
 /** Rounds at the end of a run that were skipped one after the other. */

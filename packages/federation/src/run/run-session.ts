@@ -58,7 +58,7 @@ export class RunSession {
       log,
       clock,
       inspect: (state, update) => this.#work.inspect(state, update),
-      onSettled: (clientId) => queue.withdraw(clientId),
+      onSettled: (clientId, taskId) => queue.withdraw(clientId, taskId),
     });
     this.#observers = new ObserverRunner([...opened.observers, blobCollector(ledger, blobs)], { clock, log });
     this.#observers.resume(run);

@@ -6,6 +6,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { FederationLog } from '../log.ts';
 import { namingClient } from './naming-client.ts';
 import type { IncomingUpdate } from './round-aggregator.ts';
+import { isOfStage, settleStage } from './secure/intake.ts';
 
 /** How long an update waits for the next buffered round to open, before its client is told to try again, in ms. */
 const HOLD_MS = 10_000;
@@ -21,7 +22,7 @@ export interface UpdateIntakeOptions {
   /** @throws UpdateRejectedError when the update must not count. */
   readonly inspect: (state: RunState, update: IncomingUpdate) => Promise<void>;
   /** The client's task is settled. */
-  readonly onSettled: (clientId: string) => Promise<void>;
+  readonly onSettled: (clientId: string, taskId: string) => Promise<void>;
 }
 
 /**
@@ -38,7 +39,7 @@ export class UpdateIntake {
   }
 
   settle({ clientId }: ClientPrincipal, result: TaskResult): Promise<ResultReply> {
-    const key = `${result.round}/${clientId}`;
+    const key = `${clientId}/${result.taskId}`;
     const text = JSON.stringify(result);
     const running = this.#checking.get(key);
     if (running !== undefined) {
@@ -53,6 +54,7 @@ export class UpdateIntake {
   async #settle(clientId: string, result: TaskResult): Promise<ResultReply> {
     const { runId, ledger, log, inspect } = this.#options;
     const { round, outcome } = result;
+    if (isOfStage(result)) return this.#settleStage(clientId, result);
     await this.#untilOpen(clientId, round);
     const state = (await ledger.run(runId))?.state;
     const known = state === undefined ? late(`run ${runId} is not running`) : verdict(state, clientId, result);
@@ -129,7 +131,23 @@ export class UpdateIntake {
       answer = known ?? reply;
       return known === null ? inOpenRound(state!, clientId, event) : null;
     });
-    await onSettled(clientId);
+    await onSettled(clientId, result.taskId);
+    return answer;
+  }
+
+  /** A step of secure aggregation: settled at the moment of writing, too. */
+  async #settleStage(clientId: string, result: TaskResult): Promise<ResultReply> {
+    const { runId, ledger, onSettled, log } = this.#options;
+    let answer: ResultReply = late(`run ${runId} is not running`);
+    await ledger.record(runId, (state) => {
+      if (state === null) return null;
+      const { reply, event } = settleStage(state, clientId, result);
+      answer = reply;
+      return event;
+    });
+    const failure = result.outcome.ok ? (answer.status === 'rejected' ? (answer.message ?? '') : null) : result.outcome.message;
+    if (failure !== null) log.warn(`secure aggregation: ${namingClient(clientId, failure)}`, { round: result.round });
+    await onSettled(clientId, result.taskId);
     return answer;
   }
 }

@@ -43,9 +43,9 @@ export class MemoryTaskQueue implements TaskQueue {
     return Promise.resolve(this.#tasks.get(clientId)?.task ?? null);
   }
 
-  withdraw(clientId: string): Promise<void> {
+  withdraw(clientId: string, taskId?: string): Promise<void> {
     const entry = this.#tasks.get(clientId);
-    if (entry !== undefined) {
+    if (entry !== undefined && (taskId === undefined || entry.task.task.taskId === taskId)) {
       this.#tasks.delete(clientId);
       if (entry.out) this.#freed();
     }

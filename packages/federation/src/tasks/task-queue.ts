@@ -22,8 +22,8 @@ export interface TaskQueue {
   take(clientId: string, signal: AbortSignal): Promise<ClientTask | null>;
   /** The client's open task, taken or not. */
   current(clientId: string): Promise<ClientTask | null>;
-  /** The client's task is settled, or no longer wanted. */
-  withdraw(clientId: string): Promise<void>;
+  /** The client's task is settled, or no longer wanted; where `taskId` is given, only if it is that one, and not the next already. */
+  withdraw(clientId: string, taskId?: string): Promise<void>;
   /** The client fell silent: its place among the parallel ones goes to another, and its task waits for it again. */
   release(clientId: string): Promise<void>;
   /** Withdraws everything. */

@@ -69,6 +69,19 @@ export const taskQueueContract: readonly ContractCase<TaskQueue>[] = [
     },
   },
   {
+    name: 'leaves the next task alone when the one before it is settled late',
+    run: async (open: () => TaskQueue | Promise<TaskQueue>): Promise<void> => {
+      const queue = await open();
+      await queue.publish([task('a')], 1);
+      await queue.take('a', long());
+      await queue.publish([task('a', 2)], 1);
+      await queue.withdraw('a', task('a').task.taskId);
+      assert.deepEqual(await queue.take('a', long()), task('a', 2));
+      await queue.withdraw('a', task('a', 2).task.taskId);
+      assert.equal(await queue.take('a', soon()), null);
+    },
+  },
+  {
     name: 'goes on with a task that is published again: it keeps its place among those that are out',
     run: async (open: () => TaskQueue | Promise<TaskQueue>): Promise<void> => {
       const queue = await open();
