@@ -66,7 +66,7 @@ function checkSecure(strategy: Strategy, { minClients, updateEncoding, loraRank,
     throw refuse(`strategy ${strategy.name} needs single updates, and the server sees their sum alone`, 'Choose fedavg, fedprox, or a server optimiser around one of them, such as diloco or fedadam.');
   }
   if (strategy.guards.maxUpdateNorm !== undefined) throw refuse('guards.maxUpdateNorm looks at single updates, and the server sees their sum alone', 'Leave it out: no value counts as more than secureAggregation.clip.');
-  if (minClients < MIN_HOLDERS) throw refuse(`minClients is ${minClients}, and of a sum of two each client knows the other’s update`, `Raise minClients to ${MIN_HOLDERS} or more.`);
+  if (minClients < MIN_HOLDERS) throw refuse(`minClients is ${minClients}, and of a sum of two each client knows the other’s update`, `Raise minClients (in a simulation --clients) to ${MIN_HOLDERS} or more.`);
   if (updateEncoding !== 'float32') throw refuse(`updates are sent as masked whole numbers, which cannot be in the encoding ${updateEncoding}, too`, 'Leave --update-encoding out.');
   if (loraRank !== undefined) throw refuse(`the run trains factors of low rank (loraRank ${loraRank}), and a sum of factors is not the factors of a sum`, 'Leave --lora-rank out.');
   if (localStepsBySpeed !== undefined) throw refuse('localStepsBySpeed weighs each update by its steps when it is there, and the server sees their sum alone', 'Leave --local-steps-by-speed out.');

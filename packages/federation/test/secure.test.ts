@@ -2,8 +2,9 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunConfigInput, RunState, Task } from '@zk0/core';
 import { openSafetensors } from '@zk0/storage';
+import { clipAndNoise } from '@zk0/strategy';
 import { describe, expect, it } from 'vitest';
-import type { FederationConnection } from '../src/index.ts';
+import type { FederationConnection, LocalModel } from '../src/index.ts';
 import { isWaitedFor } from '../src/run/secure/tasks.ts';
 import { testFederations, type TestFederation } from './harness.ts';
 import { client, farthest, many, run, undisturbed, updates, weights } from './many-numbers.ts';
@@ -117,6 +118,44 @@ describe('a run with secure aggregation', () => {
     const state = await made.state(runId);
     expect(state.rounds[0]).toMatchObject({ phase: 'skipped', skippedBecause: expect.stringContaining('of 3 shares needed') as string });
     expect(state.parameters).toEqual(state.initialParameters);
+  });
+
+  it('in a ring of neighbours, with clients to spare, and parameters that go down as differences', async () => {
+    const made = await federation({ model: many });
+    for (let index = 0; index < 8; index++) await made.join(`c${index}`, client(`c${index}`));
+    const more: RunConfigInput = { fraction: 0.5, overSelection: 1, broadcastEncoding: 'delta', seed: 3 };
+    const [plain, secure] = [run(3, settings(4, more)), run(3, settings(4, { ...more, secureAggregation: { clip: 4, neighbours: 4, threshold: 0.5 } }))];
+    const state = await made.ends(await made.coordinator.submit({ ...secure, maxParallel: 2 }));
+    expect(state.phase).toBe('finished');
+    // As many as it takes to take the masks off, and more than the round wants where these are too few.
+    for (const { participants } of state.rounds) {
+      const outcomes = [...participants.values()].map(({ outcome }) => outcome.state);
+      expect(outcomes.filter((outcome) => outcome === 'accepted').length).toBeGreaterThan(4);
+      expect(outcomes.filter((outcome) => outcome !== 'accepted' && outcome !== 'unneeded')).toEqual([]);
+    }
+    expect((await made.ends(await made.coordinator.submit(plain))).phase).toBe('finished');
+  });
+
+  it('adds what clients have made private themselves: their noise is under the masks, and in the sum', async () => {
+    const [clippingNorm, noiseMultiplier] = [1, 0.05];
+    const privately = (id: string): LocalModel => {
+      const model = client(id);
+      return {
+        ...model,
+        fit: async (task, global, options) => {
+          const result = await model.fit(task, global, options);
+          const secret = new Uint8Array(32).fill(id.charCodeAt(1));
+          return { ...result, parameters: await clipAndNoise(result.parameters, global, { clippingNorm, noiseMultiplier, secret, purpose: String(task.fit.round) }) };
+        },
+      };
+    };
+    const found: Float32Array[] = [];
+    for (const more of [{}, SECURE]) {
+      const made = await federation({ model: many });
+      for (const id of ['c0', 'c1', 'c2']) await made.join(id, privately(id));
+      found.push(await weights(made, await made.ends(await made.coordinator.submit(run(2, settings(3, more))))));
+    }
+    expect(farthest(found[0]!, found[1]!)).toBeLessThan(2e-6);
   });
 
   it('keeps its secrets where nobody else reads them, and none when it is over', async () => {

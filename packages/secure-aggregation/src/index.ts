@@ -26,4 +26,4 @@ export {
   type UnmaskAnswer,
   type UnmaskRequest,
 } from './member.ts';
-export { isRecoverable, recoverMasks, type SumRecord } from './recovery.ts';
+export { hasEnoughSurvivors, isRecoverable, recoverMasks, type SumRecord } from './recovery.ts';

@@ -1,7 +1,7 @@
 import { SecureAggregationError } from './errors.ts';
 import { publicKeyOf } from './keys.ts';
 import { Masks, MaskStream } from './mask-stream.ts';
-import type { UnmaskAnswer } from './member.ts';
+import { MIN_HOLDERS, type UnmaskAnswer } from './member.ts';
 import { hashSeed, holdersOf, pairMaskKey, pairSign, pointOf, selfMaskKey, type PublicKeys } from './secrets.ts';
 import { combineShares, type Share } from './shamir.ts';
 
@@ -21,6 +21,19 @@ export interface SumRecord {
 
 /** Windows of shares that are tried before a secret is given up: some holder may have sent a wrong one. */
 const MAX_ATTEMPTS = 64;
+
+/**
+ * Whether a sum can be unmasked if all survivors answer: of each secret that is to be recovered, enough holders are among them, and each
+ * survivor is among so many that it answers at all. Until it is so, more vectors are to be waited for.
+ */
+export function hasEnoughSurvivors(record: SumRecord): boolean {
+  const survivors = new Set(record.survivors);
+  return secretsToRecover(record).every((owner) => {
+    const needed = record.needed(owner);
+    const present = holdersOf(owner, record.graph.get(owner)!).filter((holder) => survivors.has(holder)).length;
+    return present >= (survivors.has(owner) ? Math.max(needed, MIN_HOLDERS) : needed);
+  });
+}
 
 /** Whether a sum can be unmasked with what has been answered so far. */
 export function isRecoverable(record: SumRecord, answers: ReadonlyMap<string, UnmaskAnswer>): boolean {

@@ -1,7 +1,7 @@
 import { Random } from '@zk0/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isRecoverable, MASK_BLOCK, recoverMasks, SecureAggregationError, type UnmaskAnswer } from '../src/index.ts';
+import { hasEnoughSurvivors, isRecoverable, MASK_BLOCK, recoverMasks, SecureAggregationError, type UnmaskAnswer } from '../src/index.ts';
 import { Rehearsal, type Silences } from './rehearsal.ts';
 
 const names = (count: number): string[] => Array.from({ length: count }, (_, index) => `c${index}`);
@@ -58,6 +58,13 @@ describe('the sum', () => {
     const masks = made.masks('c0');
     for (const [start, end] of [[0, 5], [5, MASK_BLOCK], [MASK_BLOCK, pieces.length]] as const) masks.apply(pieces.subarray(start, end));
     expect(Buffer.compare(Buffer.from(whole.buffer), Buffer.from(pieces.buffer))).toBe(0);
+  });
+
+  it('is worth asking for only when enough are in it', () => {
+    const made = new Rehearsal(names(9), 8, { vector: ['c5', 'c6', 'c7', 'c8'] });
+    expect(hasEnoughSurvivors(made.record)).toBe(true);
+    expect(hasEnoughSurvivors(new Rehearsal(names(9), 8, { vector: ['c4', 'c5', 'c6', 'c7', 'c8'] }).record)).toBe(false);
+    expect(hasEnoughSurvivors(new Rehearsal(names(3), 2, { vector: ['c0'] }).record)).toBe(false);
   });
 
   it('cannot be had when too few answer, and the answers say so', () => {

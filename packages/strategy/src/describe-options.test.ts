@@ -17,6 +17,12 @@ it('describes every strategy that can be made, with what each option takes and i
   expect(commonStrategyOptions().map(({ name }) => name)).toEqual(['guards', 'minCompletionRate', 'schedule']);
 });
 
+it('says which strategies need the sum of the updates alone', () => {
+  const names = describeStrategies().filter(({ needsSumOnly }) => needsSumOnly).map(({ name }) => name);
+  expect(names).toEqual(['fedavg', 'fedprox', 'fault-tolerant-fedavg', 'fedavgm', 'fedmom', 'diloco', 'fedadagrad', 'fedadam', 'fedyogi']);
+  expect(createStrategy({ name: 'fedadam', inner: { name: 'fedmedian' } } as never).needsSumOnly).toBe(false);
+});
+
 it('names defaults that are those of the strategy', () => {
   for (const { name, options } of describeStrategies()) {
     const given = Object.fromEntries(options.filter(({ required }) => required).map((option) => [option.name, 1]));

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { strategyConfigSchema, type StrategyConfig } from './config.ts';
+import { createStrategy } from './create-strategy.ts';
 
 /** An option of a strategy, for people. */
 export interface StrategyOption {
@@ -16,6 +17,8 @@ export interface StrategyOption {
 export interface StrategyDescription {
   readonly name: StrategyConfig['name'];
   readonly about: string;
+  /** Whether the sum of the updates is all that it needs of them, unless an option says otherwise. */
+  readonly needsSumOnly: boolean;
   /** Its own options. */
   readonly options: readonly StrategyOption[];
 }
@@ -53,7 +56,8 @@ export function describeStrategies(): readonly StrategyDescription[] {
   return strategyConfigSchema.options.map((option) => {
     const name = option.shape.name.value;
     const own = optionsOf(option).filter((one) => !COMMON.has(one.name) || (name === 'fault-tolerant-fedavg' && one.name === 'minCompletionRate'));
-    return { name, about: ABOUT[name], options: own };
+    const required = Object.fromEntries(own.filter((one) => one.required).map((one) => [one.name, 1]));
+    return { name, about: ABOUT[name], needsSumOnly: createStrategy({ name, ...required }).needsSumOnly, options: own };
   });
 }
 

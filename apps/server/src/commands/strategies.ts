@@ -25,7 +25,7 @@ export function strategiesText(name: string | undefined, json: boolean): string 
   if (shown.length === 0) throw new InvalidArgumentError(`there is no strategy ${JSON.stringify(name)}`, { hint: suggestion(name ?? '', all.map((one) => one.name)) });
   const common = commonStrategyOptions();
   if (json) return `${JSON.stringify({ strategies: shown, common }, null, 2)}\n`;
-  const sections = shown.map(({ name: title, about, options }) => [`${title}: ${about}`, ...options.map(line)].join('\n'));
+  const sections = shown.map(({ name: title, about, needsSumOnly, options }) => [`${title}: ${about}${needsSumOnly ? ' (also with secureAggregation)' : ''}`, ...options.map(line)].join('\n'));
   return `${[...sections, ['every strategy', ...common.map(line)].join('\n')].join('\n\n')}\n`;
 }
 

@@ -84,8 +84,8 @@ export class SecureSteps {
     // Before anything leaves: what others trust this client with is asked for after a restart, too.
     await this.#store.keep({ ...round, held: Object.fromEntries(held.map(([name, { seed, key }]) => [name, { seed: encode(seed), key: encode(key) }])) });
     const { bytes, clipped } = await maskUpdate({ global, trained: result.parameters, weight: result.numExamples, masking, masks });
-    const metrics = Object.fromEntries(Object.entries(result.metrics).filter(([, value]) => Number.isFinite(value)));
-    // The weight is in the sum, under the masks.
+    // A norm says of this one update what its masks hide; the weight is in the sum, under the masks.
+    const metrics = Object.fromEntries(Object.entries(result.metrics).filter(([name, value]) => Number.isFinite(value) && !name.endsWith('_norm')));
     return { update: await blobs.put(bytes), numExamples: 1, metrics: { ...metrics, num_clipped: clipped } };
   }
 

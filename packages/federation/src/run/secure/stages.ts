@@ -1,5 +1,5 @@
-import type { RoundState, RunEvent, RunState, SecureState } from '@zk0/core';
-import { degreeFor, isRecoverable, MIN_HOLDERS } from '@zk0/secure-aggregation';
+import { allHeard, type RoundState, type RunEvent, type RunState, type SecureState } from '@zk0/core';
+import { degreeFor, hasEnoughSurvivors, isRecoverable, MIN_HOLDERS } from '@zk0/secure-aggregation';
 import { closingReason } from '../closing-reason.ts';
 import { graphOf, neededOf, sumRecord, survivorsOf, unmaskAnswers } from './record.ts';
 import { isWaitedFor } from './tasks.ts';
@@ -32,7 +32,11 @@ export function nextStageEvent(state: RunState, times: StageTimes): RunEvent | n
       const reason = closingReason(round, neededUpdates(state, round), times.now, times.deadline, times.graceEnd);
       if (reason === null) return null;
       const survivors = survivorsOf(round);
-      if (survivors.length < neededUpdates(state, round)) return { type: 'round-closed', round: round.round, reason };
+      if (survivors.length < neededUpdates(state, round) || !hasEnoughSurvivors(sumRecord(state))) {
+        // As many as the round wants may be too few to take the masks off: it waits for more then.
+        if (reason === 'enough' && !allHeard(round) && times.now < times.deadline) return null;
+        return { type: 'round-closed', round: round.round, reason: times.now < times.deadline ? 'all-in' : 'deadline' };
+      }
       return { type: 'secure-stage-opened', round: round.round, stage: 'unmask', members: survivors };
     }
     case 'unmask': {
