@@ -2,7 +2,7 @@ import { SecureAggregationError } from './errors.ts';
 import { publicKeyOf } from './keys.ts';
 import { Masks, MaskStream } from './mask-stream.ts';
 import { MIN_HOLDERS, type UnmaskAnswer } from './member.ts';
-import { hashSeed, holdersOf, pairMaskKey, pairSign, pointOf, selfMaskKey, type PublicKeys } from './secrets.ts';
+import { hashSeed, holdersOf, pairMaskKey, pairSign, selfMaskKey, type PublicKeys } from './secrets.ts';
 import { combineShares, type Share } from './shamir.ts';
 
 /** What a server knows of a sum when its vectors are in. */
@@ -35,10 +35,9 @@ export function hasEnoughSurvivors(record: SumRecord): boolean {
   });
 }
 
-/** Whether a sum can be unmasked with what has been answered so far. */
-export function isRecoverable(record: SumRecord, answers: ReadonlyMap<string, UnmaskAnswer>): boolean {
-  const survivors = new Set(record.survivors);
-  return secretsToRecover(record).every((owner) => sharesOf(record, owner, survivors.has(owner) ? 'seeds' : 'keys', answers).length >= record.needed(owner));
+/** Whether a sum can be unmasked with what these members have answered. */
+export function isRecoverable(record: SumRecord, answered: ReadonlySet<string>): boolean {
+  return secretsToRecover(record).every((owner) => holdersOf(owner, record.graph.get(owner)!).filter((holder) => answered.has(holder)).length >= record.needed(owner));
 }
 
 /**
@@ -72,11 +71,10 @@ function secretsToRecover({ graph, members, survivors }: SumRecord): string[] {
   return members.filter((member) => present.has(member) || graph.get(member)!.some((other) => present.has(other)));
 }
 
-function sharesOf({ graph, members }: SumRecord, owner: string, kind: 'seeds' | 'keys', answers: ReadonlyMap<string, UnmaskAnswer>): Share[] {
-  const holders = holdersOf(owner, graph.get(owner)!);
-  return holders.flatMap((holder): Share[] => {
-    const bytes = members.includes(holder) ? answers.get(holder)?.[kind].get(owner) : undefined;
-    return bytes === undefined ? [] : [{ point: pointOf(holders, holder), bytes }];
+function sharesOf({ graph }: SumRecord, owner: string, kind: 'seeds' | 'keys', answers: ReadonlyMap<string, UnmaskAnswer>): Share[] {
+  return holdersOf(owner, graph.get(owner)!).flatMap((holder, index): Share[] => {
+    const bytes = answers.get(holder)?.[kind].get(owner);
+    return bytes === undefined ? [] : [{ point: index + 1, bytes }];
   });
 }
 

@@ -33,12 +33,7 @@ export function pairSign(member: string, other: string): 1 | -1 {
   return compareNames(member, other) < 0 ? 1 : -1;
 }
 
-/** A member and its neighbours, in the order in which its shares are dealt: the first gets the point 1. */
+/** A member and its neighbours, in the order in which its shares are dealt: the first gets the point 1, the next 2. */
 export function holdersOf(member: string, neighbours: readonly string[]): readonly string[] {
   return [member, ...neighbours].sort(compareNames);
-}
-
-/** The point of the share that a holder has of a member's secrets. */
-export function pointOf(holders: readonly string[], holder: string): number {
-  return holders.indexOf(holder) + 1;
 }

@@ -38,6 +38,19 @@ describe('a run, folded from its history', () => {
     expect([refused, wanted]).toEqual([1, 2]);
   });
 
+  it('says who dropped out of secure aggregation, and who was not needed', () => {
+    const keys = { encryption: '', masking: '', seedHash: '' };
+    const history = new History().created().started().configured(1, ['a', 'b', 'c', 'd'], { wanted: 2 });
+    history.add({ type: 'secure-keys-advertised', round: 1, clientId: 'a', keys });
+    history.add({ type: 'secure-stage-opened', round: 1, stage: 'shares', members: ['a', 'b', 'c'], graph: { seed: 's', degree: 2 } });
+    history.accepted(1, 'a', 1).accepted(1, 'b', 1).add({ type: 'secure-stage-opened', round: 1, stage: 'unmask', members: ['a', 'b'] });
+    const { participants, refused } = history.view.rounds[1]!;
+    expect([...participants!.values()].map(({ clientId, state, reason }) => [clientId, state, reason])).toEqual([
+      ['a', 'accepted', undefined], ['b', 'accepted', undefined], ['c', 'unneeded', undefined], ['d', 'refused', 'it dropped out of the round'],
+    ]);
+    expect(refused).toBe(1);
+  });
+
   it('pauses and goes on', () => {
     const history = new History().created().started().add({ type: 'run-paused', reason: 'paused by an operator' });
     expect(history.view.paused).toBe('paused by an operator');

@@ -1,7 +1,7 @@
 import { allHeard, type RoundState, type RunEvent, type RunState, type SecureState } from '@zk0/core';
 import { degreeFor, hasEnoughSurvivors, isRecoverable, MIN_HOLDERS } from '@zk0/secure-aggregation';
 import { closingReason } from '../closing-reason.ts';
-import { graphOf, neededOf, sumRecord, survivorsOf, unmaskAnswers } from './record.ts';
+import { graphOf, neededOf, sumRecord, survivorsOf } from './record.ts';
 import { isWaitedFor } from './tasks.ts';
 
 /** When things are over, in ms since the epoch, and what nobody could foresee. */
@@ -42,9 +42,8 @@ export function nextStageEvent(state: RunState, times: StageTimes): RunEvent | n
     case 'unmask': {
       const survivors = survivorsOf(round);
       const isAnswered = survivors.every((clientId) => !isWaitedFor(round, clientId));
-      // Before half have answered no secret can be had.
-      const mayBeEnough = 2 * secure.answers.size >= survivors.length;
-      if (isAnswered || (mayBeEnough && isRecoverable(sumRecord(state), unmaskAnswers(secure)))) return { type: 'round-closed', round: round.round, reason: 'all-in' };
+      const answered = new Set([...secure.answers].flatMap(([clientId, answer]) => (answer === null ? [] : [clientId])));
+      if (isAnswered || isRecoverable(sumRecord(state), answered)) return { type: 'round-closed', round: round.round, reason: 'all-in' };
       return times.now < times.stageDeadline ? null : { type: 'round-closed', round: round.round, reason: 'deadline' };
     }
   }
