@@ -3,10 +3,10 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { ControlStore, connectLocally, Ledger, OptimizerStore, Participant, ResidualStore, SecretStore, type FederationConnection } from '../src/index.ts';
 import { mortalServer, scratch } from './killed-federation.ts';
-import { config, localModel, until } from './two-numbers.ts';
+import { config, fitWithMomentum, localModel, until } from './two-numbers.ts';
 
 const TARGETS = { a: [1, 2], b: [3, 4], c: [5, 9], d: [-2, 0.5] } as const;
-const RUN = config({ rounds: 2, minClients: 4, strategy: { name: 'diloco' }, seed: 3, secureAggregation: { clip: 16 } });
+const RUN = config({ rounds: 2, minClients: 4, strategy: { name: 'diloco' }, seed: 3, clientOptimizer: 'keep', secureAggregation: { clip: 16 } });
 
 /** The steps of a client in the run, as it is asked for them. */
 const STEPS = [1, 2].flatMap((round) => ['secure-keys', 'secure-shares', 'fit', 'secure-unmask'].map((kind) => `${round} ${kind}`));
@@ -59,7 +59,7 @@ async function federate({ server = Number.POSITIVE_INFINITY, client }: Deaths): 
     };
     const participant = new Participant({
       connection, blobs, name: id, agent: 'test',
-      model: localModel(id, TARGETS[id]),
+      model: localModel(id, TARGETS[id], { fit: (task, global, options) => fitWithMomentum(task, global, TARGETS[id], options) }),
       controls: new ControlStore(kept('control'), id, blobs),
       optimizers: new OptimizerStore(kept('optimizer'), id),
       residuals: new ResidualStore(kept('residual'), id),

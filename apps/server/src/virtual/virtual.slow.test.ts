@@ -152,6 +152,7 @@ describe('settings', () => {
     [{ strategy: { name: 'dp-fixed', noiseMultiplier: 1, clippingNorm: 1 } }, 'strategy dp-fixed has no effect on virtual clients'],
     [{ strategy: { name: 'scaffold' } }, 'strategy scaffold has no effect'],
     [{ updateEncoding: 'int8' as const }, 'virtual.megabytesUp'],
+    [{ secureAggregation: true }, 'secureAggregation has no effect'],
     [{ heldOut: ['demo:x'] }, 'heldOut has no effect'],
     [{ minClients: 30 }, 'the simulation has 20 clients'],
     [{ strategy: { name: 'fedbuff' }, overSelection: 0.5 }, 'strategy fedbuff waits for no client'],
