@@ -32,7 +32,8 @@ export type { FederationConnection, TransferHooks } from './participant/connecti
 export { connectLocally, type LocalServer } from './participant/local-connection.ts';
 export { ControlStore } from './participant/control-store.ts';
 export { OptimizerStore } from './participant/optimizer-store.ts';
-export { Participant, type ParticipantLimits, type ParticipantOptions, type ParticipantStatus } from './participant/participant.ts';
+export type { ParticipantLimits } from './participant/check-task.ts';
+export { Participant, type ParticipantOptions, type ParticipantStatus } from './participant/participant.ts';
 export { Reporter, type LoggedLine, type ReporterOptions } from './participant/reporter.ts';
 export { ResidualStore } from './participant/residual-store.ts';
 export { SecretStore } from './participant/secret-store.ts';

@@ -12,10 +12,9 @@ import {
 import { isPassingStorageError, readParameters, type BlobStore } from '@zk0/storage';
 import { privateReport } from '@zk0/strategy';
 import { systemClock, type Clock } from '../clock.ts';
-import { FederationError } from '../errors.ts';
 import { silentLog, type FederationLog } from '../log.ts';
 import type { LocalModel } from '../model.ts';
-import { fitTaskSchema, type FitTask } from '../run/instructions.ts';
+import { checkTask, type ParticipantLimits } from './check-task.ts';
 import type { FederationConnection } from './connection.ts';
 import { ControlRound } from './control-round.ts';
 import type { ControlStore } from './control-store.ts';
@@ -42,18 +41,6 @@ export type ParticipantStatus =
   | ({ readonly state: 'training'; readonly round: number } & StepProgress)
   /** Trouble of this machine that passes: the task is tried again. */
   | { readonly state: 'blocked'; readonly round: number; readonly reason: string };
-
-/** The most that a server may ask of a participant. */
-export interface ParticipantLimits {
-  /** Optimiser steps of one round (100 000). */
-  readonly maxLocalSteps?: number;
-  /** Samples per step (1024). */
-  readonly maxBatchSize?: number;
-  /** Bytes of the parameters (16 GiB). */
-  readonly maxParametersBytes?: number;
-  /** Whether updates leave masked or not at all: runs without secure aggregation are refused (false). */
-  readonly maskedOnly?: boolean;
-}
 
 /** What a participant is made of. */
 export interface ParticipantOptions {
@@ -176,7 +163,7 @@ export class Participant {
   async #train(task: Task, signal: AbortSignal): Promise<TaskResult['outcome']> {
     const { connection, model, blobs } = this.#options;
     const { round, runId } = task;
-    const fitTask = this.#checked(task);
+    const fitTask = checkTask(task, this.#options.limits);
     const again = fitTask.masking === undefined ? null : await this.#secure.sentBefore(task, blobs);
     if (again !== null) {
       await connection.upload(again.update.hash, blobs, { signal, onProgress: this.#transfer('uploading', round, again.update.byteLength) });
@@ -235,31 +222,6 @@ export class Participant {
   /** A step of secure aggregation beside the training. */
   async #secureStep(task: Task): Promise<TaskResult['outcome']> {
     return { ok: true, answer: await this.#secure.answer(task), numExamples: 0, metrics: {} };
-  }
-
-  /** What a task asks for, within what this client allows. */
-  #checked(task: Task): FitTask {
-    const { maxLocalSteps = 100_000, maxBatchSize = 1024, maxParametersBytes = 16 * 2 ** 30, maskedOnly = false } = this.#options.limits ?? {};
-    const parsed = fitTaskSchema.safeParse(task.instructions);
-    if (task.kind !== 'fit' || !parsed.success) {
-      throw new FederationError('TASK_UNKNOWN', `round ${task.round}: the server sent a task that this client cannot read`, {
-        hint: 'Run the same zk0 release on both sides.',
-      });
-    }
-    const { localSteps, batchSize } = parsed.data.fit;
-    const refuse = (what: string, asked: number, limit: number): FederationError =>
-      new FederationError('TASK_REFUSED', `round ${task.round}: the server asks for ${asked} ${what}, this client does at most ${limit}`, {
-        hint: 'Raise the limit on the client if the server is to be trusted with that.',
-      });
-    if (maskedOnly && parsed.data.masking === undefined) {
-      throw new FederationError('TASK_REFUSED', `round ${task.round}: the run has no secure aggregation, and this client’s updates leave masked or not at all`, {
-        hint: 'Ask the operator for a run with secure aggregation, or start the client without that demand.',
-      });
-    }
-    if (localSteps > maxLocalSteps) throw refuse('local steps', localSteps, maxLocalSteps);
-    if (batchSize > maxBatchSize) throw refuse('samples per step', batchSize, maxBatchSize);
-    if (task.parameters.byteLength > maxParametersBytes) throw refuse('bytes of parameters', task.parameters.byteLength, maxParametersBytes);
-    return parsed.data;
   }
 
   #transfer(state: 'downloading' | 'uploading', round: number, totalBytes: number): (bytes: number) => void {
