@@ -1,7 +1,7 @@
 import { compareNames } from '@zk0/core';
 import { checkDeclared, inspectUpdate } from './check-update.ts';
 import type { AggregationInput, ClientUpdate, ExcludedUpdate, Strategy } from './contract.ts';
-import type { Executor } from './engine/executor.ts';
+import type { PassRunner } from './engine/pass.ts';
 import { UpdateRejectedError } from './errors.ts';
 import type { CheckedUpdate, Rule } from './rules/rule.ts';
 
@@ -36,13 +36,11 @@ export async function acceptInspected(
   { accepted, excluded }: AcceptedUpdates,
   { global }: AggregationInput,
   guards: Strategy['guards'],
-  executor: Executor,
-  signal: AbortSignal | undefined,
+  run: PassRunner,
 ): Promise<AcceptedUpdates> {
   const norms = new Map<string, number | UpdateRejectedError>();
   for (const update of accepted.filter(({ inspection }) => inspection === undefined)) {
-    const context = { global, guards, ...(signal === undefined ? {} : { signal }) };
-    const norm = await inspectUpdate(update, context, executor).then(
+    const norm = await inspectUpdate(update, { global, guards }, run).then(
       (inspection) => inspection.norm,
       (error: unknown) => {
         if (error instanceof UpdateRejectedError) return error;

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, MemoryTensorSink, MemoryTensorSource, type Float32Tensor, type Metrics, type Parameters } from '@zk0/core';
-import type { AggregationOptions, AggregationResult, Scalars, Strategy } from './contract.ts';
+import type { AggregationInput, AggregationOptions, AggregationResult, Scalars, Strategy } from './contract.ts';
 
 /** One client's result as arrays. */
 export interface ParametersUpdate {
@@ -58,35 +58,15 @@ export async function aggregateParameters(
   input: ParametersInput,
   { into, ...options }: ParametersOptions = {},
 ): Promise<ParametersResult> {
-  const { round = 1, state = null, scalars = {}, seed = 0, failures = 0 } = input;
-  const global = MemoryTensorSource.fromParameters(input.global);
+  const given = aggregationInput(input);
+  const { global } = given;
   const stateSpecs = strategy.stateSpecs(global.specs);
   // Worker threads leave their results where they belong.
   const shared = (options.workers ?? 0) !== 0;
   const parametersSink = new MemoryTensorSink(global.specs, into === undefined ? { shared } : { into: memoryOf(into, input) });
   const stateSink = stateSpecs.length === 0 ? null : new MemoryTensorSink(stateSpecs, { shared });
   const result = await strategy.aggregate(
-    {
-      round,
-      global,
-      updates: input.updates.map(({ clientId, parameters, numExamples, maxExamples, metrics = {}, staleness, localSteps, base, control }) => ({
-        clientId,
-        numExamples,
-        metrics,
-        tensors: MemoryTensorSource.fromParameters(parameters),
-        ...(maxExamples === undefined ? {} : { maxExamples }),
-        ...(staleness === undefined ? {} : { staleness }),
-        ...(localSteps === undefined ? {} : { localSteps }),
-        ...(base === undefined ? {} : { base: MemoryTensorSource.fromParameters(base) }),
-        ...(control === undefined ? {} : { control: MemoryTensorSource.fromParameters(control) }),
-      })),
-      state: state === null ? null : MemoryTensorSource.fromParameters(state),
-      scalars,
-      seed,
-      failures,
-      ...(input.noiseSecret === undefined ? {} : { noiseSecret: input.noiseSecret }),
-      ...(input.population === undefined ? {} : { population: input.population }),
-    },
+    given,
     { parameters: parametersSink, state: stateSink },
     options,
   );
@@ -94,6 +74,32 @@ export async function aggregateParameters(
     ...result,
     parameters: takeParameters(parametersSink.finish()),
     state: stateSink === null ? null : takeParameters(stateSink.finish()),
+  };
+}
+
+/** Arrays as strategies read them. */
+export function aggregationInput(input: ParametersInput): AggregationInput {
+  const { round = 1, state = null, scalars = {}, seed = 0, failures = 0 } = input;
+  return {
+    round,
+    global: MemoryTensorSource.fromParameters(input.global),
+    updates: input.updates.map(({ clientId, parameters, numExamples, maxExamples, metrics = {}, staleness, localSteps, base, control }) => ({
+      clientId,
+      numExamples,
+      metrics,
+      tensors: MemoryTensorSource.fromParameters(parameters),
+      ...(maxExamples === undefined ? {} : { maxExamples }),
+      ...(staleness === undefined ? {} : { staleness }),
+      ...(localSteps === undefined ? {} : { localSteps }),
+      ...(base === undefined ? {} : { base: MemoryTensorSource.fromParameters(base) }),
+      ...(control === undefined ? {} : { control: MemoryTensorSource.fromParameters(control) }),
+    })),
+    state: state === null ? null : MemoryTensorSource.fromParameters(state),
+    scalars,
+    seed,
+    failures,
+    ...(input.noiseSecret === undefined ? {} : { noiseSecret: input.noiseSecret }),
+    ...(input.population === undefined ? {} : { population: input.population }),
   };
 }
 

@@ -1,8 +1,7 @@
 import { DTYPE_BYTES, elementCount, sameShape, type Dtype, type TensorSource, type TensorSpec } from '@zk0/core';
 import type { ClientUpdate } from './contract.ts';
-import type { Executor } from './engine/executor.ts';
 import { INT8_BLOCK, isAveraged, scaleName, specsByName, type Operand, type StoredDtype } from './engine/operands.ts';
-import { runPass } from './engine/pass.ts';
+import { runPass, type PassRunner } from './engine/pass.ts';
 import { withExecutor, type WorkerPool } from './engine/pool.ts';
 import { AggregationError, UpdateRejectedError } from './errors.ts';
 
@@ -50,7 +49,7 @@ export interface CheckContext {
  */
 export async function checkUpdate(update: ClientUpdate, context: CheckContext): Promise<UpdateInspection> {
   checkDeclared(update, context.global.specs, context.guards);
-  return withExecutor(context.workers ?? 0, (executor) => inspectUpdate(update, context, executor));
+  return withExecutor(context.workers ?? 0, (executor) => inspectUpdate(update, context, (pass) => runPass(pass, executor, context.signal)));
 }
 
 /**
@@ -95,12 +94,12 @@ export function checkDeclared(update: ClientUpdate, specs: readonly TensorSpec[]
  *
  * @throws UpdateRejectedError when a value is not finite or the norm is above the guard.
  */
-export async function inspectUpdate(update: ClientUpdate, context: CheckContext, executor: Executor): Promise<UpdateInspection> {
-  const { global, guards = {}, signal } = context;
+export async function inspectUpdate(update: ClientUpdate, context: Pick<CheckContext, 'global' | 'guards'>, run: PassRunner): Promise<UpdateInspection> {
+  const { global, guards = {} } = context;
   const base = update.kind === 'delta' ? null : (update.base ?? global);
-  const norm = await inspectTensors(update.clientId, update.tensors, base, global.specs, executor, signal);
+  const norm = await inspectTensors(update.clientId, update.tensors, base, global.specs, run);
   if (update.control !== undefined) {
-    const change = await inspectTensors(update.clientId, update.control, null, global.specs, executor, signal, CONTROL);
+    const change = await inspectTensors(update.clientId, update.control, null, global.specs, run, CONTROL);
     const { maxControlNorm = MAX_CONTROL_NORM } = guards;
     if (change > maxControlNorm) {
       throw new UpdateRejectedError(
@@ -127,31 +126,26 @@ async function inspectTensors(
   tensors: TensorSource,
   base: TensorSource | null,
   specs: readonly TensorSpec[],
-  executor: Executor,
-  signal: AbortSignal | undefined,
+  run: PassRunner,
   prefix = '',
 ): Promise<number> {
   const operand = operands(tensors);
   const baseOperand = base === null ? null : operands(base);
   let sumOfSquares = 0;
-  await runPass(
-    {
-      tensors: specs,
-      kernel: { kind: 'inspect' },
-      operands: ({ name }) => (baseOperand === null ? [operand(name)] : [operand(name), baseOperand(name)]),
-      reduce: ([firstBad, sum], block) => {
-        if (firstBad! >= 0) {
-          throw new UpdateRejectedError('UPDATE_NON_FINITE', clientId, `element ${block.offset + firstBad!} is not finite`, {
-            tensor: `${prefix}${block.tensor}`,
-            hint: 'The training diverged: lower the learning rate.',
-          });
-        }
-        sumOfSquares += sum!;
-      },
+  await run({
+    tensors: specs,
+    kernel: { kind: 'inspect' },
+    operands: ({ name }) => (baseOperand === null ? [operand(name)] : [operand(name), baseOperand(name)]),
+    reduce: ([firstBad, sum], block) => {
+      if (firstBad! >= 0) {
+        throw new UpdateRejectedError('UPDATE_NON_FINITE', clientId, `element ${block.offset + firstBad!} is not finite`, {
+          tensor: `${prefix}${block.tensor}`,
+          hint: 'The training diverged: lower the learning rate.',
+        });
+      }
+      sumOfSquares += sum!;
     },
-    executor,
-    signal,
-  );
+  });
   if (!Number.isFinite(sumOfSquares)) {
     throw new AggregationError('NON_FINITE_GLOBAL', 'the parameters that the update is compared with are not finite', {
       hint: 'Go back to the last checkpoint that evaluates.',

@@ -1,8 +1,7 @@
 import type { AggregationInput } from './contract.ts';
 import { operands } from './check-update.ts';
-import type { Executor } from './engine/executor.ts';
 import type { Operand } from './engine/operands.ts';
-import { runPass } from './engine/pass.ts';
+import type { PassRunner } from './engine/pass.ts';
 import type { Combine, Member } from './kernels/combine.ts';
 import { AggregationError } from './errors.ts';
 import { pairIndex } from './kernels/distances.ts';
@@ -68,27 +67,22 @@ export function planCombine(
 export async function pairDistances(
   input: AggregationInput,
   updates: readonly CheckedUpdate[],
-  executor: Executor,
-  signal: AbortSignal | undefined,
+  run: PassRunner,
 ): Promise<(a: number, b: number) => number> {
   const count = updates.length;
   const sums = new Float64Array((count * (count - 1)) / 2);
   const global = operands(input.global);
   const planned = planMembers(updates, [...updates.keys()], null, 1);
-  await runPass(
-    {
-      tensors: input.global.specs,
-      kernel: { kind: 'distances', members: planned.members },
-      operands: ({ name }) => [global(name), ...planned.operands(name)],
-      reduce: (partial, { tensor }) => {
-        for (let pair = 0; pair < sums.length; pair++) sums[pair]! += partial[pair]!;
-        // Differences of finite values are; those of an update that nobody has read need not be.
-        if (!sums.every((sum) => Number.isFinite(sum))) throw new AggregationError('NON_FINITE_RESULT', `tensor ${tensor}: a distance is not finite`);
-      },
+  await run({
+    tensors: input.global.specs,
+    kernel: { kind: 'distances', members: planned.members },
+    operands: ({ name }) => [global(name), ...planned.operands(name)],
+    reduce: (partial, { tensor }) => {
+      for (let pair = 0; pair < sums.length; pair++) sums[pair]! += partial[pair]!;
+      // Differences of finite values are; those of an update that nobody has read need not be.
+      if (!sums.every((sum) => Number.isFinite(sum))) throw new AggregationError('NON_FINITE_RESULT', `tensor ${tensor}: a distance is not finite`);
     },
-    executor,
-    signal,
-  );
+  });
   return (a, b) => (a === b ? 0 : sums[pairIndex(Math.min(a, b), Math.max(a, b), count)]!);
 }
 

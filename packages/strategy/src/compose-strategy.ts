@@ -13,9 +13,9 @@ import type {
   Strategy,
   UpdateBuffer,
 } from './contract.ts';
-import { InlineExecutor, type Executor } from './engine/executor.ts';
 import { isAveraged, type Operand } from './engine/operands.ts';
-import { runPass } from './engine/pass.ts';
+import { runPass, type PassRunner } from './engine/pass.ts';
+import { sharedPasses } from './engine/pass-sharing.ts';
 import { withExecutor } from './engine/pool.ts';
 import { AggregationError } from './errors.ts';
 import { OPTIMIZER_STATE } from './kernels/optimizers.ts';
@@ -99,21 +99,23 @@ class ComposedStrategy implements Strategy {
     checkParameters(input.global.specs);
     this.#checkState(input);
     if (this.needsNoiseSecret) this.#parts.privacy!.assertSecret(input.noiseSecret);
-    return withExecutor(options.workers ?? 0, (executor) => this.#aggregate(input, output, executor, options.signal));
+    const { workers = 0, signal, sharing } = options;
+    return withExecutor(workers, (executor) =>
+      this.#aggregate(input, output, sharing === undefined ? (pass) => runPass(pass, executor, signal) : sharedPasses(executor, signal, sharing)),
+    );
   }
 
   async #aggregate(
     input: AggregationInput,
     output: AggregationOutput,
-    executor: Executor,
-    signal: AbortSignal | undefined,
+    run: PassRunner,
   ): Promise<AggregationResult> {
     const { rule } = this.#parts;
     const declared = acceptDeclared(input, rule, this.guards);
-    const inspect = (): Promise<AcceptedUpdates> => acceptInspected(declared, input, this.guards, executor, signal);
-    if (!this.#canFoldUnread(declared, output)) return this.#fold(input, output, await inspect(), executor, signal);
+    const inspect = (): Promise<AcceptedUpdates> => acceptInspected(declared, input, this.guards, run);
+    if (!this.#canFoldUnread(declared, output)) return this.#fold(input, output, await inspect(), run);
     try {
-      return await this.#fold(input, output, declared, executor, signal);
+      return await this.#fold(input, output, declared, run);
     } catch (error) {
       if (!(error instanceof AggregationError && error.code === 'NON_FINITE_RESULT')) throw error;
       // Either an update is not finite, and is left out now that it is known which, or the server's optimiser diverged.
@@ -121,7 +123,7 @@ class ComposedStrategy implements Strategy {
       if (inspected.accepted.length === declared.accepted.length) throw error;
       output.parameters.restart!();
       output.state?.restart!();
-      return this.#fold(input, output, inspected, executor, signal);
+      return this.#fold(input, output, inspected, run);
     }
   }
 
@@ -141,16 +143,15 @@ class ComposedStrategy implements Strategy {
     input: AggregationInput,
     output: AggregationOutput,
     { accepted, excluded }: AcceptedUpdates,
-    executor: Executor,
-    signal: AbortSignal | undefined,
+    run: PassRunner,
   ): Promise<AggregationResult> {
     this.#checkCounts({ accepted, excluded }, input.failures ?? 0);
-    const distances = (): Promise<(a: number, b: number) => number> => pairDistances(input, accepted, executor, signal);
+    const distances = (): Promise<(a: number, b: number) => number> => pairDistances(input, accepted, run);
     const combination = await this.#parts.rule.combine({ updates: accepted, distances });
     const norms = accepted.map(({ norm }) => norm);
     const privateRound = this.#parts.privacy?.round(norms, input.scalars, input.noiseSecret, input.round) ?? null;
-    const norm = await this.#write(input, output, accepted, combination, privateRound, executor, signal);
-    const population = this.#parts.controlVariates === true ? await writeControl(input, output, accepted, executor, signal) : undefined;
+    const norm = await this.#write(input, output, accepted, combination, privateRound, run);
+    const population = this.#parts.controlVariates === true ? await writeControl(input, output, accepted, run) : undefined;
     return {
       metrics: {
         ...roundMetrics(accepted, this.isPrivate),
@@ -170,8 +171,7 @@ class ComposedStrategy implements Strategy {
     updates: readonly CheckedUpdate[],
     combination: Combination,
     privateRound: PrivateRound | null,
-    executor: Executor,
-    signal: AbortSignal | undefined,
+    run: PassRunner,
   ): Promise<number> {
     const global = operands(input.global);
     const prefixes = OPTIMIZER_STATE[this.#optimizer.kind];
@@ -181,34 +181,30 @@ class ComposedStrategy implements Strategy {
     const planned = planCombine(combination, updates, privateRound?.scales ?? null, 1 + stateCount);
     const sigma = privateRound?.sigma(this.#parts.rule.boundedBy?.(updates.length) ?? NaN) ?? 0;
     let sumOfSquares = 0;
-    await runPass(
-      {
-        tensors: input.global.specs,
-        kernel: {
-          kind: 'aggregate',
-          stateCount,
-          combine: planned.combine,
-          noise: privateRound?.noiseKey == null || sigma === 0 ? null : { sigma, key: privateRound.noiseKey },
-          optimizer: this.#optimizer.step(stepsTaken(input.scalars) + 1),
-        },
-        operands: ({ name }) => [global(name), ...stateOperands(name), ...planned.operands(name)],
-        results: ({ name, dtype }) => [
-          ...(isAveraged(dtype) ? [{ sink: output.parameters, name, dtype }] : []),
-          ...prefixes.map((prefix) => ({ sink: output.state!, name: `${prefix}/${name}`, dtype: 'F32' as const })),
-        ],
-        reduce: ([nonFinite, squares], { tensor }) => {
-          if (nonFinite! > 0) {
-            throw new AggregationError('NON_FINITE_RESULT', `tensor ${tensor}: ${nonFinite!} or more new values, of it or of the server optimiser's state, are not finite`, {
-              hint: 'The server optimiser diverged: lower its learning rate.',
-            });
-          }
-          sumOfSquares += squares!;
-        },
+    await run({
+      tensors: input.global.specs,
+      isBound: planned.combine.kind === 'custom',
+      kernel: {
+        kind: 'aggregate',
+        stateCount,
+        combine: planned.combine,
+        noise: privateRound?.noiseKey == null || sigma === 0 ? null : { sigma, key: privateRound.noiseKey },
+        optimizer: this.#optimizer.step(stepsTaken(input.scalars) + 1),
       },
-      // A function does not travel to worker threads.
-      planned.combine.kind === 'custom' ? new InlineExecutor() : executor,
-      signal,
-    );
+      operands: ({ name }) => [global(name), ...stateOperands(name), ...planned.operands(name)],
+      results: ({ name, dtype }) => [
+        ...(isAveraged(dtype) ? [{ sink: output.parameters, name, dtype }] : []),
+        ...prefixes.map((prefix) => ({ sink: output.state!, name: `${prefix}/${name}`, dtype: 'F32' as const })),
+      ],
+      reduce: ([nonFinite, squares], { tensor }) => {
+        if (nonFinite! > 0) {
+          throw new AggregationError('NON_FINITE_RESULT', `tensor ${tensor}: ${nonFinite!} or more new values, of it or of the server optimiser's state, are not finite`, {
+            hint: 'The server optimiser diverged: lower its learning rate.',
+          });
+        }
+        sumOfSquares += squares!;
+      },
+    });
     return Math.sqrt(sumOfSquares);
   }
 
@@ -273,23 +269,18 @@ async function writeControl(
   input: AggregationInput,
   output: AggregationOutput,
   updates: readonly CheckedUpdate[],
-  executor: Executor,
-  signal: AbortSignal | undefined,
+  run: PassRunner,
 ): Promise<number> {
   const known = typeof input.scalars['population'] === 'number' ? input.scalars['population'] : 0;
   const population = Math.max(input.population ?? 0, updates.length, known);
   const controls = updates.map(({ control }) => operands(control!));
   const before = (tensor: string): Operand[] =>
     input.state === null ? [] : [{ source: input.state, name: `${CONTROL}/${tensor}`, dtype: 'F32' }];
-  await runPass(
-    {
-      tensors: input.global.specs,
-      kernel: { kind: 'sum', coefficients: [...(input.state === null ? [] : [(known || population) / population]), ...controls.map(() => 1 / population)] },
-      operands: ({ name }) => [...before(name), ...controls.map((control) => control(name))],
-      results: ({ name }) => [{ sink: output.state!, name: `${CONTROL}/${name}`, dtype: 'F32' }],
-    },
-    executor,
-    signal,
-  );
+  await run({
+    tensors: input.global.specs,
+    kernel: { kind: 'sum', coefficients: [...(input.state === null ? [] : [(known || population) / population]), ...controls.map(() => 1 / population)] },
+    operands: ({ name }) => [...before(name), ...controls.map((control) => control(name))],
+    results: ({ name }) => [{ sink: output.state!, name: `${CONTROL}/${name}`, dtype: 'F32' }],
+  });
   return population;
 }

@@ -1,5 +1,6 @@
 import type { Metrics, TensorSink, TensorSource, TensorSpec } from '@zk0/core';
 import type { UpdateGuards, UpdateInspection } from './check-update.ts';
+import type { PassSharing } from './engine/pass-sharing.ts';
 import type { WorkerPool } from './engine/pool.ts';
 
 /** A value that survives JSON. */
@@ -78,6 +79,8 @@ export interface AggregationOptions {
    * is kept from round to round, which saves starting them.
    */
   readonly workers?: number | WorkerPool;
+  /** Has passes computed in parts elsewhere; here and whole when absent. */
+  readonly sharing?: PassSharing;
 }
 
 /** An update that was left out. */

@@ -33,6 +33,8 @@ export { checkUpdate, MAX_EXAMPLES, type CheckContext, type UpdateGuards, type U
 export { FactoredUpdate, type Factoring } from './factored-update.ts';
 export { roundMetrics } from './round-metrics.ts';
 export { MAX_WORKERS, WorkerPool } from './engine/pool.ts';
+export type { PassPart, PassSharing, PassSums, SharedPass } from './engine/pass-sharing.ts';
+export { computePart, PART_VERSION, type PartOptions } from './compute-part.ts';
 export { roundOutcome, type RoundOutcome } from './round-outcome.ts';
 export { createStrategy } from './create-strategy.ts';
 export {

@@ -20,8 +20,10 @@ import {
   type Parameters,
   type TensorSpec,
 } from '@zk0/core';
-import { aggregateParameters, type ParametersInput, type ParametersResult, type ParametersUpdate } from './aggregate-parameters.ts';
+import { aggregateParameters, aggregationInput, type ParametersInput, type ParametersResult, type ParametersUpdate } from './aggregate-parameters.ts';
+import { computePart } from './compute-part.ts';
 import type { Scalars, Strategy } from './contract.ts';
+import type { PassPart, PassSharing, PassSums } from './engine/pass-sharing.ts';
 import { AggregationError } from './errors.ts';
 
 /** The test runner's functions. */
@@ -74,6 +76,11 @@ export function strategyContract(name: string, create: () => Strategy, api: Test
         sameResult(await aggregateParameters(create(), round(), { workers }), here);
       });
     }
+
+    it('gives the same bits where others compute its passes in parts', async () => {
+      const whole = await aggregateParameters(create(), round());
+      sameResult(await aggregateParameters(create(), round(), { sharing: sharedOut(create, round()) }), whole);
+    });
 
     it('is a function of its input: a second aggregation of the same round is the same', async () => {
       const strategy = create();
@@ -202,6 +209,31 @@ export function strategyContract(name: string, create: () => Strategy, api: Test
       sameResult(await run(true), await run(false));
     });
   });
+}
+
+/**
+ * Has every pass computed in parts, by strategies that know nothing of one another, as separate processes would.
+ *
+ * @param cut where a part that begins at block `from` of so many ends; after one block unless given.
+ */
+export function sharedOut(create: () => Strategy, input: ParametersInput, cut: (from: number, blocks: number) => number = (from) => from + 1): PassSharing {
+  async function* parts(pass: number, blocks: number, earlier: readonly PassSums[]): AsyncGenerator<PassPart> {
+    for (let from = 0; from < blocks; ) {
+      const to = cut(from, blocks);
+      const pieces: Uint8Array[] = [];
+      const write = async (bytes: Uint8Array): Promise<void> => {
+        await Promise.resolve(pieces.push(bytes.slice()));
+      };
+      const sums = await computePart(create(), aggregationInput(input), { pass, from, to, earlier, write });
+      const results = Buffer.concat(pieces);
+      const read = async (into: Uint8Array, position: number): Promise<void> => {
+        await Promise.resolve(results.copy(into, 0, position, position + into.byteLength));
+      };
+      yield { blocks: to - from, sums, read };
+      from = to;
+    }
+  }
+  return { share: ({ index, blocks, earlier }) => Promise.resolve(parts(index, blocks, earlier)) };
 }
 
 /** Anything will do, as long as it is the same each time. */

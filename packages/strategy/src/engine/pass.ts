@@ -18,10 +18,16 @@ export interface Pass {
   operands(tensor: TensorSpec): readonly Operand[];
   results?(tensor: TensorSpec): readonly Result[];
   /** Takes the kernel's partial sums, block by block in the order of the elements. */
-  reduce?(partial: Float64Array, block: Block): void;
+  reduce?(partial: Float64Array, block: Pick<Block, 'tensor' | 'offset'>): void;
+  /** Whether it can be computed on the calling thread alone: a function does not travel to others. */
+  readonly isBound?: boolean;
 }
 
-interface Plan {
+/** Runs the passes of one aggregation, one after the other. */
+export type PassRunner = (pass: Pass) => Promise<void>;
+
+/** A block of a pass, with the tensors that belong to it. */
+export interface Plan {
   readonly kernel: number;
   readonly tensor: TensorSpec;
   readonly operands: readonly Operand[];
@@ -34,14 +40,39 @@ interface Plan {
  * Runs a pass. Blocks are computed concurrently, but reduced and written in order: so the outcome does not depend on how many are
  * in flight, and a sink that hashes what it is given need not read it again.
  */
-export async function runPass(pass: Pass, executor: Executor, signal?: AbortSignal): Promise<void> {
-  const work = pass.tensors.map((tensor) => ({ tensor, operands: pass.operands(tensor), results: pass.results?.(tensor) ?? [] }));
+export function runPass(pass: Pass, executor: Executor, signal?: AbortSignal): Promise<void> {
+  return runBlocks(pass, executor, signal, {
+    from: 0,
+    to: Infinity,
+    take: async (partial, plan, results) => {
+      pass.reduce?.(partial, { tensor: plan.tensor.name, offset: plan.offset });
+      await Promise.all(plan.results.map(({ sink, name, dtype }, at) => sink.writeBytes(name, dataBytes(dtype, plan.offset), results[at]!)));
+    },
+  });
+}
+
+/** Some of the blocks of a pass, and what is done with each. */
+export interface BlockRange {
+  /** Positions in the order of the elements; `to` is exclusive. */
+  readonly from: number;
+  readonly to: number;
+  /**
+   * Called in order with a block's sums and the bytes of its results, which hold until the promise resolves. The next block follows as soon
+   * as it has been called.
+   */
+  take(partial: Float64Array, plan: Plan, results: readonly Uint8Array[]): Promise<void>;
+}
+
+/** Runs some blocks of a pass, as {@link runPass} runs all. */
+export async function runBlocks(pass: Pass, given: Executor, signal: AbortSignal | undefined, wanted: BlockRange): Promise<void> {
+  const executor = pass.isBound === true ? new InlineExecutor() : given;
+  const work = workOf(pass);
   const shapes = [...new Map(work.map((item) => [shapeKey(item), shapeOf(item)]))];
   const compiled = shapes.map(([, shape]) => compileKernel(pass.kernel, shape));
   const lanes = layLanes(work, pass.kernel, executor);
   for (const each of new Set(lanes.map((lane) => lane.executor))) each.begin(compiled);
   const kernels = new Map(shapes.map(([key], index) => [key, index]));
-  const plans = planBlocks(work.map((item) => ({ ...item, kernel: kernels.get(shapeKey(item))! })));
+  const plans = range(planBlocks(work.map((item) => ({ ...item, kernel: kernels.get(shapeKey(item))! }))), wanted.from, wanted.to);
   let failed = false;
   const hasFailed = (): boolean => failed;
   let lastTurn = Promise.resolve();
@@ -62,12 +93,11 @@ export async function runPass(pass: Pass, executor: Executor, signal?: AbortSign
           passOn();
           return;
         }
-        pass.reduce?.(partial, block);
         const buffer = executor.buffer(slot, 0);
-        const writes = plan.results.map((result, at) => write(result, block.results[at]!, plan, buffer));
+        const writing = wanted.take(partial, plan, plan.results.map((result, at) => bytesOf(result, block.results[at]!, plan, buffer)));
         // Not at once: a sink may have computed for a while (a hash, a copy), and slots that are done wait for this thread.
         setImmediate(passOn);
-        await Promise.all(writes);
+        await writing;
       } catch (error) {
         failed = true;
         passOn();
@@ -108,6 +138,23 @@ function isOutOfReach({ source, name }: Operand, executor: Executor): boolean {
 }
 
 type WorkItem = Pick<Plan, 'tensor' | 'operands' | 'results'>;
+
+function workOf(pass: Pass): readonly WorkItem[] {
+  return pass.tensors.map((tensor) => ({ tensor, operands: pass.operands(tensor), results: pass.results?.(tensor) ?? [] }));
+}
+
+/** The blocks of a pass in the order of the elements: a function of its tensors' names, shapes and element types alone. */
+export function blocksOf(pass: Pass): Generator<Plan, undefined> {
+  return planBlocks(workOf(pass).map((item) => ({ ...item, kernel: 0 })));
+}
+
+function* range<T>(items: Iterable<T>, from: number, to: number): Generator<T, undefined> {
+  let position = 0;
+  for (const item of items) {
+    if (position >= to) return;
+    if (position++ >= from) yield item;
+  }
+}
 
 function shapeOf({ operands, results }: WorkItem): KernelShape {
   return { operands: operands.map(({ dtype }) => dtype), results: results.map(({ dtype }) => dtype) };
@@ -180,11 +227,7 @@ async function layOut(plan: Plan, executor: Executor, slot: number, reaches: (pl
   return block;
 }
 
-function write({ sink, name, dtype }: Result, place: BlockPlace, plan: Plan, buffer: ArrayBufferLike): Promise<void> {
-  const size = dataBytes(dtype, plan.length);
-  const bytes =
-    place.kind === 'own' && place.place.kind === 'memory'
-      ? place.place.bytes.subarray(place.begin, place.begin + size)
-      : new Uint8Array(buffer, place.begin, size);
-  return sink.writeBytes(name, dataBytes(dtype, plan.offset), bytes);
+function bytesOf({ dtype }: Result, place: BlockPlace, { length }: Plan, buffer: ArrayBufferLike): Uint8Array {
+  const size = dataBytes(dtype, length);
+  return place.kind === 'own' && place.place.kind === 'memory' ? place.place.bytes.subarray(place.begin, place.begin + size) : new Uint8Array(buffer, place.begin, size);
 }

@@ -24,6 +24,23 @@ export function isStreaming(spec: KernelSpec): boolean {
   }
 }
 
+/** How many sums a kernel leaves for each block. */
+export function partialLength(spec: KernelSpec): number {
+  switch (spec.kind) {
+    // [values that are not finite, Σ (new − old)²]
+    case 'aggregate':
+      return 2;
+    // Σ (a − b)² of each pair
+    case 'distances':
+      return (spec.members.length * (spec.members.length - 1)) / 2;
+    // [index of the first value that is not finite or −1, Σ (update − base)²]
+    case 'inspect':
+      return 2;
+    case 'sum':
+      return 0;
+  }
+}
+
 /** A kernel for the operands of one pass. Plain data, the module included: it is compiled once for all threads. */
 export interface CompiledKernel {
   readonly spec: KernelSpec;
@@ -119,19 +136,9 @@ export class KernelInstance {
   /** Zero at first; {@link process} adds to it. Its meaning is the kernel's. */
   partial(): Float64Array {
     const { spec } = this.kernel;
-    switch (spec.kind) {
-      // [values that are not finite, Σ (new − old)²]
-      case 'aggregate':
-        return new Float64Array(2);
-      // Σ (a − b)² of each pair
-      case 'distances':
-        return new Float64Array((spec.members.length * (spec.members.length - 1)) / 2);
-      // [index of the first value that is not finite or −1, Σ (update − base)²]
-      case 'inspect':
-        return Float64Array.of(-1, 0);
-      case 'sum':
-        return new Float64Array();
-    }
+    const partial = new Float64Array(partialLength(spec));
+    if (spec.kind === 'inspect') partial[0] = -1;
+    return partial;
   }
 
   /** Computes the tile that lies in `bytes`. @param first Its first element's position among those that `partial` is about. */
