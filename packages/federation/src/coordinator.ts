@@ -43,6 +43,7 @@ import type { FederatedModel } from './model.ts';
 import { changeRun } from './run/change-run.ts';
 import { fitTaskSchema } from './run/instructions.ts';
 import { openTask } from './run/open-task.ts';
+import type { SharedParts } from './run/round-aggregator.ts';
 import { RunSession, type OpenedRun } from './run/run-session.ts';
 import { MemoryTaskQueue } from './tasks/memory-task-queue.ts';
 import type { TaskQueue } from './tasks/task-queue.ts';
@@ -69,6 +70,8 @@ export interface CoordinatorOptions {
   /** Where clients that have joined are kept for the server after this one; in memory alone when absent. */
   readonly clients?: ClientStore;
   readonly clock?: Clock;
+  /** With whom parts of aggregations are shared; they are all computed by whoever drives the run when absent. */
+  readonly parts?: SharedParts;
   /** A client that has not been heard for so long is offline, in ms (60 000). */
   readonly clientSilenceMs?: number;
   readonly log?: FederationLog;

@@ -36,6 +36,8 @@ export type FederationErrorCode =
   | 'TASK_REFUSED'
   /** What a task or its answer names is not finite or not of the declared shape. */
   | 'EVALUATION_INVALID'
+  /** What says which part of an aggregation is to be computed, or a part, is of another release or damaged. */
+  | 'PART_UNREADABLE'
   /** The server is not ready for this yet; the client tries again. */
   | 'BUSY';
 

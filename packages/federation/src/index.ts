@@ -16,6 +16,11 @@ export { LEDGER_VERSION, openSqliteStores, type SqliteStores } from './ledger/sq
 export type { Lease, LeaseStore } from './leases/lease-store.ts';
 export type { ClientTask, TaskQueue } from './tasks/task-queue.ts';
 export { MemoryTaskQueue } from './tasks/memory-task-queue.ts';
+export { MemoryPartTable } from './parts/memory-part-table.ts';
+export { PartQueue, type AggregationPart, type TakenPart } from './parts/part-queue.ts';
+export { partEntrySchema, partKey, type PartEntry, type PartRow, type PartTable } from './parts/part-table.ts';
+export { PartWorker, type PartWorkerOptions } from './parts/part-worker.ts';
+export type { SharedParts } from './run/round-aggregator.ts';
 export type { ClientLine } from './clients/client-lines.ts';
 export type { ClientStore, StoredClient } from './clients/client-store.ts';
 export type { ClientActivity, ClientDescription, RegisteredClient } from './clients/client-registry.ts';

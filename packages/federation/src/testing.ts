@@ -7,6 +7,7 @@ export { ledgerStoreContract } from './testing/ledger-store-contract.ts';
 export { clientStoreContract } from './testing/client-store-contract.ts';
 export { MemoryClientStore } from './clients/memory-client-store.ts';
 export { leaseStoreContract, type LeaseStoreUnderTest } from './testing/lease-store-contract.ts';
+export { partQueueContract, type PartQueuesUnderTest } from './testing/part-queue-contract.ts';
 export { taskQueueContract } from './testing/task-queue-contract.ts';
 export { MemoryLedgerStore } from './ledger/memory-ledger-store.ts';
 export { FakeClock } from './testing/fake-clock.ts';

@@ -114,6 +114,21 @@ export class Ledger {
     });
   }
 
+  /**
+   * A run as its first entries leave it, however many it has by now.
+   *
+   * @throws FederationError `RUN_UNKNOWN` when it does not have so many; `RUN_UNREADABLE`
+   */
+  async stateAt(runId: string, position: number): Promise<RunState> {
+    const known = this.#open.get(runId);
+    const run = known?.length === position ? known : await this.refresh(runId);
+    if (run?.length === position) return run.state;
+    if (run === null || run.length < position) throw new FederationError('RUN_UNKNOWN', `run ${runId} does not have ${position} entries`);
+    let state: RunState | null = null;
+    for (const entry of await this.entries(runId)) if (entry.position <= position) state = applyRunEvent(state, entry.event);
+    return state!;
+  }
+
   /** A run's history from a position on. @throws FederationError `RUN_UNREADABLE` */
   async entries(runId: string, from = 1): Promise<LedgerEntry[]> {
     return (await this.#store.entries(runId, from)).map((entry) => decodeEntry(runId, entry));

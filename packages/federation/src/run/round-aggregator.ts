@@ -1,29 +1,28 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { compareNames, deriveSeed, headerLimits, SafetensorsError, type BlobReference, type HeaderLimits, type JsonObject, type Metrics, type Participant, type RoundState, type RunEvent, type RunState, versionsSince } from '@zk0/core';
-import { SecureAggregationError } from '@zk0/secure-aggregation';
-import { createSafetensors, StorageError } from '@zk0/storage';
+import { deriveSeed, headerLimits, SafetensorsError, type BlobReference, type HeaderLimits, type JsonObject, type Metrics, type RunEvent, type RunState } from '@zk0/core';
+import { createSafetensors } from '@zk0/storage';
 import {
   checkUpdate,
-  roundMetrics,
   UpdateRejectedError,
   WorkerPool,
-  type ClientUpdate,
+  type AggregationInput,
   type ExcludedUpdate,
-  type Scalars,
+  type PassSharing,
   type Strategy,
   type UpdateInspection,
 } from '@zk0/strategy';
 import type { EngineBlobs } from '../blobs/engine-blobs.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { FederationLog } from '../log.ts';
-import { assignmentSchema } from './instructions.ts';
+import { PartSharing, type PartSharingOptions } from '../parts/part-sharing.ts';
 import { OpenBlobs, type OpenTensors } from './open-blobs.ts';
+import { acceptedIn, openRound, sentTensors, startOf } from './open-round.ts';
 import { publish, publishedParameters } from './publish-parameters.ts';
 import { isMasked, maskedSpecs } from './secure/masked-file.ts';
 import { neededUpdates } from './secure/stages.ts';
-import { unmaskSum } from './secure/unmask-sum.ts';
+import { sumOfRound } from './secure/sum-of-round.ts';
 import { updateCosines } from './update-cosines.ts';
 import { rejectionOf, updateTensors } from './update-tensors.ts';
 
@@ -48,12 +47,18 @@ export interface RoundAggregatorOptions {
   readonly blobs: EngineBlobs;
   readonly scratchDirectory: string;
   readonly log: FederationLog;
+  /** Has aggregations computed in parts, which other processes may take; all of it here when absent. */
+  readonly parts?: SharedParts | undefined;
 }
+
+/** With whom parts of aggregations are shared. */
+export type SharedParts = Pick<PartSharingOptions, 'queue' | 'holder' | 'clock' | 'maxParts' | 'minBytes'>;
 
 /** Checks updates as they come in and folds a round's into the next parameters. */
 export class RoundAggregator {
   readonly #options: RoundAggregatorOptions;
   #workers: WorkerPool | undefined;
+  #parts: PartSharing | undefined;
   /** What reading this round's updates has shown, by blob; after a restart the aggregation reads them itself. */
   readonly #inspections = new Map<string, UpdateInspection>();
 
@@ -79,7 +84,7 @@ export class RoundAggregator {
       const participant = state.rounds.at(-1)!.participants.get(incoming.clientId);
       const parameters = participant?.task?.parameters ?? publishedParameters(state);
       const begun = { parameters, global: parameters.hash === state.parameters!.hash ? newest : await files.openFresh(parameters) };
-      const sent = await this.#tensorsOf({ update, control }, (blob) => this.#openSent(incoming.clientId, blob, files, headerLimits(newest.specs)));
+      const sent = await sentTensors(this.#options.strategy, { update, control }, (blob) => this.#openSent(incoming.clientId, blob, files, headerLimits(newest.specs)));
       const tensors = { ...sent, ...updateTensors(state, incoming.clientId, sent.tensors, begun) };
       const inspection = await checkUpdate({ ...incoming, ...tensors, ...startOf(state, participant), maxExamples: declared }, { global: newest, guards, workers: this.#workersFor(newest) });
       this.#inspections.set(update.hash, inspection);
@@ -98,10 +103,9 @@ export class RoundAggregator {
    */
   async aggregate(state: RunState, signal: AbortSignal): Promise<RunEvent> {
     const round = state.rounds.at(-1)!;
-    const accepted = [...round.participants].flatMap(([clientId, participant]) =>
-      participant.outcome.state === 'accepted' ? [{ clientId, participant, ...participant.outcome }] : [],
-    );
-    const needed = round.secure === undefined ? (this.#options.strategy.buffer?.size ?? Math.min(state.config.minClients, round.participants.size)) : neededUpdates(state, round);
+    const accepted = acceptedIn(round);
+    const isMaskedRound = round.secure !== undefined;
+    const needed = isMaskedRound ? neededUpdates(state, round) : (this.#options.strategy.buffer?.size ?? Math.min(state.config.minClients, round.participants.size));
     if (accepted.length < needed) {
       return { type: 'round-skipped', round: round.round, reason: `${accepted.length} of ${needed} updates needed` };
     }
@@ -109,54 +113,34 @@ export class RoundAggregator {
     await mkdir(scratchDirectory, { recursive: true });
     const files = new OpenBlobs(blobs);
     try {
-      const global = await files.openVerified(state.parameters!);
-      const bases = new Map([[state.parameters!.hash, global]]);
-      /** What a client began with. */
-      const begunWith = async ({ task }: Participant): Promise<{ readonly parameters: BlobReference; readonly global: OpenTensors }> => {
-        const parameters = task?.parameters ?? publishedParameters(state);
-        const base = bases.get(parameters.hash) ?? (await files.openVerified(parameters));
-        bases.set(parameters.hash, base);
-        return { parameters, global: base };
-      };
-      const updates: ClientUpdate[] = [];
       const damaged: ExcludedUpdate[] = [];
-      const isMaskedRound = round.secure !== undefined;
-      for (const { clientId, participant, numExamples, metrics, update, control } of isMaskedRound ? [] : accepted.sort((a, b) => compareNames(a.clientId, b.clientId))) {
-        const inspection = this.#inspections.get(update.hash);
-        try {
-          const sent = await this.#tensorsOf({ update, control }, (blob) => files.openVerified(blob));
-          const tensors = updateTensors(state, clientId, sent.tensors, await begunWith(participant));
-          updates.push({ clientId, numExamples, metrics, ...startOf(state, participant), ...sent, ...tensors, ...(inspection === undefined ? {} : { inspection }) });
-        } catch (error) {
-          if (!isLost(error)) throw error;
+      const opened = await openRound(state, {
+        ledger,
+        strategy,
+        files,
+        openSent: (blob) => files.openVerified(blob),
+        inspectionOf: (_clientId, { hash }) => this.#inspections.get(hash),
+        onDamaged: (clientId, error) => {
           damaged.push({ clientId, code: 'BLOB_DAMAGED', reason: 'the server’s copy of its update is damaged or gone' });
           log.error(`the update of client ${clientId} was taken in, and cannot be used: ${error.message}`, { round: round.round });
-        }
-      }
+        },
+      });
       const path = join(scratchDirectory, `${state.runId}-${round.round}`);
-      if (isMaskedRound) updates.push(await this.#sumOf(state, accepted, files, global, `${path}.sum`, signal));
-      else if (updates.length < needed) {
+      const { global } = opened;
+      const input = isMaskedRound ? { ...opened, updates: [await sumOfRound(state, accepted, { files, global, path: `${path}.sum`, signal })] } : opened;
+      const { updates } = input;
+      if (!isMaskedRound && updates.length < needed) {
         return { type: 'round-skipped', round: round.round, reason: `${updates.length} of ${needed} updates needed; ${damaged.length} are damaged on the server` };
       }
-      const oldState = state.strategyState === null ? null : await files.openVerified(state.strategyState);
       const stateSpecs = strategy.stateSpecs(global.specs);
+      const sharing = isMaskedRound ? undefined : this.#sharing(state, input, damaged, signal);
       const newParameters = await createSafetensors(`${path}.parameters`, global.specs);
       const newState = stateSpecs.length === 0 ? null : await createSafetensors(`${path}.state`, stateSpecs);
       try {
         const result = await strategy.aggregate(
-          {
-            round: round.round,
-            global,
-            updates,
-            state: oldState,
-            scalars: state.strategyScalars as Scalars,
-            seed: deriveSeed(state.config.seed, 'aggregate', round.round),
-            ...(strategy.needsNoiseSecret && { noiseSecret: await ledger.secret(state.runId) }),
-            failures: failures(round) + damaged.length,
-            population: everyClient(state).size,
-          },
+          input,
           { parameters: newParameters, state: newState },
-          { signal, workers: this.#workersFor(global) },
+          { signal, workers: this.#workersFor(global), ...(sharing !== undefined && { sharing }) },
         );
         // In a private run they would say of one client's update what no noise covers.
         const cosines = strategy.isPrivate || isMaskedRound ? {} : await updateCosines(updates, global, deriveSeed(state.config.seed, 'cosines', round.round));
@@ -192,45 +176,12 @@ export class RoundAggregator {
     this.#workers = undefined;
   }
 
-  /** A masked update says nothing but its size. @throws UpdateRejectedError when it is not one */
-  async #inspectMasked(clientId: string, update: BlobReference, files: OpenBlobs, { specs }: OpenTensors): Promise<void> {
-    const sent = await this.#openSent(clientId, update, files, headerLimits(maskedSpecs(specs)));
-    if (isMasked(sent.specs, specs)) return;
-    throw new UpdateRejectedError('UPDATE_WRONG_ENCODING', clientId, 'it is not a masked update of these parameters, which the run asks for', { hint: 'Run the same zk0 release on both sides.' });
-  }
-
-  /** The mean of a round's masked updates, as one update of all their clients. */
-  async #sumOf(
-    state: RunState,
-    accepted: readonly { readonly clientId: string; readonly update: BlobReference; readonly metrics: Metrics }[],
-    files: OpenBlobs,
-    { specs }: OpenTensors,
-    path: string,
-    signal: AbortSignal,
-  ): Promise<ClientUpdate> {
-    const masked: OpenTensors[] = [];
-    for (const { update } of accepted) {
-      masked.push(
-        await files.openVerified(update).catch((error: unknown) => {
-          // Without it the masks of the others do not cancel.
-          throw isLost(error) ? new SecureAggregationError('SECURE_TOO_FEW', `the server’s copy of an update in the sum is damaged or gone: ${error.message}`) : error;
-        }),
-      );
-    }
-    await unmaskSum(state, masked, specs, path, signal);
-    const clients = accepted.length;
-    const metrics = roundMetrics(accepted.map((update) => ({ numExamples: 1, metrics: update.metrics })), false);
-    return { clientId: `the sum of ${clients} clients`, clients, numExamples: 1, metrics, kind: 'delta', tensors: await files.openFile(path) };
-  }
-
-  /** An update's tensors, and the change of its control variate where the strategy asks for one. */
-  async #tensorsOf(
-    { update, control }: { readonly update: BlobReference; readonly control: BlobReference | undefined },
-    open: (blob: BlobReference) => Promise<OpenTensors>,
-  ): Promise<{ tensors: OpenTensors; control?: OpenTensors }> {
-    const tensors = await open(update);
-    const isNeeded = this.#options.strategy.guards.needsControl === true;
-    return control === undefined || !isNeeded ? { tensors } : { tensors, control: await open(control) };
+  /** What has passes computed in parts, where other processes may take them. */
+  #sharing(state: RunState, { updates }: AggregationInput, damaged: readonly ExcludedUpdate[], signal: AbortSignal): PassSharing | undefined {
+    const { parts } = this.#options;
+    if (parts === undefined) return undefined;
+    const norms = Object.fromEntries(updates.flatMap(({ clientId, inspection }) => (inspection === undefined ? [] : [[clientId, inspection.norm]])));
+    return (this.#parts ??= new PartSharing({ ...this.#options, ...parts })).of({ state, norms, damaged: damaged.map(({ clientId }) => clientId), signal });
   }
 
   /**
@@ -249,6 +200,13 @@ export class RoundAggregator {
     }
   }
 
+  /** A masked update says nothing but its size. @throws UpdateRejectedError when it is not one */
+  async #inspectMasked(clientId: string, update: BlobReference, files: OpenBlobs, { specs }: OpenTensors): Promise<void> {
+    const sent = await this.#openSent(clientId, update, files, headerLimits(maskedSpecs(specs)));
+    if (isMasked(sent.specs, specs)) return;
+    throw new UpdateRejectedError('UPDATE_WRONG_ENCODING', clientId, 'it is not a masked update of these parameters, which the run asks for', { hint: 'Run the same zk0 release on both sides.' });
+  }
+
   async #adopt(path: string, written: BlobReference): Promise<BlobReference> {
     const blob = await this.#options.blobs.putFile(path, written);
     await rm(path, { force: true });
@@ -259,29 +217,4 @@ export class RoundAggregator {
     if (byteLength < WORKER_PARAMETER_BYTES) return 0;
     return (this.#workers ??= new WorkerPool(Math.min(MAX_WORKERS, availableParallelism())));
   }
-}
-
-/** How long ago a client began, and how many steps it made, where that may differ between the updates of a round. */
-function startOf(state: RunState, participant: Participant | undefined): Pick<ClientUpdate, 'staleness' | 'localSteps'> {
-  const { task, instructions } = participant ?? {};
-  const fit = state.config.localStepsBySpeed === undefined ? undefined : assignmentSchema.shape.fit.parse(instructions?.['fit']);
-  return {
-    ...(task !== undefined && { staleness: versionsSince(state, task.round) }),
-    ...(fit !== undefined && { localSteps: fit.localSteps }),
-  };
-}
-
-/** What the server took in and does not have any more is its own fault, not the client's. */
-function isLost(error: unknown): error is StorageError {
-  return error instanceof StorageError && (error.code === 'BLOB_DAMAGED' || error.code === 'BLOB_NOT_FOUND');
-}
-
-/** Who was there when the run started, or has been asked since: a function of the ledger, so that a restarted server counts the same. */
-function everyClient({ clients, rounds }: RunState): ReadonlySet<string> {
-  return new Set([...clients, ...rounds.flatMap(({ participants }) => [...participants.keys()])]);
-}
-
-/** Clients that were asked, needed, and gave nothing that counts. */
-function failures({ participants }: RoundState): number {
-  return [...participants.values()].filter(({ outcome: { state } }) => state !== 'accepted' && state !== 'unneeded').length;
 }

@@ -8,7 +8,7 @@ import type { FederationLog } from '../log.ts';
 import type { FederatedModel, RunModel } from '../model.ts';
 import type { TaskQueue } from '../tasks/task-queue.ts';
 import { broadcastState } from './broadcast-state.ts';
-import { RoundAggregator, type IncomingUpdate } from './round-aggregator.ts';
+import { RoundAggregator, type IncomingUpdate, type SharedParts } from './round-aggregator.ts';
 import { planRound, type DroppedTask, type RoundPlan } from './round-plan.ts';
 
 /** The most that the ledger keeps of why a round's learning rates differ. */
@@ -37,6 +37,7 @@ export interface RunWorkOptions {
   readonly scratchDirectory: string;
   readonly clock: Clock;
   readonly log: FederationLog;
+  readonly parts?: SharedParts;
   readonly onProgress: (progress: { readonly phase: string; readonly step: number; readonly totalSteps: number }) => void;
 }
 

@@ -1,0 +1,47 @@
+import type { Clock } from '../clock.ts';
+import type { PartEntry, PartRow, PartTable } from './part-table.ts';
+
+/** Parts in this process's memory. */
+export class MemoryPartTable implements PartTable {
+  readonly #clock: Clock;
+  readonly #rows = new Map<string, PartRow>();
+  readonly #waiters = new Set<() => void>();
+  #revision = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  rows(): ReadonlyMap<string, PartRow> {
+    return this.#rows;
+  }
+
+  replace(key: string, entry: PartEntry, revision: number | null): Promise<boolean> {
+    if ((this.#rows.get(key)?.revision ?? null) !== revision) return Promise.resolve(false);
+    this.#rows.set(key, { entry, revision: ++this.#revision, since: this.#clock.now() });
+    this.#wake();
+    return Promise.resolve(true);
+  }
+
+  remove(key: string): Promise<void> {
+    if (this.#rows.delete(key)) this.#wake();
+    return Promise.resolve();
+  }
+
+  changed(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#waiters.delete(wake);
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      this.#waiters.add(wake);
+      signal.addEventListener('abort', wake, { once: true });
+      if (signal.aborted) wake();
+    });
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#waiters]) wake();
+  }
+}
