@@ -19,11 +19,12 @@ export class TestNatsServer {
   readonly #settings: string;
   #child: ChildProcess | undefined;
 
-  private constructor(port: number, settings: string) {
+  private constructor(port: number, settings: string, hasJetStream = true) {
     this.#port = port;
     this.url = `nats://127.0.0.1:${port}`;
     this.#directory = mkdtempSync(join(tmpdir(), 'zk0-nats-'));
-    this.#settings = settings;
+    const store = JSON.stringify(join(this.#directory, 'data'));
+    this.#settings = hasJetStream ? `jetstream { store_dir: ${store} }\n${settings}` : settings;
   }
 
   /** Starts a cluster of three. */
@@ -36,8 +37,8 @@ export class TestNatsServer {
   }
 
   /** Starts one on a free port. @param settings lines of its configuration */
-  static async start(settings = ''): Promise<TestNatsServer> {
-    const server = new TestNatsServer(await freePort(), settings);
+  static async start(settings = '', hasJetStream = true): Promise<TestNatsServer> {
+    const server = new TestNatsServer(await freePort(), settings, hasJetStream);
     await server.start();
     return server;
   }
@@ -49,7 +50,7 @@ export class TestNatsServer {
 
   async start(): Promise<void> {
     const config = join(this.#directory, 'nats.conf');
-    writeFileSync(config, `listen: "127.0.0.1:${this.#port}"\njetstream { store_dir: ${JSON.stringify(join(this.#directory, 'data'))} }\n${this.#settings}\n`);
+    writeFileSync(config, `listen: "127.0.0.1:${this.#port}"\n${this.#settings}\n`);
     const child = spawn(natsServerBinary!, ['-c', config], { stdio: ['ignore', 'ignore', 'pipe'] });
     this.#child = child;
     let said = '';

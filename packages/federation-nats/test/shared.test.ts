@@ -148,18 +148,26 @@ describe.skipIf(natsServerBinary === undefined)(`what servers share over NATS${n
       }
     });
 
-    it('refuses a server that is too old, and one without JetStream', async () => {
+    it('says at once that a server has no JetStream, or that the account may not use it', async () => {
+      const [without, barred] = [await TestNatsServer.start('', false), await TestNatsServer.start('accounts { A: { users: [{ user: u, password: p }] } }\nno_auth_user: u')];
+      try {
+        for (const server of [without, barred]) {
+          const begun = performance.now();
+          const opening = openNatsStores(parseNatsAddress(server.address('x')), { log: silentLog, environment: {}, patienceMs: 60_000 });
+          await expect(opening).rejects.toMatchObject({ code: 'BACKEND_UNSUITABLE', message: expect.stringContaining('JetStream cannot be used') as string });
+          expect(performance.now() - begun).toBeLessThan(10_000);
+        }
+      } finally {
+        await Promise.all([without.close(), barred.close()]);
+      }
+    });
+
+    it('refuses a server that is too old', async () => {
       const old = await serverOfVersion('2.9.25');
       try {
         expect(await refusal(`nats://127.0.0.1:${old.port}`)).toMatchObject({ code: 'BACKEND_UNSUITABLE', message: expect.stringContaining('is of version 2.9.25, and 2.11 is needed') as string });
       } finally {
         old.server.close();
-      }
-      const plain = await TestNatsServer.start('accounts { A: { users: [{ user: u, password: p }] } }\nno_auth_user: u');
-      try {
-        expect(await refusal(plain.address('x'))).toMatchObject({ code: 'BACKEND_UNSUITABLE', message: expect.stringContaining('JetStream cannot be used') as string });
-      } finally {
-        await plain.close();
       }
     });
 

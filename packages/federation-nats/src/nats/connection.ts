@@ -79,10 +79,11 @@ export class NatsLink {
         throw new BackendError('BACKEND_UNSUITABLE', `${text}: the NATS server is of version ${version}, and ${MINIMUM_VERSION.join('.')} is needed`, { hint: 'Install a newer nats-server.' });
       }
       const link = new NatsLink(address, connection, await jetstreamManager(connection, { timeout: REQUEST_MS, checkAPI: false }), options);
-      await link.attempt(() => link.jsm.getAccountInfo()).catch((error: unknown) => {
-        if (isRefusal((error as Error).cause)) throw openError(text, (error as Error).cause);
-        if (isPassingStorageError(error) && !isNotEnabled(error)) throw error;
-        throw new BackendError('BACKEND_UNSUITABLE', `${text}: JetStream cannot be used`, { cause: error, hint: 'Start nats-server with -js, and allow the account to use it.' });
+      await link.attempt(() => link.#account()).catch((error: unknown) => {
+        const cause = error instanceof BackendError ? error : (error as Error).cause;
+        if (isRefusal(cause)) throw openError(text, cause);
+        if (isPassingStorageError(error) && !isNotEnabled(cause)) throw error;
+        throw error instanceof BackendError ? error : noJetStream(text, error);
       });
       return link;
     } catch (error) {
@@ -107,6 +108,16 @@ export class NatsLink {
         if (!isPassingStorageError(typed) || this.#isClosing || performance.now() + pause > end) throw typed;
         await wait(pause);
       }
+    }
+  }
+
+  /** Asks whether JetStream is there. One that is not part of a cluster has nobody to wait for: what it lacks now, it lacks. */
+  async #account(): Promise<void> {
+    try {
+      await this.jsm.getAccountInfo();
+    } catch (error) {
+      if (!isNotEnabled(error) || this.connection.info?.cluster !== undefined) throw error;
+      throw noJetStream(this.address.text, error);
     }
   }
 
@@ -137,8 +148,11 @@ export class NatsLink {
 
 /** Whether nobody on this server or in this account offers JetStream; a cluster that elects a leader does, a moment later. */
 function isNotEnabled(error: unknown): boolean {
-  const { cause } = error as Error;
-  return (cause instanceof Error && cause.name === 'JetStreamNotEnabled') || (cause instanceof JetStreamApiError && NOT_ENABLED.has(cause.code));
+  return (error instanceof Error && error.name === 'JetStreamNotEnabled') || (error instanceof JetStreamApiError && NOT_ENABLED.has(error.code));
+}
+
+function noJetStream(text: string, cause: unknown): BackendError {
+  return new BackendError('BACKEND_UNSUITABLE', `${text}: JetStream cannot be used`, { cause, hint: 'Start nats-server with -js, and allow the account to use it.' });
 }
 
 function openError(text: string, error: unknown): Error {
