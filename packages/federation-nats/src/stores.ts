@@ -1,4 +1,4 @@
-import { closeAll, systemClock, type ClientStore, type Clock, type LeaseStore, type LedgerStore, type TaskQueue } from '@zk0/federation';
+import { closeAll, PartQueue, systemClock, type ClientStore, type Clock, type LeaseStore, type LedgerStore, type TaskQueue } from '@zk0/federation';
 import { NatsClientStore } from './clients/nats-client-store.ts';
 import { LedgerStream } from './ledger/ledger-stream.ts';
 import { NatsLedgerStore } from './ledger/nats-ledger-store.ts';
@@ -6,6 +6,7 @@ import { NatsLeaseStore } from './leases/nats-lease-store.ts';
 import type { NatsAddress } from './nats/address.ts';
 import { Bucket } from './nats/bucket.ts';
 import { NatsLink, type NatsOptions } from './nats/connection.ts';
+import { NatsPartTable } from './parts/nats-part-table.ts';
 import { NatsTaskQueue } from './tasks/nats-task-queue.ts';
 
 /** What several servers of a federation share over NATS. */
@@ -14,6 +15,7 @@ export interface NatsStores {
   readonly leases: LeaseStore;
   readonly clients: ClientStore;
   readonly queue: TaskQueue;
+  readonly parts: PartQueue;
   close(): Promise<void>;
 }
 
@@ -35,14 +37,16 @@ export async function openNatsStores(address: NatsAddress, options: NatsStoresOp
   const link = await NatsLink.open(address, options);
   try {
     const stream = await LedgerStream.open(link);
-    const [leases, clients, tasks] = [await Bucket.open(link, 'leases'), await Bucket.open(link, 'clients'), await Bucket.open(link, 'tasks')];
+    const [leases, clients, tasks, parts] = [await Bucket.open(link, 'leases'), await Bucket.open(link, 'clients'), await Bucket.open(link, 'tasks'), await Bucket.open(link, 'parts')];
     const queue = new NatsTaskQueue(tasks, { log, ...(republishMs !== undefined && { republishMs }) });
+    const table = new NatsPartTable(parts, clock, log);
     return {
       ledger: new NatsLedgerStore(stream),
       leases: new NatsLeaseStore(leases, clock),
       clients: new NatsClientStore(clients, log),
       queue,
-      close: () => closeAll(log, [() => queue.close(), () => link.close()]),
+      parts: new PartQueue(table, clock),
+      close: () => closeAll(log, [() => queue.close(), () => table.close(), () => link.close()]),
     };
   } catch (error) {
     await link.close();

@@ -1,5 +1,5 @@
 import { systemClock } from '@zk0/federation';
-import { clientStoreContract, FakeClock, leaseStoreContract, ledgerStoreContract, taskQueueContract } from '@zk0/federation/testing';
+import { clientStoreContract, FakeClock, leaseStoreContract, ledgerStoreContract, partQueueContract, taskQueueContract } from '@zk0/federation/testing';
 import { describe, it } from 'vitest';
 import type { NatsStores } from '../src/index.ts';
 import { NO_NATS_SERVER, natsServerBinary } from './nats-server.ts';
@@ -21,6 +21,15 @@ describe.skipIf(natsServerBinary === undefined)(`stores on NATS${natsServerBinar
   });
   describe('the client store', () => {
     for (const { name, run } of clientStoreContract) it(name, () => run(async () => (await open()).clients));
+  });
+  describe('the part queue', () => {
+    for (const { name, run } of partQueueContract) {
+      it(name, () => run(async () => {
+        const [address, clock] = [newFederation(), new FakeClock()];
+        const [leader, worker] = [await openAt(address, { clock }), await openAt(address, { clock })];
+        return { leader: leader.parts, worker: worker.parts, pass: (ms) => { clock.advance(ms); } };
+      }));
+    }
   });
   describe('the task queue', () => {
     for (const { name, run } of taskQueueContract) it(name, () => run(async () => (await open()).queue));

@@ -13,7 +13,7 @@ export class Bucket {
   }
 
   /** Finds the bucket, or makes it. @throws what `natsError` gives */
-  static async open(link: NatsLink, what: 'leases' | 'clients' | 'tasks'): Promise<Bucket> {
+  static async open(link: NatsLink, what: 'leases' | 'clients' | 'tasks' | 'parts'): Promise<Bucket> {
     const { federation, replicas } = link.address;
     const name = `zk0-${federation}-${what}`;
     const kv = await link.attempt(() => new Kvm(link.js).create(name, { history: 1, replicas, allow_direct: false, description: `The ${what} of a zk0 federation; made anew where it is missing.` }));

@@ -1,9 +1,8 @@
-import { errorMessage, taskSchema } from '@zk0/core';
+import { taskSchema } from '@zk0/core';
 import type { ClientTask, FederationLog } from '@zk0/federation';
-import { StorageError } from '@zk0/storage';
-import { setTimeout as wait } from 'node:timers/promises';
 import * as z from 'zod';
 import type { Bucket } from '../nats/bucket.ts';
+import { BucketWatch } from '../nats/bucket-watch.ts';
 import { fromToken } from '../nats/subject-token.ts';
 
 /** The key that says which tasks hold; no client's key begins like it. */
@@ -27,30 +26,17 @@ export type Round = z.infer<typeof roundSchema>;
 const taskEntrySchema = z.strictObject({ publication: z.string(), task: taskSchema.nullable() });
 export type TaskEntry = z.infer<typeof taskEntrySchema>;
 
-/** Between two attempts to watch the bucket, in ms. */
-const RETRY_MS = 500;
-/** How long to wait until what this process wrote has come back, in ms. */
-const SETTLE_MS = 10_000;
-
 /** What this process knows of the tasks bucket, kept up to date by watching it. */
 export class TaskView {
-  readonly #bucket: Bucket;
-  readonly #log: FederationLog;
   readonly #tasks = new Map<string, TaskEntry>();
   readonly #waiters = new Map<string, Set<() => void>>();
-  readonly #settling = new Set<() => void>();
+  readonly #watch: BucketWatch;
   #round: { readonly value: Round; readonly revision: number } | null = null;
-  #revision = 0;
-  readonly #closing = new AbortController();
-  #stop: () => void = () => undefined;
-  readonly #watching: Promise<void>;
   /** Called when other tasks hold than before. */
   onRound: (round: Round) => void = () => undefined;
 
   constructor(bucket: Bucket, log: FederationLog) {
-    this.#bucket = bucket;
-    this.#log = log;
-    this.#watching = this.#watch();
+    this.#watch = new BucketWatch({ bucket, what: 'tasks', log, onEntry: (key, value, revision) => { this.#take(key, value, revision); } });
   }
 
   /** Which tasks hold, with the revision that a change of it names; `null` before the first. */
@@ -82,44 +68,12 @@ export class TaskView {
   }
 
   /** Resolves when this process has seen what was written as that revision. @throws StorageError `STORE_UNREACHABLE` */
-  async reached(revision: number): Promise<void> {
-    const end = performance.now() + SETTLE_MS;
-    while (this.#revision < revision) {
-      const over = new AbortController();
-      await new Promise<void>((resolve) => {
-        this.#settling.add(resolve);
-        wait(Math.max(0, end - performance.now()), undefined, { signal: over.signal }).then(resolve, () => undefined);
-      });
-      over.abort();
-      if (this.#revision < revision && performance.now() >= end) {
-        throw new StorageError('STORE_UNREACHABLE', 'tasks: what was written does not come back from the NATS server', { hint: 'Check that the NATS server runs, and the network.' });
-      }
-    }
+  reached(revision: number): Promise<void> {
+    return this.#watch.reached(revision);
   }
 
-  async close(): Promise<void> {
-    this.#closing.abort();
-    this.#stop();
-    await this.#watching;
-  }
-
-  async #watch(): Promise<void> {
-    const isOpen = (): boolean => !this.#closing.signal.aborted;
-    let isTroubled = false;
-    while (isOpen()) {
-      try {
-        const entries = await this.#bucket.kv.watch();
-        this.#stop = () => { entries.stop(); };
-        // It may have been closed while the watch began.
-        if (!isOpen()) entries.stop();
-        isTroubled = false;
-        for await (const { key, value, revision, operation } of entries) this.#take(key, operation === 'PUT' ? value : null, revision);
-      } catch (error) {
-        if (!isTroubled && isOpen()) this.#log.warn(`tasks cannot be watched at the moment: ${errorMessage(error)}`, { error });
-        isTroubled = true;
-      }
-      await wait(RETRY_MS, undefined, { signal: this.#closing.signal }).catch(() => undefined);
-    }
+  close(): Promise<void> {
+    return this.#watch.close();
   }
 
   #take(key: string, value: Uint8Array | null, revision: number): void {
@@ -136,9 +90,6 @@ export class TaskView {
       else this.#tasks.set(clientId, entry);
       this.#wake(clientId);
     }
-    this.#revision = Math.max(this.#revision, revision);
-    for (const resolve of [...this.#settling]) resolve();
-    this.#settling.clear();
   }
 
   #wake(clientId: string): void {
