@@ -27,7 +27,8 @@ import { isPassingStorageError } from '@zk0/storage';
 import type { EngineBlobs } from './blobs/engine-blobs.ts';
 import { closeAll } from './close-all.ts';
 import { checkRun } from './check-strategy.ts';
-import { ClientRegistry, type RegisteredClient } from './clients/client-registry.ts';
+import { ClientRegistry } from './clients/client-registry.ts';
+import type { RegisteredClient } from './clients/registered-client.ts';
 import { ClientLines, type ClientLine } from './clients/client-lines.ts';
 import type { ClientStore } from './clients/client-store.ts';
 import { pause, systemClock, type Clock } from './clock.ts';
@@ -35,7 +36,9 @@ import { FederationError } from './errors.ts';
 import { EventStream } from './events/event-stream.ts';
 import type { FederationEvent } from './events/federation-event.ts';
 import type { Ledger, LedgerRun } from './ledger/ledger.ts';
-import type { RunSummary } from './ledger/run-summary.ts';
+import { followLedger } from './ledger/follow-ledger.ts';
+import type { LedgerStore } from './ledger/ledger-store.ts';
+import { isOpen, type RunSummary } from './ledger/run-summary.ts';
 import { HeldLease } from './leases/held-lease.ts';
 import type { LeaseStore } from './leases/lease-store.ts';
 import { silentLog, type FederationLog } from './log.ts';
@@ -43,6 +46,7 @@ import type { FederatedModel } from './model.ts';
 import { changeRun } from './run/change-run.ts';
 import { fitTaskSchema } from './run/instructions.ts';
 import { openTask } from './run/open-task.ts';
+import { ResultIntakes } from './run/result-intakes.ts';
 import type { SharedParts } from './run/round-aggregator.ts';
 import { RunSession, type OpenedRun } from './run/run-session.ts';
 import { MemoryTaskQueue } from './tasks/memory-task-queue.ts';
@@ -70,6 +74,16 @@ export interface CoordinatorOptions {
   /** Where clients that have joined are kept for the server after this one; in memory alone when absent. */
   readonly clients?: ClientStore;
   readonly clock?: Clock;
+  /**
+   * Other servers work with the same ledger, queue and clients: then this one follows what they write, and hands out tasks and takes in
+   * results also of runs that it does not drive. It is the only one when absent.
+   */
+  readonly shared?: {
+    /** The ledger's store, which is followed. */
+    readonly store: LedgerStore;
+    /** Whether this server drives runs when its turn comes; one that does not only answers clients and operators. */
+    readonly drives: boolean;
+  };
   /** With whom parts of aggregations are shared; they are all computed by whoever drives the run when absent. */
   readonly parts?: SharedParts;
   /** A client that has not been heard for so long is offline, in ms (60 000). */
@@ -123,6 +137,7 @@ export class Coordinator implements FederationService {
   readonly #lease: HeldLease;
   readonly #silenceMs: number;
   readonly #unsubscribe: () => void;
+  readonly #intakes: ResultIntakes | undefined;
   #session: RunSession | undefined;
   #driving: Promise<void> = Promise.resolve();
   #wakeQueue: () => void = () => undefined;
@@ -140,7 +155,11 @@ export class Coordinator implements FederationService {
       clock,
       silenceMs: clientSilenceMs,
       store: options.clients,
+      ...(options.shared !== undefined && { server: holder }),
       log,
+      onElsewhere: (client) => {
+        this.#heardElsewhere(client).catch((error: unknown) => { log.warn(`what became of client ${client.clientId} is not recorded: ${errorMessage(error)}`, { error }); });
+      },
       onForgotten: (clientId) => { this.#lines.forget(clientId); },
       onGone: ({ clientId, activity }) => {
         if (activity.state === 'left') log.info(`client ${clientId} has left`);
@@ -149,6 +168,7 @@ export class Coordinator implements FederationService {
       },
     });
     this.#clients.subscribe(() => this.#session?.driver.notify());
+    if (options.shared !== undefined) this.#intakes = new ResultIntakes({ ...options, clients: this.#clients, queue, clock, log });
     this.#unsubscribe = ledger.subscribe((entry, run) => {
       this.#events.publish({ kind: 'run', runId: entry.runId, at: entry.at.toISOString(), event: entry.event });
       if (this.#session?.runId === entry.runId) this.#session.notify(entry, run);
@@ -170,8 +190,12 @@ export class Coordinator implements FederationService {
     const failed = new AbortController();
     const either = AbortSignal.any([signal, this.#closing.signal, failed.signal]);
     const expiring = this.#expireClients(either);
+    const { shared, ledger } = this.#options;
+    const unshare = this.#clients.share();
+    const unfollow = shared === undefined ? undefined : followLedger({ ledger, store: shared.store, log: this.#log, onNew: () => { this.#wakeQueue(); } });
     let trouble: string | undefined;
     try {
+      if (shared?.drives === false) await aborted(either);
       while (!either.aborted) {
         try {
           await this.#driveNext(either);
@@ -186,7 +210,8 @@ export class Coordinator implements FederationService {
       }
     } finally {
       failed.abort();
-      await closeAll(this.#log, [() => this.#lease.release(), () => expiring, () => this.#clients.flush()]);
+      const giveBack = shared?.drives === false ? [] : [() => this.#lease.release()];
+      await closeAll(this.#log, [...giveBack, () => expiring, () => this.#clients.flush(), unshare, () => unfollow?.(), () => this.#intakes?.close()]);
     }
   }
 
@@ -241,6 +266,7 @@ export class Coordinator implements FederationService {
   async result(client: ClientPrincipal, result: TaskResult): Promise<ResultReply> {
     this.#clients.seen(client, { state: 'idle' });
     if (this.#session?.runId === result.runId) return this.#session.intake.settle(client, result);
+    if (this.#intakes !== undefined) return this.#intakes.settle(client, result);
     // Just started: the run is in the ledger, and not driven yet.
     if ((await this.#options.ledger.dueRuns()).includes(result.runId)) {
       throw new FederationError('BUSY', `run ${result.runId} is not being driven at the moment`, { hint: 'Try again in a moment.' });
@@ -286,7 +312,10 @@ export class Coordinator implements FederationService {
       const misfit = session?.misfit(clientId);
       return { clientId, name, agent, label, numExamples, bytesUp, bytesDown, ...activity, lastSeen: new Date(lastSeen).toISOString(), ...(misfit !== undefined && { misfit }), ...(resources !== undefined && { resources }) };
     });
-    return { clients, runs: await this.#options.ledger.summaries(), current: session?.runId ?? null, waiting: session?.waiting ?? null };
+    const runs = await this.#options.ledger.summaries();
+    // Whoever does not drive knows which run is driven, and not what it waits for.
+    const current = session?.runId ?? (this.#options.shared === undefined ? null : (runs.find((run) => isOpen(run) && !run.isResting)?.runId ?? null));
+    return { clients, runs, current, waiting: session?.waiting ?? null };
   }
 
   async status(): Promise<JsonObject> {
@@ -407,7 +436,13 @@ export class Coordinator implements FederationService {
 
   /** What a client has to do, as the ledger says: also in the moments after a restart in which no run is driven yet. */
   async #openTask(clientId: string): Promise<Task | null> {
-    const { ledger } = this.#options;
+    const { ledger, shared } = this.#options;
+    if (shared !== undefined && this.#session === undefined) {
+      const published = await this.#queue.current(clientId);
+      if (published !== null) return published.task;
+      // Between two drivers none is published; what this server has read of the ledger may be a moment old.
+      for (const open of ledger.known()) await ledger.refresh(open);
+    }
     const [runId] = this.#session === undefined ? await ledger.dueRuns() : [this.#session.runId];
     const run = runId === undefined ? null : await ledger.run(runId);
     return run === null ? null : openTask(run, clientId, this.#clock.now());
@@ -445,6 +480,7 @@ export class Coordinator implements FederationService {
         this.#events.publish({ kind: 'waiting', runId, reason });
       },
     });
+    await this.#intakes?.forget(runId);
     const ended = new AbortController();
     const lease = this.#lease.keep(AbortSignal.any([signal, ended.signal]));
     this.#session = session;
@@ -464,8 +500,27 @@ export class Coordinator implements FederationService {
   }
 
   async #expireClients(signal: AbortSignal): Promise<void> {
-    while (await pause(this.#clock, this.#silenceMs / 12, signal)) this.#clients.expire();
+    while (await pause(this.#clock, this.#silenceMs / 12, signal)) {
+      this.#clients.expire();
+      await this.#clients.beat();
+    }
   }
+
+  /** What another server has heard of a client concerns the run that this one drives. */
+  async #heardElsewhere({ clientId, activity }: RegisteredClient): Promise<void> {
+    const driver = this.#session?.driver;
+    if (driver === undefined) return;
+    if (activity.state === 'left') await driver.clientLeft(clientId);
+    else if (activity.state === 'offline') await this.#queue.release(clientId);
+    else await driver.clientReturned(clientId);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => { resolve(); }, { once: true });
+  });
 }
 
 function toJson(value: unknown): JsonObject {

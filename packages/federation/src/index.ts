@@ -22,8 +22,8 @@ export { partEntrySchema, partKey, type PartEntry, type PartRow, type PartTable 
 export { PartWorker, type PartWorkerOptions } from './parts/part-worker.ts';
 export type { SharedParts } from './run/round-aggregator.ts';
 export type { ClientLine } from './clients/client-lines.ts';
-export type { ClientStore, StoredClient } from './clients/client-store.ts';
-export type { ClientActivity, ClientDescription, RegisteredClient } from './clients/client-registry.ts';
+export type { ClientStore, ClientStoreListener, StoredClient } from './clients/client-store.ts';
+export type { ClientActivity, ClientDescription, RegisteredClient } from './clients/registered-client.ts';
 export { federationEventSchema, type FederationEvent } from './events/federation-event.ts';
 export type { Observer } from './observers/observer.ts';
 export type { FederatedModel, LocalModel, LocalTask, OpenRunOptions, RunModel, TrainingDefaults } from './model.ts';

@@ -1,5 +1,5 @@
 import type { Evaluation, FitInstructions, FitOptions, FitResult, JsonObject, Parameters, RunConfig, RunState, WorkHooks } from '@zk0/core';
-import type { ClientDescription, RegisteredClient } from './clients/client-registry.ts';
+import type { ClientDescription, RegisteredClient } from './clients/registered-client.ts';
 
 /**
  * The server's side of a model: what a federation needs to know about what it trains. An application hands one in; the engine knows

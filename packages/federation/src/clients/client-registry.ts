@@ -1,55 +1,11 @@
-import type { ClientPrincipal, ClientResources, JsonObject } from '@zk0/core';
+import type { ClientPrincipal, ClientResources } from '@zk0/core';
 import type { Clock } from '../clock.ts';
 import { FederationError } from '../errors.ts';
 import { silentLog, type FederationLog } from '../log.ts';
-import type { ClientStore, StoredClient } from './client-store.ts';
+import { fromStore, toStore, type ClientStore, type StoredClient } from './client-store.ts';
 import { ClientWriter } from './client-writer.ts';
-
-/** What a client is doing, as far as the server knows. */
-export type ClientActivity =
-  /** Waits for work. */
-  | { readonly state: 'idle' }
-  /** Has taken a task; `phase` and steps are what it reported last. */
-  | {
-      readonly state: 'working';
-      readonly round: number;
-      readonly phase: string;
-      readonly step: number;
-      readonly totalSteps: number;
-      readonly loss?: number;
-      /** When this phase was first heard of, in milliseconds since the epoch: with the steps, how fast it goes. */
-      readonly phaseSince?: number;
-    }
-  /** Said goodbye. */
-  | { readonly state: 'left' }
-  /** Was silent for too long. */
-  | { readonly state: 'offline' };
-
-/** What the application understood of a client's profile. */
-export interface ClientDescription {
-  /** Names what the client trains on, for people. */
-  readonly label: string;
-  /** Training examples that it declares: the weight of its updates is never above it. */
-  readonly numExamples: number;
-}
-
-/** A client that has joined. */
-export interface RegisteredClient extends ClientDescription {
-  readonly clientId: string;
-  readonly instance: string;
-  readonly name: string;
-  readonly agent: string;
-  /** What it said of itself, checked by the application. */
-  readonly profile: JsonObject;
-  readonly activity: ClientActivity;
-  /** Milliseconds since the epoch. */
-  readonly lastSeen: number;
-  /** What its accepted updates say of bytes sent and received, since it was first seen here. */
-  readonly bytesUp: number;
-  readonly bytesDown: number;
-  /** What it said last of the memory that it uses; known to the server that it talks to, and to no other. */
-  readonly resources?: ClientResources;
-}
+import { KnownServers } from './known-servers.ts';
+import { dated, isOnline, type ClientActivity, type RegisteredClient } from './registered-client.ts';
 
 /** Bounds of a registry. */
 export interface ClientRegistryOptions {
@@ -62,14 +18,20 @@ export interface ClientRegistryOptions {
   readonly maxClients?: number;
   /** Where clients are kept for the server after this one; in memory alone when absent. */
   readonly store?: ClientStore | undefined;
+  /** Names this server among those that share the store; it is the only one when absent. */
+  readonly server?: string | undefined;
   readonly log?: FederationLog;
   /** Called with every client that left or fell silent. */
   readonly onGone: (client: RegisteredClient) => void;
+  /** Called with every client of another server that comes, leaves or falls silent, as far as this one has heard. */
+  readonly onElsewhere?: (client: RegisteredClient) => void;
   /** Called with every client that is forgotten. */
   readonly onForgotten?: (clientId: string) => void;
 }
 
 const DAY_MS = 24 * 3600_000;
+/** A client whose requests go to several servers in turn is claimed by each of them so often at most, in ms. */
+const CLAIM_MS = 10_000;
 
 /** Who is there. A client is seen when it joins, polls, reports or sends a heartbeat; silence makes it offline. */
 export class ClientRegistry {
@@ -77,10 +39,41 @@ export class ClientRegistry {
   readonly #clients = new Map<string, RegisteredClient>();
   readonly #listeners = new Set<() => void>();
   readonly #writer: ClientWriter | undefined;
+  readonly #servers: KnownServers;
+  /** When this server said last that a client is its, by client. */
+  readonly #claims = new Map<string, number>();
 
   constructor(options: ClientRegistryOptions) {
     this.#options = options;
     this.#writer = options.store === undefined ? undefined : new ClientWriter(options.store, options.log ?? silentLog);
+    this.#servers = new KnownServers(options.clock, options.silenceMs / 3);
+  }
+
+  /** Follows which clients other servers have, and says to them that this one is there. @returns what ends it */
+  share(): () => Promise<void> {
+    const { store, server } = this.#options;
+    if (server === undefined || store?.watch === undefined) return () => Promise.resolve();
+    const stop = store.watch({
+      onClient: (client) => { this.#heardOf(client); },
+      onServer: (other, isThere) => {
+        if (other === server) return;
+        if (!isThere) this.#servers.gone(other);
+        if (isThere && !this.#servers.heard(other)) return;
+        for (const client of [...this.#clients.values()]) if (client.server === other) this.#elsewhere(client, isThere);
+      },
+    });
+    // Twice: the first time, nobody knows how long ago that was.
+    void this.beat().then(() => this.beat());
+    return async () => {
+      await store.beat?.(server, false).catch(() => undefined);
+      await stop();
+    };
+  }
+
+  /** Says to the other servers that this one is there. What cannot be said now is said with the next call. */
+  async beat(): Promise<void> {
+    const { store, server } = this.#options;
+    if (server !== undefined) await store?.beat?.(server, true).catch(() => undefined);
   }
 
   /**
@@ -90,9 +83,7 @@ export class ClientRegistry {
    * @throws StorageError `STORE_UNREACHABLE`, which passes
    */
   async restore(): Promise<void> {
-    for (const client of (await this.#options.store?.all()) ?? []) {
-      if (!this.#clients.has(client.clientId)) this.#clients.set(client.clientId, { ...client, activity: { state: 'offline' } });
-    }
+    for (const client of (await this.#options.store?.all()) ?? []) if (!this.#clients.has(client.clientId)) this.#clients.set(client.clientId, fromStore(client));
   }
 
   /** Resolves when the store has what is known here, or cannot be written to at the moment. */
@@ -124,7 +115,7 @@ export class ClientRegistry {
     }
     const { bytesUp = 0, bytesDown = 0 } = before ?? {};
     this.#clients.set(clientId, { ...client, activity: { state: 'idle' }, lastSeen: this.#options.clock.now(), bytesUp, bytesDown });
-    this.#store(clientId);
+    this.#claim(clientId);
     this.#changed();
   }
 
@@ -143,8 +134,11 @@ export class ClientRegistry {
     const wasOnline = isOnline(client);
     const time = this.#options.clock.now();
     const next = activity === undefined ? (wasOnline ? client.activity : { state: 'idle' as const }) : dated(activity, client.activity, time);
-    const now = { ...client, activity: next, lastSeen: time };
+    const { server, ...own } = client;
+    const now = { ...own, activity: next, lastSeen: time };
     this.#clients.set(clientId, now);
+    // It has come from another server, or back.
+    if (server !== undefined || (!wasOnline && this.#options.server !== undefined)) this.#claim(clientId);
     if (!wasOnline) this.#changed();
     return now;
   }
@@ -154,7 +148,7 @@ export class ClientRegistry {
     const client = this.#clients.get(clientId);
     if (client === undefined) return;
     this.#clients.set(clientId, { ...client, bytesUp: client.bytesUp + up, bytesDown: client.bytesDown + down });
-    this.#store(clientId);
+    if (client.server === undefined) this.#store(clientId);
   }
 
   /** Notes what a client says of the memory that it uses. */
@@ -174,12 +168,15 @@ export class ClientRegistry {
     const { clock, silenceMs, forgetMs = DAY_MS } = this.#options;
     const now = clock.now();
     for (const client of [...this.#clients.values()]) {
-      if (isOnline(client) && now - client.lastSeen > silenceMs) this.#gone(client, { state: 'offline' });
+      if (client.server !== undefined && isOnline(client)) {
+        if (!this.#servers.isThere(client.server)) this.#elsewhere(client, false);
+      } else if (isOnline(client) && now - client.lastSeen > silenceMs) this.#gone(client, { state: 'offline' });
       else if (!isOnline(client) && now - client.lastSeen > forgetMs) {
         this.#clients.delete(client.clientId);
         this.#options.onForgotten?.(client.clientId);
+        this.#claims.delete(client.clientId);
         this.#writer?.remove(client.clientId);
-      }
+      } else if (this.#options.server !== undefined && !this.#claims.has(client.clientId) && client.server === undefined && isOnline(client)) this.#claim(client.clientId);
     }
     void this.flush();
   }
@@ -205,11 +202,42 @@ export class ClientRegistry {
     });
   }
 
+  /** Says to the other servers that a client is heard here, unless that was said a moment ago. */
+  #claim(clientId: string): void {
+    const [claimed, now] = [this.#claims.get(clientId), this.#options.clock.now()];
+    if (this.#options.server !== undefined && claimed !== undefined && now - claimed < CLAIM_MS) {
+      // It is said on the timer.
+      this.#claims.delete(clientId);
+      return;
+    }
+    this.#claims.set(clientId, now);
+    this.#store(clientId);
+  }
+
   #store(clientId: string): void {
-    const stored: StoredClient & { activity?: unknown; resources?: unknown } = { ...this.#clients.get(clientId)! };
-    delete stored.activity;
-    delete stored.resources;
-    this.#writer?.put(stored);
+    this.#writer?.put(toStore(this.#clients.get(clientId)!, this.#options.server));
+  }
+
+  /** Another server has stored a client. */
+  #heardOf({ presence, ...client }: StoredClient): void {
+    const { clientId, server } = client;
+    if (server === undefined || server === this.#options.server) return;
+    const known = this.#clients.get(clientId);
+    if (presence !== 'here' && known !== undefined && known.server === undefined && isOnline(known)) {
+      // It has moved here, which the other did not know.
+      this.#store(clientId);
+      return;
+    }
+    const now = { ...client, activity: known?.activity ?? { state: 'offline' as const } };
+    this.#elsewhere(now, presence === 'here' && this.#servers.isThere(server), presence === 'left' ? 'left' : 'offline');
+  }
+
+  #elsewhere(client: RegisteredClient, isThere: boolean, away: 'left' | 'offline' = 'offline'): void {
+    const activity: ClientActivity = isThere ? (isOnline(client) ? client.activity : { state: 'idle' }) : { state: away };
+    const now = { ...client, activity, lastSeen: this.#options.clock.now() };
+    this.#clients.set(client.clientId, now);
+    if (activity.state !== client.activity.state || isThere) this.#options.onElsewhere?.(now);
+    this.#changed();
   }
 
   #gone(client: RegisteredClient, activity: ClientActivity): void {
@@ -224,17 +252,6 @@ export class ClientRegistry {
   #changed(): void {
     for (const listener of [...this.#listeners]) listener();
   }
-}
-
-/** An activity with the time from which its phase goes on. */
-function dated(activity: ClientActivity, before: ClientActivity, now: number): ClientActivity {
-  if (activity.state !== 'working') return activity;
-  const goesOn = before.state === 'working' && before.round === activity.round && before.phase === activity.phase && before.step <= activity.step;
-  return { ...activity, phaseSince: (goesOn ? before.phaseSince : undefined) ?? now };
-}
-
-function isOnline({ activity }: RegisteredClient): boolean {
-  return activity.state !== 'offline' && activity.state !== 'left';
 }
 
 function idInUse(clientId: string): FederationError {

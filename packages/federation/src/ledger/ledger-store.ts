@@ -49,4 +49,11 @@ export interface LedgerStore {
    * for every process that shares the store. Noise that protects privacy comes from them; they are in no event, message or log.
    */
   secret(runId: string): Promise<Uint8Array>;
+  /**
+   * Calls back after every entry that any process has appended, with the run and the entry's position; with `null` when some may have been
+   * missed. A hint and no more: what was written is read by {@link entries}. Absent where one process alone uses the store.
+   *
+   * @returns what ends it.
+   */
+  watch?(onEntry: (runId: string | null, position: number) => void): () => Promise<void>;
 }

@@ -48,6 +48,8 @@ export class Ledger {
   readonly #store: LedgerStore;
   readonly #clock: Clock;
   readonly #open = new Map<string, LedgerRun>();
+  /** Runs that this process has seen end. */
+  readonly #ended = new Set<string>();
   /** One record at a time for each run. */
   readonly #tails = new Map<string, Promise<unknown>>();
   readonly #listeners = new Set<(entry: LedgerEntry, run: LedgerRun) => void>();
@@ -127,6 +129,16 @@ export class Ledger {
     let state: RunState | null = null;
     for (const entry of await this.entries(runId)) if (entry.position <= position) state = applyRunEvent(state, entry.event);
     return state!;
+  }
+
+  /** Runs that are open, as far as this process knows. */
+  known(): readonly string[] {
+    return [...this.#open.keys()];
+  }
+
+  /** Whether this process has read so many entries of a run, or knows that it has ended. */
+  hasRead(runId: string, position: number): boolean {
+    return this.#ended.has(runId) || (this.#open.get(runId)?.length ?? 0) >= position;
   }
 
   /** A run's history from a position on. @throws FederationError `RUN_UNREADABLE` */
@@ -238,7 +250,7 @@ export class Ledger {
 
   #keep(runId: string, run: LedgerRun): void {
     if (isOpen(run.state)) this.#open.set(runId, run);
-    else this.#open.delete(runId);
+    else if (this.#open.delete(runId)) this.#ended.add(runId);
   }
 }
 

@@ -5,6 +5,7 @@ import type { LedgerStore, StoredEntry, StoredRun } from './ledger-store.ts';
 export class MemoryLedgerStore implements LedgerStore {
   readonly #runs = new Map<string, { entries: StoredEntry[]; summary: string; error: string | null }>();
   readonly #secrets = new Map<string, Uint8Array>();
+  readonly #watchers = new Set<(runId: string | null, position: number) => void>();
 
   append(runId: string, entry: StoredEntry, summary: string): Promise<boolean> {
     const run = this.#runs.get(runId) ?? { entries: [], summary, error: null };
@@ -12,6 +13,7 @@ export class MemoryLedgerStore implements LedgerStore {
     run.entries.push(entry);
     run.summary = summary;
     this.#runs.set(runId, run);
+    for (const onEntry of this.#watchers) onEntry(runId, entry.position);
     return Promise.resolve(true);
   }
 
@@ -41,6 +43,14 @@ export class MemoryLedgerStore implements LedgerStore {
     const secret = this.#secrets.get(runId) ?? randomBytes(32);
     this.#secrets.set(runId, secret);
     return Promise.resolve(secret);
+  }
+
+  watch(onEntry: (runId: string | null, position: number) => void): () => Promise<void> {
+    this.#watchers.add(onEntry);
+    return () => {
+      this.#watchers.delete(onEntry);
+      return Promise.resolve();
+    };
   }
 
   #stored(runId: string): StoredRun | null {

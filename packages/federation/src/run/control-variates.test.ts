@@ -5,7 +5,7 @@ import { replay, runConfigSchema, type BlobReference, type RunEvent, type RunSta
 import { createSafetensors, openBlobStore, openSafetensors, type BlobStore } from '@zk0/storage';
 import { createStrategy, type Strategy } from '@zk0/strategy';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { RegisteredClient } from '../clients/client-registry.ts';
+import type { RegisteredClient } from '../clients/registered-client.ts';
 import type { RunModel } from '../model.ts';
 import { broadcastState } from './broadcast-state.ts';
 import { assignmentSchema } from './instructions.ts';

@@ -1,7 +1,7 @@
 import { clientLoss, deriveSeed, type BlobReference, type JsonObject, type Participation, type RunState } from '@zk0/core';
 import { MAX_CLIENTS } from '@zk0/secure-aggregation';
 import { sampleSize, selectClients, type RoundRecord, type Scalars, type Strategy } from '@zk0/strategy';
-import type { RegisteredClient } from '../clients/client-registry.ts';
+import type { RegisteredClient } from '../clients/registered-client.ts';
 import { FederationError } from '../errors.ts';
 import type { RunModel } from '../model.ts';
 import { chooseEncoding } from './choose-encoding.ts';

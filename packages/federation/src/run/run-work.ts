@@ -1,7 +1,8 @@
 import { bestRound, encodeParameters, versionsSince, type BlobReference, type Evaluation, type JsonObject, type RunEvent, type RunState } from '@zk0/core';
 import { createStrategy, type Strategy } from '@zk0/strategy';
 import type { EngineBlobs } from '../blobs/engine-blobs.ts';
-import type { ClientRegistry, RegisteredClient } from '../clients/client-registry.ts';
+import type { ClientRegistry } from '../clients/client-registry.ts';
+import type { RegisteredClient } from '../clients/registered-client.ts';
 import type { Clock } from '../clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { FederationLog } from '../log.ts';
