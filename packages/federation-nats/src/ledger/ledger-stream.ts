@@ -1,5 +1,6 @@
+import { errorMessage } from '@zk0/core';
 import { FederationError } from '@zk0/federation';
-import { DiscardPolicy, JetStreamApiError, RetentionPolicy, StorageType, type StoredMsg, type StreamConfig } from '@nats-io/jetstream';
+import { DeliverPolicy, DiscardPolicy, JetStreamApiError, RetentionPolicy, StorageType, type JsMsg, type StoredMsg, type StreamConfig } from '@nats-io/jetstream';
 import { nanos, type MsgHdrs } from '@nats-io/transport-node';
 import { setTimeout as wait } from 'node:timers/promises';
 import { BackendError } from '../errors.ts';
@@ -17,6 +18,8 @@ const DUPLICATE_WINDOW_MS = 120_000;
 const BATCH = 256;
 /** Between two looks at a replica that lags, in ms. */
 const LAG_PAUSE_MS = 20;
+/** Between two attempts to follow the stream, in ms. */
+const WATCH_PAUSE_MS = 500;
 
 /** What a subject of the stream holds. */
 export type SubjectKind = 'run' | 'note' | 'secret';
@@ -101,6 +104,39 @@ export class LedgerStream {
       this.#link.js.publish(subject, payload, { msgID: id, headers: messageHeaders, expect: { streamName: this.name, lastSubjectSequence: expected } }),
     );
     return seq;
+  }
+
+  /**
+   * Follows what is appended from now on.
+   *
+   * @param onMessage gets the subject and headers of each message; `null` when the watch begins, and when messages may have been missed.
+   * @returns what ends it.
+   */
+  watch(onMessage: (message: Pick<JsMsg, 'subject' | 'headers'> | null) => void): () => Promise<void> {
+    const closing = new AbortController();
+    const isOpen = (): boolean => !closing.signal.aborted;
+    let stop: () => void = () => undefined;
+    const follow = async (): Promise<void> => {
+      while (isOpen()) {
+        try {
+          const consumer = await this.#link.js.consumers.get(this.name, { filter_subjects: `${this.#prefix}.run.*`, deliver_policy: DeliverPolicy.New, headers_only: true });
+          const messages = await consumer.consume();
+          stop = () => { messages.stop(); };
+          if (!isOpen()) stop();
+          onMessage(null);
+          for await (const message of messages) onMessage(message);
+        } catch (error) {
+          if (isOpen()) this.#link.log.debug(`the ledger cannot be followed at the moment: ${errorMessage(error)}`);
+        }
+        await wait(WATCH_PAUSE_MS, undefined, { signal: closing.signal }).catch(() => undefined);
+      }
+    };
+    const following = follow();
+    return async () => {
+      closing.abort();
+      stop();
+      await following;
+    };
   }
 
   async #findOrMake(): Promise<StreamConfig> {

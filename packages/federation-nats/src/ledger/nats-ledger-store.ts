@@ -129,6 +129,14 @@ export class NatsLedgerStore implements LedgerStore {
     throw unsettled(runId);
   }
 
+  watch(onEntry: (runId: string | null, position: number) => void): () => Promise<void> {
+    return this.#stream.watch((message) => {
+      const position = Number(message?.headers?.get('Zk0-Position') ?? 0);
+      if (message === null) onEntry(null, 0);
+      else onEntry(runOf(message.subject), Number.isSafeInteger(position) ? position : 0);
+    });
+  }
+
   /** A run as its newest message and the note on it say; what was seen with as many messages still holds. */
   async #stored(runId: string, messages: number | null, counts: ReadonlyMap<string, number> | null): Promise<(StoredRun & { readonly first: number }) | null> {
     const seen = this.#seen.get(runId);
