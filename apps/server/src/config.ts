@@ -20,6 +20,12 @@ const serverSchema = z.strictObject({
   backend: z.string().min(1).optional(),
   /** Where parameters and updates are; a folder of this machine unless given. */
   blobs: z.string().min(1).optional(),
+  /** What this process does of a server's work, where several share a backend. */
+  role: z.enum(['all', 'front', 'aggregate']).default('all'),
+  /** Parts that a pass of an aggregation is cut into for the processes that share a backend; 1: whoever drives the run does all of it. */
+  shards: z.int().min(1).max(1024).optional(),
+  /** Passes that read fewer bytes are not shared. */
+  shardBytes: z.int().min(0).default(64 * 2 ** 20),
   /** Serve plain HTTP beyond loopback. */
   insecure: z.boolean().default(false),
   /** Trackers that get the figures of every run; see `parseTracker` of `@zk0/trackers`. */

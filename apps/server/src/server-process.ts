@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { errorMessage } from '@zk0/core';
 import { createDashboard } from '@zk0/dashboard';
-import { closeAll, Coordinator, Ledger, type LedgerEntry } from '@zk0/federation';
+import { closeAll, Coordinator, Ledger, PartWorker, systemClock, type LedgerEntry } from '@zk0/federation';
 import type { RootLogger } from '@zk0/logger';
 import { createTransportServer, isLoopback, openNodeRegistry, openOperatorToken, type TransportServerOptions } from '@zk0/transport';
 import { processFigures, prometheusText } from './metrics/prometheus.ts';
@@ -15,6 +15,7 @@ import { clipOf } from './rollout/filmed-trials.ts';
 import { successesOf } from './rollout/success-record.ts';
 import { trackRun } from './tracking/track-run.ts';
 import type { TrackerPool } from './tracking/tracker-pool.ts';
+import type { Role } from './role.ts';
 import { openServerState, type ServerStateOptions } from './state/open-state.ts';
 import { makeWritable, stateFiles } from './state-files.ts';
 import { versions } from './versions.ts';
@@ -26,6 +27,12 @@ export interface ServerOptions
     Pick<SmolVlaModelOptions, 'device' | 'precision' | 'threads' | 'cacheDirectory' | 'folders'> {
   /** Ledger, blobs and scratch files: what a restart goes on with. */
   readonly stateDirectory: string;
+  /** What this process does where several share the state: everything when absent. */
+  readonly role?: Role;
+  /** Parts that aggregations are cut into for the processes that share the state (1: none). */
+  readonly shards?: number;
+  /** Passes that read fewer bytes are not shared (0). */
+  readonly shardBytes?: number;
   /** Let in enrolled nodes only (see `zk0-server token`). */
   readonly enrolment?: boolean;
   /** Where a run's outputs go. */
@@ -65,12 +72,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const { stateDirectory, runDirectory, openRunLog, log } = options;
   makeWritable(stateDirectory);
   const files = stateFiles(stateDirectory);
-  const { enrolment = false } = options;
+  const { enrolment = false, role = 'all', shards = 1 } = options;
   const state = await openServerState(options);
   const closers: (() => Promise<void> | void)[] = [() => state.close()];
   const close = (): Promise<void> => closeAll(log, closers.splice(0).reverse());
   try {
-    const { blobs } = state;
+    const { blobs, parts } = state;
     const registry = enrolment ? openNodeRegistry(files.nodes) : undefined;
     if (registry !== undefined) closers.push(() => registry.close());
     const isOpen = registry === undefined && options.tls?.clientCa === undefined && (isLoopback(options.host) || options.allowInsecure === true);
@@ -89,6 +96,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       scratchDirectory: join(stateDirectory, 'scratch'),
       log,
       holder: state.holder,
+      ...(parts !== undefined && { shared: { store: state.ledger, drives: role !== 'front' } }),
+      ...(parts !== undefined && shards > 1 && { parts: { queue: parts, holder: state.holder, clock: systemClock, maxParts: shards, minBytes: options.shardBytes ?? 0 } }),
       onClientLine: ({ clientId, time, level, message, round }, runId) => {
         const place = (runId === null ? undefined : runLogs.get(runId)) ?? log;
         place.relay({ time, level, process: clientId.startsWith('client') ? clientId : `client_${clientId}`, message, ...(round !== undefined && { fields: { round } }) });
@@ -147,6 +156,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     done.catch((error: unknown) => {
       log.error(`the server cannot go on: ${errorMessage(error)}`, { error });
     });
+    if (parts !== undefined && role !== 'front' && shards > 1) {
+      const worker = new PartWorker({ queue: parts, holder: `${state.holder}/parts`, ledger, blobs, scratchDirectory: join(stateDirectory, 'scratch'), clock: systemClock, log });
+      const working = worker.run(stop.signal).catch((error: unknown) => { log.error(`no parts of aggregations are computed here any more: ${errorMessage(error)}`, { error }); });
+      closers.push(() => working);
+    }
     closers.push(() => transport.close(), () => done.catch(() => undefined), () => { stop.abort(); });
     return { url: transport.url, enrolment, operatorTokenFile, coordinator, done, close };
   } catch (error) {

@@ -22,6 +22,7 @@ import '../demo-datasets.ts';
 import { collect, configSchema, trackFlag, withConfigOptions, withTrackOption, type Config } from '../config.ts';
 import { CLOSE_TRACKERS_MS, TrackerPool } from '../tracking/tracker-pool.ts';
 import type { Run } from './run-action.ts';
+import { roleSettings } from '../role.ts';
 import { startServer, type RunningServer } from '../server-process.ts';
 import { makeWritable, STATE_FOLDER } from '../state-files.ts';
 
@@ -42,17 +43,20 @@ export function startCommand(run: Run): Command {
     .option('--max-disk <size>', 'most disk that parameters and updates may take')
     .option('--backend <address>', 'ledger, leases, clients and tasks on NATS: nats://HOST:PORT/FEDERATION; credentials from the environment (default: a file below --out)')
     .option('--blobs <address>', 'parameters and updates in a bucket: s3://BUCKET/PREFIX?endpoint=URL; credentials from the environment (default: a folder below --out)')
+    .option('--role <name>', 'what this process does where several share --backend and --blobs: front (clients and operators), aggregate (drives runs, computes), all (default: all)')
+    .option('--shards <n>', 'parts that an aggregation is cut into for the processes that share it (default: 8 with --role aggregate, else 1)', Number)
     .option('--detach', 'run in the background; see zk0-server status, logs and stop --process')
     .option('--insecure', 'allow plain HTTP and unknown clients beyond this machine: anyone on the network can read and join');
   withTrackOption(withConfigOptions(command)).option('--allow-folder <dir>', 'folder under which submitted runs may name policies and datasets by path (repeatable)', collect, []).action((options: Record<string, unknown>) => {
     run(async (signal) => {
-      const { host, port, out, device, precision, threads, insecure, backend, blobs } = options;
+      const { host, port, out, device, precision, threads, insecure, backend, blobs, role, shards } = options;
       const config = await loadConfig(configSchema, {
         file: options['config'] as string | undefined,
-        flags: { server: { host, port, out, device, precision, threads, insecure, backend, blobs, track: trackFlag(options) } },
+        flags: { server: { host, port, out, device, precision, threads, insecure, backend, blobs, role, shards, track: trackFlag(options) } },
         set: options['set'] as string[],
       });
       const { server } = config;
+      const roles = roleSettings(server);
       const addresses = server.track.map((text) => parseTracker(text));
       makeWritable(server.out);
       if (options['detach'] === true) return startInBackground(server.out);
@@ -85,6 +89,8 @@ export function startCommand(run: Run): Command {
           ...(tls === undefined ? {} : { tls }),
           ...(server.backend !== undefined && { backend: server.backend }),
           ...(server.blobs !== undefined && { blobs: server.blobs }),
+          ...roles,
+          shardBytes: server.shardBytes,
           ...(typeof options['maxDisk'] === 'string' && { maxDiskBytes: parseBytes('--max-disk', options['maxDisk']) }),
           enrolment: options['enrolment'] === true || (!isLoopback(server.host) && !server.insecure && tls?.clientCa === undefined),
           ...(process.env['ZK0_ADMIN_TOKEN'] === undefined ? {} : { operatorToken: process.env['ZK0_ADMIN_TOKEN'] }),

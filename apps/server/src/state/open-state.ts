@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Zk0Error } from '@zk0/core';
-import { closeAll, openSqliteStores, type ClientStore, type FederationLog, type LeaseStore, type LedgerStore, type TaskQueue } from '@zk0/federation';
+import { closeAll, openSqliteStores, type ClientStore, type FederationLog, type LeaseStore, type LedgerStore, type PartQueue, type TaskQueue } from '@zk0/federation';
 import type * as FederationNats from '@zk0/federation-nats';
 import { openBlobStore, type BlobStore } from '@zk0/storage';
 import { stateFiles } from '../state-files.ts';
@@ -25,6 +25,8 @@ export interface ServerState {
   readonly leases: LeaseStore;
   readonly queue?: TaskQueue;
   readonly clients?: ClientStore;
+  /** Parts of aggregations; present where several servers share the state. */
+  readonly parts?: PartQueue;
   readonly blobs: BlobStore;
   /** Names this server in leases. */
   readonly holder: string;
@@ -75,8 +77,8 @@ async function openShared(backend: string, { stateDirectory, blobs, log }: Serve
   await lock.keep();
   log.info(`ledger, leases, clients and tasks are at ${address.text}`);
   if (blobs === undefined) log.warn('parameters and updates are in a folder of this machine: a server elsewhere cannot take over (--blobs)');
-  const { ledger, leases, clients, queue } = stores;
-  return { ledger, leases, clients, queue, holder: lock.holder };
+  const { ledger, leases, clients, queue, parts } = stores;
+  return { ledger, leases, clients, queue, parts, holder: lock.holder };
 }
 
 async function openBlobs({ stateDirectory, blobs, maxDiskBytes, log }: ServerStateOptions, closers: Closers): Promise<BlobStore> {
