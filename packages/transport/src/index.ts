@@ -25,6 +25,7 @@ export {
   type TokenInfo,
   type TokenOptions,
 } from './identity/registry.ts';
+export { openSharedRegistry, type SharedRegistryOptions } from './identity/shared-registry.ts';
 export { openNodeRegistry, type NodeRegistryOptions } from './identity/sqlite-registry.ts';
 export {
   createTransportServer,

@@ -1,8 +1,9 @@
 import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterEach, describe, expect, it } from 'vitest';
-import { generateNodeKey, openNodeKey, openNodeRegistry, openOperatorToken, type NodeRegistry } from '../src/index.ts';
+import type { SharedRow, SharedTable } from '@zk0/storage';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { generateNodeKey, openNodeKey, openNodeRegistry, openOperatorToken, openSharedRegistry, type NodeRegistry } from '../src/index.ts';
 import { Scope } from './harness.ts';
 
 const scope = new Scope();
@@ -133,6 +134,69 @@ function registryContract(name: string, open: (clock: { now: number }) => Promis
 registryContract('a registry in SQLite', async (clock) =>
   openNodeRegistry(join(await scope.directory(), 'nodes.sqlite'), { now: () => clock.now }),
 );
+
+/** A table as several servers have it: in this process, with answers that come a moment later. */
+class MemoryTable implements SharedTable {
+  readonly rows = new Map<string, SharedRow>();
+  #revision = 0;
+
+  async get(key: string): Promise<SharedRow | null> {
+    await Promise.resolve();
+    return this.rows.get(key) ?? null;
+  }
+
+  async list(prefix: string): Promise<readonly SharedRow[]> {
+    await Promise.resolve();
+    return [...this.rows.values()].filter(({ key }) => key.startsWith(prefix));
+  }
+
+  async replace(key: string, value: string, revision: number | null): Promise<boolean> {
+    await Promise.resolve();
+    if ((this.rows.get(key)?.revision ?? null) !== revision) return false;
+    this.rows.set(key, { key, value, revision: ++this.#revision });
+    return true;
+  }
+
+  async remove(key: string): Promise<void> {
+    await Promise.resolve();
+    this.rows.delete(key);
+  }
+}
+
+registryContract('a registry that servers share', (clock) => openSharedRegistry(new MemoryTable(), { now: () => clock.now }));
+
+describe('a registry that servers share', () => {
+  it('is one for all of them: nodes that enrol at one are known at the others, and holds no token', async () => {
+    const table = new MemoryTable();
+    const [first, second] = [await openSharedRegistry(table), await openSharedRegistry(table)];
+    expect(second.serverId).toBe(first.serverId);
+    const { token } = await first.createToken();
+    const node = await second.enroll({ token, clientId: 'kitchen', publicKey: generateNodeKey().publicKey, dataset: '' });
+    expect(await first.node(node.fingerprint)).toEqual(node);
+    expect(JSON.stringify([...table.rows])).not.toContain(token);
+    await first.revokeNode('kitchen');
+    expect(await first.node(node.fingerprint)).toMatchObject({ state: 'revoked' });
+    await vi.waitFor(async () => { expect(await second.node(node.fingerprint)).toMatchObject({ state: 'revoked' }); }, 10_000);
+  });
+
+  it('lets as many enrol as a token says, and one under a name, wherever they ask at the same moment', async () => {
+    const table = new MemoryTable();
+    const servers = await Promise.all(Array.from({ length: 4 }, () => openSharedRegistry(table)));
+    const enrolled = async (token: string, clientId: (n: number) => string): Promise<number> => {
+      const asked = servers.map((server, n) => server.enroll({ token, clientId: clientId(n), publicKey: generateNodeKey().publicKey, dataset: '' }));
+      return (await Promise.allSettled(asked)).filter(({ status }) => status === 'fulfilled').length;
+    };
+    expect(await enrolled((await servers[0]!.createToken({ uses: 2 })).token, (n) => `node-${n}`)).toBe(2);
+    expect(await enrolled((await servers[0]!.createToken({ uses: 4 })).token, () => 'kitchen')).toBe(1);
+    expect((await servers[0]!.listNodes()).filter(({ clientId }) => clientId === 'kitchen')).toHaveLength(1);
+  });
+
+  it('is refused where another release wrote it', async () => {
+    const table = new MemoryTable();
+    await table.replace('server', '{"id":5}', null);
+    await expect(openSharedRegistry(table)).rejects.toMatchObject({ code: 'REGISTRY_UNUSABLE' });
+  });
+});
 
 describe('the file of a registry', () => {
   it('keeps everything, is private, holds no token, and is shared by processes', async () => {

@@ -1,28 +1,17 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { chmodSync, closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
-import { errorMessage, InvalidArgumentError, Zk0Error } from '@zk0/core';
+import { errorMessage, Zk0Error } from '@zk0/core';
 import { inTransaction, sqliteDiskError } from '@zk0/storage';
 import { TransportError } from '../errors.ts';
 import { fingerprintOf } from './key.ts';
-import {
-  DEFAULT_TOKEN_LIFETIME_MS,
-  MAX_NAME,
-  MAX_TOKEN_USES,
-  type Enrolment,
-  type NodeInfo,
-  type NodeRegistry,
-  type NodeState,
-  type TokenInfo,
-  type TokenOptions,
-} from './registry.ts';
+import { MAX_NAME, type Enrolment, type NodeInfo, type NodeRegistry, type NodeState, type TokenInfo, type TokenOptions } from './registry.ts';
+import { assertUsable, drawToken, idTaken, nodeRevoked, nodeUnknown, tokenHash, tokenUnknown, tokenUnknownHere } from './token-rules.ts';
 
 const SCHEMA_VERSION = 1;
 /** Another process may be writing; it takes milliseconds. */
 const BUSY_TIMEOUT_MS = 5000;
 const SEEN_EVERY_MS = 60_000;
-/** Tokens begin like this, so that scanners for leaked secrets can find them. */
-const TOKEN_PREFIX = 'zk0-';
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS server (id TEXT NOT NULL) STRICT;
@@ -104,21 +93,12 @@ class SqliteRegistry implements NodeRegistry {
 
   createToken(options: TokenOptions = {}): Promise<{ readonly token: string; readonly info: TokenInfo }> {
     return this.#call(() => {
-      const { uses = 1, expiresInMs = DEFAULT_TOKEN_LIFETIME_MS, needsApproval = false, note = '' } = options;
-      if (!Number.isSafeInteger(uses) || uses < 1 || uses > MAX_TOKEN_USES) {
-        throw new InvalidArgumentError(`a token for ${uses} uses; between 1 and ${MAX_TOKEN_USES} are possible`);
-      }
       const created = this.#now();
-      if (!(expiresInMs > 0) || !Number.isSafeInteger(created + Math.round(expiresInMs))) {
-        throw new InvalidArgumentError(`a token that expires after ${expiresInMs} ms`);
-      }
-      if (note.length > MAX_NAME) throw new InvalidArgumentError(`a note of ${note.length} characters; at most ${MAX_NAME} are possible`);
-      const token = TOKEN_PREFIX + randomBytes(32).toString('base64url');
-      const hash = hashOf(token);
+      const { token, hash, info } = drawToken(options, created);
       this.#database
         .prepare('INSERT INTO tokens VALUES (?, ?, ?, 0, ?, ?, ?, ?, NULL)')
-        .run(hash.slice(0, 8), hash, uses, needsApproval ? 1 : 0, note, created, created + Math.round(expiresInMs));
-      return { token, info: this.#token('id', hash.slice(0, 8))! };
+        .run(info.id, hash, info.uses, info.needsApproval ? 1 : 0, info.note, created, info.expiresAt.getTime());
+      return { token, info };
     });
   }
 
@@ -131,28 +111,22 @@ class SqliteRegistry implements NodeRegistry {
       this.#database.prepare('UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL').run(this.#now(), id);
       const info = this.#token('id', id);
       if (info !== null) return info;
-      throw new TransportError('TOKEN_UNKNOWN', `no enrolment token ${id}`, { hint: 'See zk0-server token list.' });
+      throw tokenUnknown(id);
     });
   }
 
   enroll({ token, clientId, publicKey, dataset }: Enrolment): Promise<NodeInfo> {
     return this.#call(() =>
       inTransaction(this.#database, () => {
-        const info = this.#token('hash', hashOf(token));
-        if (info === null) throw refused('it is none of this server’s', 'Check that it was copied whole, and the server’s address.');
+        const info = this.#token('hash', tokenHash(token));
+        if (info === null) throw tokenUnknownHere();
         const fingerprint = fingerprintOf(publicKey);
         const known = this.#node(fingerprint);
-        if (known?.state === 'revoked') throw revoked(known);
+        if (known?.state === 'revoked') throw nodeRevoked(known);
         if (known?.clientId === clientId && known.tokenId === info.id) return known;
-        if (info.revokedAt !== null) throw refused('it was revoked');
-        if (info.expiresAt.getTime() <= this.#now()) throw refused(`it expired at ${info.expiresAt.toISOString()}`);
-        if (info.used >= info.uses) throw refused(info.uses === 1 ? 'it was used' : `it was used ${info.uses} times`);
+        assertUsable(info, this.#now());
         const holder = this.#database.prepare("SELECT * FROM nodes WHERE client_id = ? AND state <> 'revoked'").get(clientId);
-        if (holder !== undefined && holder['fingerprint'] !== fingerprint) {
-          throw new TransportError('CLIENT_ID_TAKEN', `another node is enrolled as ${clientId}`, {
-            hint: 'Choose another --id, or ask the operator to revoke the other node.',
-          });
-        }
+        if (holder !== undefined && holder['fingerprint'] !== fingerprint) throw idTaken(clientId);
         // The same key with a new token may take another id.
         this.#database.prepare('DELETE FROM nodes WHERE fingerprint = ?').run(fingerprint);
         this.#database
@@ -219,11 +193,9 @@ class SqliteRegistry implements NodeRegistry {
         const row = this.#database
           .prepare("SELECT * FROM nodes WHERE fingerprint = ?1 OR client_id = ?1 ORDER BY state = 'revoked', enrolled_at DESC, rowid DESC LIMIT 1")
           .get(name);
-        if (row === undefined) {
-          throw new TransportError('NODE_UNKNOWN', `no node ${name} has enrolled`, { hint: 'See zk0-server node list.' });
-        }
+        if (row === undefined) throw nodeUnknown(name);
         const node = this.#nodeInfo(row);
-        if (node.state === 'revoked' && state !== 'revoked') throw revoked(node);
+        if (node.state === 'revoked' && state !== 'revoked') throw nodeRevoked(node);
         this.#database.prepare('UPDATE nodes SET state = ? WHERE fingerprint = ?').run(state, node.fingerprint);
         return { ...node, state };
       }),
@@ -255,11 +227,6 @@ class SqliteRegistry implements NodeRegistry {
       throw error instanceof Zk0Error ? error : unusable(this.#path, error);
     }
   }
-}
-
-/** Tokens have 256 random bits: a plain hash tells nothing about them. */
-function hashOf(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
 }
 
 function date(value: SQLOutputValue | undefined): Date {
@@ -294,16 +261,6 @@ function nodeInfo(row: Row): NodeInfo {
     lastSeenAt: dateOrNull(row['last_seen_at']),
     tokenId: String(row['token_id']),
   };
-}
-
-function refused(why: string, hint = 'Ask the operator for a new token.'): TransportError {
-  return new TransportError('TOKEN_REFUSED', `the enrolment token is refused: ${why}`, { hint });
-}
-
-function revoked({ clientId, fingerprint }: NodeInfo): TransportError {
-  return new TransportError('NODE_REVOKED', `the operator revoked the key ${fingerprint} of ${clientId}`, {
-    hint: 'Ask the operator for a token, and enrol again with a new key.',
-  });
 }
 
 function unusable(path: string, cause: unknown): Zk0Error {

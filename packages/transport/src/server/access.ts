@@ -1,4 +1,5 @@
 import { TransportError } from '../errors.ts';
+import type { SharedNames } from '@zk0/storage';
 import type { NodeRegistry } from '../identity/registry.ts';
 import type { TransportLog } from '../log.ts';
 import { isLoopback } from '../protocol/http.ts';
@@ -14,6 +15,7 @@ export interface AccessOptions {
   readonly host: string;
   readonly tls: { readonly clientCa?: string } | undefined;
   readonly registry: NodeRegistry | undefined;
+  readonly sharedNonces: SharedNames | undefined;
   readonly operatorToken: string | undefined;
   readonly allowInsecure: boolean;
   readonly maxClockSkewMs: number | undefined;
@@ -38,7 +40,7 @@ export interface Access {
  * @throws TransportError `INSECURE` for a server that others reach and that does not know them, or that they could read along.
  */
 export function createAccess(options: AccessOptions): Access {
-  const { host, tls, registry, operatorToken, allowInsecure, log, now = Date.now, maxClockSkewMs = DEFAULT_MAX_CLOCK_SKEW_MS } = options;
+  const { host, tls, registry, operatorToken, allowInsecure, log, now = Date.now, maxClockSkewMs = DEFAULT_MAX_CLOCK_SKEW_MS, sharedNonces } = options;
   const certificates = tls?.clientCa !== undefined;
   const open = registry === undefined && !certificates;
   const loopback = isLoopback(host);
@@ -56,7 +58,7 @@ export function createAccess(options: AccessOptions): Access {
   if (operatorToken === undefined && (!open || reachable)) {
     throw new TransportError('INSECURE', `anybody who reaches ${host} would be an operator`, { hint: 'Give a token for the operators.' });
   }
-  const signed = registry === undefined ? undefined : new SignedClients({ registry, maxClockSkewMs, now, log });
+  const signed = registry === undefined ? undefined : new SignedClients({ registry, maxClockSkewMs, now, log, sharedNonces });
   const browsers = { ownNamesOnly: open && loopback, noProxies: open && loopback && !allowInsecure };
   return {
     clients: chooseClients(signed, certificates),

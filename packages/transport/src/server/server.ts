@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { errorMessage, type FederationService, type OperatorPage } from '@zk0/core';
-import type { BlobStore } from '@zk0/storage';
+import type { BlobStore, SharedNames } from '@zk0/storage';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { TransportError } from '../errors.ts';
 import type { NodeRegistry } from '../identity/registry.ts';
@@ -80,6 +80,8 @@ export interface TransportServerOptions {
   readonly limits?: TransportLimits;
   /** Who may take part: with it, each request of a client is signed with an enrolled key, and nodes enrol at `/enroll`. */
   readonly registry?: NodeRegistry;
+  /** Where signatures are taken once for all servers that share the registry; this process's memory when absent. */
+  readonly sharedNonces?: SharedNames;
   /**
    * The operators' credential. Without one, anybody on this machine is an operator; that is possible on loopback only, and where
    * clients need no credential either.
@@ -115,7 +117,7 @@ export interface TransportServer {
  */
 export async function createTransportServer(options: TransportServerOptions): Promise<TransportServer> {
   const { host, port, blobs, service, registry, operatorToken, tls, allowInsecure = false, limits = {}, log = silentLog, now, page } = options;
-  const access = createAccess({ host, tls, registry, operatorToken, allowInsecure, maxClockSkewMs: limits.maxClockSkewMs, now, log });
+  const access = createAccess({ host, tls, registry, sharedNonces: options.sharedNonces, operatorToken, allowInsecure, maxClockSkewMs: limits.maxClockSkewMs, now, log });
   const refusals = new RefusalLog(log);
   const { pollWaitMs = 50_000, answerWithinMs = 20_000, noProgressMs = 60_000, minBytesPerSecond = 1024 } = limits;
   const app = createApp(tls, noProgressMs);

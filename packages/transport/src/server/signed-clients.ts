@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { ClientPrincipal } from '@zk0/core';
+import type { SharedNames } from '@zk0/storage';
 import { TransportError } from '../errors.ts';
 import { importPublicKey } from '../identity/key.ts';
 import type { NodeInfo, NodeRegistry } from '../identity/registry.ts';
@@ -21,6 +22,8 @@ export interface SignedClientsOptions extends NonceLimits {
   readonly maxClockSkewMs: number;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
+  /** Where nonces are taken for all servers that share the registry; of one server alone, its memory is enough. */
+  readonly sharedNonces?: SharedNames | undefined;
 }
 
 /** Clients that have enrolled: each request is signed with the node's key, and is taken once. */
@@ -31,14 +34,16 @@ export class SignedClients implements ClientAuthenticator {
   readonly #now: () => number;
   readonly #startedAt: number;
   readonly #nonces: NonceMemory;
+  readonly #sharedNonces: SharedNames | undefined;
   readonly #keys = new Map<string, KeyObject>();
 
-  constructor({ registry, log = silentLog, maxClockSkewMs, now = Date.now, ...limits }: SignedClientsOptions) {
+  constructor({ registry, log = silentLog, maxClockSkewMs, now = Date.now, sharedNonces, ...limits }: SignedClientsOptions) {
     this.#registry = registry;
     this.#log = log;
     this.#maxClockSkewMs = maxClockSkewMs;
     this.#now = now;
     this.#startedAt = now();
+    this.#sharedNonces = sharedNonces;
     this.#nonces = new NonceMemory(maxClockSkewMs, limits);
   }
 
@@ -69,7 +74,7 @@ export class SignedClients implements ClientAuthenticator {
       });
     }
     checkState(node);
-    this.takeOnce(signature);
+    await this.takeOnce(signature);
     // A disk that is full must not keep clients out.
     await this.#registry.seen(node.fingerprint).catch((error: unknown) => {
       this.#log.warn(`when ${node.clientId} was last seen is not written down`, { error });
@@ -77,10 +82,14 @@ export class SignedClients implements ClientAuthenticator {
     return principal;
   }
 
-  /** Takes a signature that has been checked, once. @throws TransportError `SIGNATURE_REPLAYED`, `BUSY` */
-  takeOnce({ keyId, nonce, createdAt }: ClaimedSignature): void {
+  /**
+   * Takes a signature that has been checked, once over all servers.
+   *
+   * @throws TransportError `SIGNATURE_REPLAYED`, `BUSY`; what the shared store of nonces throws: a request that cannot be checked is refused
+   */
+  async takeOnce({ keyId, nonce, createdAt }: ClaimedSignature): Promise<void> {
     const taken = this.#nonces.take(keyId, nonce, createdAt, this.#now());
-    if (taken === 'new') return;
+    if (taken === 'new' && (this.#sharedNonces === undefined || (await this.#sharedNonces.take(`${keyId}.${Buffer.from(nonce).toString('base64url')}`)))) return;
     if (taken === 'full') throw new TransportError('BUSY', 'too many requests of this client in a minute');
     throw new TransportError('SIGNATURE_REPLAYED', 'this very request has come before', {
       hint: 'Sign each request anew, with a nonce of its own; a proxy on the way may repeat requests.',
