@@ -3,7 +3,7 @@ import { errorMessage } from '@zk0/core';
 import { createDashboard } from '@zk0/dashboard';
 import { closeAll, Coordinator, Ledger, PartWorker, systemClock, type LedgerEntry } from '@zk0/federation';
 import type { RootLogger } from '@zk0/logger';
-import { createTransportServer, isLoopback, openNodeRegistry, openOperatorToken, type TransportServerOptions } from '@zk0/transport';
+import { createTransportServer, isLoopback, openNodeRegistry, openOperatorToken, openSharedRegistry, type TransportServerOptions } from '@zk0/transport';
 import { processFigures, prometheusText } from './metrics/prometheus.ts';
 import { SmolVlaModel, type SmolVlaModelOptions } from './model/smolvla-model.ts';
 import { logSource } from './outputs/log-file.ts';
@@ -78,7 +78,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const close = (): Promise<void> => closeAll(log, closers.splice(0).reverse());
   try {
     const { blobs, parts } = state;
-    const registry = enrolment ? openNodeRegistry(files.nodes) : undefined;
+    const registry = !enrolment ? undefined : state.nodes === undefined ? openNodeRegistry(files.nodes) : await openSharedRegistry(state.nodes);
     if (registry !== undefined) closers.push(() => registry.close());
     const isOpen = registry === undefined && options.tls?.clientCa === undefined && (isLoopback(options.host) || options.allowInsecure === true);
     const operatorTokenFile = isOpen || options.operatorToken !== undefined ? undefined : files.operatorToken;
@@ -149,6 +149,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       monitoring: { version: versions().zk0, metrics: async () => prometheusText(await coordinator.overview(), processFigures(versions().zk0)) },
       logs: logSource((runId) => (runId === undefined ? options.logDirectory : runDirectory(runId))),
       ...(registry !== undefined && { registry }),
+      ...(state.nonces !== undefined && { sharedNonces: state.nonces }),
       ...(operatorToken !== undefined && { operatorToken }),
     });
     log.info(`listening on ${transport.url}`);

@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 
 /** `nats-server`: `ZK0_NATS_SERVER`, or the first on PATH. */
-const natsServer = process.env['ZK0_NATS_SERVER'] ?? (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'nats-server')).find(isExecutable);
+export const natsServer = process.env['ZK0_NATS_SERVER'] ?? (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'nats-server')).find(isExecutable);
 /** moto's server (PyPI `moto[s3,server]`): `ZK0_MOTO_SERVER`. */
 const motoServer = process.env['ZK0_MOTO_SERVER'];
 

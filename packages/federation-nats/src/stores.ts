@@ -1,3 +1,5 @@
+import { StorageType } from '@nats-io/jetstream';
+import type { SharedNames, SharedTable } from '@zk0/storage';
 import { closeAll, PartQueue, systemClock, type ClientStore, type Clock, type LeaseStore, type LedgerStore, type TaskQueue } from '@zk0/federation';
 import { NatsClientStore } from './clients/nats-client-store.ts';
 import { LedgerStream } from './ledger/ledger-stream.ts';
@@ -7,7 +9,11 @@ import type { NatsAddress } from './nats/address.ts';
 import { Bucket } from './nats/bucket.ts';
 import { NatsLink, type NatsOptions } from './nats/connection.ts';
 import { NatsPartTable } from './parts/nats-part-table.ts';
+import { NatsSharedNames, NatsSharedTable } from './shared/nats-shared-table.ts';
 import { NatsTaskQueue } from './tasks/nats-task-queue.ts';
+
+/** How long a signature is remembered, in ms: longer than clocks may differ in either direction. */
+const NONCES_MS = 15 * 60_000;
 
 /** What several servers of a federation share over NATS. */
 export interface NatsStores {
@@ -16,6 +22,10 @@ export interface NatsStores {
   readonly clients: ClientStore;
   readonly queue: TaskQueue;
   readonly parts: PartQueue;
+  /** Where enrolled nodes and tokens are kept; it belongs into a backup. */
+  readonly nodes: SharedTable;
+  /** Where signatures are taken once, over all servers. */
+  readonly nonces: SharedNames;
   close(): Promise<void>;
 }
 
@@ -39,6 +49,8 @@ export async function openNatsStores(address: NatsAddress, options: NatsStoresOp
     const stream = await LedgerStream.open(link);
     const [leases, clients, tasks, parts] = [await Bucket.open(link, 'leases'), await Bucket.open(link, 'clients'), await Bucket.open(link, 'tasks'), await Bucket.open(link, 'parts')];
     const queue = new NatsTaskQueue(tasks, { log, ...(republishMs !== undefined && { republishMs }) });
+    const nodes = await Bucket.open(link, 'nodes');
+    const nonces = await Bucket.open(link, 'nonces', { ttl: NONCES_MS, storage: StorageType.Memory });
     const table = new NatsPartTable(parts, clock, log);
     return {
       ledger: new NatsLedgerStore(stream),
@@ -46,6 +58,8 @@ export async function openNatsStores(address: NatsAddress, options: NatsStoresOp
       clients: new NatsClientStore(clients, log),
       queue,
       parts: new PartQueue(table, clock),
+      nodes: new NatsSharedTable(nodes),
+      nonces: new NatsSharedNames(nonces),
       close: () => closeAll(log, [() => queue.close(), () => table.close(), () => link.close()]),
     };
   } catch (error) {

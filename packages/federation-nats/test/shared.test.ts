@@ -98,6 +98,24 @@ describe.skipIf(natsServerBinary === undefined)(`what servers share over NATS${n
     });
   });
 
+  it('rows are changed by revision, wherever they are read, and names are taken once', async () => {
+    const address = newFederation();
+    const [first, second] = [await open(address), await open(address)];
+    expect(await first.nodes.get('a.b')).toBeNull();
+    expect(await Promise.all([first, second].map(({ nodes }, n) => nodes.replace('a.b', `{"n":${n}}`, null)))).toContain(false);
+    const row = (await second.nodes.get('a.b'))!;
+    expect(await first.nodes.replace('a.b', '{"n":2}', row.revision)).toBe(true);
+    expect(await second.nodes.replace('a.b', '{"n":3}', row.revision)).toBe(false);
+    await second.nodes.replace('c', '{}', null);
+    expect((await second.nodes.list('a.')).map(({ key, value }) => [key, value])).toEqual([['a.b', '{"n":2}']]);
+    await second.nodes.remove('a.b');
+    expect(await first.nodes.get('a.b')).toBeNull();
+    expect(await first.nodes.replace('a.b', '{}', null)).toBe(true);
+    expect(await first.nonces.take('key.nonce')).toBe(true);
+    expect(await second.nonces.take('key.nonce')).toBe(false);
+    expect(await second.nonces.take('key.other')).toBe(true);
+  });
+
   it('clients that another release stored otherwise are left out, and join again', async () => {
     const address = newFederation();
     const { clients } = await open(address);

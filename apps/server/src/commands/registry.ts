@@ -2,12 +2,21 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseDuration, table } from '@zk0/cli';
 import { Zk0Error } from '@zk0/core';
-import { openNodeRegistry, type NodeInfo, type NodeRegistry, type TokenInfo } from '@zk0/transport';
+import { silentLog } from '@zk0/federation';
+import { openNodeRegistry, openSharedRegistry, type NodeInfo, type NodeRegistry, type TokenInfo } from '@zk0/transport';
 import { Command } from 'commander';
+import { openSharedNodes } from '../state/open-state.ts';
 import { makeWritable, STATE_FOLDER, stateFiles } from '../state-files.ts';
 import type { Run } from './run-action.ts';
 
 const OUT = ['--out <dir>', 'outputs folder of the server', 'outputs'] as const;
+const BACKEND = ['--backend <address>', 'the NATS servers that servers share, where they do: nats://HOST:PORT/FEDERATION'] as const;
+
+/** Where a registry is. */
+interface Place {
+  readonly out: string;
+  readonly backend?: string;
+}
 
 /** `zk0-server token`: what lets a node enrol. Works on the server's machine, whether the server runs or not. */
 export function tokenCommand(run: Run): Command {
@@ -20,9 +29,10 @@ export function tokenCommand(run: Run): Command {
     .option('--approve', 'nodes that enrol with it wait for your approval (zk0-server node approve)')
     .option('--note <text>', 'for you to read', '')
     .option(...OUT)
-    .action((options: { uses: number; expires: string; approve?: boolean; note: string; out: string }) => {
+    .option(...BACKEND)
+    .action((options: { uses: number; expires: string; approve?: boolean; note: string; out: string; backend?: string }) => {
       run(() =>
-        withRegistry(options.out, async (registry) => {
+        withRegistry(options, async (registry) => {
           const { uses, note } = options;
           const expiresInMs = parseDuration('--expires', options.expires);
           const { token, info } = await registry.createToken({ uses, expiresInMs, note, needsApproval: options.approve === true });
@@ -36,9 +46,10 @@ export function tokenCommand(run: Run): Command {
     .description('Show the tokens; what they are is kept nowhere.')
     .option('--json', 'for scripts')
     .option(...OUT)
-    .action((options: { json?: boolean; out: string }) => {
+    .option(...BACKEND)
+    .action((options: { json?: boolean; out: string; backend?: string }) => {
       run(() =>
-        withRegistry(options.out, async (registry) => {
+        withRegistry(options, async (registry) => {
           const tokens = await registry.listTokens();
           process.stdout.write(options.json === true ? `${JSON.stringify(tokens, null, 2)}\n` : `${describeTokens(tokens)}\n`);
         }),
@@ -49,9 +60,10 @@ export function tokenCommand(run: Run): Command {
     .description('Let nobody enrol with a token any more; nodes that did stay (see zk0-server node revoke).')
     .argument('<id>', 'as zk0-server token list shows it')
     .option(...OUT)
-    .action((id: string, options: { out: string }) => {
+    .option(...BACKEND)
+    .action((id: string, options: { out: string; backend?: string }) => {
       run(() =>
-        withRegistry(options.out, async (registry) => {
+        withRegistry(options, async (registry) => {
           const { used } = await registry.revokeToken(id);
           process.stdout.write(`token ${id} is revoked; ${used} nodes enrolled with it\n`);
         }),
@@ -68,9 +80,10 @@ export function nodeCommand(run: Run): Command {
     .description('Show who has enrolled, by client id and the fingerprint of the key.')
     .option('--json', 'for scripts')
     .option(...OUT)
-    .action((options: { json?: boolean; out: string }) => {
+    .option(...BACKEND)
+    .action((options: { json?: boolean; out: string; backend?: string }) => {
       run(() =>
-        withRegistry(options.out, async (registry) => {
+        withRegistry(options, async (registry) => {
           const nodes = await registry.listNodes();
           process.stdout.write(options.json === true ? `${JSON.stringify(nodes, null, 2)}\n` : `${describeNodes(nodes)}\n`);
         }),
@@ -82,9 +95,10 @@ export function nodeCommand(run: Run): Command {
       .description(description)
       .argument('<node>', 'client id or fingerprint')
       .option(...OUT)
-      .action((node: string, options: { out: string }) => {
+      .option(...BACKEND)
+      .action((node: string, options: { out: string; backend?: string }) => {
         run(() =>
-          withRegistry(options.out, async (registry) => {
+          withRegistry(options, async (registry) => {
             const { clientId, fingerprint, state } = await apply(registry, node);
             process.stdout.write(`node ${clientId} (${fingerprint}) is ${state}\n`);
           }),
@@ -96,7 +110,16 @@ export function nodeCommand(run: Run): Command {
   return command;
 }
 
-async function withRegistry(out: string, work: (registry: NodeRegistry) => Promise<void>): Promise<undefined> {
+async function withRegistry({ out, backend }: Place, work: (registry: NodeRegistry) => Promise<void>): Promise<undefined> {
+  if (backend !== undefined) {
+    const stores = await openSharedNodes(backend, silentLog);
+    try {
+      await work(await openSharedRegistry(stores.nodes));
+    } finally {
+      await stores.close();
+    }
+    return undefined;
+  }
   const stateDirectory = join(out, STATE_FOLDER);
   if (!existsSync(out)) {
     throw new Zk0Error('OUTPUT_UNKNOWN', `${out}: no server has used this folder`, { hint: 'Name the folder that the server was started with (--out), or start it once.' });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Zk0Error } from '@zk0/core';
 import { closeAll, openSqliteStores, type ClientStore, type FederationLog, type LeaseStore, type LedgerStore, type PartQueue, type TaskQueue } from '@zk0/federation';
 import type * as FederationNats from '@zk0/federation-nats';
-import { openBlobStore, type BlobStore } from '@zk0/storage';
+import { openBlobStore, type BlobStore, type SharedNames, type SharedTable } from '@zk0/storage';
 import { stateFiles } from '../state-files.ts';
 import { isSharedState, lockState } from './state-lock.ts';
 
@@ -27,6 +27,9 @@ export interface ServerState {
   readonly clients?: ClientStore;
   /** Parts of aggregations; present where several servers share the state. */
   readonly parts?: PartQueue;
+  /** Enrolled nodes and tokens, and signatures that were used; files and memory of this server when absent. */
+  readonly nodes?: SharedTable;
+  readonly nonces?: SharedNames;
   readonly blobs: BlobStore;
   /** Names this server in leases. */
   readonly holder: string;
@@ -77,8 +80,8 @@ async function openShared(backend: string, { stateDirectory, blobs, log }: Serve
   await lock.keep();
   log.info(`ledger, leases, clients and tasks are at ${address.text}`);
   if (blobs === undefined) log.warn('parameters and updates are in a folder of this machine: a server elsewhere cannot take over (--blobs)');
-  const { ledger, leases, clients, queue, parts } = stores;
-  return { ledger, leases, clients, queue, parts, holder: lock.holder };
+  const { ledger, leases, clients, queue, parts, nodes, nonces } = stores;
+  return { ledger, leases, clients, queue, parts, nodes, nonces, holder: lock.holder };
 }
 
 async function openBlobs({ stateDirectory, blobs, maxDiskBytes, log }: ServerStateOptions, closers: Closers): Promise<BlobStore> {
@@ -90,6 +93,16 @@ async function openBlobs({ stateDirectory, blobs, maxDiskBytes, log }: ServerSta
   closers.push(() => { store.close(); });
   log.info(`parameters and updates are at ${address.text}`);
   return store;
+}
+
+/**
+ * Opens the registry of nodes alone, for a command beside the server.
+ *
+ * @throws Zk0Error saying what does not fit
+ */
+export async function openSharedNodes(backend: string, log: FederationLog): Promise<{ readonly nodes: SharedTable; close(): Promise<void> }> {
+  const { openNatsStores, parseNatsAddress } = await natsPackage('--backend');
+  return openNatsStores(parseNatsAddress(backend), { log });
 }
 
 /** The package is installed by who asks for it, and by nobody else. */

@@ -1,8 +1,8 @@
-import { Kvm, type KV, type KvEntry } from '@nats-io/kv';
+import { Kvm, type KV, type KvEntry, type KvOptions } from '@nats-io/kv';
 import { isConflict } from './nats-error.ts';
 import type { NatsLink } from './connection.ts';
 
-/** A key-value bucket of a federation. Its reads go to the leader; what it holds can be made anew, so it needs no backup. */
+/** A key-value bucket of a federation. Its reads go to the leader; but for the nodes, what it holds can be made anew. */
 export class Bucket {
   readonly #link: NatsLink;
   readonly kv: KV;
@@ -12,11 +12,16 @@ export class Bucket {
     this.kv = kv;
   }
 
-  /** Finds the bucket, or makes it. @throws what `natsError` gives */
-  static async open(link: NatsLink, what: 'leases' | 'clients' | 'tasks' | 'parts'): Promise<Bucket> {
+  /**
+   * Finds the bucket, or makes it.
+   *
+   * @param kept how it keeps what it holds: durably and for good, unless given.
+   * @throws what `natsError` gives
+   */
+  static async open(link: NatsLink, what: 'leases' | 'clients' | 'tasks' | 'parts' | 'nodes' | 'nonces', kept: Pick<Partial<KvOptions>, 'ttl' | 'storage'> = {}): Promise<Bucket> {
     const { federation, replicas } = link.address;
     const name = `zk0-${federation}-${what}`;
-    const kv = await link.attempt(() => new Kvm(link.js).create(name, { history: 1, replicas, allow_direct: false, description: `The ${what} of a zk0 federation; made anew where it is missing.` }));
+    const kv = await link.attempt(() => new Kvm(link.js).create(name, { history: 1, replicas, allow_direct: false, description: `The ${what} of a zk0 federation${what === 'nodes' ? '; back it up.' : '; made anew where it is missing.'}`, ...kept }));
     return new Bucket(link, kv);
   }
 
@@ -32,8 +37,12 @@ export class Bucket {
   }
 
   /** Writes if the key's revision is the one named, or, with `null`, if it holds nothing. @returns the revision; `null` when it is another */
-  async replace(key: string, value: unknown, revision: number | null): Promise<number | null> {
-    const text = JSON.stringify(value);
+  replace(key: string, value: unknown, revision: number | null): Promise<number | null> {
+    return this.replaceText(key, JSON.stringify(value), revision);
+  }
+
+  /** The same for text as it is. */
+  async replaceText(key: string, text: string, revision: number | null): Promise<number | null> {
     try {
       return await this.#link.attempt(() => (revision === null ? this.kv.create(key, text) : this.kv.update(key, text, revision)));
     } catch (error) {
