@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { Random, type Parameters, type RunConfigInput, type RunState } from '@zk0/core';
-import { StorageError, type BlobStore } from '@zk0/storage';
+import { Random, type BlobReference, type Parameters, type RunConfigInput, type RunState } from '@zk0/core';
+import { StorageError, type BlobStore, type ByteRange } from '@zk0/storage';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Ledger, MemoryPartTable, PartQueue, PartWorker, silentLog, systemClock, type FederatedModel, type LocalModel, type SharedParts } from '../src/index.ts';
 import { MemoryLedgerStore } from '../src/testing.ts';
@@ -92,6 +92,32 @@ describe('an aggregation that several processes share', () => {
       else expect(shared.phase).toBe('finished');
     });
   }
+
+  it('reads of updates that are elsewhere what its parts need, and no more', async () => {
+    const store = new MemoryLedgerStore();
+    const { parts, start } = workers(store);
+    const made = await federation({ model, parts }, store);
+    const whole = new Set<string>();
+    let ranges = 0;
+    const remote = new Proxy(made.blobs, {
+      get: (target, key) => {
+        if (key === 'isRemote') return true;
+        if (key === 'verifiedFile') return (blob: BlobReference) => (whole.add(blob.hash), target.verifiedFile(blob));
+        if (key === 'openRead') return (hash: string, range: ByteRange) => (ranges++, target.openRead(hash, range));
+        const value = Reflect.get(target, key, target) as unknown;
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+    const begun = performance.now();
+    await start(remote, 'remote');
+    const shared = await finished(made, { strategy: { name: 'multikrum', malicious: 1, keep: 2 }, updateEncoding: 'int8' });
+    expect(outcome(shared)).toEqual(outcome(await alone({ strategy: { name: 'multikrum', malicious: 1, keep: 2 }, updateEncoding: 'int8' })));
+    const sent = shared.rounds.flatMap(({ participants }) => [...participants.values()].flatMap(({ outcome: one }) => (one.state === 'accepted' ? [one.update.hash] : [])));
+    expect(sent.filter((hash) => whole.has(hash))).toEqual([]);
+    expect(ranges).toBeGreaterThan(0);
+    // Nobody had to help out after a moment.
+    expect(performance.now() - begun).toBeLessThan(9000);
+  });
 
   it('is computed here where nobody takes parts, after a moment, and nobody is asked again at once', async () => {
     const store = new MemoryLedgerStore();

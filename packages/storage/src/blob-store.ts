@@ -48,6 +48,8 @@ export interface UploadOptions {
  * `isPassingStorageError` tells: then the same call may succeed later.
  */
 export interface BlobStore {
+  /** Whether blobs are elsewhere, so that reading a range costs less than a local file. */
+  readonly isRemote?: boolean;
   has(hash: string): Promise<boolean>;
   /** Size in bytes, `null` when the store has no such blob. */
   size(hash: string): Promise<number | null>;

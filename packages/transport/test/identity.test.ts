@@ -165,6 +165,17 @@ describe('a signed request', () => {
     expect(federation.service.left).toEqual(['client-1']);
   });
 
+  it('is taken once over all servers that share the registry', async () => {
+    const used = new Set<string>();
+    const sharedNonces = { take: (name: string): Promise<boolean> => Promise.resolve(!used.has(name) && used.add(name).size > 0) };
+    const first = await guarded({ sharedNonces });
+    const second = await guarded({ sharedNonces, registry: first.registry });
+    const enrolment = await enrolled(first);
+    expect(await send(first, enrolment, { nonce: 'a-nonce-used-twice' })).toMatchObject({ status: 200 });
+    expect(await send(second, enrolment, { nonce: 'a-nonce-used-twice' })).toMatchObject({ status: 401, code: 'SIGNATURE_REPLAYED' });
+    expect(await send(second, enrolment, { nonce: 'another-nonce-here' })).toMatchObject({ status: 200 });
+  });
+
   it('is refused when its clock is off, and told by how much', async () => {
     const federation = await guarded();
     const enrolment = await enrolled(federation);

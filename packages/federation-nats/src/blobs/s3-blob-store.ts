@@ -53,6 +53,7 @@ export async function openS3BlobStore(address: S3Address, { cacheDirectory, ...l
 }
 
 class BucketBlobStore implements S3BlobStore {
+  readonly isRemote = true;
   readonly #bucket: S3Bucket;
   readonly #cache: BlobStore;
   /** What is being stored or fetched: whoever wants the same waits for it. */

@@ -2,18 +2,19 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { errorMessage } from '@zk0/core';
+import { errorMessage, type BlobReference, type RunState } from '@zk0/core';
 import { isPassingStorageError } from '@zk0/storage';
 import { computePart, createStrategy, WorkerPool } from '@zk0/strategy';
 import type { EngineBlobs } from '../blobs/engine-blobs.ts';
 import { pause, type Clock } from '../clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { FederationLog } from '../log.ts';
-import { OpenBlobs } from '../run/open-blobs.ts';
-import { openRound } from '../run/open-round.ts';
+import { OpenBlobs, type OpenTensors } from '../run/open-blobs.ts';
+import { acceptedIn, openRound } from '../run/open-round.ts';
 import { writePart } from './part-file.ts';
 import { readPlan, readSums } from './part-plan.ts';
 import type { AggregationPart, PartQueue, TakenPart } from './part-queue.ts';
+import { openRanged, windowFor } from './ranged-tensors.ts';
 import { whileRenewed } from './while-renewed.ts';
 
 /** Parameters this large are aggregated on worker threads; smaller ones are done before the threads have started. */
@@ -73,7 +74,7 @@ export class PartWorker {
       });
     } catch (error) {
       if (signal.aborted) return;
-      log.debug(`a part of an aggregation could not be computed: ${errorMessage(error)}`, { error });
+      log.warn(`a part of an aggregation could not be computed here, another process does it: ${errorMessage(error)}`, { error });
       await taken.fail();
     }
   }
@@ -92,7 +93,7 @@ export class PartWorker {
         ledger,
         strategy,
         files,
-        openSent: (blob) => files.openVerified(blob),
+        openSent: (blob) => openSent(blobs, blob, files, state),
         inspectionOf: (clientId) => inspectionOf(plan.norms[clientId]),
         damaged: plan.damaged,
       });
@@ -108,4 +109,10 @@ export class PartWorker {
 
 function inspectionOf(norm: number | undefined): { readonly norm: number } | undefined {
   return norm === undefined ? undefined : { norm };
+}
+
+/** What a client sent. Of a store that is elsewhere only what the part reads is fetched: all processes together fetch it about once. */
+function openSent(blobs: EngineBlobs, blob: BlobReference, files: OpenBlobs, state: RunState): Promise<OpenTensors> {
+  if (blobs.isRemote !== true || blobs.openRead === undefined) return files.openVerified(blob);
+  return openRanged({ openRead: (hash, range) => blobs.openRead!(hash, range) }, blob, windowFor(acceptedIn(state.rounds.at(-1)!).length));
 }
