@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { freePort, lacksBackends, startBackends, type Backends } from './backends.ts';
+import { StickyForwarder } from './many-servers/sticky-forwarder.ts';
 import { killStartedPrograms, runProgram, startProgram, temporaryDirectory, type RunningProgram } from './cli.ts';
 
 const home = temporaryDirectory();
@@ -62,6 +63,32 @@ describe.skipIf(lacksBackends !== undefined)(`a server whose state is on NATS an
     expect(await parametersAt(second.url, runId, ({ phase }) => phase === 'finished')).toBe(alone);
     const { stdout } = await runProgram('server', ['status', '--server', second.url], home.path);
     expect(stdout).toContain('finished');
+  });
+
+  it('lets a node in that enrolled at another server of the same state', { timeout: 240_000 }, async () => {
+    const ports = [await freePort(), await freePort()];
+    const servers = await Promise.all(ports.map((port) => start(port, `enrols-${port}`, ...shared(), '--enrolment')));
+    const forwarder = await StickyForwarder.start(ports, 0);
+    try {
+      const { stdout: token } = await runProgram('server', ['token', 'create', '--backend', backends.nats], home.path);
+      const node = join(home.path, 'node');
+      const enrolled = await runProgram('client', ['enroll', '--server', forwarder.url, '--id', 'a', '--token', token.trim()], node, home.path);
+      expect(enrolled.code, enrolled.stderr).toBe(0);
+      servers[0]!.server.child.kill('SIGKILL');
+      await servers[0]!.server.exited;
+      startProgram('client', ['start', '--server', forwarder.url, '--dataset', demo('cube-to-bowl'), '--threads', '1', '--device', 'cpu'], node, home.path);
+      await servers[1]!.server.until(/client a joined/);
+      const { stdout } = await runProgram('server', ['node', 'list', '--backend', backends.nats], home.path);
+      expect(stdout).toMatch(/^a +approved/m);
+    } finally {
+      await forwarder.close();
+    }
+  });
+
+  it('refuses roles that need a state which is shared, in one line', { timeout: 60_000 }, async () => {
+    const { code, stderr } = await runProgram('server', ['start', '--role', 'front', '--port', '0', '--out', join(home.path, 'roles')], home.path);
+    expect(code).not.toBe(0);
+    expect(stderr.trim().split('\n').at(-1)).toMatch(/^error: .*--role front needs a ledger and blobs that several processes share/);
   });
 
   it('is kept from what does not fit, in one line', { timeout: 240_000 }, async () => {
