@@ -77,7 +77,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const closers: (() => Promise<void> | void)[] = [() => state.close()];
   const close = (): Promise<void> => closeAll(log, closers.splice(0).reverse());
   try {
-    const { blobs, parts } = state;
+    const { blobs } = state;
+    // A server whose blobs are its own takes nothing in for others, who could not read it.
+    const parts = options.blobs === undefined ? undefined : state.parts;
     const registry = !enrolment ? undefined : state.nodes === undefined ? openNodeRegistry(files.nodes) : await openSharedRegistry(state.nodes);
     if (registry !== undefined) closers.push(() => registry.close());
     const isOpen = registry === undefined && options.tls?.clientCa === undefined && (isLoopback(options.host) || options.allowInsecure === true);
