@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Random, type ClientProfile, type JsonObject, type Parameters } from '@zk0/core';
-import { ControlStore, OptimizerStore, Participant, ResidualStore, silentLog, type LocalModel } from '@zk0/federation';
+import { ControlStore, OptimizerStore, Participant, ResidualStore, SecretStore, silentLog, type LocalModel } from '@zk0/federation';
 import { openBlobStore } from '@zk0/storage';
 import { connect } from '@zk0/transport';
 
@@ -45,6 +45,7 @@ export async function startLightClient(url: string, id: string, home: string, si
     controls: new ControlStore(join(path, 'control'), id, blobs),
     optimizers: new OptimizerStore(join(path, 'optimizer'), id),
     residuals: new ResidualStore(join(path, 'residual'), id),
+    secrets: new SecretStore(join(path, 'secret'), id),
     name: id,
     agent: 'test/1',
     log: silentLog,
