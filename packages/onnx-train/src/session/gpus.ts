@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -25,6 +26,14 @@ export async function listGpus(): Promise<Gpu[]> {
   const nvidia = await nvidiaGpus();
   const others = process.platform === 'linux' ? await linuxGpus() : [];
   return [...nvidia, ...others.filter(({ name }) => nvidia.length === 0 || !name.startsWith('NVIDIA'))];
+}
+
+/** Where Linux shows programs a graphics processor: of Direct Rendering, NVIDIA's driver, AMD's, and Windows' own below WSL. */
+const LINUX_NODES = ['/dev/dri', '/dev/nvidiactl', '/dev/kfd', '/dev/dxg'];
+
+/** Whether this machine may have a graphics processor that a program can reach; a driver in software has none. */
+export function mayHaveGpu(): boolean {
+  return process.platform !== 'linux' || LINUX_NODES.some((path) => existsSync(path));
 }
 
 async function nvidiaGpus(): Promise<Gpu[]> {

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { ownFile } from '../threads/start-worker.ts';
 import { requireDevice, type Device } from './devices.ts';
+import { mayHaveGpu } from './gpus.ts';
 
 /** Which device `auto` stands for on this machine, and why not the ones before it. */
 export interface DeviceChoice {
@@ -46,6 +47,11 @@ export async function resolveDevice(preference: readonly Device[] = PREFERENCE):
   let processor: DeviceTrial | undefined;
   for (const device of preference) {
     if (device === 'cpu') break;
+    // What is left then is a driver in software, which is slower than the processor that it runs on.
+    if (device === 'webgpu' && !mayHaveGpu()) {
+      rejected.push({ device, reason: 'no graphics processor was found' });
+      continue;
+    }
     const trial = await tryDevice(device);
     if ('reason' in trial) {
       rejected.push({ device, reason: trial.reason });
