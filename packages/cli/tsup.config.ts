@@ -1,5 +1,5 @@
 import { defineConfig } from 'tsup';
-import { shared } from '../../tsup.shared.ts';
+import { declarations, shared } from '../../tsup.shared.ts';
 
 // What starts a program also by itself: a `--help` needs no schemas.
-export default defineConfig({ ...shared, entry: ['src/index.ts', 'src/program.ts'] });
+export default defineConfig({ ...shared, entry: ['src/index.ts', 'src/program.ts'], dts: declarations(['index', 'program']) });

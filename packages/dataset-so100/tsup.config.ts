@@ -9,7 +9,6 @@ export default defineConfig({
     'decode-worker': 'src/video/decode-worker.ts',
     'table-worker': 'src/format/table-worker.ts',
   },
-  dts: { entry: { index: 'src/index.ts' } },
   // An optional dependency, which may be absent.
   external: [/^node-av/],
 });

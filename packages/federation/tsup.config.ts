@@ -1,4 +1,4 @@
 import { defineConfig } from 'tsup';
-import { shared } from '../../tsup.shared.ts';
+import { declarations, shared } from '../../tsup.shared.ts';
 
-export default defineConfig({ ...shared, entry: ['src/index.ts', 'src/testing.ts'] });
+export default defineConfig({ ...shared, entry: ['src/index.ts', 'src/testing.ts'], dts: declarations(['index', 'testing']) });
