@@ -1,13 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import {
-  describeIssue,
   errorMessage,
   isFinal,
-  runConfigSchema,
   Zk0Error,
   type BlobReference,
   type ClientPrincipal,
-  type ClientResources,
   type FederationService,
   type HeartbeatMessage,
   type HeartbeatReply,
@@ -24,31 +21,28 @@ import {
   type TaskResult,
 } from '@zk0/core';
 import { isPassingStorageError } from '@zk0/storage';
-import type { EngineBlobs } from './blobs/engine-blobs.ts';
 import { closeAll } from './close-all.ts';
 import { checkRun } from './check-strategy.ts';
 import { ClientRegistry } from './clients/client-registry.ts';
 import type { RegisteredClient } from './clients/registered-client.ts';
-import { ClientLines, type ClientLine } from './clients/client-lines.ts';
-import type { ClientStore } from './clients/client-store.ts';
+import { ClientLines } from './clients/client-lines.ts';
 import { pause, systemClock, type Clock } from './clock.ts';
+import type { CoordinatorOptions } from './coordinator-options.ts';
 import { FederationError } from './errors.ts';
 import { EventStream } from './events/event-stream.ts';
 import type { FederationEvent } from './events/federation-event.ts';
-import type { Ledger, LedgerRun } from './ledger/ledger.ts';
+import { withHistory } from './events/with-history.ts';
+import { clientStatus, type FederationStatus } from './federation-status.ts';
 import { followLedger } from './ledger/follow-ledger.ts';
-import type { LedgerStore } from './ledger/ledger-store.ts';
-import { isOpen, type RunSummary } from './ledger/run-summary.ts';
+import { isOpen } from './ledger/run-summary.ts';
 import { HeldLease } from './leases/held-lease.ts';
-import type { LeaseStore } from './leases/lease-store.ts';
 import { silentLog, type FederationLog } from './log.ts';
-import type { FederatedModel } from './model.ts';
 import { changeRun } from './run/change-run.ts';
 import { fitTaskSchema } from './run/instructions.ts';
 import { openTask } from './run/open-task.ts';
 import { ResultIntakes } from './run/result-intakes.ts';
-import type { SharedParts } from './run/round-aggregator.ts';
-import { RunSession, type OpenedRun } from './run/run-session.ts';
+import { RunSession } from './run/run-session.ts';
+import { recordRun, runConfigOf } from './run/submit-run.ts';
 import { MemoryTaskQueue } from './tasks/memory-task-queue.ts';
 import type { TaskQueue } from './tasks/task-queue.ts';
 
@@ -61,65 +55,6 @@ const UPDATE_HEADER_BYTES = 2 ** 20;
 const MAX_TEXT = 4000;
 /** What may give a server that waits for a run something to do. */
 const WAKING: ReadonlySet<RunEvent['type']> = new Set(['run-created', 'run-resumed', 'run-stop-requested']);
-
-/** What a coordinator is made of. */
-export interface CoordinatorOptions {
-  readonly ledger: Ledger;
-  readonly leases: LeaseStore;
-  readonly blobs: EngineBlobs;
-  readonly model: FederatedModel;
-  /** Room for files in the making, on the blobs' file system where there is one. */
-  readonly scratchDirectory: string;
-  readonly queue?: TaskQueue;
-  /** Where clients that have joined are kept for the server after this one; in memory alone when absent. */
-  readonly clients?: ClientStore;
-  readonly clock?: Clock;
-  /**
-   * Other servers work with the same ledger, queue and clients: then this one follows what they write, and hands out tasks and takes in
-   * results also of runs that it does not drive. It is the only one when absent.
-   */
-  readonly shared?: {
-    /** The ledger's store, which is followed. */
-    readonly store: LedgerStore;
-    /** Whether this server drives runs when its turn comes; one that does not only answers clients and operators. */
-    readonly drives: boolean;
-  };
-  /** With whom parts of aggregations are shared; they are all computed by whoever drives the run when absent. */
-  readonly parts?: SharedParts;
-  /** A client that has not been heard for so long is offline, in ms (60 000). */
-  readonly clientSilenceMs?: number;
-  readonly log?: FederationLog;
-  /** Opens what goes with a run: its log, and the observers that make something of it. */
-  readonly openRun?: (run: LedgerRun) => OpenedRun | Promise<OpenedRun>;
-  /** Gets the lines that clients send of their logs, and the run that is being driven; nobody wants them when absent. */
-  readonly onClientLine?: (line: ClientLine, runId: string | null) => void;
-  /**
-   * Names this process in leases. Where something else keeps a second process away (an exclusive ledger file), a constant: a restarted
-   * server then need not wait for the lease of the one that died.
-   */
-  readonly holder?: string;
-}
-
-/** What operators see. */
-export interface FederationStatus {
-  readonly clients: readonly ClientStatus[];
-  readonly runs: readonly RunSummary[];
-  /** The run that is being driven. */
-  readonly current: string | null;
-  /** What it waits for. */
-  readonly waiting: string | null;
-}
-
-/** A client as operators see it; beside these fields those of its activity. */
-export interface ClientStatus extends Pick<RegisteredClient, 'clientId' | 'name' | 'agent' | 'label' | 'numExamples' | 'bytesUp' | 'bytesDown'> {
-  readonly state: string;
-  /** ISO 8601, UTC. */
-  readonly lastSeen: string;
-  /** Why it gets no work. */
-  readonly misfit?: string;
-  /** Memory that it uses, where it says so. */
-  readonly resources?: ClientResources;
-}
 
 /**
  * The server's side of a federation: who is there, which runs there are, and the one run that is being driven. Everything durable goes
@@ -308,10 +243,7 @@ export class Coordinator implements FederationService {
   /** Who is there, every run in a few values, and what the current one waits for. */
   async overview(): Promise<FederationStatus> {
     const session = this.#session;
-    const clients = this.#clients.all().map(({ clientId, name, agent, label, numExamples, bytesUp, bytesDown, activity, lastSeen, resources }): ClientStatus => {
-      const misfit = session?.misfit(clientId);
-      return { clientId, name, agent, label, numExamples, bytesUp, bytesDown, ...activity, lastSeen: new Date(lastSeen).toISOString(), ...(misfit !== undefined && { misfit }), ...(resources !== undefined && { resources }) };
-    });
+    const clients = this.#clients.all().map((client) => clientStatus(client, session?.misfit(client.clientId)));
     const runs = await this.#options.ledger.summaries();
     // Whoever does not drive knows which run is driven, and not what it waits for.
     const current = session?.runId ?? (this.#options.shared === undefined ? null : (runs.find((run) => isOpen(run) && !run.isResting)?.runId ?? null));
@@ -323,12 +255,7 @@ export class Coordinator implements FederationService {
   }
 
   async submitRun(_operator: OperatorPrincipal, input: JsonObject): Promise<{ runId: string }> {
-    const parsed = runConfigSchema.safeParse(input);
-    if (parsed.success) return { runId: await this.submit(parsed.data) };
-    const [issue] = parsed.error.issues;
-    throw new FederationError('RUN_CONFIG_INVALID', `run configuration: ${issue === undefined ? 'it cannot be read' : `${issue.path.join('.')} ${describeIssue(issue)}`}`, {
-      hint: 'See `zk0-server run --help` for what a run takes.',
-    });
+    return { runId: await this.submit(runConfigOf(input)) };
   }
 
   /**
@@ -339,9 +266,7 @@ export class Coordinator implements FederationService {
   async submit(config: RunConfig): Promise<string> {
     checkRun(config);
     await this.#options.model.checkConfig?.(config);
-    const time = new Date(this.#clock.now()).toISOString().slice(0, 19).replaceAll(':', '-').replace('T', '_');
-    const runId = `${time}_${randomUUID().slice(0, 8)}`;
-    await this.#options.ledger.record(runId, { type: 'run-created', runId, config });
+    const runId = await recordRun(this.#options.ledger, config, this.#clock);
     this.#log.info(`run ${runId}: ${config.rounds} ${config.rounds === 1 ? 'round' : 'rounds'} of ${config.policy}`);
     return runId;
   }
@@ -380,33 +305,8 @@ export class Coordinator implements FederationService {
   }
 
   async *events(runId: string | undefined, signal: AbortSignal, history = false): AsyncGenerator<JsonObject> {
-    const events = history && runId !== undefined ? this.#withHistory(runId, signal) : this.follow(runId, signal);
+    const events = history && runId !== undefined ? withHistory(this.#options.ledger, runId, this.follow(runId, signal)) : this.follow(runId, signal);
     for await (const event of events) yield toJson(event);
-  }
-
-  /** What has happened to a run, then what happens; nothing twice, nothing left out in between. */
-  async *#withHistory(runId: string, signal: AbortSignal): AsyncGenerator<FederationEvent> {
-    const { ledger } = this.#options;
-    const live = this.follow(runId, signal);
-    let next = live.next();
-    try {
-      if ((await ledger.run(runId)) === null) throw new FederationError('RUN_UNKNOWN', `there is no run ${runId}`, { hint: 'See `zk0-server status`.' });
-      const told = new Set<string>();
-      for (const { at, event } of await ledger.entries(runId)) {
-        const past: FederationEvent = { kind: 'run', runId, at: at.toISOString(), event };
-        told.add(JSON.stringify(past));
-        yield past;
-      }
-      for (;;) {
-        const item = await next;
-        if (item.done === true) return;
-        next = live.next();
-        if (!told.delete(JSON.stringify(item.value))) yield item.value;
-      }
-    } finally {
-      next.catch(() => undefined);
-      void live.return(undefined).catch(() => undefined);
-    }
   }
 
   /** Events from now on, of one run or all, until `signal` aborts or the coordinator closes. */

@@ -32,7 +32,9 @@ export { assignmentSchema, encodingIn, fitTaskSchema, type Assignment, type FitT
 export { changeRun } from './run/change-run.ts';
 export { namingClient } from './run/naming-client.ts';
 export type { OpenedRun } from './run/run-session.ts';
-export { Coordinator, type ClientStatus, type CoordinatorOptions, type FederationStatus } from './coordinator.ts';
+export { Coordinator } from './coordinator.ts';
+export type { CoordinatorOptions } from './coordinator-options.ts';
+export type { ClientStatus, FederationStatus } from './federation-status.ts';
 export type { FederationConnection, TransferHooks } from './participant/connection.ts';
 export { connectLocally, type LocalServer } from './participant/local-connection.ts';
 export { ControlStore } from './participant/control-store.ts';
