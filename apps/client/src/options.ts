@@ -1,5 +1,5 @@
-import { augmentSchema, InvalidArgumentError, type AugmentConfig } from '@zk0/core';
-import type { CacheMode } from '@zk0/policy-smolvla';
+import { augmentSchema, InvalidArgumentError, loraOf, runConfigSchema, type AugmentConfig } from '@zk0/core';
+import type { CacheMode, LoraSettings } from '@zk0/policy-smolvla';
 
 const CACHE_MODES: readonly CacheMode[] = ['auto', 'prefix', 'vision', 'off'];
 
@@ -32,4 +32,13 @@ export function parseAugment(variants: number | undefined): AugmentConfig | unde
   const parsed = augmentSchema.safeParse({ variants });
   if (!parsed.success) throw new InvalidArgumentError('--augment must be a whole number from 1 to 64');
   return parsed.data;
+}
+
+/** Factors of so low a rank in place of the weights, with a run's own limits; undefined where none are asked for. @throws InvalidArgumentError */
+export function parseLora(loraRank: number | undefined, loraAlpha: number | undefined): LoraSettings | undefined {
+  if (loraAlpha !== undefined && loraRank === undefined) throw new InvalidArgumentError('--lora-alpha needs --lora-rank');
+  const { loraRank: rank, loraAlpha: alpha } = runConfigSchema.shape;
+  if (!rank.safeParse(loraRank).success) throw new InvalidArgumentError('--lora-rank must be a whole number from 16 to 256');
+  if (!alpha.safeParse(loraAlpha).success) throw new InvalidArgumentError('--lora-alpha must be a number above 0, at most 4096');
+  return loraOf({ loraRank, loraAlpha });
 }

@@ -5,7 +5,7 @@ import { describeCutTasks, describeDevice, openPolicy } from '@zk0/policy-smolvl
 import { Command } from 'commander';
 import '../demo-datasets.ts';
 import { openTogether, parseFps } from '../dataset/open-together.ts';
-import { parseAugment, parseCacheMode, parseThreads } from '../options.ts';
+import { parseAugment, parseCacheMode, parseLora, parseThreads } from '../options.ts';
 import { describeCache } from '../train/describe-cache.ts';
 import { describeBatchParts, describeMemory } from '../train/describe-memory.ts';
 import { train } from '../train/train.ts';
@@ -21,6 +21,8 @@ interface TrainFlags extends Readonly<Record<string, unknown>> {
   readonly batchSize?: number;
   readonly learningRate?: number;
   readonly augment?: number;
+  readonly loraRank?: number;
+  readonly loraAlpha?: number;
   readonly seed: number;
   readonly out: string;
   readonly device: string;
@@ -42,6 +44,8 @@ export function trainCommand(run: Run): Command {
     .option('--batch-size <n>', 'samples per step (default: the policy’s own)', Number)
     .option('--learning-rate <x>', 'peak learning rate; it falls to a tenth (default: the policy’s own)', Number)
     .option('--augment <k>', 'train on so many variants of each image beside it: colour, sharpness, small shifts (default: none)', Number)
+    .option('--lora-rank <n>', 'train factors of this rank, 16 to 256, in place of the weights (LoRA; default: the weights); 128 or more do best', Number)
+    .option('--lora-alpha <x>', 'factors count alpha / rank times (default: as much as the rank)', Number)
     .option('--seed <n>', 'fixes shuffles and noise', Number, 42)
     .option('--device <name>', 'execution provider: auto, cpu, cuda, webgpu, …', 'auto')
     .option('--precision <type>', 'matrix products in: auto, float32, float16, bfloat16', 'auto')
@@ -62,6 +66,7 @@ async function trainAlone(flags: TrainFlags, signal: AbortSignal): Promise<void>
   const how = readRecordingOptions(flags, UNIT_CONVENTIONS);
   const threads = parseThreads(flags.threads);
   const augment = parseAugment(flags.augment);
+  const lora = parseLora(flags.loraRank, flags.loraAlpha);
   const progress = createProgress(process.stderr);
   try {
     const { dataset, notes } = await openTogether(flags.dataset, { ...how, fps: parseFps(flags.fps), progress, signal });
@@ -75,6 +80,7 @@ async function trainAlone(flags: TrainFlags, signal: AbortSignal): Promise<void>
         ...(threads === undefined ? {} : { threads }),
         cacheDirectory: zk0Home(),
         signal,
+        lora,
         features: {
           stateSize: info.stateNames.length,
           actionSize: info.actionNames.length,

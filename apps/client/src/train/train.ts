@@ -48,7 +48,8 @@ export async function train(options: TrainOptions): Promise<string> {
   const normalizer = normalizerFrom(dataset.info.moments);
   const trained = options.augment === undefined ? dataset : augmentedDataset(dataset, options.augment, deriveSeed('augment', seed));
   const learner = policy.learner(trained, { normalizer, cache: options.cache, ...options.hooks });
-  const identity = JSON.stringify([policy.baseHash, trained.info.contentHash, steps, roundSteps, batchSize, learningRate, seed]);
+  const { lora } = policy.config.model;
+  const identity = JSON.stringify([policy.baseHash, trained.info.contentHash, steps, roundSteps, batchSize, learningRate, seed, ...(lora === undefined ? [] : [lora])]);
   const rounds = Math.ceil(steps / roundSteps);
   try {
     let parameters: Parameters = await policy.initialParameters();
