@@ -160,14 +160,15 @@ describe('safetensors', () => {
     const specs = Array.from({ length: 50 }, (_, index) => ({ name: `layer.${index}."ü".weight`, dtype: 'F32' as const, shape: [3, 4] }));
     const scales = specs.map(({ name }) => ({ name: `${name}.int8_scale`, dtype: 'F32' as const, shape: [1] }));
     const limits = headerLimits(specs);
-    const header = encodeHeader([...specs, ...scales], { format: 'pt' });
-    const size = header.byteLength + 50 * (48 + 4);
+    const sizes = specs.map(({ name }) => ({ name: `${name}.sizes`, dtype: 'U32' as const, shape: [1] }));
+    const header = encodeHeader([...specs, ...scales, ...sizes], { format: 'pt' });
+    const size = header.byteLength + 50 * (48 + 4 + 4);
     const length = headerLength(header, size, limits);
-    expect(parseHeader(header.subarray(8, 8 + length), size, limits).tensors).toHaveLength(100);
+    expect(parseHeader(header.subarray(8, 8 + length), size, limits).tensors).toHaveLength(150);
     const large = encodeHeader([], { filler: 'x'.repeat(200_000) });
     expect(() => headerLength(large, large.byteLength, limits)).toThrow(`${limits.maxHeaderBytes!} are allowed`);
-    const many = encodeHeader(Array.from({ length: 117 }, (_, index) => ({ name: `${index}`, dtype: 'U8' as const, shape: [0] })));
-    expect(() => parseHeader(many.subarray(8), many.byteLength, limits)).toThrow('more than 116 tensors');
+    const many = encodeHeader(Array.from({ length: 167 }, (_, index) => ({ name: `${index}`, dtype: 'U8' as const, shape: [0] })));
+    expect(() => parseHeader(many.subarray(8), many.byteLength, limits)).toThrow('more than 166 tensors');
   });
 
   it('never throws anything but its own error on damaged files', () => {

@@ -46,14 +46,17 @@ export interface HeaderLimits {
   readonly maxTensors?: number;
 }
 
+/** Tensors that an encoding may have for one of the parameters. */
+const FORMS = 3;
+
 /**
- * Limits for a file from a stranger that should hold these tensors: each may have one more beside it (the scales of int8), and a little
- * is left for metadata. A hostile header then costs no more than an honest one.
+ * Limits for a file from a stranger that should hold these tensors: each may have two more beside it (scales, and sizes of what is
+ * compressed), and a little is left for metadata. A hostile header then costs no more than an honest one.
  */
 export function headerLimits(specs: readonly TensorSpec[]): HeaderLimits {
   // A character of a name takes up to 6 bytes, a size up to 17, the rest of an entry less than 200.
-  const bytes = specs.reduce((sum, { name, shape }) => sum + 2 * (6 * name.length + 17 * shape.length + 200), 0);
-  return { maxHeaderBytes: bytes + 65_536, maxTensors: 2 * specs.length + 16 };
+  const bytes = specs.reduce((sum, { name, shape }) => sum + FORMS * (6 * name.length + 17 * shape.length + 200), 0);
+  return { maxHeaderBytes: bytes + 65_536, maxTensors: FORMS * specs.length + 16 };
 }
 
 /** A parsed and checked header. */
