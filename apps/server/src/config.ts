@@ -83,7 +83,7 @@ export function withRunOptions(command: Command): Command {
     .option('--client-optimizer <keep|restart>', 'keep AdamW’s moments at each client from round to round, or restart it in every round (default: restart)')
     .option('--lora-rank <n>', 'train factors of this rank, 16 to 256, in place of the weights (LoRA; default: the weights); 128 or more do best', Number)
     .option('--lora-alpha <x>', 'the product of the factors counts so much by its rank (default: as much as the rank)', Number)
-    .option('--update-encoding <name>', 'how clients send updates: float32, bfloat16, int8, int4, ternary, delta (without loss), or auto (by each one’s connection) (default: float32)')
+    .option('--update-encoding <name>', 'how clients send updates: float32, bfloat16, int8, int4, ternary, compressed, delta (without loss), or auto (by each one’s connection) (default: float32)')
     .option('--broadcast-encoding <name>', 'how clients that hold the parameters of the round before get the new ones (default: float32)')
     .option('--secure-aggregation', 'clients mask their updates, and the server sees their sum alone (default: it sees each; settings: secureAggregation.clip, …)')
     .option('--augment <k>', 'train on so many variants of each image beside it: colour, sharpness, small shifts (default: none)', Number)

@@ -7,7 +7,7 @@ import { Puppet, testFederations, type TestFederation } from './harness.ts';
 import { client, farthest, hashesOf, initial, many, run, undisturbed, updates, vector, weights } from './many-numbers.ts';
 import { until } from './two-numbers.ts';
 
-const ROUNDED = ['bfloat16', 'int8', 'int4', 'ternary'] as const;
+const ROUNDED = ['bfloat16', 'int8', 'int4', 'ternary', 'compressed'] as const;
 const { federation } = testFederations();
 
 async function played(broadcastEncoding: UpdateEncoding, rounds: number, more: RunConfigInput = {}): Promise<{ readonly made: TestFederation; readonly state: RunState }> {
@@ -36,7 +36,7 @@ describe('parameters that go out as encoded differences', () => {
     const target = await weights(plain.made, plain.state);
     const whole = plain.state.parameters!.byteLength;
     // With three values only, large changes lag some rounds behind.
-    const expected = { bfloat16: [0.55, 0.002], int8: [0.33, 0.004], int4: [0.2, 0.1], ternary: [0.13, 3.5] } as const;
+    const expected = { bfloat16: [0.55, 0.002], int8: [0.33, 0.004], int4: [0.2, 0.1], ternary: [0.13, 3.5], compressed: [0.15, 0.5] } as const;
     for (const encoding of ROUNDED) {
       const { made, state } = await played(encoding, 5);
       const [share, distance] = expected[encoding];

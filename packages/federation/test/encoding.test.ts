@@ -11,7 +11,7 @@ import { Puppet, testFederations, type TestFederation } from './harness.ts';
 import { client, COUNT, farthest, hashesOf, initial, many, run, undisturbed, updates, vector, weights } from './many-numbers.ts';
 import { until } from './two-numbers.ts';
 
-const ROUNDED = ['bfloat16', 'int8', 'int4', 'ternary'] as const;
+const ROUNDED = ['bfloat16', 'int8', 'int4', 'ternary', 'compressed'] as const;
 const { federation } = testFederations();
 
 async function played(encoding: UpdateEncodingChoice, rounds: number, more: RunConfigInput = {}): Promise<{ readonly made: TestFederation; readonly state: RunState }> {
@@ -33,7 +33,7 @@ describe('a run with encoded updates', () => {
     const target = await weights(plain.made, plain.state);
     const whole = updates(plain.state)[0]!.byteLength;
     // A step of the last rounds, whose changes are some tenths; with three values only, large changes lag some rounds behind.
-    const expected = { bfloat16: [0.55, 0.004], int8: [0.33, 0.005], int4: [0.2, 0.1], ternary: [0.13, 1.5] } as const;
+    const expected = { bfloat16: [0.55, 0.004], int8: [0.33, 0.005], int4: [0.2, 0.1], ternary: [0.13, 1.5], compressed: [0.15, 0.5] } as const;
     for (const encoding of ROUNDED) {
       const { made, state } = await played(encoding, 6);
       const [share, distance] = expected[encoding];
@@ -47,7 +47,7 @@ describe('a run with encoded updates', () => {
     const { state } = await played('auto', 3);
     const asked = state.rounds.map(({ participants }) => [...participants.values()].map(({ instructions }) => (instructions['update'] as { encoding: string }).encoding));
     expect(asked[0]).toEqual(asked[0]!.map(() => 'int8'));
-    for (const encoding of asked.flat()) expect(['bfloat16', 'int8', 'int4', 'ternary']).toContain(encoding);
+    for (const encoding of asked.flat()) expect(['bfloat16', 'int8', 'int4', 'compressed']).toContain(encoding);
     expect(state.rounds.flatMap(({ participants }) => [...participants.values()].map(({ outcome }) => outcome.state))).not.toContain('refused');
   });
 

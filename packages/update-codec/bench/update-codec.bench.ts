@@ -97,7 +97,7 @@ log(`${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} cores, Node
 log('| encoding | bytes | of float32 | encode | residual | decode | error of the change |');
 log('| --- | ---: | ---: | ---: | ---: | ---: | ---: |');
 log(`| float32 | ${(whole / 1e6).toFixed(1)} MB | 100 % | ${(await seconds(() => Promise.resolve(encodeParameters(update)))).toFixed(2)} s | – | – | 0 |`);
-for (const encoding of ['bfloat16', 'int8', 'int4', 'ternary', 'delta'] satisfies PackedEncoding[]) {
+for (const encoding of ['bfloat16', 'int8', 'int4', 'ternary', 'compressed', 'delta'] satisfies PackedEncoding[]) {
   // The second of two: compiled, and memory at hand.
   await encodeUpdate(updateSource, { encoding, base: baseSource, baseHash: BASE_HASH });
   let encoded: EncodedUpdate | undefined;

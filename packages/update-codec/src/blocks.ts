@@ -1,4 +1,4 @@
-import { BLOCK, TRITS } from './container.ts';
+import { BLOCK, COARSE_BLOCK, LEVELS, TRITS } from './container.ts';
 
 /** Largest finite float32. */
 const MAX_FLOAT32 = (2 - 2 ** -23) * 2 ** 127;
@@ -80,6 +80,48 @@ export function ternarise(values: Float32Array, codes: Int8Array, scales: Float3
   return -1;
 }
 
+/** Of the mean magnitude of a block: steps of that size make codes of about 1.9 bits where values are normally distributed. */
+const STEP = 1.55;
+
+/**
+ * Rounds values to whole multiples, −7 to 7, of a coarse scale that each {@link COARSE_BLOCK} of them shares, so that most codes are −1, 0 or 1.
+ *
+ * A block's step is 1.55 times its mean magnitude, or `max|x| / 7` where that is more, so that no code is cut off; a code is `x / step`,
+ * rounded to the nearest whole number, halves away from zero. The scale is the one with the least squared error for these codes,
+ * `Σ|x · code| / Σ code²`, rounded to float32 and then to bfloat16; 0 for a block of zeros. All else is float64, sums are from the first
+ * value to the last.
+ *
+ * @param codes as many as values.
+ * @param scales one for each block; what they are rounded to in bfloat16 is for the caller to do.
+ * @returns -1, or the index of the first value that is not finite or too large.
+ */
+export function quantiseCoarsely(values: Float32Array, codes: Int8Array, scales: Float32Array): number {
+  for (let block = 0, begin = 0; begin < values.length; block++, begin += COARSE_BLOCK) {
+    const end = Math.min(values.length, begin + COARSE_BLOCK);
+    let [sum, max] = [0, 0];
+    for (let index = begin; index < end; index++) {
+      const magnitude = Math.abs(values[index]!);
+      if (!(magnitude <= MAX_FLOAT32)) return index;
+      sum += magnitude;
+      if (magnitude > max) max = magnitude;
+    }
+    // So that no decoded value is above the largest float32: the fitted scale is at most 1.5 steps.
+    if (max > MAX_FLOAT32 / 4) return begin;
+    const step = Math.max((STEP * sum) / (end - begin), max / LEVELS.compressed);
+    let [products, squares] = [0, 0];
+    for (let index = begin; index < end; index++) {
+      const quotient = step === 0 ? 0 : values[index]! / step;
+      // Whole numbers are cut towards zero.
+      const code = Math.trunc(quotient < 0 ? quotient - 0.5 : quotient + 0.5);
+      codes[index] = code;
+      products += values[index]! * code;
+      squares += code * code;
+    }
+    scales[block] = squares === 0 ? 0 : products / squares;
+  }
+  return -1;
+}
+
 function scaleOf(max: number, levels: number): number {
   scratch[0] = max / levels;
   // The next float32, which for positive numbers has the next bits.
@@ -91,12 +133,13 @@ function scaleOf(max: number, levels: number): number {
  * `code · scale` in float32 arithmetic: the product is exact in float64 and rounded once.
  *
  * @param first position of the first code in its tensor; `scales` begin with the scale of that position's block.
+ * @param blockSize values that share a scale.
  */
-export function dequantise(codes: Int8Array, first: number, scales: Float32Array, values: Float32Array): void {
-  const offset = first % BLOCK;
+export function dequantise(codes: Int8Array, first: number, scales: Float32Array, blockSize: number, values: Float32Array): void {
+  const offset = first % blockSize;
   for (let index = 0; index < values.length;) {
-    const block = Math.floor((offset + index) / BLOCK);
-    const end = Math.min(values.length, (block + 1) * BLOCK - offset);
+    const block = Math.floor((offset + index) / blockSize);
+    const end = Math.min(values.length, (block + 1) * blockSize - offset);
     const scale = scales[block]!;
     for (; index < end; index++) values[index] = codes[index]! * scale;
   }

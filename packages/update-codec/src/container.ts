@@ -7,18 +7,23 @@ export type PackedEncoding = Exclude<UpdateEncoding, 'float32'>;
 /** Codes of `ternary` in a byte: 3⁵ is 243. */
 export const TRITS = 5;
 
-/** Encodings of small whole numbers, with a scale for each {@link BLOCK} of them. */
+/** Encodings of small whole numbers, with a scale for each block of them. */
 export type CodedEncoding = Exclude<PackedEncoding, 'bfloat16' | 'delta'>;
 
 /** Values that share a scale, in row-major order. */
 export const BLOCK = 128;
-/** Values that are worked on, and compressed, at a time; a multiple of {@link BLOCK}. */
+/** The same of `compressed`. */
+export const COARSE_BLOCK = 256;
+/** Values that are worked on, and compressed, at a time; a multiple of both blocks. */
 export const PIECE = 32_768;
 /** Bytes of a float32 value, each of which is compressed by itself. */
 export const PLANES = 4;
 
 /** Largest magnitude of a code: codes are symmetric around zero. */
-export const LEVELS = { int8: 127, int4: 7 } as const;
+export const LEVELS = { int8: 127, int4: 7, compressed: 7 } as const;
+
+/** What `compressed` takes for each value where values are normally distributed (measured); it depends on the values. */
+const COMPRESSED_BYTES = 0.24;
 
 const FORMAT = 'zk0-update';
 const VERSION = '1';
@@ -38,16 +43,23 @@ export function encodingOf(metadata: Readonly<Record<string, string>>): string {
   return metadata['format'] === FORMAT ? (metadata['encoding'] ?? '') : 'float32';
 }
 
-/** Blocks of a tensor. */
-export function blockCount(shape: readonly number[]): number {
-  return Math.ceil(elementCount(shape) / BLOCK);
+/** Values that share a scale. */
+export function blockOf(encoding: CodedEncoding): number {
+  return encoding === 'compressed' ? COARSE_BLOCK : BLOCK;
 }
 
-/** What an encoding takes for each value of a large tensor; of `delta`, where nothing can be compressed. */
+/** Blocks of a tensor. */
+export function blockCount(encoding: CodedEncoding, shape: readonly number[]): number {
+  return Math.ceil(elementCount(shape) / blockOf(encoding));
+}
+
+/** What an encoding takes for each value of a large tensor; of `compressed`, of normal values; of `delta`, where nothing can be compressed. */
 export function bytesPerValue(encoding: PackedEncoding): number {
   switch (encoding) {
     case 'bfloat16':
       return 2;
+    case 'compressed':
+      return COMPRESSED_BYTES;
     case 'delta':
       return PLANES;
     default:
@@ -60,12 +72,13 @@ export function pieceCount(shape: readonly number[]): number {
   return Math.ceil(elementCount(shape) / PIECE);
 }
 
-/** Bytes of so many codes; of `ternary`, each block begins with a byte of its own. */
+/** Bytes of so many codes, before compression; of `ternary`, each block begins with a byte of its own. */
 export function codeBytes(encoding: CodedEncoding, count: number): number {
   switch (encoding) {
     case 'int8':
       return count;
     case 'int4':
+    case 'compressed':
       return Math.ceil(count / 2);
     case 'ternary':
       return Math.floor(count / BLOCK) * Math.ceil(BLOCK / TRITS) + Math.ceil((count % BLOCK) / TRITS);
@@ -122,18 +135,27 @@ function checksOf(encoding: PackedEncoding, { name, shape }: TensorSpec): readon
     wanted: `[${wanted.join(', ')}]`,
     fits: (found) => sameShape(found, wanted),
   });
+  const atMost = (tensor: string, bytes: number): Check => ({
+    name: tensor,
+    dtype: 'U8',
+    wanted: `[at most ${bytes}]`,
+    fits: (found) => found.length === 1 && found[0]! <= bytes,
+  });
   switch (encoding) {
     case 'bfloat16':
       return [exactly(valuesName(name), 'BF16', shape)];
     case 'int8':
-      return [exactly(valuesName(name), 'I8', shape), exactly(scalesName(name), 'F32', [blockCount(shape)])];
+      return [exactly(valuesName(name), 'I8', shape), exactly(scalesName(name), 'F32', [blockCount(encoding, shape)])];
     case 'int4':
     case 'ternary':
-      return [exactly(valuesName(name), 'U8', [codeBytes(encoding, count)]), exactly(scalesName(name), 'F32', [blockCount(shape)])];
-    case 'delta':
+      return [exactly(valuesName(name), 'U8', [codeBytes(encoding, count)]), exactly(scalesName(name), 'F32', [blockCount(encoding, shape)])];
+    case 'compressed':
       return [
-        { name: valuesName(name), dtype: 'U8', wanted: `[at most ${PLANES * count}]`, fits: (found) => found.length === 1 && found[0]! <= PLANES * count },
-        exactly(sizesName(name), 'U32', [PLANES * pieceCount(shape)]),
+        atMost(valuesName(name), codeBytes(encoding, count)),
+        exactly(sizesName(name), 'U32', [pieceCount(shape)]),
+        exactly(scalesName(name), 'BF16', [blockCount(encoding, shape)]),
       ];
+    case 'delta':
+      return [atMost(valuesName(name), PLANES * count), exactly(sizesName(name), 'U32', [PLANES * pieceCount(shape)])];
   }
 }

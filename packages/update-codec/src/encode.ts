@@ -1,10 +1,11 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import { compareNames, DTYPE_BYTES, elementCount, encodeBfloat16, InvalidArgumentError, MemoryTensorSource, type TensorBytes, type TensorSource, type TensorSpec } from '@zk0/core';
-import { packNibbles, packTrits, quantise, ternarise } from './blocks.ts';
-import { BLOCK, blockCount, codeBytes, LEVELS, PIECE, pieceCount, PLANES, scalesName, sizesName, updateMetadata, valuesName, type CodedEncoding, type PackedEncoding } from './container.ts';
+import { packNibbles, packTrits, quantise, quantiseCoarsely, ternarise } from './blocks.ts';
+import { BLOCK, blockCount, COARSE_BLOCK, codeBytes, LEVELS, PIECE, scalesName, updateMetadata, valuesName, type CodedEncoding, type PackedEncoding } from './container.ts';
 import { decodeUpdate } from './decode.ts';
 import { difference } from './difference.ts';
 import { UpdateCodecError } from './errors.ts';
+import { compress, PartWriter } from './frames.ts';
 import { PlaneCompressor } from './planes.ts';
 import { readValues } from './value-source.ts';
 
@@ -55,16 +56,17 @@ export async function encodeUpdate(update: TensorSource, { encoding, base, baseH
 }
 
 async function encodeDifference({ name, shape }: TensorSpec, source: TensorSource, encoding: Exclude<PackedEncoding, 'delta'>): Promise<readonly TensorBytes[]> {
+  if (encoding === 'compressed') return encodeCompressed({ name, shape }, source);
   if (encoding !== 'bfloat16') return encodeCodes({ name, shape }, source, encoding);
   const bits = new Uint16Array(elementCount(shape));
   await eachPiece({ name, shape }, source, encoding, (first, piece) => firstWith(encodeBfloat16(piece, bits.subarray(first, first + piece.length)), 0x7f80));
   return [{ name: valuesName(name), dtype: 'BF16', shape, data: bytesOf(bits) }];
 }
 
-async function encodeCodes({ name, shape }: Pick<TensorSpec, 'name' | 'shape'>, source: TensorSource, encoding: CodedEncoding): Promise<readonly TensorBytes[]> {
+async function encodeCodes({ name, shape }: Pick<TensorSpec, 'name' | 'shape'>, source: TensorSource, encoding: Exclude<CodedEncoding, 'compressed'>): Promise<readonly TensorBytes[]> {
   const count = elementCount(shape);
   const packed = new Uint8Array(codeBytes(encoding, count));
-  const scales = new Float32Array(blockCount(shape));
+  const scales = new Float32Array(blockCount(encoding, shape));
   const codes = new Int8Array(Math.min(PIECE, count));
   await eachPiece({ name, shape }, source, encoding, (first, piece) => {
     const own = codes.subarray(0, piece.length);
@@ -78,6 +80,25 @@ async function encodeCodes({ name, shape }: Pick<TensorSpec, 'name' | 'shape'>, 
   });
   const values: TensorBytes = encoding === 'int8' ? { name: valuesName(name), dtype: 'I8', shape, data: packed } : { name: valuesName(name), dtype: 'U8', shape: [packed.length], data: packed };
   return [values, { name: scalesName(name), dtype: 'F32', shape: [scales.length], data: bytesOf(scales) }];
+}
+
+/** Repetitions of fewer bytes, 14 codes, are by chance, and cost more than the Huffman codes of these bytes. */
+const MIN_MATCH = 7;
+
+async function encodeCompressed({ name, shape }: Pick<TensorSpec, 'name' | 'shape'>, source: TensorSource): Promise<readonly TensorBytes[]> {
+  const scales = new Float32Array(blockCount('compressed', shape));
+  const codes = new Int8Array(Math.min(PIECE, elementCount(shape)));
+  const parts = new PartWriter();
+  await eachPiece({ name, shape }, source, 'compressed', (first, piece) => {
+    const own = codes.subarray(0, piece.length);
+    const bad = quantiseCoarsely(piece, own, scales.subarray(first / COARSE_BLOCK));
+    const packed = new Uint8Array(codeBytes('compressed', piece.length));
+    packNibbles(own, packed);
+    parts.add(compress(packed, MIN_MATCH));
+    return bad;
+  });
+  const bits = encodeBfloat16(scales, new Uint16Array(scales.length));
+  return [...parts.tensors(name), { name: scalesName(name), dtype: 'BF16', shape: [bits.length], data: bytesOf(bits) }];
 }
 
 /** @param encode returns the index of the first value that cannot be encoded, or -1 */
@@ -95,8 +116,7 @@ async function eachPiece({ name, shape }: Pick<TensorSpec, 'name' | 'shape'>, so
 async function encodeBits({ name, shape }: TensorSpec, update: TensorSource, base: TensorSource): Promise<readonly TensorBytes[]> {
   const count = elementCount(shape);
   const [values, before] = [new Float32Array(Math.min(PIECE, count)), new Float32Array(Math.min(PIECE, count))];
-  const sizes = new Uint32Array(PLANES * pieceCount(shape));
-  const parts: Uint8Array[] = [];
+  const parts = new PartWriter();
   const compressor = new PlaneCompressor();
   for (let first = 0; first < count; first += PIECE) {
     const length = Math.min(PIECE, count - first);
@@ -107,16 +127,9 @@ async function encodeBits({ name, shape }: TensorSpec, update: TensorSource, bas
     const bad = firstWith(words, 0x7f80_0000);
     if (bad >= 0) throw nonFinite(name, first + bad, 'delta');
     for (let index = 0; index < length; index++) words[index]! ^= other[index]!;
-    for (const part of compressor.compress(words)) {
-      sizes[parts.length] = part.byteLength;
-      parts.push(part);
-    }
+    for (const part of compressor.compress(words)) parts.add(part);
   }
-  const payload = Buffer.concat(parts);
-  return [
-    { name: valuesName(name), dtype: 'U8', shape: [payload.byteLength], data: payload },
-    { name: sizesName(name), dtype: 'U32', shape: [sizes.length], data: bytesOf(sizes) },
-  ];
+  return parts.tensors(name);
 }
 
 /** Index of the first word that has all bits of the exponent, as NaN and infinities have; -1 where there is none. */

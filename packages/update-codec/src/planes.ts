@@ -1,9 +1,5 @@
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { PLANES } from './container.ts';
-
-/** Pieces are at most 32 KiB a plane: a frame that asks for a larger window is not one of ours. */
-const WINDOW_LOG = 15;
-const COMPRESSION = { params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_windowLog]: WINDOW_LOG } };
+import { compress, type PieceLayout } from './frames.ts';
 
 /** After a piece in which a plane did not get smaller, compressing it is not tried for so many pieces: low bytes are noise throughout. */
 const PAUSE = 7;
@@ -22,28 +18,23 @@ export class PlaneCompressor {
         this.#pauses[plane]! -= 1;
         return bytes;
       }
-      const compressed = zstdCompressSync(bytes, COMPRESSION);
-      if (compressed.byteLength < bytes.byteLength) return compressed;
-      this.#pauses[plane] = PAUSE;
-      return bytes;
+      const compressed = compress(bytes);
+      if (compressed === bytes) this.#pauses[plane] = PAUSE;
+      return compressed;
     });
   }
 }
 
-/**
- * Adds a plane to words.
- *
- * @throws Error when the bytes are not exactly one plane of so many values.
- */
-export function addPlane(sent: Uint8Array, plane: number, words: Uint32Array): void {
-  const bytes = sent.byteLength === words.length ? sent : decompress(sent, words.length);
-  const shift = 8 * plane;
-  for (let index = 0; index < words.length; index++) words[index]! |= bytes[index]! << shift;
-}
-
-function decompress(sent: Uint8Array, length: number): Uint8Array {
-  // The limit holds while it is decompressed: nothing grows beyond a plane.
-  const bytes = zstdDecompressSync(sent, { maxOutputLength: length, params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG } });
-  if (bytes.byteLength !== length) throw new Error(`${bytes.byteLength} bytes, not ${length}`);
-  return bytes;
-}
+/** Planes of a piece, which make words of its values' bits. */
+export const PLANE_LAYOUT: PieceLayout<Uint32Array> = {
+  parts: PLANES,
+  partBytes: (values) => values,
+  join(planes, values) {
+    const words = new Uint32Array(values);
+    planes.forEach((bytes, plane) => {
+      const shift = 8 * plane;
+      for (let index = 0; index < values; index++) words[index]! |= bytes[index]! << shift;
+    });
+    return words;
+  },
+};

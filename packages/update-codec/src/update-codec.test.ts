@@ -1,12 +1,12 @@
-import { zstdCompressSync } from 'node:zlib';
-import { decodeSafetensors, encodeSafetensors, MemoryTensorSource, Random, type Parameters, type TensorBytes, type TensorSource } from '@zk0/core';
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { decodeBfloat16, decodeSafetensors, encodeSafetensors, MemoryTensorSource, Random, type Parameters, type TensorBytes, type TensorSource } from '@zk0/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { appliedTo, bytesPerValue, decodeUpdate, encodeUpdate, encodingOf, UpdateCodecError, type DecodedUpdate, type EncodedUpdate, type PackedEncoding } from './index.ts';
 
 const BASE = 'b'.repeat(64);
-const ENCODINGS: readonly PackedEncoding[] = ['bfloat16', 'int8', 'int4', 'ternary', 'delta'];
-const ROUNDED = ['bfloat16', 'int8', 'int4', 'ternary'] as const;
+const ENCODINGS: readonly PackedEncoding[] = ['bfloat16', 'int8', 'int4', 'ternary', 'compressed', 'delta'];
+const ROUNDED = ['bfloat16', 'int8', 'int4', 'ternary', 'compressed'] as const;
 
 type Values = readonly number[] | Float32Array;
 const source = (tensors: Readonly<Record<string, Values>>): MemoryTensorSource =>
@@ -30,6 +30,11 @@ const decode = (encoding: PackedEncoding, { tensors, metadata }: Pick<EncodedUpd
 };
 const bytes = ({ tensors }: EncodedUpdate, name: string): number[] => [...tensors.find((tensor) => tensor.name === name)!.data];
 const floats = (update: EncodedUpdate, name: string): number[] => [...new Float32Array(Uint8Array.from(bytes(update, name)).buffer)];
+/** Scales of bfloat16. */
+const narrow = (update: EncodedUpdate): number[] => {
+  const bits = new Uint16Array(Uint8Array.from(bytes(update, 'scales/w')).buffer);
+  return [...decodeBfloat16(bits, new Float32Array(bits.length))];
+};
 const sameBits = (a: ArrayBufferView, b: ArrayBufferView): boolean => Buffer.from(a.buffer, a.byteOffset, a.byteLength).equals(Buffer.from(b.buffer, b.byteOffset, b.byteLength));
 /** Values of a block that follow those given. */
 const padded = (...values: number[]): number[] => [...values, ...Array<number>(128 - values.length).fill(0)];
@@ -70,6 +75,35 @@ describe('golden vectors', () => {
     expect(decoded.slice(127)).toEqual(Float32Array.of(0, 2, -2, 0));
     // The threshold of a block is of that block: 0.7 · 4/3 = 0.93.
     expect(await valuesOf(decode('ternary', await encode('ternary', vector([2.1, 0.9, -1]), zeros(3)), zeros(3)).tensors)).toEqual(Float32Array.of(1.55, 0, -1.55));
+  });
+
+  it('compressed: steps of 1.55 times the mean magnitude or a seventh of the largest, the scale fits best, 256 values a block', async () => {
+    // The mean is 2, the step 3.1; the scale is what the values with the codes 1 and −1 are on average.
+    const update = await encode('compressed', vector([4, -2, 0.5, 1.5]), zeros(4));
+    expect(bytes(update, 'values/w')).toEqual([0xf1, 0x00]);
+    expect([...new Uint32Array(Uint8Array.from(bytes(update, 'sizes/w')).buffer)]).toEqual([2]);
+    expect(narrow(update)).toEqual([3]);
+    expect(await valuesOf(decode('compressed', update, zeros(4)).tensors)).toEqual(Float32Array.of(3, -3, 0, 0));
+    // The largest is far from the others: it has the code 7. (7 · 700 + 1 · 51) / 50 is 99.02, and 99 the nearest bfloat16.
+    const far = new Float32Array(258);
+    far.set([700, -51, 49.9], 0);
+    far.set([-3, 3], 256);
+    const second = await encode('compressed', vector(far), zeros(258));
+    expect(narrow(second)).toEqual([99, 3]);
+    const decoded = await valuesOf(decode('compressed', second, zeros(258)).tensors);
+    expect(decoded.slice(0, 3)).toEqual(Float32Array.of(693, -99, 0));
+    expect(decoded.slice(256)).toEqual(Float32Array.of(-3, 3));
+  });
+
+  it('compressed: as many bytes as the codes need, one frame for each 32 768 of them', async () => {
+    const change = new Random('frames').fillNormal(new Float32Array(32_768 + 200));
+    const update = await encode('compressed', vector(change), zeros(change.length));
+    const sizes = new Uint32Array(Uint8Array.from(bytes(update, 'sizes/w')).buffer);
+    expect(sizes).toHaveLength(2);
+    // 1.87 bits a value.
+    expect(sizes[0]).toBeGreaterThan(7000);
+    expect(sizes[0]).toBeLessThan(7900);
+    expect(zstdDecompressSync(Uint8Array.from(bytes(update, 'values/w')).subarray(0, sizes[0]))).toHaveLength(16_384);
   });
 
   it('bfloat16: to nearest, ties to even, negative zero stays', async () => {
@@ -131,6 +165,28 @@ describe('properties', () => {
     }));
   });
 
+  it('compressed leaves over no more than half a step of each value in the square mean of a block', async () => {
+    const normal = fc.float32Array({ noNaN: true, noDefaultInfinity: true, min: -(2 ** 60), max: 2 ** 60, minLength: 1, maxLength: 600 });
+    await fc.assert(fc.asyncProperty(normal, async (random) => {
+      // Far from denormals, which a bfloat16 rounds by more than a share.
+      const values = random.map((value) => (Math.abs(value) < 2 ** -60 ? 0 : value));
+      const update = await encode('compressed', vector(values), zeros(values.length));
+      const decoded = await valuesOf(decode('compressed', update, zeros(values.length)).tensors);
+      for (let begin = 0; begin < values.length; begin += 256) {
+        const [block, sent] = [values.subarray(begin, begin + 256), decoded.subarray(begin, begin + 256)];
+        const step = Math.max((1.55 * block.reduce((sum, value) => sum + Math.abs(value), 0)) / block.length, Math.max(...block.map(Math.abs)) / 7);
+        let [error, halfSteps, squares] = [0, 0, 0];
+        block.forEach((value, index) => {
+          error += (value - sent[index]!) ** 2;
+          halfSteps += (step / 2) ** 2;
+          squares += value ** 2;
+        });
+        // With the step as scale each value is within half of it; the best scale leaves no more. It is rounded to eight bits.
+        expect(error).toBeLessThanOrEqual(Math.min(halfSteps, squares) * (1 + 1e-6) + squares * 2 ** -17);
+      }
+    }));
+  });
+
   it('delta gives back every bit, whatever the base', async () => {
     await fc.assert(fc.asyncProperty(arrays, fc.array(finite, { minLength: 300, maxLength: 300 }), async (values, others) => {
       const base = vector(others.slice(0, values.length));
@@ -153,7 +209,7 @@ describe('properties', () => {
         sent.forEach((value, index) => (sum[index]! += value));
         residual = vector(await valuesOf(update.residual!));
         // Of bfloat16, values above 4 are apart by 2^-5. What ternary leaves over stays below some six times the mean magnitude.
-        step = encoding === 'bfloat16' ? 2 ** -5 : (encoding === 'ternary' ? 4 : 1) * Math.max(...floats(update, 'scales/w'));
+        step = encoding === 'bfloat16' ? 2 ** -5 : (encoding === 'ternary' ? 4 : 1) * Math.max(...(encoding === 'compressed' ? narrow(update) : floats(update, 'scales/w')));
       }
       sum.forEach((value, index) => {
         expect(Math.abs(value - truth[index]!)).toBeLessThan(step);
@@ -188,6 +244,7 @@ describe('properties', () => {
       const { tensors } = await encode(encoding, vector(update), zeros(update.length));
       const taken = tensors.reduce((sum, { data }) => sum + data.byteLength, 0) / update.length;
       if (encoding === 'delta') expect(taken).toBeLessThanOrEqual(bytesPerValue(encoding) + 1e-3);
+      else if (encoding === 'compressed') expect(taken).toBeCloseTo(bytesPerValue(encoding), 2);
       else expect(taken).toBe(bytesPerValue(encoding));
     }
   });
@@ -255,6 +312,34 @@ describe('refuses', () => {
     expect(await outcome('int8', { tensors: bad, metadata })).toMatch(/^ENCODING_INVALID: tensor w: scale 0 is/);
   });
 
+  it.each([NaN, Infinity, -1])('a bfloat16 scale of %s', async (scale) => {
+    const { tensors, metadata } = await good('compressed');
+    const bits = Uint16Array.of(new Uint32Array(Float32Array.of(scale).buffer)[0]! >>> 16);
+    expect(await outcome('compressed', { tensors: changed(tensors, 'scales/w', { data: new Uint8Array(bits.buffer) }), metadata })).toMatch(/^ENCODING_INVALID: tensor w: scale 0 is/);
+  });
+
+  it('compressed codes that are cut short, too many, or expand beyond their piece', async () => {
+    const base = zeros(1000);
+    const { tensors, metadata } = await encode('compressed', vector(new Random('hostile').fillNormal(new Float32Array(1000))), base);
+    const { data } = tensors.find(({ name }) => name === 'values/w')!;
+    const sent = (payload: Uint8Array, ...sizes: number[]): Promise<unknown> => {
+      const values = changed(tensors, 'values/w', { shape: [payload.byteLength], data: payload });
+      return outcome('compressed', { tensors: changed(values, 'sizes/w', { shape: [sizes.length], data: new Uint8Array(Uint32Array.from(sizes).buffer) }), metadata }, base);
+    };
+    expect(data.byteLength).toBeLessThan(500);
+    expect(await sent(data, data.byteLength)).toBeInstanceOf(Float32Array);
+    expect(await sent(data, data.byteLength - 1)).toMatch(/^ENCODING_INVALID: .*do not add up/);
+    expect(await sent(data, data.byteLength, 0)).toMatch(/^ENCODING_INVALID: .*sizes\/w is U32 \[2\], and U32 \[1\]/);
+    expect(await sent(data, 501)).toMatch(/claims to be compressed to 501/);
+    expect(await sent(new Uint8Array(501), 501)).toMatch(/^ENCODING_INVALID: .*at most 500/);
+    expect(await sent(data.subarray(0, -2), data.byteLength - 2)).toMatch(/part 0 does not decompress to 500 bytes/);
+    expect(await sent(new Uint8Array(), 0)).toMatch(/part 0 does not decompress/);
+    for (const length of [499, 501, 4_000_000]) {
+      const frame = zstdCompressSync(new Uint8Array(length));
+      expect(await sent(frame, frame.byteLength)).toMatch(/part 0 does not decompress/);
+    }
+  });
+
   it('a byte that no five codes make', async () => {
     const { tensors, metadata } = await good('ternary');
     expect(await outcome('ternary', { tensors: changed(tensors, 'values/w', { data: Uint8Array.of(243) }), metadata })).toMatch(/^ENCODING_INVALID: tensor w: byte 0 is 243/);
@@ -271,11 +356,11 @@ describe('refuses', () => {
     expect(await with2({}, lengths[0]! + 1, ...lengths.slice(1))).toMatch(/do not add up/);
     expect(await with2({}, 1001, 0, 0, 0)).toMatch(/claims to be compressed to 1001/);
     const cut = lengths[3]! - 2;
-    expect(await with2(payload(data.subarray(0, data.byteLength - 2)), ...lengths.slice(0, 3), cut)).toMatch(/plane 3 does not decompress/);
+    expect(await with2(payload(data.subarray(0, data.byteLength - 2)), ...lengths.slice(0, 3), cut)).toMatch(/part 3 does not decompress/);
     const bomb = zstdCompressSync(new Uint8Array(16_000_000));
-    expect(await with2(payload(bomb.subarray(0, 999), new Uint8Array(0)), Math.min(999, bomb.byteLength), 0, 0, 0)).toMatch(/plane 0 does not decompress/);
+    expect(await with2(payload(bomb.subarray(0, 999), new Uint8Array(0)), Math.min(999, bomb.byteLength), 0, 0, 0)).toMatch(/part 0 does not decompress/);
     const less = zstdCompressSync(new Uint8Array(999));
-    expect(await with2(payload(less), less.byteLength, 0, 0, 0)).toMatch(/plane 0 does not decompress/);
+    expect(await with2(payload(less), less.byteLength, 0, 0, 0)).toMatch(/part 0 does not decompress/);
   });
 
   it('parameters that are not float32', async () => {

@@ -1,8 +1,8 @@
 import type { BlobReference, Metrics, UpdateEncoding, UpdateEncodingChoice } from '@zk0/core';
 import { bytesPerValue, type PackedEncoding } from '@zk0/update-codec';
 
-/** What `auto` chooses from: the most precise first. Float32 is not among them, for it takes no residual along. */
-const CANDIDATES = ['bfloat16', 'int8', 'int4', 'ternary'] as const satisfies readonly PackedEncoding[];
+/** What `auto` chooses from: the most precise first. Float32 takes no residual along; `ternary` takes the bytes of `compressed`, less exactly. */
+const CANDIDATES = ['bfloat16', 'int8', 'int4', 'compressed'] as const satisfies readonly PackedEncoding[];
 /** Until something has been measured. */
 const FIRST: PackedEncoding = 'int8';
 /** The longest that sending may take, as a share of the training before it. */
