@@ -22,8 +22,8 @@ export const PLANES = 4;
 /** Largest magnitude of a code: codes are symmetric around zero. */
 export const LEVELS = { int8: 127, int4: 7, compressed: 7 } as const;
 
-/** What `compressed` takes for each value where values are normally distributed (measured); it depends on the values. */
-const COMPRESSED_BYTES = 0.24;
+/** What `compressed` takes for each value in the measurement of the README; it depends on the values. */
+const COMPRESSED_BYTES = 0.244;
 
 const FORMAT = 'zk0-update';
 const VERSION = '1';
