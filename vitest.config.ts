@@ -5,8 +5,8 @@ export default defineConfig({
   test: {
     projects: ['packages/*/vitest.config.ts', 'apps/*/vitest.config.ts', 'tools/test/vitest.config.ts'],
     watch: false,
-    // Files wait for processes they start and for disks: on two cores, two at once end sooner than one after the other.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // Files wait for processes they start and for disks: on two cores, three at once end sooner than two.
+    maxWorkers: Math.max(3, availableParallelism() - 1),
     coverage: {
       provider: 'v8',
       // The first for files that no test loads, which are looked for from the folder of each project: programs alone run most of the commands.

@@ -140,7 +140,8 @@ async function inPage(page: Page, { state, initial, batch, coefficients }: Train
   return { losses, weights: Object.fromEntries(names.map((name, index) => [name, Float32Array.from(weights[index]!)])) };
 }
 
-describe.skipIf(chromiumPath === undefined)('in a browser (needs Chromium: apt-get install chromium, or ZK0_TEST_CHROMIUM)', { timeout: 120_000 }, () => {
+// In the long form of the tests: SwiftShader takes half a minute to compile the step's shaders.
+describe.skipIf(chromiumPath === undefined || process.env['ZK0_TESTS'] !== 'long')('in a browser (test-long; needs Chromium: apt-get install chromium, or ZK0_TEST_CHROMIUM)', { timeout: 120_000 }, () => {
   let server: Server;
   let browser: Browser;
   let training: Training;
