@@ -48,7 +48,7 @@ export default tseslint.config(
           enforceBuildableLibDependency: true,
           // What `imports` of a package's own package.json names: built files, or sources in this repository.
           // And how tests start a browser, which belongs to no package.
-          allow: ['#page-files', '**/browser.shared.ts'],
+          allow: ['#page-files', '/browser\\.shared\\.ts$'],
           depConstraints: [
             {
               sourceTag: 'layer:core',

@@ -144,6 +144,7 @@ describe.skipIf(chromiumPath === undefined)('the page in a browser (needs Chromi
     const page = await visit(server);
     const typesOf = async (): Promise<string[]> => (await server.ledger.entries(RUN)).map(({ event }) => event.type).filter((type) => /^(run-paused|run-resumed|client-)/.test(type));
     await page.click('text=Pause');
+    await page.waitForSelector('dialog[open]');
     await page.keyboard.press('Escape');
     await page.waitForSelector('dialog', { state: 'detached' });
     expect(await typesOf()).toEqual([]);
@@ -229,6 +230,7 @@ describe.skipIf(chromiumPath === undefined)('the page in a browser (needs Chromi
     const server = await serve(scenes['running-2']);
     const page = await visit(server);
     await page.click('.headline button.grave');
+    await page.waitForSelector('dialog[open]');
     await page.keyboard.press('Escape');
     await page.waitForSelector('dialog', { state: 'detached' });
     expect(server.stopped).toEqual([]);
