@@ -22,7 +22,7 @@ export interface TrainOptions {
   readonly seed: number;
   /** How images are varied; not at all when absent. */
   readonly augment?: AugmentConfig;
-  /** Who is told what is kept on disk, and of the device's memory. */
+  /** Called about what is kept on disk and about the device's memory. */
   readonly hooks: Pick<LearnerOptions, 'onCache' | 'onMemory' | 'onBatchParts'>;
   readonly cache: CacheMode;
   readonly signal: AbortSignal;

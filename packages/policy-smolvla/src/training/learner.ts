@@ -42,7 +42,7 @@ export interface LearnerParts {
   /** Made when first needed. */
   readonly inputs: () => Promise<ModelInputs>;
   readonly actionSize: number;
-  /** Who is told of the device's memory. */
+  /** Called about the device's memory. */
   readonly memory: MemoryHooks;
 }
 

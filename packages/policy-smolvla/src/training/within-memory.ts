@@ -8,7 +8,7 @@ import { trainGraphFrom } from './input-graphs.ts';
 import { stepsPerRun } from './loop-trainer.ts';
 import type { TrainingRound } from './round.ts';
 
-/** Who is told of the device's memory. */
+/** Called about the device's memory. */
 export type MemoryHooks = Pick<{ readonly [Name in keyof LearnerOptions]: LearnerOptions[Name] | undefined }, 'onMemory' | 'onBatchParts'>;
 
 /** What decides how much memory a training takes. */
