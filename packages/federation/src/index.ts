@@ -32,6 +32,7 @@ export { assignmentSchema, encodingIn, fitTaskSchema, type Assignment, type FitT
 export { changeRun } from './run/change-run.ts';
 export { namingClient } from './run/naming-client.ts';
 export type { OpenedRun } from './run/run-session.ts';
+export { ChangeWaiters } from './change-waiters.ts';
 export { Coordinator } from './coordinator.ts';
 export type { CoordinatorOptions } from './coordinator-options.ts';
 export type { ClientStatus, FederationStatus } from './federation-status.ts';

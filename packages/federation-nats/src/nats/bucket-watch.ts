@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { errorMessage } from '@zk0/core';
-import type { FederationLog } from '@zk0/federation';
+import { ChangeWaiters, type FederationLog } from '@zk0/federation';
 import { StorageError } from '@zk0/storage';
 import type { Bucket } from './bucket.ts';
 
@@ -22,7 +22,7 @@ export interface BucketWatchOptions {
 /** Follows a bucket, again after every loss of the connection. */
 export class BucketWatch {
   readonly #options: BucketWatchOptions;
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new ChangeWaiters();
   readonly #closing = new AbortController();
   readonly #watching: Promise<void>;
   #stop: () => void = () => undefined;
@@ -35,16 +35,7 @@ export class BucketWatch {
 
   /** Resolves at the next change of any key, or when `signal` aborts. */
   changed(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        this.#waiters.delete(wake);
-        signal.removeEventListener('abort', wake);
-        resolve();
-      };
-      this.#waiters.add(wake);
-      signal.addEventListener('abort', wake, { once: true });
-      if (signal.aborted) wake();
-    });
+    return this.#waiters.wait(signal);
   }
 
   /** Resolves when this process has seen what was written as that revision. @throws StorageError `STORE_UNREACHABLE` */
@@ -79,7 +70,7 @@ export class BucketWatch {
         for await (const { key, value, revision, operation } of entries) {
           onEntry(key, operation === 'PUT' ? value : null, revision);
           this.#revision = Math.max(this.#revision, revision);
-          for (const wake of [...this.#waiters]) wake();
+          this.#waiters.wake();
         }
       } catch (error) {
         if (!isTroubled && isOpen()) log.warn(`${what} cannot be watched at the moment: ${errorMessage(error)}`, { error });

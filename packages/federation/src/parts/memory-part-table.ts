@@ -1,3 +1,4 @@
+import { ChangeWaiters } from '../change-waiters.ts';
 import type { Clock } from '../clock.ts';
 import type { PartEntry, PartRow, PartTable } from './part-table.ts';
 
@@ -5,7 +6,7 @@ import type { PartEntry, PartRow, PartTable } from './part-table.ts';
 export class MemoryPartTable implements PartTable {
   readonly #clock: Clock;
   readonly #rows = new Map<string, PartRow>();
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new ChangeWaiters();
   #revision = 0;
 
   constructor(clock: Clock) {
@@ -19,29 +20,16 @@ export class MemoryPartTable implements PartTable {
   replace(key: string, entry: PartEntry, revision: number | null): Promise<boolean> {
     if ((this.#rows.get(key)?.revision ?? null) !== revision) return Promise.resolve(false);
     this.#rows.set(key, { entry, revision: ++this.#revision, since: this.#clock.now() });
-    this.#wake();
+    this.#waiters.wake();
     return Promise.resolve(true);
   }
 
   remove(key: string): Promise<void> {
-    if (this.#rows.delete(key)) this.#wake();
+    if (this.#rows.delete(key)) this.#waiters.wake();
     return Promise.resolve();
   }
 
   changed(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        this.#waiters.delete(wake);
-        signal.removeEventListener('abort', wake);
-        resolve();
-      };
-      this.#waiters.add(wake);
-      signal.addEventListener('abort', wake, { once: true });
-      if (signal.aborted) wake();
-    });
-  }
-
-  #wake(): void {
-    for (const wake of [...this.#waiters]) wake();
+    return this.#waiters.wait(signal);
   }
 }
