@@ -218,6 +218,20 @@ describe('npm start and npm test', () => {
     expect(existsSync(path.join(folder, 'built'))).toBe(false);
   });
 
+  it.each([
+    ['enough lines ran', 9, { status: 0, last: '7 passed, 0 failed' }],
+    ['too few lines ran', 8, { status: 1, last: '7 passed, 1 failed' }],
+  ])('counts the coverage as one more check: %s', (_what, covered, end) => {
+    const statements = Object.fromEntries(Array.from({ length: 10 }, (_, line) => [line, { start: { line: line + 1 } }]));
+    const counts = Object.fromEntries(Array.from({ length: 10 }, (_, line) => [line, line < covered ? 1 : 0]));
+    const file = path.join(folder, 'packages', 'one', 'src', 'index.ts');
+    mkdirSync(path.join(folder, 'coverage'));
+    writeFileSync(path.join(folder, 'coverage', 'coverage-final.json'), JSON.stringify({ [file]: { path: file, statementMap: statements, s: counts } }));
+    repository({ ...fine, 'node_modules/vitest/vitest.mjs': vitest(7, 0) });
+    const { status, lines } = npmTest('--coverage');
+    expect({ status, last: lines.at(-1) }).toEqual(end);
+  });
+
   it('shows what lint found in one piece, though it runs beside other checks', () => {
     repository({
       ...fine,
