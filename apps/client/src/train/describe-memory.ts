@@ -8,7 +8,7 @@ export function describeMemory({ bytes, total, batchSize, parts }: Memory): stri
   const needs = total === undefined ? gigabytes(bytes) : `${(bytes / 1e9).toFixed(1)} of ${gigabytes(total)}`;
   const how = parts === 1 ? '' : `; ${inParts(batchSize, parts)}`;
   const isTooMuch = total !== undefined && bytes > total;
-  return `training needs about ${needs} of memory${how}${isTooMuch ? ': that is more than there is, and a smaller batch does not help' : ''}`;
+  return `training needs about ${needs} of memory${how}${isTooMuch ? ': that is more than there is, however small the parts are in which a batch is computed' : ''}`;
 }
 
 /** That memory ran out, and what is done about it. */
