@@ -221,7 +221,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         await participant.run(signal);
       } finally {
         endSending();
-        activity.close();
+        await activity.close();
         await connection.close();
         await model.close();
       }

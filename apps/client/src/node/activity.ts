@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { formatBytes, formatDuration, replaceFile } from '@zk0/cli';
+import { formatBytes, formatDuration } from '@zk0/cli';
 import type { ParticipantStatus } from '@zk0/federation';
 import * as z from 'zod';
 
 const FILE = 'activity.json';
-/** The file is written at most this often. */
+/** The file is written at most this often: to replace a file may have to wait for the disk, and a short round has a dozen states. */
 const WRITE_MS = 500;
 /** And at least this often, so that a reader sees that the client is alive. */
 const ALIVE_MS = 10_000;
@@ -36,30 +37,43 @@ export type Activity = z.infer<typeof activitySchema>;
 export interface ActivityFile {
   connected(isConnected: boolean): void;
   status(status: ParticipantStatus): void;
-  close(): void;
+  /** Writes no more; resolves when nothing is being written. */
+  close(): Promise<void>;
 }
 
 /** Starts writing what a client does to its state folder. */
 export function openActivityFile(directory: string, server: string, dataset: string): ActivityFile {
   const now = Date.now();
   let activity: Activity = { server, dataset, isConnected: false, state: 'connecting', rounds: 0, bytes: { up: 0, down: 0 }, since: now, at: now };
+  const file = join(directory, FILE);
+  const making = `${file}.${process.pid}`;
   let written = 0;
-  const write = (): void => {
-    written = Date.now();
+  let due: NodeJS.Timeout | undefined;
+  let writing = Promise.resolve();
+  const write = async (): Promise<void> => {
     activity = { ...activity, at: written };
     try {
-      replaceFile(join(directory, FILE), `${JSON.stringify(activity)}\n`);
+      await writeFile(making, `${JSON.stringify(activity)}\n`);
+      await rename(making, file);
     } catch {
       // A full disk: whoever asks sees that nothing was written for a while.
     }
   };
-  const timer = setInterval(write, ALIVE_MS);
+  /** Has the newest state written soon, beside the work: what changes until then is in it. */
+  const writeSoon = (): void => {
+    due ??= setTimeout(() => {
+      due = undefined;
+      written = Date.now();
+      writing = writing.then(write);
+    }, Math.max(0, written + WRITE_MS - Date.now()));
+  };
+  const timer = setInterval(writeSoon, ALIVE_MS);
   timer.unref();
-  write();
+  writeSoon();
   return {
     connected: (isConnected) => {
       activity = { ...activity, isConnected };
-      write();
+      writeSoon();
     },
     status: (status) => {
       const next = described(status);
@@ -74,10 +88,12 @@ export function openActivityFile(directory: string, server: string, dataset: str
         bytes: { up: up + ended.up, down: down + ended.down },
         since: changed ? Date.now() : since,
       };
-      if (changed || Date.now() - written >= WRITE_MS) write();
+      writeSoon();
     },
     close: () => {
       clearInterval(timer);
+      clearTimeout(due);
+      return writing;
     },
   };
 }

@@ -3,9 +3,9 @@ const DELAY_MS = 1000;
 
 /**
  * After a drawing, so many times as long as it took have to pass before the next: charts are drawn in the thread that the
- * rounds are run in, and cost a round of a second no more than a twentieth.
+ * rounds are run in, and take no more than a sixtieth of its time.
  */
-const SPACING = 20;
+const SPACING = 60;
 
 /**
  * Draws a moment after it was asked to, so that a round does not wait for its charts; of several requests in that moment,
