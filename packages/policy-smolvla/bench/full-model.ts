@@ -45,7 +45,7 @@ export async function fullCheckpoint(root: string): Promise<string> {
   const temporary = `${directory}.${process.pid}.tmp`;
   await cp(wide, temporary, { recursive: true, filter: (path) => !path.endsWith(WEIGHTS_FILE) });
   const from = await openSafetensors(join(wide, WEIGHTS_FILE));
-  const writer = await createSafetensors(join(temporary, WEIGHTS_FILE), from.specs.map((spec) => ({ ...spec, dtype: 'BF16' as const })), { format: 'pt' });
+  const writer = await createSafetensors(join(temporary, WEIGHTS_FILE), from.specs.map((spec) => ({ ...spec, dtype: 'BF16' as const })));
   for (const { name, shape } of from.specs) {
     const words = new Uint32Array(elementCount(shape));
     await from.readBytes(name, 0, new Uint8Array(words.buffer));

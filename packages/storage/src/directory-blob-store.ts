@@ -10,6 +10,7 @@ import { Budget, type BlobStoreLimits } from './budget.ts';
 import { fileError, StorageError } from './errors.ts';
 import { makeDirectory } from './make-directory.ts';
 import { hashFile } from './hash.ts';
+import { KnownFiles } from './known-files.ts';
 import { removeStaleTemporaries, temporaryPath } from './temporary.ts';
 import { Uploads } from './uploads.ts';
 
@@ -52,6 +53,7 @@ class DirectoryBlobStore implements BlobStore {
   readonly #budget: Budget;
   readonly #uploads: Uploads;
   readonly #durable: boolean;
+  readonly #known = new KnownFiles();
   /** Blobs get their names one after another, so that each is counted once. */
   #naming: Promise<unknown> = Promise.resolve();
 
@@ -101,7 +103,7 @@ class DirectoryBlobStore implements BlobStore {
   async verifiedFile({ hash, byteLength }: BlobReference): Promise<string> {
     const path = this.path(hash);
     if ((await this.size(hash)) === null) throw new StorageError('BLOB_NOT_FOUND', `no blob ${hash} in the store`);
-    const found = await hashFile(path);
+    const found = (await this.#known.isUnchanged(path, byteLength)) ? { hash, byteLength } : await this.#known.hashed(path, () => hashFile(path));
     if (found.hash === hash) {
       if (found.byteLength === byteLength) return path;
       throw new StorageError('HASH_MISMATCH', `blob ${hash} has ${found.byteLength} bytes here, not ${byteLength}`);
@@ -253,6 +255,7 @@ class DirectoryBlobStore implements BlobStore {
       if (isNew) await rename(from, this.path(hash));
       else await rm(from);
       onDone(isNew);
+      if (isNew) await this.#known.add(this.path(hash));
       if (this.#durable) await syncDirectory(this.#blobs);
     });
     this.#naming = naming.catch(() => undefined);

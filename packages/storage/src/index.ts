@@ -20,7 +20,7 @@ export { describePointer, parsePointer, pointerAt, refusePointerFiles, type Poin
 export { gathered, PartialFile } from './partial-file.ts';
 export { readParameters, writeParameters, type ReadParametersOptions } from './parameters-file.ts';
 export { openSafetensors, type SafetensorsFile } from './safetensors-file.ts';
-export { createSafetensors, type SafetensorsWriter } from './safetensors-writer.ts';
+export { createSafetensors, type SafetensorsWriteOptions, type SafetensorsWriter } from './safetensors-writer.ts';
 export type { SharedNames, SharedRow, SharedTable } from './shared-table.ts';
 export { inTransaction, isHeldByOther, sqliteDiskError } from './sqlite.ts';
 export { writeTensors } from './write-tensors.ts';

@@ -38,6 +38,7 @@ export class SafetensorsWriter implements TensorSink {
   readonly #targets: ReadonlyMap<string, Target>;
   readonly #fileSize: number;
   readonly #header: Uint8Array;
+  readonly #durable: boolean;
   #hash = createHash('sha256');
   /** Up to here the hash covers the file; bytes that arrive elsewhere first make `commit` read the file again. */
   #hashed = 0;
@@ -45,7 +46,7 @@ export class SafetensorsWriter implements TensorSink {
   #state: 'open' | 'failed' | 'closed' = 'open';
 
   /** Use {@link createSafetensors}. */
-  constructor(path: string, temporary: string, handle: FileHandle, specs: readonly TensorSpec[], header: Uint8Array) {
+  constructor(path: string, temporary: string, handle: FileHandle, specs: readonly TensorSpec[], header: Uint8Array, durable: boolean) {
     this.path = path;
     this.#temporary = temporary;
     this.#handle = handle;
@@ -59,6 +60,7 @@ export class SafetensorsWriter implements TensorSink {
     this.#targets = targets;
     this.#fileSize = position;
     this.#header = header;
+    this.#durable = durable;
     this.#hashHeader();
   }
 
@@ -103,7 +105,7 @@ export class SafetensorsWriter implements TensorSink {
   }
 
   /**
-   * Checks that every byte was written, forces the file to disk and gives it its name.
+   * Checks that every byte was written, forces the file to disk where it is to be durable, and gives it its name.
    *
    * @returns hash and size of the file.
    * @throws StorageError `TENSORS_INCOMPLETE` naming a tensor with missing bytes; the writer stays open.
@@ -118,11 +120,11 @@ export class SafetensorsWriter implements TensorSink {
     if (this.#writing > 0) throw new StorageError('TENSORS_INCOMPLETE', `${this.path}: a write was not awaited`);
     this.#state = 'closed';
     try {
-      await this.#handle.sync();
+      if (this.#durable) await this.#handle.sync();
       const hash = this.#hashed === this.#fileSize ? this.#hash.digest('hex') : await this.#rehash();
       await this.#handle.close();
       await rename(this.#temporary, this.path);
-      await syncDirectory(dirname(this.path));
+      if (this.#durable) await syncDirectory(dirname(this.path));
       return { hash, byteLength: this.#fileSize };
     } catch (error) {
       await this.#discard();
@@ -160,17 +162,30 @@ export class SafetensorsWriter implements TensorSink {
   }
 }
 
+/** How a safetensors file is written. */
+export interface SafetensorsWriteOptions {
+  /**
+   * The `__metadata__` map.
+   * @default { format: 'pt' }
+   */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /**
+   * False for a file that a store of blobs takes over, which forces it to disk itself: it saves two waits for the disk.
+   * @default true
+   */
+  readonly durable?: boolean;
+}
+
 /**
  * Starts a safetensors file with the given tensors. They are laid out widest dtype first, then by name, as the
  * format's reference implementation does (so that every tensor is aligned); F32 alone gives the canonical parameter file.
  *
- * @param metadata - the `__metadata__` map; `{ format: 'pt' }` when absent.
  * @throws SafetensorsError when two tensors have one name; StorageError when the file cannot be made.
  */
 export async function createSafetensors(
   path: string,
   specs: readonly TensorSpec[],
-  metadata?: Readonly<Record<string, string>>,
+  { metadata, durable = true }: SafetensorsWriteOptions = {},
 ): Promise<SafetensorsWriter> {
   const layout = [...specs].sort((a, b) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype] || compareNames(a.name, b.name));
   const header = encodeHeader(layout, metadata);
@@ -181,7 +196,7 @@ export async function createSafetensors(
   try {
     handle = await open(temporary, 'wx+');
     await writeFully(handle, header, 0);
-    return new SafetensorsWriter(path, temporary, handle, layout, header);
+    return new SafetensorsWriter(path, temporary, handle, layout, header, durable);
   } catch (error) {
     await handle?.close();
     await rm(temporary, { force: true });

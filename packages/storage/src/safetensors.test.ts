@@ -194,7 +194,7 @@ describe('createSafetensors', () => {
 
   it('carries metadata', async () => {
     const file = join(await scratch(), 'x');
-    await (await createSafetensors(file, [], { round: '3' })).commit();
+    await (await createSafetensors(file, [], { metadata: { round: '3' } })).commit();
     expect(decodeSafetensors(await readFile(file)).metadata).toEqual({ round: '3' });
   });
 

@@ -1,16 +1,15 @@
 import { byteLength, type BlobReference, type TensorSource } from '@zk0/core';
 import { CHUNK_BYTES } from './io.ts';
-import { createSafetensors } from './safetensors-writer.ts';
+import { createSafetensors, type SafetensorsWriteOptions } from './safetensors-writer.ts';
 
 /**
- * Writes every tensor of a source as a safetensors file, piece by piece: forced to disk, and under its name whole or not at all.
+ * Writes every tensor of a source as a safetensors file, piece by piece: under its name whole or not at all.
  *
- * @param metadata - the `__metadata__` map; `{ format: 'pt' }` when absent.
  * @returns hash and size of the file.
  * @throws StorageError when the file cannot be written; whatever the source throws.
  */
-export async function writeTensors(path: string, source: TensorSource, metadata?: Readonly<Record<string, string>>): Promise<BlobReference> {
-  const writer = await createSafetensors(path, source.specs, metadata);
+export async function writeTensors(path: string, source: TensorSource, options: SafetensorsWriteOptions = {}): Promise<BlobReference> {
+  const writer = await createSafetensors(path, source.specs, options);
   try {
     const chunk = new Uint8Array(CHUNK_BYTES);
     for (const spec of writer.specs) {

@@ -49,7 +49,7 @@ export class ControlStore {
   async save(position: ControlPosition, variate: TensorSource | null, next: TensorSource): Promise<BlobReference> {
     const at = filesOf(position);
     const path = this.#files.scratch(at, 'change');
-    const written = await writeTensors(path, scaffoldChange(next, variate));
+    const written = await writeTensors(path, scaffoldChange(next, variate), { durable: false });
     const change = await this.#blobs.putFile(path, written);
     await rm(path);
     await this.#files.name(at, await this.#files.write(at, next), change.hash);

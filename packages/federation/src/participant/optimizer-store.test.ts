@@ -96,9 +96,9 @@ describe('an optimiser’s moments', () => {
     expect(await found(position)).toContain('is damaged');
     writeFileSync(path, whole);
     expect(await found(position)).toEqual([4, 4, 40]);
-    const { hash } = await writeTensors(path, moments(1, 2), { run: 'run', client: 'anna', steps: '1.5' });
+    const { hash } = await writeTensors(path, moments(1, 2), { metadata: { run: 'run', client: 'anna', steps: '1.5' } });
     rmSync(path);
-    await writeTensors(path.replace(/[0-9a-f]{64}\.safetensors$/, `${hash}.safetensors`), moments(1, 2), { run: 'run', client: 'anna', steps: '1.5' });
+    await writeTensors(path.replace(/[0-9a-f]{64}\.safetensors$/, `${hash}.safetensors`), moments(1, 2), { metadata: { run: 'run', client: 'anna', steps: '1.5' } });
     expect(await found(position)).toContain('does not say how many steps');
     rmSync(join(directory, files()[0]!));
     expect(await found(position)).toContain('it is not in');

@@ -120,7 +120,7 @@ export class RunFiles {
   /** Writes the file of a round and forces it to disk. The position must have been opened. */
   async write(position: RunPosition, source: TensorSource, metadata: Readonly<Record<string, string>> = {}): Promise<UnnamedFile> {
     const path = this.scratch(position, 'unnamed');
-    const { hash } = await writeTensors(path, source, { ...metadata, ...this.#metadata(position) });
+    const { hash } = await writeTensors(path, source, { metadata: { ...metadata, ...this.#metadata(position) } });
     return { path, hash };
   }
 

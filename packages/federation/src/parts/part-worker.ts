@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { errorMessage, type BlobReference, type RunState } from '@zk0/core';
 import { isPassingStorageError } from '@zk0/storage';
-import { computePart, createStrategy, WorkerPool } from '@zk0/strategy';
+import { computePart, createStrategy } from '@zk0/strategy';
+import { AggregationThreads } from '../aggregation-threads.ts';
 import type { EngineBlobs } from '../blobs/engine-blobs.ts';
 import { pause, type Clock } from '../clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -17,9 +17,6 @@ import type { AggregationPart, PartQueue, TakenPart } from './part-queue.ts';
 import { openRanged, windowFor } from './ranged-tensors.ts';
 import { whileRenewed } from './while-renewed.ts';
 
-/** Parameters this large are aggregated on worker threads; smaller ones are done before the threads have started. */
-const WORKER_PARAMETER_BYTES = 32 * 2 ** 20;
-const MAX_WORKERS = 4;
 /** Between two attempts to take parts while the store is away, in ms. */
 const RETRY_MS = 1000;
 
@@ -39,7 +36,7 @@ export interface PartWorkerOptions {
 /** Computes parts of aggregations for whoever offers them. It may be started and stopped at any time: what it leaves, another takes. */
 export class PartWorker {
   readonly #options: PartWorkerOptions;
-  #threads: WorkerPool | undefined;
+  readonly #threads = new AggregationThreads();
 
   constructor(options: PartWorkerOptions) {
     this.#options = options;
@@ -62,7 +59,7 @@ export class PartWorker {
         await pause(clock, RETRY_MS, signal);
       }
     }
-    await this.#threads?.close();
+    await this.#threads.close();
   }
 
   async #work(taken: TakenPart, signal: AbortSignal): Promise<void> {
@@ -97,7 +94,7 @@ export class PartWorker {
         inspectionOf: (clientId) => inspectionOf(plan.norms[clientId]),
         damaged: plan.damaged,
       });
-      const workers = input.global.byteLength < WORKER_PARAMETER_BYTES ? 0 : (this.#threads ??= new WorkerPool(Math.min(MAX_WORKERS, availableParallelism())));
+      const workers = this.#threads.for(input.global.byteLength);
       await writePart(path, (write) => computePart(strategy, input, { pass: plan.pass, from, to, earlier, write, signal, workers }));
       return await blobs.putFile(path);
     } finally {

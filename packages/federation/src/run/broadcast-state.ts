@@ -23,7 +23,7 @@ export async function broadcastState(
     if (specs.length === file.specs.length) return state.strategyState;
     await mkdir(scratchDirectory, { recursive: true });
     const path = join(scratchDirectory, `${state.runId}-broadcast`);
-    const written = await writeTensors(path, { specs, readBytes: (name, offset, into) => file.readBytes(name, offset, into) });
+    const written = await writeTensors(path, { specs, readBytes: (name, offset, into) => file.readBytes(name, offset, into) }, { durable: false });
     const blob = await blobs.putFile(path, written);
     await rm(path, { force: true });
     return blob;

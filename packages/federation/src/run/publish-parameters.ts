@@ -35,7 +35,7 @@ export async function publish(state: RunState, parameters: BlobReference, { blob
     const { tensors, metadata } = await encodeUpdate(newest, shared);
     const encoded = await blobs.put(encodeSafetensors(tensors, metadata));
     if (encoding === 'delta') return { parameters, encoded, from };
-    const written = await writeTensors(path, appliedTo(base, decodeUpdate(new MemoryTensorSource(tensors), metadata, shared)));
+    const written = await writeTensors(path, appliedTo(base, decodeUpdate(new MemoryTensorSource(tensors), metadata, shared)), { durable: false });
     const published = await blobs.putFile(path, written);
     await rm(path, { force: true });
     return { parameters: published, encoded, from };

@@ -1,18 +1,17 @@
 import { mkdir, rm } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { deriveSeed, headerLimits, SafetensorsError, type BlobReference, type HeaderLimits, type JsonObject, type Metrics, type RunEvent, type RunState } from '@zk0/core';
-import { createSafetensors } from '@zk0/storage';
+import { createSafetensors, type SafetensorsWriter } from '@zk0/storage';
 import {
   checkUpdate,
   UpdateRejectedError,
-  WorkerPool,
   type AggregationInput,
   type ExcludedUpdate,
   type PassSharing,
   type Strategy,
   type UpdateInspection,
 } from '@zk0/strategy';
+import { AggregationThreads } from '../aggregation-threads.ts';
 import type { EngineBlobs } from '../blobs/engine-blobs.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { FederationLog } from '../log.ts';
@@ -26,9 +25,8 @@ import { sumOfRound } from './secure/sum-of-round.ts';
 import { updateCosines } from './update-cosines.ts';
 import { rejectionOf, updateTensors } from './update-tensors.ts';
 
-/** Parameters this large are aggregated on worker threads; smaller ones are done before the threads have started. */
-const WORKER_PARAMETER_BYTES = 32 * 2 ** 20;
-const MAX_WORKERS = 4;
+/** The store forces to disk what it takes over. */
+const SCRATCH = { durable: false };
 
 /** An update that came in, before it is recorded. */
 export interface IncomingUpdate {
@@ -57,7 +55,7 @@ export type SharedParts = Pick<PartSharingOptions, 'queue' | 'holder' | 'clock' 
 /** Checks updates as they come in and folds a round's into the next parameters. */
 export class RoundAggregator {
   readonly #options: RoundAggregatorOptions;
-  #workers: WorkerPool | undefined;
+  readonly #threads = new AggregationThreads();
   #parts: PartSharing | undefined;
   /** What reading this round's updates has shown, by blob; after a restart the aggregation reads them itself. */
   readonly #inspections = new Map<string, UpdateInspection>();
@@ -86,7 +84,7 @@ export class RoundAggregator {
       const begun = { parameters, global: parameters.hash === state.parameters!.hash ? newest : await files.openFresh(parameters) };
       const sent = await sentTensors(this.#options.strategy, { update, control }, (blob) => this.#openSent(incoming.clientId, blob, files, headerLimits(newest.specs)));
       const tensors = { ...sent, ...updateTensors(state, incoming.clientId, sent.tensors, begun) };
-      const inspection = await checkUpdate({ ...incoming, ...tensors, ...startOf(state, participant), maxExamples: declared }, { global: newest, guards, workers: this.#workersFor(newest) });
+      const inspection = await checkUpdate({ ...incoming, ...tensors, ...startOf(state, participant), maxExamples: declared }, { global: newest, guards, workers: this.#threads.for(newest.byteLength) });
       this.#inspections.set(update.hash, inspection);
     } catch (error) {
       throw rejectionOf(incoming.clientId, error);
@@ -134,25 +132,27 @@ export class RoundAggregator {
       }
       const stateSpecs = strategy.stateSpecs(global.specs);
       const sharing = isMaskedRound ? undefined : this.#sharing(state, input, damaged, signal);
-      const newParameters = await createSafetensors(`${path}.parameters`, global.specs);
-      const newState = stateSpecs.length === 0 ? null : await createSafetensors(`${path}.state`, stateSpecs);
+      const newParameters = await createSafetensors(`${path}.parameters`, global.specs, SCRATCH);
+      const newState = stateSpecs.length === 0 ? null : await createSafetensors(`${path}.state`, stateSpecs, SCRATCH);
       try {
         const result = await strategy.aggregate(
           input,
           { parameters: newParameters, state: newState },
-          { signal, workers: this.#workersFor(global), ...(sharing !== undefined && { sharing }) },
+          { signal, workers: this.#threads.for(global.byteLength), ...(sharing !== undefined && { sharing }) },
         );
-        // In a private run they would say of one client's update what no noise covers.
-        const cosines = strategy.isPrivate || isMaskedRound ? {} : await updateCosines(updates, global, deriveSeed(state.config.seed, 'cosines', round.round));
-        const aggregated = await this.#adopt(`${path}.parameters`, await newParameters.commit());
-        const newStateBlob = await newState?.commit();
+        const [aggregated, adoptedState, cosines] = await allEnded([
+          this.#adopt(newParameters),
+          newState === null ? null : this.#adopt(newState),
+          // In a private run they would say of one client's update what no noise covers.
+          strategy.isPrivate || isMaskedRound ? {} : updateCosines(updates, global, deriveSeed(state.config.seed, 'cosines', round.round)),
+        ] as const);
         const published = await publish(state, aggregated, { blobs, path: `${path}.published` });
         const event: RunEvent = {
           type: 'round-aggregated',
           round: round.round,
           parameters: aggregated,
           ...(published !== undefined && { published }),
-          strategyState: newStateBlob === undefined ? null : await this.#adopt(`${path}.state`, newStateBlob),
+          strategyState: adoptedState,
           strategyScalars: JSON.parse(JSON.stringify(result.scalars)) as JsonObject,
           metrics: { ...result.metrics },
           excluded: [...damaged, ...result.excluded].map((update) => ({ ...update })),
@@ -171,9 +171,8 @@ export class RoundAggregator {
     }
   }
 
-  async close(): Promise<void> {
-    await this.#workers?.close();
-    this.#workers = undefined;
+  close(): Promise<void> {
+    return this.#threads.close();
   }
 
   /** What has passes computed in parts, where other processes may take them. */
@@ -207,14 +206,16 @@ export class RoundAggregator {
     throw new UpdateRejectedError('UPDATE_WRONG_ENCODING', clientId, 'it is not a masked update of these parameters, which the run asks for', { hint: 'Run the same zk0 release on both sides.' });
   }
 
-  async #adopt(path: string, written: BlobReference): Promise<BlobReference> {
-    const blob = await this.#options.blobs.putFile(path, written);
-    await rm(path, { force: true });
+  async #adopt(writer: SafetensorsWriter): Promise<BlobReference> {
+    const written = await writer.commit();
+    const blob = await this.#options.blobs.putFile(writer.path, written);
+    await rm(writer.path, { force: true });
     return blob;
   }
+}
 
-  #workersFor({ byteLength }: OpenTensors): WorkerPool | 0 {
-    if (byteLength < WORKER_PARAMETER_BYTES) return 0;
-    return (this.#workers ??= new WorkerPool(Math.min(MAX_WORKERS, availableParallelism())));
-  }
+/** As `Promise.all`, but fails only once nothing is under way any more: what they work with may be closed then. */
+async function allEnded<T extends readonly unknown[]>(work: T): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
 }

@@ -78,7 +78,7 @@ async function writeStatistics(path: string, { state, action }: Normalizer): Pro
   const writer = await createSafetensors(
     path,
     Object.entries(vectors).map(([name, values]) => ({ name, dtype: 'F32' as const, shape: [values.length] })),
-    {},
+    { metadata: {} },
   );
   try {
     for (const [name, values] of Object.entries(vectors)) {

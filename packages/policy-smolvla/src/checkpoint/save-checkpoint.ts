@@ -107,7 +107,7 @@ async function writeTensors(
   base: Checkpoint,
   parameters: Parameters,
 ): Promise<void> {
-  const writer = await createSafetensors(path, specs, metadata);
+  const writer = await createSafetensors(path, specs, { metadata });
   try {
     const buffer = new Uint8Array(COPY_BYTES);
     for (const spec of writer.specs) {

@@ -46,7 +46,7 @@ async function withStatistics(values: Values, dtype: 'F32' | 'F64' | 'F16' | 'BF
   const path = join(directory, STATE_FILE);
   await rm(path);
   const specs = Object.entries(values).map(([name, list]) => ({ name, dtype, shape: [list.length] }));
-  const writer = await createSafetensors(path, specs, {});
+  const writer = await createSafetensors(path, specs, { metadata: {} });
   for (const [name, list] of Object.entries(values)) {
     const floats = Float32Array.from(list);
     const bytes =
@@ -136,7 +136,7 @@ describe('statistics of a checkpoint', () => {
         weights.push(statistic(`unnormalize_outputs.${set}.buffer_action.${part}`, NORMALIZER.action[part]));
       }
     }
-    const writer = await createSafetensors(path, weights, {});
+    const writer = await createSafetensors(path, weights, { metadata: {} });
     for (const { name, data } of weights) await writer.writeBytes(name, 0, data);
     await writer.commit();
     await expect(normalizerOf(directory)).rejects.toMatchObject({ message: expect.stringContaining('2 data sets: so100, so100-red') as string });

@@ -69,7 +69,7 @@ async function writeWeights(preset: Preset, files: Readonly<Record<string, unkno
   const seed = `${preset.name}-v${preset.version}`;
   const specs = weightSpecs(model).map(({ name, dtype, shape }) => ({ name, dtype, shape }));
   const pretrained = preset.pretrained === undefined ? new Map<string, Float32Array>() : await readPretrained(preset.pretrained, specs);
-  const writer = await createSafetensors(join(directory, WEIGHTS_FILE), specs, { format: 'pt' });
+  const writer = await createSafetensors(join(directory, WEIGHTS_FILE), specs);
   try {
     for (const spec of specs) {
       const values = pretrained.get(spec.name) ?? initialValues(spec, seed);
