@@ -32,7 +32,8 @@ describe('the ledger', () => {
     await expect(ledger.record('r', { ...started, context: { run: { mean: Number.NaN } } })).rejects.toBeInstanceOf(Error);
     expect((await store.entries('r')).length).toBe(2);
     await ledger.record('r', { type: 'round-evaluated', round: 0, evaluation: { ...evaluation, policyLoss: -0 } });
-    expect((await (await Ledger.open(store)).run('r'))!.state.baseline?.policyLoss).toBe(0);
+    // The server that goes on has the state of one that is started anew: JSON has no negative zero.
+    for (const reader of [ledger, await Ledger.open(store)]) expect((await reader.run('r'))!.state.baseline?.policyLoss).toBe(0);
   });
 
   it('records nothing that cannot happen, and nothing of a run that does not exist', async () => {

@@ -197,14 +197,15 @@ export class Ledger {
   async #record(runId: string, choose: EventChoice): Promise<{ readonly run: LedgerRun; readonly recorded: boolean }> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const before = await this.run(runId);
-      const event = choose(before?.state ?? null);
-      if (event === null) {
+      const chosen = choose(before?.state ?? null);
+      if (chosen === null) {
         if (before === null) throw unknownRun(runId);
         return { run: before, recorded: false };
       }
-      if (before === null && event.type !== 'run-created') throw unknownRun(runId);
+      if (before === null && chosen.type !== 'run-created') throw unknownRun(runId);
+      const { text, event } = asWritten(chosen);
       const state = applyRunEvent(before?.state ?? null, event);
-      const entry = { position: (before?.length ?? 0) + 1, at: this.#clock.now(), event: encode(event) };
+      const entry = { position: (before?.length ?? 0) + 1, at: this.#clock.now(), event: text };
       if (await this.#store.append(runId, entry, JSON.stringify(summarize(state)))) {
         return { run: this.#applied(runId, before, state, entry.at, event), recorded: true };
       }
@@ -270,11 +271,12 @@ function fold(before: LedgerRun | null, state: RunState, at: number, event: RunE
   };
 }
 
-/** The event as text that gives the very same event when it is read. */
-function encode(event: RunEvent): string {
+/** The event as text, and as whoever reads the text finds it: without the sign of a negative zero, which JSON has no word for. */
+function asWritten(event: RunEvent): { readonly text: string; readonly event: RunEvent } {
   const parsed = runEventSchema.safeParse(event);
   const text = parsed.success ? JSON.stringify(parsed.data) : null;
-  if (text !== null && JSON.stringify(runEventSchema.safeParse(JSON.parse(text)).data) === text) return text;
+  const read = text === null ? undefined : runEventSchema.safeParse(JSON.parse(text)).data;
+  if (text !== null && read !== undefined && JSON.stringify(read) === text) return { text, event: read };
   const issue = parsed.success ? 'it would be read back as something else' : `${parsed.error.issues[0]?.path.join('.') ?? ''}: ${parsed.error.issues[0]?.message ?? 'invalid'}`;
   throw new FederationError('EVENT_INVALID', `a ${event.type} event cannot be recorded: ${issue}`, { hint: 'This is a defect of the program that made the event; report it.' });
 }
