@@ -17,7 +17,7 @@ export function parseFrame(frame: string): CallSite {
   const file = (groups['file'] ?? '').split(/[\\/]/).at(-1) ?? '';
   const name = (groups['name'] ?? '').split('.').at(-1) ?? '';
   return {
-    module: file.replace(/\.[cm]?[jt]s$/, '') || '?',
+    module: file.replace(/\.[cm]?[jt]s(?:\?.*)?$/, '') || '?',
     function: name === '' || name === '<anonymous>' ? '<module>' : name.replace(/ \[as .*$/, ''),
     line: Number(groups['line']),
   };

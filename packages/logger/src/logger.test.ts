@@ -130,6 +130,7 @@ describe('silentLogger', () => {
 describe('parseFrame', () => {
   it.each([
     ['    at Engine.closeRound (file:///app/round-engine.ts:12:5)', { module: 'round-engine', function: 'closeRound', line: 12 }],
+    ['    at Engine.open (file:///app/round-engine.ts?again=1:12:5)', { module: 'round-engine', function: 'open', line: 12 }],
     ['    at async Object.run (/app/main.js:3:1)', { module: 'main', function: 'run', line: 3 }],
     ['    at file:///app/main.ts:7:9', { module: 'main', function: '<module>', line: 7 }],
     ['    at new Store (C:\\app\\store.mjs:1:2)', { module: 'store', function: 'Store', line: 1 }],
