@@ -221,6 +221,21 @@ describe('a signed request', () => {
     await expect(node.heartbeat()).rejects.toMatchObject({ code: 'NODE_REVOKED' });
   });
 
+  it('is told so while it waits for work, and has left: no round waits for it', async () => {
+    const federation = await guarded();
+    const [node, other] = [client(federation, await enrolled(federation)), client(federation, await enrolled(federation, 'client-2'), 'client-2')];
+    await Promise.all([node, other].map((each) => each.join(introduction)));
+    const [polled, others] = [node.poll(), other.poll()];
+    await until(() => federation.service.waiting === 2);
+    await federation.registry.revokeNode('client-1');
+    await expect(polled).rejects.toMatchObject({ code: 'NODE_REVOKED', message: expect.stringContaining('client-1') as string });
+    await until(() => federation.service.left.length > 0);
+    expect(federation.service.left).toEqual(['client-1']);
+    expect(federation.service.waiting).toBe(1);
+    federation.service.give('client-2', makeTask({ taskId: 'more' }));
+    expect((await others)?.taskId).toBe('more');
+  });
+
   it('opens no operator’s route', async () => {
     const federation = await guarded();
     const { key, serverId } = await enrolled(federation);

@@ -33,8 +33,12 @@ export interface MessageRoutesOptions {
   readonly closing: AbortSignal;
 }
 
-/** The one route that clients send messages to. */
-export function addMessageRoutes(app: FastifyInstance, options: MessageRoutesOptions): void {
+/**
+ * The one route that clients send messages to.
+ *
+ * @returns the polls that are held open there
+ */
+export function addMessageRoutes(app: FastifyInstance, options: MessageRoutesOptions): Polls {
   const { service, log, pending } = options;
   const polls = new Polls(options);
   /** Checked both ways: a reply that the client would refuse is this server's bug, found here. */
@@ -87,6 +91,7 @@ export function addMessageRoutes(app: FastifyInstance, options: MessageRoutesOpt
       return sendError(reply, error, log, 'message');
     }
   });
+  return polls;
 }
 
 function checkReply<T>(schema: ZodType<T>, reply: unknown, type: RequestType): T {
@@ -105,7 +110,7 @@ interface HeldPoll {
 }
 
 /** The polls that are held open; one for each installation. */
-class Polls {
+export class Polls {
   readonly #options: MessageRoutesOptions;
   /** The one that ends first comes first. */
   readonly #open = new Map<string, HeldPoll>();
@@ -117,6 +122,11 @@ class Polls {
     options.closing.addEventListener('abort', () => {
       for (const { end } of this.#open.values()) end(null);
     }, { once: true });
+  }
+
+  /** Ends a client's poll, if one is held: it is answered with the reason. */
+  end({ clientId, instance }: ClientPrincipal, reason: TransportError): void {
+    this.#open.get(`${clientId} ${instance}`)?.end(reason);
   }
 
   async hold(client: ClientPrincipal, gone: AbortSignal): Promise<Task | null> {

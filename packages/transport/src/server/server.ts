@@ -22,6 +22,7 @@ import { connectionsThatFit } from './open-files.ts';
 import { addPageRoutes } from './page-routes.ts';
 import { PendingWork } from './pending-work.ts';
 import { RefusalLog } from './refusal-log.ts';
+import { watchRevocations } from './watch-revocations.ts';
 
 /** How long `close` waits for requests in flight before it cuts them. Transfers resume elsewhere or later. */
 const CLOSE_GRACE_MS = 2000;
@@ -185,7 +186,8 @@ export async function createTransportServer(options: TransportServerOptions): Pr
       }
       return undefined;
     });
-    addMessageRoutes(clients, { ...shared, service, pollWaitMs, maxPolls: limits.maxPolls ?? 10_000 });
+    const polls = addMessageRoutes(clients, { ...shared, service, pollWaitMs, maxPolls: limits.maxPolls ?? 10_000 });
+    if (signed !== undefined) watchRevocations({ clients: signed, polls, service, log, closing: closing.signal });
     addBlobRoutes(clients, { ...shared, service, blobs, uploads, pace: { minBytesPerSecond, windowMs: noProgressMs } });
     done();
   });

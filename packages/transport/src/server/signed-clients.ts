@@ -13,6 +13,8 @@ import { claimedPrincipal, type ClientAuthenticator } from './clients.ts';
 
 /** Public keys that are kept ready. */
 const MAX_CACHED_KEYS = 20_000;
+/** Clients of which it is known that they were here; of more, the oldest are forgotten. */
+const MAX_PRESENT = 20_000;
 
 /** Options of {@link SignedClients}. */
 export interface SignedClientsOptions extends NonceLimits {
@@ -36,6 +38,8 @@ export class SignedClients implements ClientAuthenticator {
   readonly #nonces: NonceMemory;
   readonly #sharedNonces: SharedNames | undefined;
   readonly #keys = new Map<string, KeyObject>();
+  /** Who has sent something, by the key's fingerprint; who was looked at last comes last. */
+  readonly #present = new Map<string, ClientPrincipal>();
 
   constructor({ registry, log = silentLog, maxClockSkewMs, now = Date.now, sharedNonces, ...limits }: SignedClientsOptions) {
     this.#registry = registry;
@@ -75,6 +79,7 @@ export class SignedClients implements ClientAuthenticator {
     }
     checkState(node);
     await this.takeOnce(signature);
+    this.#isPresent(node.fingerprint, principal);
     // A disk that is full must not keep clients out.
     await this.#registry.seen(node.fingerprint).catch((error: unknown) => {
       this.#log.warn(`when ${node.clientId} was last seen is not written down`, { error });
@@ -94,6 +99,20 @@ export class SignedClients implements ClientAuthenticator {
     throw new TransportError('SIGNATURE_REPLAYED', 'this very request has come before', {
       hint: 'Sign each request anew, with a nonce of its own; a proxy on the way may repeat requests.',
     });
+  }
+
+  /**
+   * Looks at the next `max` of the clients that were here, in turn: those whose key the operator has revoked since. Each is named once.
+   */
+  async newlyRevoked(max: number): Promise<readonly ClientPrincipal[]> {
+    const revoked: ClientPrincipal[] = [];
+    for (const [fingerprint, principal] of [...this.#present].slice(0, max)) {
+      this.#present.delete(fingerprint);
+      const node = await this.#registry.node(fingerprint);
+      if (node === null || node.state === 'revoked') revoked.push(principal);
+      else this.#isPresent(fingerprint, principal);
+    }
+    return revoked;
   }
 
   /** @throws TransportError `CLOCK_SKEW`, `SIGNATURE_REPLAYED` */
@@ -119,6 +138,15 @@ export class SignedClients implements ClientAuthenticator {
     }
   }
 
+  #isPresent(fingerprint: string, principal: ClientPrincipal): void {
+    this.#present.set(fingerprint, principal);
+    if (this.#present.size <= MAX_PRESENT) return;
+    for (const [oldest] of this.#present) {
+      this.#present.delete(oldest);
+      return;
+    }
+  }
+
   #key({ fingerprint, publicKey }: NodeInfo): KeyObject {
     let key = this.#keys.get(fingerprint);
     if (key === undefined) {
@@ -130,12 +158,15 @@ export class SignedClients implements ClientAuthenticator {
   }
 }
 
+/** Why a client whose key was revoked is refused. */
+export function nodeRevoked(clientId: string, fingerprint?: string): TransportError {
+  return new TransportError('NODE_REVOKED', `the operator revoked the key ${fingerprint === undefined ? '' : `${fingerprint} `}of ${clientId}`, {
+    hint: 'Ask the operator for a token, and enrol again with a new key.',
+  });
+}
+
 function checkState({ state, clientId, fingerprint }: NodeInfo): void {
-  if (state === 'revoked') {
-    throw new TransportError('NODE_REVOKED', `the operator revoked the key ${fingerprint} of ${clientId}`, {
-      hint: 'Ask the operator for a token, and enrol again with a new key.',
-    });
-  }
+  if (state === 'revoked') throw nodeRevoked(clientId, fingerprint);
   if (state === 'pending') {
     throw new TransportError('NODE_PENDING', `the operator has not approved the key ${fingerprint} of ${clientId} yet`, {
       hint: `Ask the operator to approve it: zk0-server node approve ${clientId}.`,
