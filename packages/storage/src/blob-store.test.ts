@@ -239,6 +239,8 @@ describe('damage at rest', () => {
     const store = await openBlobStore(directory);
     const bytes = new Uint8Array(40 << 20).fill(3);
     const blob = await store.put(bytes);
+    // As somebody else's write that left the bytes as they were: the store does not know them any more.
+    await utimes(store.path(blob.hash), new Date(), new Date());
     let turns = 0;
     const counter = setInterval(() => turns++, 1);
     expect(await store.verifiedFile(blob)).toBe(store.path(blob.hash));
