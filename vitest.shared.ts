@@ -1,9 +1,5 @@
 import { existsSync } from 'node:fs';
-import { defaultServerConditions } from 'vite';
 import { configDefaults, type ViteUserConfig } from 'vitest/config';
-
-/** Resolve workspace packages to their TypeScript source, so tests need no build. */
-const conditions = ['@zk0/source', ...defaultServerConditions];
 
 /** The quick tests alone: those beside their sources, without `*.slow.test.ts`. They start no process and no browser, train no policy, and need no build. */
 const unitOnly = process.env['ZK0_TESTS'] === 'unit';
@@ -13,10 +9,12 @@ export const needsBuild = unitOnly ? {} : { globalSetup: '../../tools/setup/buil
 
 /** What every package's `vitest.config.ts` builds on. */
 export const shared = {
-  resolve: { conditions },
-  ssr: { resolve: { conditions } },
   test: {
     environment: 'node',
+    // Node itself loads the sources, as it does in programs: nothing is transformed first. Modules cannot be mocked (`vi.mock`) so.
+    experimental: { viteModuleRunner: false, nodeLoader: false },
+    // Workspace packages are their TypeScript sources: tests need no build.
+    execArgv: ['--conditions=@zk0/source'],
     include: ['src/**/*.test.ts', ...(unitOnly ? [] : ['test/**/*.test.ts'])],
     exclude: [...configDefaults.exclude, ...(unitOnly ? ['**/*.slow.test.ts'] : [])],
     // A package may have no tests beside its sources.

@@ -1,11 +1,11 @@
 import { defineConfig } from 'vitest/config';
 import { needsBuild } from '../../vitest.shared.ts';
 
-/** Tests of the workspace as a whole: its packages as others install them, its scripts, its documents. */
+/** Tests of the repository as a whole: its packages as others install them, its scripts, its documents. */
 export default defineConfig({
   root: import.meta.dirname,
   test: {
-    name: 'workspace',
+    name: 'repository',
     environment: 'node',
     include: process.env['ZK0_TESTS'] === 'unit' ? [] : ['*.test.ts'],
     passWithNoTests: true,
