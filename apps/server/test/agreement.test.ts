@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createDatasetWriter, openDataset, type LeRobotDataset } from '@zk0/dataset-so100';
 import { demoMaker } from '@zk0/demo-so100';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -66,6 +67,7 @@ async function untilStatus(url: string, words: RegExp): Promise<string> {
     const { code, stdout, stderr } = await runProgram('server', ['status', '--server', url], home.path);
     expect(code, stderr).toBe(0);
     if (words.test(stdout)) return stdout;
+    await sleep(500);
   }
   throw new Error(`the status never said ${words.source}`);
 }

@@ -8,9 +8,8 @@ afterEach(killStartedPrograms);
 afterAll(home.remove);
 
 /** A run small enough for a test; everything else is as in production. */
-const short = ['--local-steps', '4', '--batch-size', '4', '--set', 'evaluateBatches=1'];
-const tiny = ['--policy', 'tiny', ...short];
-const demo = (task: number): string => `demo:${demoNames[task]!}?episodes=2&seed=1`;
+const tiny = ['--policy', 'tiny', '--local-steps', '4', '--batch-size', '4', '--set', 'evaluateBatches=1'];
+const demo = (task: number): string => `demo:${demoNames[task]!}?episodes=2&seed=1&fps=5&width=64&height=48`;
 const demoNames = ['cube-to-bowl', 'push-block-left', 'stack-cubes'];
 
 function readJson(...path: string[]): unknown {
@@ -82,11 +81,11 @@ describe('a simulated federation', () => {
 
   it('ends cleanly on Ctrl-C: the finished rounds have metrics and a checkpoint, no process stays', { timeout: 300_000 }, async () => {
     const out = join(home.path, 'interrupted');
-    const args = ['simulate', '--clients', '2', '--rounds', '50', '--out', out, ...short];
+    const args = ['simulate', '--clients', '2', '--rounds', '200', '--out', out, ...tiny];
     const datasets = ['--dataset', demo(0), '--dataset', demo(1), '--held-out', demo(2)];
     const program = startProgram('server', [...args, ...datasets], home.path);
     // Its line of results, not one of progress: on a busy machine those come earlier.
-    await program.until(/round 1\/50 · held-out loss/);
+    await program.until(/round 1\/200 · held-out loss/);
     program.child.kill('SIGINT');
     expect(await program.exited).toBe(130);
     expect(readdirSync(join(out, 'models')).some((name) => /^checkpoint_round_\d+$/.test(name))).toBe(true);

@@ -26,7 +26,7 @@ function steps({ requests }: RecordingServer, figure = 'server/policy_loss'): nu
 }
 
 /** Has policies tried after every round, once each. */
-const tried = ['--rollout', 'demo:lift-can', '--rollout-every', '1', '--rollout-trials', '1'];
+const tried = ['--rollout', 'demo:lift-can?fps=5&width=64&height=48', '--rollout-every', '1', '--rollout-trials', '1'];
 
 const run = ['--rounds', '2', '--policy', 'tiny', '--local-steps', '1', '--batch-size', '2', '--evaluate-batches', '1'];
 
@@ -35,7 +35,7 @@ it('a tracker that is down for a whole simulation gets everything afterwards, on
   await trackers.pop()!.close();
   const out = join(home.path, 'simulated');
   const track = ['--track', `mlflow:http://127.0.0.1:${port}`];
-  const simulated = await runProgram('server', ['simulate', ...run, '--clients', '1', '--dataset', 'demo:cube-to-bowl?episodes=3', '--hold-out', '1', '--out', out, ...tried, ...track], home.path);
+  const simulated = await runProgram('server', ['simulate', ...run, '--clients', '1', '--dataset', 'demo:cube-to-bowl?episodes=3&fps=5&width=64&height=48', '--hold-out', '1', '--out', out, ...tried, ...track], home.path);
   expect(simulated.code, simulated.stderr).toBe(0);
   expect(simulated.stderr).toMatch(/7 lines are kept for mlflow:\S+; send them with: .*zk0-server track \S+simulated/);
 
@@ -69,8 +69,8 @@ it('a server that is killed in the middle of a run sends nothing twice', { timeo
     startProgram('server', ['start', '--port', port, '--out', out, '--device', 'cpu', '--track', `mlflow:${mlflow.url}`], home.path);
   const first = start('0');
   const url = (await first.until(/zk0-server is at (http\S+)/))[1]!;
-  startProgram('client', ['start', '--server', url, '--dataset', 'demo:cube-to-bowl?episodes=2', '--id', 'a', '--device', 'cpu'], home.path);
-  const submitted = await runProgram('server', ['run', '--server', url, ...run, '--min-clients', '1', '--held-out', 'demo:lift-can?episodes=1', ...tried], home.path);
+  startProgram('client', ['start', '--server', url, '--dataset', 'demo:cube-to-bowl?episodes=2&fps=5&width=64&height=48', '--id', 'a', '--device', 'cpu'], home.path);
+  const submitted = await runProgram('server', ['run', '--server', url, ...run, '--min-clients', '1', '--held-out', 'demo:lift-can?episodes=1&fps=5&width=64&height=48', ...tried], home.path);
   expect(submitted.code, submitted.stderr).toBe(0);
   await expect.poll(() => steps(mlflow).includes(1), { timeout: 120_000 }).toBe(true);
   first.child.kill('SIGKILL');
