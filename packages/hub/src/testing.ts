@@ -100,6 +100,9 @@ export function readTree(directory: string): Record<string, Uint8Array> {
   return files;
 }
 
+/** Between the last byte and the cut, in ms: a peer on a busy machine that reads both at once may drop the bytes with the connection. */
+const CUT_AFTER_MS = 20;
+
 /** Starts a test hub on two free ports of this machine. */
 export async function startTestHub({
   pageSize = 1000,
@@ -259,7 +262,7 @@ function send(request: TestRequest, response: ServerResponse, { status, headers,
   const bytes = Buffer.from(body);
   response.writeHead(status, { 'content-length': bytes.byteLength, ...headers });
   if (request.method === 'HEAD') response.end();
-  else if (fault !== undefined && 'cutAfter' in fault) response.write(bytes.subarray(0, fault.cutAfter), () => response.destroy());
+  else if (fault !== undefined && 'cutAfter' in fault) response.write(bytes.subarray(0, fault.cutAfter), () => setTimeout(() => response.destroy(), CUT_AFTER_MS));
   else if (fault !== undefined && 'stallAfter' in fault) response.write(bytes.subarray(0, fault.stallAfter));
   else if (fault !== undefined && 'trickleAfter' in fault) trickle(response, bytes, fault.trickleAfter);
   else response.end(bytes);
