@@ -150,7 +150,7 @@ describe.skipIf(chromiumPath === undefined)('the page in a browser (needs Chromi
     expect(await typesOf()).toEqual([]);
     await page.click('.headline >> text=Pause');
     await page.click('dialog button[type=submit]');
-    await page.waitForFunction(() => document.querySelector('.headline h2')!.textContent.startsWith('Pausing'));
+    await page.waitForFunction(() => document.querySelector('.headline h2 .badge.paused')?.textContent === 'Pausing');
     expect(await text(page, '.headline-now')).toBe('It was paused by an operator on the page: no round begins after this one.');
     await page.click('.headline >> text=Resume');
     await page.click('dialog button[type=submit]');

@@ -31,7 +31,7 @@ export function Headline(): JSX.Element {
   return (
     <section class={`card full headline ${phase}`} aria-labelledby="headline-title">
       <div class="headline-top">
-        <h2 id="headline-title"><span class={`badge ${phase}`}>{stateName(value)}</span> {last === 0 ? counted(total, 'round') : `Round ${last} of ${total}`}</h2>
+        <h2 id="headline-title"><span class={`badge ${isOpen(value) && value.paused !== undefined ? 'paused' : phase}`}>{stateName(value)}</span> {last === 0 ? counted(total, 'round') : `Round ${last} of ${total}`}</h2>
         <p class="headline-time">
           {left === null ? '' : <><b>{formatDuration(left)}</b> left · </>}
           <span class="quiet">{value.endedAt === undefined ? `${formatDuration(now.value - began)} so far` : `took ${formatDuration(value.endedAt - began)}`}</span>

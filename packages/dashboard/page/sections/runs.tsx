@@ -44,7 +44,7 @@ function RunRow({ brief: { runId, phase, round, rounds, policyLoss, ending, paus
     <tr class={run.value?.runId === runId ? 'current' : ''}>
       <td><input type="checkbox" checked={isCompared} disabled={isFull || phase === 'unreadable'} aria-label={`Compare ${visible(runId)}`} onChange={toggle} /></td>
       <th scope="row"><button type="button" class="link-button" onClick={() => { chooseRun(runId); scrollTo({ top: 0 }); }} disabled={phase === 'unreadable'}><bdi>{visible(runId)}</bdi></button></th>
-      <td><span class={`badge ${phase}`}>{paused !== null ? 'paused' : phase === 'waiting_for_clients' ? 'waiting' : phase}</span></td>
+      <td><span class={`badge ${paused !== null ? 'paused' : phase}`}>{paused !== null ? 'paused' : phase === 'waiting_for_clients' ? 'waiting' : phase}</span></td>
       <td class="number">{round} / {rounds}</td>
       <td class="number">{formatNumber(policyLoss)}</td>
       <td class="ending"><bdi>{visible(ending ?? '')}</bdi></td>
