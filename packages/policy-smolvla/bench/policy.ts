@@ -6,8 +6,8 @@
  *   npx nx bench policy-smolvla -- --small --runs 10   the small preset
  *   npx nx bench policy-smolvla -- --only 'step off'   one figure
  *
- * ZK0_LEROBOT_PYTHON names a Python with LeRobot, which is then timed in the same run; without it its recorded figures are
- * printed. ZK0_BENCH_DIRECTORY keeps the checkpoint (0.9 GB) for the next run.
+ * ZK0_LEROBOT_PYTHON names a Python with LeRobot, which is then timed in the same run, before and after ours; without it its
+ * recorded figures are printed. ZK0_BENCH_DIRECTORY keeps the checkpoint (0.9 GB) for the next run.
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -63,11 +63,24 @@ try {
     ['step prefix', `step of ${BATCH}, prefix cached`],
     ['act', 'action chunk'],
   ];
+  const compared: { readonly title: string; readonly seconds: number; readonly run: 'train' | 'act' }[] = [];
   for (const [what, title] of rows) {
     if (options.only.length > 0 && !options.only.includes(what)) continue;
     const found = await measure(what, setting);
-    const theirs = what === 'act' ? lerobot?.act : what.startsWith('step') ? lerobot?.train : undefined;
+    const run = what === 'act' ? 'act' : what.startsWith('step') ? 'train' : undefined;
+    const theirs = run === undefined ? undefined : lerobot?.[run];
+    if (run !== undefined) compared.push({ title, seconds: found.seconds, run });
     print(`${title.padEnd(30)}${cells(what, found, theirs, machine.matmulGflops!).map((cell) => cell.padStart(10)).join('')}`);
+  }
+  if (lerobot !== undefined && lerobot.recorded === undefined) {
+    const again = await leRobotFigures(process.env['ZK0_LEROBOT_PYTHON'], runs, threads);
+    const { matmulGflops } = await measure('machine', setting);
+    print(`\nat the end: onnxruntime's matrix product ${matmulGflops!.toFixed(0)} GFLOP/s, PyTorch's ${again.train.matmulGflops.toFixed(0)}; LeRobot again:`);
+    print(`${'what'.padEnd(30)}${['before s', 'after s', 'ours', 'ours'].map((title) => title.padStart(10)).join('')}`);
+    for (const { title, seconds, run } of compared) {
+      const [before, after] = [median(lerobot[run].seconds), median(again[run].seconds)];
+      print(`${title.padEnd(30)}${[before.toFixed(2), after.toFixed(2), `${(before / seconds).toFixed(2)}×`, `${(after / seconds).toFixed(2)}×`].map((cell) => cell.padStart(10)).join('')}`);
+    }
   }
 } finally {
   await rm(kept === undefined ? root : cacheDirectory, { recursive: true, force: true });
@@ -82,7 +95,7 @@ async function measure(what: What, setting: Setting): Promise<Measured> {
 function cells(what: What, found: Measured, theirs: LeRobotRun | undefined, matmul: number): string[] {
   const flop = flopOf(what, found) / 1e9;
   const rate = flop / found.seconds;
-  const middle = theirs?.seconds.toSorted((a, b) => a - b)[Math.floor(theirs.seconds.length / 2)];
+  const middle = theirs === undefined ? undefined : median(theirs.seconds);
   return [
     found.seconds.toFixed(2),
     middle === undefined ? '' : `${(middle / found.seconds).toFixed(2)}×`,
@@ -113,6 +126,10 @@ function flopOf(what: What, { work }: Measured): number {
     case 'machine':
       return 0;
   }
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
 function print(line: string): void {
