@@ -1,11 +1,19 @@
 import { spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { InvalidArgumentError, Zk0Error } from '@zk0/core';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { errorLine } from './error-line.ts';
 import { ConfigError } from './errors.ts';
 import { exitCodeOf } from './exit-code.ts';
 
 const INDEX = new URL('./index.ts', import.meta.url).href;
+
+const home = mkdtempSync(join(tmpdir(), 'zk0-cli-'));
+afterAll(() => {
+  rmSync(home, { recursive: true, force: true });
+});
 
 interface Outcome {
   readonly code: number | null;
@@ -21,7 +29,7 @@ function run(body: string, args: readonly string[] = [], signals: readonly NodeJ
     import { Command } from 'commander';
     await runCli(async (signal) => { ${body} });`;
   const flags = ['--conditions=@zk0/source', '--input-type=module', '-e', script, '--'];
-  const child = spawn(process.execPath, [...flags, ...args], { cwd: import.meta.dirname });
+  const child = spawn(process.execPath, [...flags, ...args], { cwd: import.meta.dirname, env: { ...process.env, NODE_COMPILE_CACHE: undefined, ZK0_HOME: home } });
   const waiting = [...signals];
   return new Promise((resolve) => {
     let stdout = '';
@@ -55,6 +63,11 @@ describe('runCli', () => {
   it('exits 0 when main is done, or with the code it returns', async () => {
     await expect(run('')).resolves.toMatchObject({ code: 0, stderr: '' });
     await expect(run('return 7;')).resolves.toMatchObject({ code: 7 });
+  });
+
+  it('keeps what was compiled in the user’s own folder', async () => {
+    await run('');
+    expect(readdirSync(join(home, 'compiled')).length).toBeGreaterThan(0);
   });
 
   it('prints an unexpected error as one line and exits 1', async () => {

@@ -1,9 +1,12 @@
+import { enableCompileCache } from 'node:module';
 import { constants } from 'node:os';
+import { join } from 'node:path';
 import { CancelledError } from '@zk0/core/errors';
 import { isDetached } from './background/detach.ts';
 import { isCommanderError, toUsageError } from './commander.ts';
 import { errorLine } from './error-line.ts';
 import { EXIT_CODE, exitCodeOf } from './exit-code.ts';
+import { zk0Home } from './home.ts';
 import { requireNode } from './node-version.ts';
 import { clearLiveLines } from './progress.ts';
 
@@ -49,6 +52,8 @@ export async function runCli(
   options: RunCliOptions = {},
 ): Promise<void> {
   const verbose = options.verbose ?? process.argv.includes('--verbose');
+  // Compiling takes a third of a command's start. Kept in the user's own folder: what lies in one that all users share, others could have put there.
+  enableCompileCache(join(zk0Home(), 'compiled'));
   // Log lines and stacks of a bundled program name the places its authors know.
   process.setSourceMapsEnabled(true);
   const controller = new AbortController();
