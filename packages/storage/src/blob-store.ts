@@ -67,8 +67,9 @@ export interface BlobStore {
    */
   localFile(blob: BlobReference): Promise<string>;
   /**
-   * A local file with the blob's bytes, which have been hashed just now: for whoever computes with them. It stays until the blob is
-   * collected. The hash is made on another thread where the file is large; a store that is elsewhere downloads the blob to a cache first.
+   * A local file with the blob's bytes, which have been hashed: just now, or less than a minute ago if nobody has written to the file
+   * since. For whoever computes with them; it stays until the blob is collected. The hash is made on another thread where the file is
+   * large; a store that is elsewhere downloads the blob to a cache first.
    *
    * @returns the path; read it, never write it.
    * @throws StorageError `BLOB_NOT_FOUND`; `BLOB_DAMAGED` when the bytes are not those of the hash. The store does not have the blob any
