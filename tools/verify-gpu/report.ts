@@ -26,7 +26,9 @@ export function markdown(report: Report): string {
   const known = [...Object.values(machine), ...Object.entries(versions).map(([name, version]) => `${name} ${version}`)].join(', ');
   const done = outcomes.filter((outcome) => outcome.state === 'done');
   const comparisons = done.flatMap(({ name, found }) => (found.comparisons ?? []).map(({ what, difference, allowed }) => [name, what, difference.toExponential(1), allowed.toExponential(0), difference <= allowed ? 'equal' : '**differs**']));
-  const figures = done.map((outcome) => [outcome.name, ...columns(outcome, outcomes)]);
+  // LeRobot's steps are of the full size, whatever ours are of.
+  const comparable = preset === 'full' ? outcomes : [];
+  const figures = done.map((outcome) => [outcome.name, ...columns(outcome, comparable)]);
   const missing = outcomes.flatMap((outcome) => (outcome.state === 'done' ? [] : [`- ${outcome.name}: ${outcome.state}, ${outcome.reason}`]));
   return [
     `${device}, preset \`${preset}\`, ${report.begun}, ${seconds.toFixed(0)} s. ${known}.`,
