@@ -1,4 +1,4 @@
-import { enableCompileCache } from 'node:module';
+import * as modules from 'node:module';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { CancelledError } from '@zk0/core/errors';
@@ -52,8 +52,9 @@ export async function runCli(
   options: RunCliOptions = {},
 ): Promise<void> {
   const verbose = options.verbose ?? process.argv.includes('--verbose');
-  // Compiling takes a third of a command's start. Kept in the user's own folder: what lies in one that all users share, others could have put there.
-  enableCompileCache(join(zk0Home(), 'compiled'));
+  // Compiling takes a third of a command's start. Kept in the user's own folder: what lies in one that all users share, others could have
+  // put there. A Node that is too old for us may not have it, and is told so below.
+  (modules as Partial<typeof modules>).enableCompileCache?.(join(zk0Home(), 'compiled'));
   // Log lines and stacks of a bundled program name the places its authors know.
   process.setSourceMapsEnabled(true);
   const controller = new AbortController();
