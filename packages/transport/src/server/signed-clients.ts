@@ -5,6 +5,7 @@ import type { SharedNames } from '@zk0/storage';
 import { TransportError } from '../errors.ts';
 import { importPublicKey } from '../identity/key.ts';
 import type { NodeInfo, NodeRegistry } from '../identity/registry.ts';
+import { nodeRevoked } from '../identity/token-rules.ts';
 import { silentLog, type TransportLog } from '../log.ts';
 import { SERVER_HEADER } from '../protocol/http.ts';
 import { NonceMemory, type NonceLimits } from '../signature/nonces.ts';
@@ -79,7 +80,7 @@ export class SignedClients implements ClientAuthenticator {
     }
     checkState(node);
     await this.takeOnce(signature);
-    this.#isPresent(node.fingerprint, principal);
+    this.#markPresent(node.fingerprint, principal);
     // A disk that is full must not keep clients out.
     await this.#registry.seen(node.fingerprint).catch((error: unknown) => {
       this.#log.warn(`when ${node.clientId} was last seen is not written down`, { error });
@@ -102,17 +103,22 @@ export class SignedClients implements ClientAuthenticator {
   }
 
   /**
-   * Looks at the next `max` of the clients that were here, in turn: those whose key the operator has revoked since. Each is named once.
+   * Looks at the next `max` of the clients that were here, in turn: those whose key the operator has revoked since. Each is named until
+   * whoever asks has dealt with it.
+   *
+   * @throws what the registry throws
    */
-  async newlyRevoked(max: number): Promise<readonly ClientPrincipal[]> {
-    const revoked: ClientPrincipal[] = [];
-    for (const [fingerprint, principal] of [...this.#present].slice(0, max)) {
-      this.#present.delete(fingerprint);
+  async *newlyRevoked(max: number): AsyncGenerator<{ readonly client: ClientPrincipal; readonly node: NodeInfo }> {
+    for (const fingerprint of [...this.#present.keys()].slice(0, max)) {
       const node = await this.#registry.node(fingerprint);
-      if (node === null || node.state === 'revoked') revoked.push(principal);
-      else this.#isPresent(fingerprint, principal);
+      // As it was here last: it may have sent something meanwhile.
+      const client = this.#present.get(fingerprint);
+      if (client === undefined) continue;
+      const isRevoked = node?.state === 'revoked';
+      if (isRevoked) yield { client, node };
+      this.#present.delete(fingerprint);
+      if (node !== null && !isRevoked) this.#markPresent(fingerprint, client);
     }
-    return revoked;
   }
 
   /** @throws TransportError `CLOCK_SKEW`, `SIGNATURE_REPLAYED` */
@@ -138,7 +144,7 @@ export class SignedClients implements ClientAuthenticator {
     }
   }
 
-  #isPresent(fingerprint: string, principal: ClientPrincipal): void {
+  #markPresent(fingerprint: string, principal: ClientPrincipal): void {
     this.#present.set(fingerprint, principal);
     if (this.#present.size <= MAX_PRESENT) return;
     for (const [oldest] of this.#present) {
@@ -158,15 +164,9 @@ export class SignedClients implements ClientAuthenticator {
   }
 }
 
-/** Why a client whose key was revoked is refused. */
-export function nodeRevoked(clientId: string, fingerprint?: string): TransportError {
-  return new TransportError('NODE_REVOKED', `the operator revoked the key ${fingerprint === undefined ? '' : `${fingerprint} `}of ${clientId}`, {
-    hint: 'Ask the operator for a token, and enrol again with a new key.',
-  });
-}
-
-function checkState({ state, clientId, fingerprint }: NodeInfo): void {
-  if (state === 'revoked') throw nodeRevoked(clientId, fingerprint);
+function checkState(node: NodeInfo): void {
+  const { state, clientId, fingerprint } = node;
+  if (state === 'revoked') throw nodeRevoked(node);
   if (state === 'pending') {
     throw new TransportError('NODE_PENDING', `the operator has not approved the key ${fingerprint} of ${clientId} yet`, {
       hint: `Ask the operator to approve it: zk0-server node approve ${clientId}.`,

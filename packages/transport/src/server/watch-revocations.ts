@@ -1,7 +1,8 @@
 import type { FederationService } from '@zk0/core';
+import { nodeRevoked } from '../identity/token-rules.ts';
 import type { TransportLog } from '../log.ts';
 import type { Polls } from './message-routes.ts';
-import { nodeRevoked, type SignedClients } from './signed-clients.ts';
+import type { SignedClients } from './signed-clients.ts';
 
 /** Between two looks, in ms. */
 const INTERVAL_MS = 1000;
@@ -28,9 +29,9 @@ export function watchRevocations({ clients, polls, service, log, closing }: Watc
     if (looking) return;
     looking = true;
     try {
-      for (const client of await clients.newlyRevoked(MAX_CLIENTS)) {
+      for await (const { client, node } of clients.newlyRevoked(MAX_CLIENTS)) {
         log.warn(`the key of client ${client.clientId} was revoked: it has no part any more`);
-        polls.end(client, nodeRevoked(client.clientId));
+        polls.end(client, nodeRevoked(node));
         await service.leave(client);
       }
     } catch (error) {
