@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatBytes, formatDuration } from '@zk0/cli';
 import type { ParticipantStatus } from '@zk0/federation';
+import { writeFileAtomic } from '@zk0/storage';
 import * as z from 'zod';
 
 const FILE = 'activity.json';
@@ -46,15 +46,13 @@ export function openActivityFile(directory: string, server: string, dataset: str
   const now = Date.now();
   let activity: Activity = { server, dataset, isConnected: false, state: 'connecting', rounds: 0, bytes: { up: 0, down: 0 }, since: now, at: now };
   const file = join(directory, FILE);
-  const making = `${file}.${process.pid}`;
   let written = 0;
   let due: NodeJS.Timeout | undefined;
   let writing = Promise.resolve();
   const write = async (): Promise<void> => {
     activity = { ...activity, at: written };
     try {
-      await writeFile(making, `${JSON.stringify(activity)}\n`);
-      await rename(making, file);
+      await writeFileAtomic(file, `${JSON.stringify(activity)}\n`, { durable: false });
     } catch {
       // A full disk: whoever asks sees that nothing was written for a while.
     }
