@@ -6,6 +6,7 @@ import { openPolicy, type CacheMode, type SmolVlaPolicy } from '../src/index.ts'
 import { normalizerOf, syntheticDataset } from '../test/synthetic-dataset.ts';
 import { measureProductRate } from '../src/cost/product-rate.ts';
 import { workOf, type Work } from '../src/cost/work.ts';
+import { median } from './median.ts';
 
 /** What `policy.ts` asks for. */
 export type What = 'machine' | 'fill vision' | 'fill prefix' | 'step prefix' | 'step vision' | 'step off' | 'act';
@@ -139,10 +140,6 @@ async function timed(runs: number, work: () => Promise<unknown>): Promise<number
 
 function peakBytes(): number {
   return process.resourceUsage().maxRSS * 1024;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
 function measure(what: What, setting: Setting): Promise<Measured> {

@@ -20,6 +20,7 @@ import { SMALL } from '../src/preset/small.ts';
 import { fullCheckpoint } from './full-model.ts';
 import { leRobotFigures, type LeRobotRun } from './lerobot.ts';
 import type { Measured, Setting, What } from './measure.ts';
+import { median } from './median.ts';
 
 const BATCH = 8;
 
@@ -126,10 +127,6 @@ function flopOf(what: What, { work }: Measured): number {
     case 'machine':
       return 0;
   }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
 function print(line: string): void {
