@@ -25,13 +25,16 @@ afterEach(async () => {
 const features = { stateNames: ['pan.pos'], actionNames: ['pan.pos'], cameras: ['observation.images.top'] };
 const hub = (token = TOKEN): { endpoint: string; token: string; retryInitialMs: number; maxFailures: number } => ({ endpoint: server.endpoint, token, retryInitialMs: 1, maxFailures: 2 });
 
+/** Tensors, but no weights. */
+const NORMALIZER = 'policy_preprocessor_step_5_normalizer_processor.safetensors';
+
 /** A checkpoint as a run leaves it, with a stray hidden file. */
 function checkpoint(): string {
   const directory = join(folder, 'checkpoint_round_2');
   mkdirSync(directory);
   const rounds = exampleRounds(2, 2);
   const card = modelCard({ run: exampleInfo, rounds, basePolicy: 'small', form: 'full', parameters: { total: 2, trained: 1 }, strategy: 'fedprox', training: {}, features, chart: 'losses.png' });
-  const files = { 'README.md': card, 'config.json': '{}', 'metrics.json': JSON.stringify(rounds.at(-1)), 'model.safetensors': 'weights', 'losses.png': 'png', '.hidden': 'not for others' };
+  const files = { 'README.md': card, 'config.json': '{}', 'metrics.json': JSON.stringify(rounds.at(-1)), 'model.safetensors': 'weights', [NORMALIZER]: 'moments', 'losses.png': 'png', '.hidden': 'not for others' };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
   return directory;
 }
@@ -42,7 +45,7 @@ describe('pushing a checkpoint', () => {
     expect(pushed.tag).toBe('fl-run-run-1-round-2');
     expect(server.tags.get('owner/policy fl-run-run-1-round-2')).toBe(pushed.commit);
     const files = server.files('model', 'owner/policy')!;
-    expect(Object.keys(files).sort()).toEqual(['.gitattributes', 'README.md', 'config.json', 'losses.png', 'metrics.json', 'model.safetensors']);
+    expect(Object.keys(files).sort()).toEqual(['.gitattributes', 'README.md', 'config.json', 'losses.png', 'metrics.json', 'model.safetensors', NORMALIZER]);
     const card = Buffer.from(files['README.md']!).toString();
     expect(card).toContain('SmolVLAPolicy.from_pretrained("owner/policy")');
     expect(card).toContain('zk0-server evaluate --policy hf:owner/policy --dataset demo:held');

@@ -27,6 +27,8 @@ export interface PushedCheckpoint extends PushedRepository {
 
 /** What a checkpoint has to hold, whatever its form. */
 const NEEDED = ['README.md', 'config.json'];
+/** The policy's weights, one of these: whole, in parts, or the trained ones alone. Other files of tensors are of its processors. */
+const WEIGHTS = ['model.safetensors', 'model.safetensors.index.json', 'trained.safetensors'];
 
 /**
  * Pushes a checkpoint's folder to the hub; its card names the repository then.
@@ -64,7 +66,7 @@ export async function pushCheckpoint(directory: string, options: PushCheckpointO
 /** An adapter of the PEFT library has a card, too, but no policy's weights. */
 function refuseAdapter(directory: string): void {
   if (!existsSync(join(directory, 'adapter_config.json'))) return;
-  if (readdirSync(directory).some((name) => name.endsWith('.safetensors') && !name.startsWith('adapter_'))) return;
+  if (WEIGHTS.some((name) => existsSync(join(directory, name)))) return;
   throw new Zk0Error('CHECKPOINT_INCOMPLETE', `${directory} holds an adapter (adapter_config.json), not a policy`, {
     hint: 'Merge it into its base in Python first, or push it with Python: PeftModel.push_to_hub.',
   });
@@ -79,8 +81,8 @@ function filesOf(directory: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name).slice(join(directory, sep).length).replaceAll(sep, '/'))
     .filter((name) => !name.split('/').some((part) => part.startsWith('.')))
     .sort();
-  if (missing === undefined && files.some((name) => name.endsWith('.safetensors'))) return files;
-  throw new Zk0Error('CHECKPOINT_INCOMPLETE', `${directory} is no checkpoint: ${missing ?? 'a .safetensors file'} is missing`, {
+  if (missing === undefined && WEIGHTS.some((name) => files.includes(name))) return files;
+  throw new Zk0Error('CHECKPOINT_INCOMPLETE', `${directory} is no checkpoint: ${missing ?? WEIGHTS[0]!} is missing`, {
     hint: 'Name a folder such as outputs/RUN/models/checkpoint_round_20.',
   });
 }
