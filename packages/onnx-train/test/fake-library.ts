@@ -5,14 +5,16 @@ export interface FakeLibrary {
   readonly runpath?: string;
   /** Stands in the file as a text of its own. */
   readonly text?: string;
+  /** A symbol that it takes from another library. */
+  readonly symbol?: string;
   /** The processor; 62 is x86-64. */
   readonly machine?: number;
 }
 
-const [HEADER, SEGMENT, ENTRY, SYMBOL] = [64, 56, 16, 24];
+const [HEADER, SEGMENT, ENTRY, SYMBOL, RELOCATION] = [64, 56, 16, 24, 24];
 
-export function fakeLibrary({ soname, needed = [], runpath, text = '', machine = 62 }: FakeLibrary): Buffer {
-  const names = [soname, runpath, ...needed].filter((name) => name !== undefined);
+export function fakeLibrary({ soname, needed = [], runpath, text = '', symbol, machine = 62 }: FakeLibrary): Buffer {
+  const names = [soname, runpath, symbol, ...needed].filter((name) => name !== undefined);
   const table = Buffer.from(`\0${[...names, text].join('\0')}\0`);
   const placeOf = (name: string): number => table.indexOf(`\0${name}\0`) + 1;
   const entries = [
@@ -21,9 +23,13 @@ export function fakeLibrary({ soname, needed = [], runpath, text = '', machine =
     ...(runpath === undefined ? [] : [[29, placeOf(runpath)]]),
   ];
   const dynamicAt = HEADER + 2 * SEGMENT;
-  const symbolsAt = dynamicAt + (entries.length + 5) * ENTRY;
-  const namesAt = symbolsAt + SYMBOL;
-  entries.push([5, namesAt], [10, table.length], [6, symbolsAt], [11, SYMBOL], [0, 0]);
+  const symbols = symbol === undefined ? [] : [symbol];
+  const symbolsAt = dynamicAt + (entries.length + 5 + 3 * symbols.length) * ENTRY;
+  const relocationsAt = symbolsAt + (1 + symbols.length) * SYMBOL;
+  // Where the loader writes the symbol's address.
+  const targetAt = relocationsAt + symbols.length * RELOCATION;
+  const namesAt = targetAt + 8;
+  entries.push(...(symbols.length === 0 ? [] : [[7, relocationsAt], [8, RELOCATION], [9, RELOCATION]]), [5, namesAt], [10, table.length], [6, symbolsAt], [11, SYMBOL], [0, 0]);
   const file = Buffer.alloc(namesAt + table.length);
   const words = (at: number, values: readonly number[]): void => {
     values.forEach((value, i) => file.writeBigUInt64LE(BigInt(value), at + 8 * i));
@@ -40,6 +46,13 @@ export function fakeLibrary({ soname, needed = [], runpath, text = '', machine =
   segment(HEADER + SEGMENT, 2, dynamicAt, entries.length * ENTRY, 8);
   entries.forEach((entry, i) => {
     words(dynamicAt + i * ENTRY, entry);
+  });
+  symbols.forEach((name) => {
+    file.writeUInt32LE(placeOf(name), symbolsAt + SYMBOL);
+    // Global, of no type, defined elsewhere.
+    file.writeUInt8(0x10, symbolsAt + SYMBOL + 4);
+    // R_X86_64_64 of symbol 1.
+    words(relocationsAt, [targetAt, 2 ** 32 + 1, 0]);
   });
   table.copy(file, namesAt);
   return file;

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -73,6 +73,27 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('a linke
     expect(out).toMatchObject({ cpu: 6, cuda: { code: 'DEVICE_UNAVAILABLE' }, loaded: ['libcublas.so.13', 'libcudnn.so.9', 'libcuda.so.1'] });
     // The stand-in is no provider; that onnxruntime refuses it shows which file it opened.
     expect(err).toContain(join(root, 'home/cuda/libonnxruntime_providers_shared.so'));
+  });
+
+  it('that asks the driver for what it does not have yet says that the driver is too old', async () => {
+    const folder = join(root, 'newer');
+    cpSync(join(root, 'libraries'), folder, { recursive: true });
+    writeFileSync(join(folder, 'libonnxruntime_providers_cuda.so'), fakeLibrary({
+      soname: 'libonnxruntime_providers_cuda.so',
+      needed: ['libcublas.so.13', 'libcuda.so.1'],
+      text: describeRuntime(join(runtimeFolder(), 'libonnxruntime.so.1')).version,
+      symbol: 'cuTensorMapEncodeTiled',
+    }));
+    const { out } = await inProcess(`
+      useCuda(${JSON.stringify(folder)});
+      const result = await start('cuda');
+    `);
+    expect(out).toEqual({
+      code: 'DEVICE_UNAVAILABLE',
+      message: expect.stringContaining('NVIDIA\'s driver is too old for CUDA 13: its libcuda.so.1 has no cuTensorMapEncodeTiled') as string,
+      hint: expect.stringContaining('CUDA 13 needs 580 or newer') as string,
+    });
+    await inProcess(`const result = useCuda(${JSON.stringify(join(root, 'libraries'))});`);
   });
 
   it('that has changed is named before a session is made, and the processor computes as ever', async () => {

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { errorMessage } from '@zk0/core/errors';
 import { CudaError } from '../errors.ts';
 import { runtimeFolder } from '../session/runtime-folder.ts';
+import { PROVIDER, PROVIDER_BRIDGE } from './find-cuda.ts';
 import { changeSince, linkFolder, readLink, RUNTIME, type CudaLink, type LinkedFile } from './link-file.ts';
 import { CUDNN, DRIVER_LIBRARY, howToGet } from './needs.ts';
 
@@ -17,6 +18,7 @@ export type CudaState =
 
 /** glibc's flag that keeps a library loaded after `dlclose`, which Node calls on what is not an add-on of its own. */
 const RTLD_NODELETE = 0x1000;
+const { RTLD_GLOBAL } = constants.dlopen;
 
 let known: CudaState | undefined;
 
@@ -77,6 +79,26 @@ export function preloadCudaLibraries(): void {
   // cuDNN opens those of its parts that a graph needs; loading all takes 105 MB and a quarter of a second.
   const isPart = ({ name, path }: LinkedFile): boolean => name.startsWith('libcudnn_') && dirname(path) === cudnn;
   for (const library of libraries) if (!isPart(library)) keepLoaded(library.path, constants.dlopen.RTLD_LAZY);
+}
+
+/**
+ * Why the linked provider cannot be loaded, in the loader's words: onnxruntime says no more than that it failed.
+ *
+ * @returns `undefined` where nothing is linked, or the loader finds nothing wrong.
+ */
+export function providerFailure(): CudaError | undefined {
+  const state = cudaState();
+  if (state.kind !== 'linked') return undefined;
+  try {
+    // The provider takes its host's functions from the bridge.
+    for (const name of [PROVIDER_BRIDGE, PROVIDER]) keepLoaded(join(linkFolder(), name), constants.dlopen.RTLD_NOW | RTLD_GLOBAL);
+    return undefined;
+  } catch (error) {
+    const [, absent] = /undefined symbol: (cu[A-Z]\w*)/.exec(errorMessage(error)) ?? [];
+    if (absent === undefined) return error instanceof CudaError ? error : undefined;
+    const { cudaMajor } = state.link;
+    return new CudaError('CUDA_LIBRARY_INVALID', `NVIDIA's driver is too old for CUDA ${cudaMajor}: its ${DRIVER_LIBRARY} has no ${absent}`, { cause: error, hint: howToGet(DRIVER_LIBRARY, cudaMajor) });
+  }
 }
 
 /** `dlopen` of a library that is no add-on of Node's: Node complains, but the library stays. */

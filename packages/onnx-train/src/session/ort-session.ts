@@ -1,6 +1,6 @@
 import { errorMessage } from '@zk0/core/errors';
 import type * as Ort from 'onnxruntime-node';
-import { preloadCudaLibraries } from '../cuda/load.ts';
+import { preloadCudaLibraries, providerFailure } from '../cuda/load.ts';
 import { CudaError, SessionError } from '../errors.ts';
 import type { DataType } from '../graph/data-type.ts';
 import type { ValueType } from '../graph/value.ts';
@@ -81,8 +81,9 @@ export class OrtSession {
       return new OrtSession(session, options, settings);
     } catch (error) {
       const message = errorMessage(error);
-      if (error instanceof CudaError) {
-        throw new SessionError('DEVICE_UNAVAILABLE', `device ${device} cannot be used: ${message}`, { hint: error.hint ?? deviceHint(device), cause: error });
+      const ofCuda = device !== 'cuda' ? undefined : error instanceof CudaError ? error : /load shared library/i.test(message) ? providerFailure() : undefined;
+      if (ofCuda !== undefined) {
+        throw new SessionError('DEVICE_UNAVAILABLE', `device ${device} cannot be used: ${ofCuda.message}`, { hint: ofCuda.hint ?? deviceHint(device), cause: error });
       }
       if (isOutOfMemory(message)) throw outOfMemory(device, `the model does not fit: ${reasonIn(message)}`, error);
       if (device !== 'cpu' && isDeviceFailure(message)) {
@@ -199,7 +200,9 @@ function cudaFailureHint(message: string): string | undefined {
       return 'Install a newer NVIDIA driver: CUDA 13 needs 580 or newer, CUDA 12 needs 525. `nvidia-smi` shows the installed one.';
     case '100':
       return 'The driver sees no GPU: `nvidia-smi` should list one, and CUDA_VISIBLE_DEVICES must not hide it. Or use --device cpu.';
-    default:
+    case undefined:
       return undefined;
+    default:
+      return 'See what `nvidia-smi` says; after a change of the driver, restart the machine. Or use --device cpu.';
   }
 }
