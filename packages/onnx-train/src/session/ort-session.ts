@@ -143,7 +143,8 @@ export class OrtSession {
       if (error instanceof SessionError) throw error;
       const message = errorMessage(error);
       if (isOutOfMemory(message)) throw outOfMemory(this.#device, `${what}: ${reasonIn(message)}`, error);
-      throw new SessionError('RUN_FAILED', `${what}: ${message}`, { cause: error });
+      const hint = cudaFailureHint(message);
+      throw new SessionError('RUN_FAILED', `${what}: ${message}`, { cause: error, ...(hint !== undefined && { hint }) });
     }
   }
 }
@@ -203,6 +204,6 @@ function cudaFailureHint(message: string): string | undefined {
     case undefined:
       return undefined;
     default:
-      return 'See what `nvidia-smi` says; after a change of the driver, restart the machine. Or use --device cpu.';
+      return 'See what `nvidia-smi` says, and start this program again: CUDA does not recover within one. After a change of the driver, restart the machine.';
   }
 }

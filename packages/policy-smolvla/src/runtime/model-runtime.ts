@@ -1,4 +1,4 @@
-import { dataTypeOf, createSession, deviceConfig, type Device, type OnnxModel, type ProductType, type Session, type SessionOptions } from '@zk0/onnx-train';
+import { dataTypeOf, createSession, deviceConfig, SessionError, type Device, type OnnxModel, type ProductType, type Session, type SessionOptions } from '@zk0/onnx-train';
 import type { CheckpointWeights } from '../checkpoint/weights.ts';
 import type { SmolVlaModelConfig } from '../model/config.ts';
 import type { WeightSource } from '../model/graph-shape.ts';
@@ -99,6 +99,19 @@ export class ModelRuntime {
     const result = slot.free.then(() => slot.session).then(use);
     slot.free = result.catch(() => undefined);
     return result;
+  }
+
+  /**
+   * Does work with the runtime's sessions. When a run fails in it, all of them are ended, so that the next work begins with new ones: those of a
+   * graphics card that was lost would fail for ever.
+   */
+  async recovering<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof SessionError && error.code === 'RUN_FAILED') await this.free();
+      throw error;
+    }
   }
 
   /** A runtime of the same model with sessions of its own, to be freed when a piece of work is done. */

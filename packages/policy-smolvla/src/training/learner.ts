@@ -54,6 +54,13 @@ interface BatchOptions {
   readonly seed: string;
 }
 
+/** Which samples an evaluation takes. */
+interface EvaluateOptions {
+  readonly seed: string;
+  readonly batches: number;
+  readonly batchSize: number;
+}
+
 /** A SmolVLA bound to one dataset: trains and evaluates weights that come in from outside. */
 export class SmolVlaLearner implements Learner {
   readonly #parts: LearnerParts;
@@ -72,7 +79,11 @@ export class SmolVlaLearner implements Learner {
    * @throws NotFiniteError naming step and tensor, with the last good weights; PolicyError for a correction or an optimiser's state that does not fit;
    *   CancelledError between steps.
    */
-  async fit(global: Parameters, instructions: FitInstructions, options: FitOptions = {}): Promise<FitResult> {
+  fit(global: Parameters, instructions: FitInstructions, options: FitOptions = {}): Promise<FitResult> {
+    return this.#parts.runtime.recovering(() => this.#fit(global, instructions, options));
+  }
+
+  async #fit(global: Parameters, instructions: FitInstructions, options: FitOptions): Promise<FitResult> {
     const started = performance.now();
     checkInstructions(instructions);
     const { config, binding, runtime } = this.#parts;
@@ -144,11 +155,11 @@ export class SmolVlaLearner implements Learner {
     };
   }
 
-  async evaluate(
-    parameters: Parameters,
-    options: { readonly seed: string; readonly batches: number; readonly batchSize: number },
-    hooks: WorkHooks = {},
-  ): Promise<EvaluateResult> {
+  evaluate(parameters: Parameters, options: EvaluateOptions, hooks: WorkHooks = {}): Promise<EvaluateResult> {
+    return this.#parts.runtime.recovering(() => this.#evaluate(parameters, options, hooks));
+  }
+
+  async #evaluate(parameters: Parameters, options: EvaluateOptions, hooks: WorkHooks): Promise<EvaluateResult> {
     const started = performance.now();
     checkCounts({ batches: options.batches }, 0);
     checkCounts({ batchSize: options.batchSize }, 1);
