@@ -1,7 +1,7 @@
 import { BLOCK, COARSE_BLOCK, LEVELS, TRITS } from './container.ts';
 
 /** Largest finite float32. */
-const MAX_FLOAT32 = (2 - 2 ** -23) * 2 ** 127;
+export const MAX_FLOAT32 = (2 - 2 ** -23) * 2 ** 127;
 
 const scratch = new Float32Array(1);
 const scratchBits = new Uint32Array(scratch.buffer);
@@ -80,46 +80,44 @@ export function ternarise(values: Float32Array, codes: Int8Array, scales: Float3
   return -1;
 }
 
-/** Of the mean magnitude of a block: steps of that size make codes of about 1.9 bits where values are normally distributed. */
-const STEP = 1.55;
+/** Values and their codes: what their scale follows from. */
+export interface CodeFit {
+  /** `Σ x · multiple`. */
+  products: number;
+  /** `Σ multiple²`. */
+  squares: number;
+}
 
 /**
- * Rounds values to whole multiples, −7 to 7, of a coarse scale that each {@link COARSE_BLOCK} of them shares, so that most codes are −1, 0 or 1.
+ * Rounds values to whole multiples of a coarse step, so that most codes are −1, 0 or 1.
  *
- * A block's step is 1.55 times its mean magnitude, or `max|x| / 7` where that is more, so that no code is cut off; a code is `x / step`,
- * rounded to the nearest whole number, halves away from zero. The scale is the one with the least squared error for these codes,
- * `Σ|x · code| / Σ code²`, rounded to float32 and then to bfloat16; 0 for a block of zeros. All else is float64, sums are from the first
- * value to the last.
+ * A value's multiple is `code · 2^exponent` with a code of −7 to 7, and an exponent that each {@link COARSE_BLOCK} of values shares: 0, or the
+ * least with which its largest value is at most 7.5 such steps, so that no code is cut off. The code is `x / (step · 2^exponent)`, rounded to
+ * the nearest whole number, halves away from zero. All is float64.
  *
+ * @param step finite; 0 makes all codes 0.
  * @param codes as many as values.
- * @param scales one for each block; what they are rounded to in bfloat16 is for the caller to do.
- * @returns -1, or the index of the first value that is not finite or too large.
+ * @param exponents one for each block.
+ * @param fit is added to, from the first value to the last.
  */
-export function quantiseCoarsely(values: Float32Array, codes: Int8Array, scales: Float32Array): number {
+export function roundToSteps(values: Float64Array, step: number, codes: Int8Array, exponents: Uint8Array, fit: CodeFit): void {
   for (let block = 0, begin = 0; begin < values.length; block++, begin += COARSE_BLOCK) {
     const end = Math.min(values.length, begin + COARSE_BLOCK);
-    let [sum, max] = [0, 0];
+    let max = 0;
+    for (let index = begin; index < end; index++) max = Math.max(max, Math.abs(values[index]!));
+    let [exponent, multiple] = [0, 1];
+    while (max > (LEVELS.compressed + 0.5) * step * multiple && step > 0) [exponent, multiple] = [exponent + 1, 2 * multiple];
+    exponents[block] = exponent;
+    const size = step * multiple;
     for (let index = begin; index < end; index++) {
-      const magnitude = Math.abs(values[index]!);
-      if (!(magnitude <= MAX_FLOAT32)) return index;
-      sum += magnitude;
-      if (magnitude > max) max = magnitude;
-    }
-    // So that no decoded value is above the largest float32: the fitted scale is at most 1.5 steps.
-    if (max > MAX_FLOAT32 / 4) return begin;
-    const step = Math.max((STEP * sum) / (end - begin), max / LEVELS.compressed);
-    let [products, squares] = [0, 0];
-    for (let index = begin; index < end; index++) {
-      const quotient = step === 0 ? 0 : values[index]! / step;
-      // Whole numbers are cut towards zero.
-      const code = Math.trunc(quotient < 0 ? quotient - 0.5 : quotient + 0.5);
+      const quotient = size > 0 ? values[index]! / size : 0;
+      // Whole numbers are cut towards zero. At 7.5 steps exactly the code is 7.
+      const code = Math.trunc(quotient < 0 ? Math.max(quotient - 0.5, -LEVELS.compressed) : Math.min(quotient + 0.5, LEVELS.compressed));
       codes[index] = code;
-      products += values[index]! * code;
-      squares += code * code;
+      fit.products += values[index]! * code * multiple;
+      fit.squares += (code * multiple) ** 2;
     }
-    scales[block] = squares === 0 ? 0 : products / squares;
   }
-  return -1;
 }
 
 function scaleOf(max: number, levels: number): number {
@@ -133,15 +131,35 @@ function scaleOf(max: number, levels: number): number {
  * `code · scale` in float32 arithmetic: the product is exact in float64 and rounded once.
  *
  * @param first position of the first code in its tensor; `scales` begin with the scale of that position's block.
- * @param blockSize values that share a scale.
  */
-export function dequantise(codes: Int8Array, first: number, scales: Float32Array, blockSize: number, values: Float32Array): void {
-  const offset = first % blockSize;
-  for (let index = 0; index < values.length;) {
-    const block = Math.floor((offset + index) / blockSize);
-    const end = Math.min(values.length, (block + 1) * blockSize - offset);
+export function dequantise(codes: Int8Array, first: number, scales: Float32Array, values: Float32Array): void {
+  eachBlock(first, values.length, BLOCK, (block, begin, end) => {
     const scale = scales[block]!;
-    for (; index < end; index++) values[index] = codes[index]! * scale;
+    for (let index = begin; index < end; index++) values[index] = codes[index]! * scale;
+  });
+}
+
+/**
+ * Adds `code · 2^exponent · scale`. Products are exact in float64, but for those beyond it.
+ *
+ * @param first position of the first code in its piece; `exponents` are those of the piece.
+ */
+export function addSteps(codes: Int8Array, first: number, exponents: Uint8Array, scale: number, sums: Float64Array): void {
+  const skipped = Math.floor(first / COARSE_BLOCK);
+  eachBlock(first, sums.length, COARSE_BLOCK, (block, begin, end) => {
+    const step = scale * 2 ** exponents[skipped + block]!;
+    for (let index = begin; index < end; index++) sums[index]! += codes[index]! * step;
+  });
+}
+
+/** Calls for each block that `count` values from position `first` on lie in, with the range of them that do. */
+function eachBlock(first: number, count: number, size: number, take: (block: number, begin: number, end: number) => void): void {
+  const offset = first % size;
+  for (let begin = 0; begin < count;) {
+    const block = Math.floor((offset + begin) / size);
+    const end = Math.min(count, (block + 1) * size - offset);
+    take(block, begin, end);
+    begin = end;
   }
 }
 

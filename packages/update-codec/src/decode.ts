@@ -1,8 +1,9 @@
 import { decodeBfloat16, elementCount, type TensorSource, type TensorSpec } from '@zk0/core';
-import { dequantise, unpackNibbles, unpackTrits } from './blocks.ts';
-import { BLOCK, blockOf, checkContainer, codeBytes, scalesName, valuesName, type CodedEncoding, type PackedEncoding } from './container.ts';
+import { addSteps, dequantise, MAX_FLOAT32, unpackNibbles, unpackTrits } from './blocks.ts';
+import { BLOCK, blockCount, checkContainer, codeBytes, factorBytes, matrixOf, PIECE, scalesName, valuesName, type PackedEncoding, type PlainCodes } from './container.ts';
 import { UpdateCodecError } from './errors.ts';
 import { PieceReader } from './frames.ts';
+import { LowRankReader } from './low-rank.ts';
 import { PLANE_LAYOUT } from './planes.ts';
 import { readValues, valueSource, type FillValues } from './value-source.ts';
 
@@ -38,7 +39,7 @@ export interface DecodedUpdate {
 export function decodeUpdate(encoded: TensorSource, metadata: Readonly<Record<string, string>>, { encoding, base, baseHash }: DecodeOptions): DecodedUpdate {
   checkContainer(encoded.specs, metadata, { encoding, baseHash, parameters: base.specs });
   if (encoding === 'delta') return { kind: 'weights', tensors: valueSource(base.specs, bitReader(encoded, base)) };
-  const fill = encoding === 'bfloat16' ? bfloat16Reader(encoded) : codeReader(encoded, encoding);
+  const fill = encoding === 'bfloat16' ? bfloat16Reader(encoded) : encoding === 'compressed' ? compressedReader(encoded) : codeReader(encoded, encoding);
   return { kind: 'delta', tensors: valueSource(base.specs, fill) };
 }
 
@@ -50,65 +51,94 @@ function bfloat16Reader(encoded: TensorSource): FillValues {
   };
 }
 
-function codeReader(encoded: TensorSource, encoding: CodedEncoding): FillValues {
-  const block = blockOf(encoding);
-  const readScales = encoding === 'compressed' ? readNarrowScales : readValues;
-  const readCodes = encoding === 'compressed' ? compressedCodes(encoded) : packedCodes(encoded, encoding);
+function codeReader(encoded: TensorSource, encoding: PlainCodes): FillValues {
   return async (spec, first, values) => {
     if (values.length === 0) return;
-    const from = Math.floor(first / block);
-    const scales = new Float32Array(Math.ceil((first + values.length) / block) - from);
-    await readScales(encoded, scalesName(spec.name), from, scales);
-    const bad = scales.findIndex((scale) => !(scale >= 0 && scale < Infinity));
-    if (bad >= 0) throw new UpdateCodecError('ENCODING_INVALID', `scale ${from + bad} is ${scales[bad]!}, and scales are finite and not negative`, { tensor: spec.name });
-    const codes = new Int8Array(values.length);
-    await readCodes(spec, first, codes);
-    dequantise(codes, first, scales, block, values);
+    const from = Math.floor(first / BLOCK);
+    const scales = await readScales(encoded, spec, from, Math.ceil((first + values.length) / BLOCK) - from);
+    const codes = await readCodes(encoded, encoding, spec, first, values.length);
+    dequantise(codes, first, scales, values);
   };
 }
 
-async function readNarrowScales(encoded: TensorSource, name: string, first: number, scales: Float32Array): Promise<void> {
-  const bits = new Uint16Array(scales.length);
-  await encoded.readBytes(name, 2 * first, new Uint8Array(bits.buffer));
-  decodeBfloat16(bits, scales);
+async function readScales(encoded: TensorSource, { name }: TensorSpec, from: number, count: number): Promise<Float32Array> {
+  const scales = new Float32Array(count);
+  await readValues(encoded, scalesName(name), from, scales);
+  const bad = scales.findIndex((scale) => !(scale >= 0 && scale < Infinity));
+  if (bad >= 0) throw new UpdateCodecError('ENCODING_INVALID', `scale ${from + bad} is ${scales[bad]!}, and scales are finite and not negative`, { tensor: name });
+  return scales;
 }
 
-/** Reads the codes of a tensor from position `first` on. */
-type ReadCodes = (tensor: TensorSpec, first: number, codes: Int8Array) => Promise<void>;
-
-function packedCodes(encoded: TensorSource, encoding: Exclude<CodedEncoding, 'compressed'>): ReadCodes {
-  return async ({ name, shape }, first, codes) => {
-    // Blocks begin with a byte of their own, whatever the encoding.
-    const skip = first % BLOCK;
-    const begin = codeBytes(encoding, first - skip);
-    const end = Math.min(elementCount(shape), Math.ceil((first + codes.length) / BLOCK) * BLOCK);
-    const bytes = new Uint8Array(codeBytes(encoding, end) - begin);
-    await encoded.readBytes(valuesName(name), begin, bytes);
-    switch (encoding) {
-      case 'int8':
-        codes.set(new Int8Array(bytes.buffer, skip, codes.length));
-        break;
-      case 'int4':
-        unpackNibbles(bytes, skip, codes);
-        break;
-      case 'ternary': {
-        const wrong = unpackTrits(bytes, skip, codes);
-        if (wrong >= 0) throw new UpdateCodecError('ENCODING_INVALID', `byte ${begin + wrong} is ${bytes[wrong]!}, and bytes of five codes are below 243`, { tensor: name });
-      }
-    }
-  };
+async function readCodes(encoded: TensorSource, encoding: PlainCodes, { name, shape }: TensorSpec, first: number, count: number): Promise<Int8Array> {
+  // Blocks begin with a byte of their own, whatever the encoding.
+  const skip = first % BLOCK;
+  const begin = codeBytes(encoding, first - skip);
+  const end = Math.min(elementCount(shape), Math.ceil((first + count) / BLOCK) * BLOCK);
+  const bytes = new Uint8Array(codeBytes(encoding, end) - begin);
+  await encoded.readBytes(valuesName(name), begin, bytes);
+  if (encoding === 'int8') return new Int8Array(bytes.buffer, skip, count);
+  const codes = new Int8Array(count);
+  if (encoding === 'int4') unpackNibbles(bytes, skip, codes);
+  else {
+    const wrong = unpackTrits(bytes, skip, codes);
+    if (wrong >= 0) throw new UpdateCodecError('ENCODING_INVALID', `byte ${begin + wrong} is ${bytes[wrong]!}, and bytes of five codes are below 243`, { tensor: name });
+  }
+  return codes;
 }
 
-function compressedCodes(encoded: TensorSource): ReadCodes {
+/** What all values of a tensor share. */
+interface SharedPart {
+  readonly scale: number;
+  readonly lowRank: LowRankReader;
+}
+
+/** It keeps the shared part of one tensor: readers go on where they stopped. */
+function compressedReader(encoded: TensorSource): FillValues {
   const pieces = new PieceReader<Uint8Array>(encoded, {
+    headBytes: ({ name, shape }) => factorBytes(shape, rankOf(encoded, name)),
     parts: 1,
     partBytes: (values) => codeBytes('compressed', values),
     join: ([packed]) => packed!,
   });
-  return (spec, first, codes) =>
-    pieces.read(spec, first, codes.length, (packed, from, length, done) => {
-      unpackNibbles(packed, from, codes.subarray(done, done + length));
+  const readShared = async (spec: TensorSpec): Promise<SharedPart> => {
+    const rank = rankOf(encoded, spec.name);
+    const [scale, ...gains] = await readScales(encoded, spec, 0, 1 + rank);
+    const shape = matrixOf(spec.shape);
+    const codes = new Int8Array(rank * (shape.rows + shape.columns));
+    unpackNibbles(await pieces.head(spec), 0, codes);
+    return { scale: scale!, lowRank: new LowRankReader({ ...shape, gains: Float32Array.from(gains), codes }) };
+  };
+  let kept: { readonly tensor: string; readonly shared: SharedPart } | undefined;
+  // Written and read without anything in between.
+  const [codes, sums] = [new Int8Array(PIECE), new Float64Array(PIECE)];
+  return async (spec, first, values) => {
+    if (values.length === 0) return;
+    if (kept?.tensor !== spec.name) kept = { tensor: spec.name, shared: await readShared(spec) };
+    const { scale, lowRank } = kept.shared;
+    await pieces.read(spec, first, values.length, (packed, from, length, done) => {
+      const exponents = blockCount('compressed', Math.min(PIECE, elementCount(spec.shape) - (first + done - from)));
+      const [ownCodes, ownSums] = [codes.subarray(0, length), sums.subarray(0, length)];
+      unpackNibbles(packed.subarray(exponents), from, ownCodes);
+      lowRank.read(first + done, ownSums);
+      addSteps(ownCodes, from, packed.subarray(0, exponents), scale, ownSums);
+      const bad = narrow(ownSums, values.subarray(done, done + length));
+      if (bad >= 0) throw new UpdateCodecError('ENCODING_INVALID', `element ${first + done + bad} would be ${ownSums[bad]!}, which is no float32`, { tensor: spec.name });
     });
+  };
+}
+
+/** Rounds to float32. @returns the index of the first value that is beyond it, or -1. */
+function narrow(sums: Float64Array, values: Float32Array): number {
+  for (let index = 0; index < sums.length; index++) {
+    if (!(Math.abs(sums[index]!) <= MAX_FLOAT32)) return index;
+    values[index] = sums[index]!;
+  }
+  return -1;
+}
+
+/** Components of a tensor's low-rank part. */
+function rankOf(encoded: TensorSource, parameter: string): number {
+  return elementCount(encoded.specs.find(({ name }) => name === scalesName(parameter))!.shape) - 1;
 }
 
 /** The changed bits are put into those of the base. */

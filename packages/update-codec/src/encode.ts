@@ -1,11 +1,12 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import { compareNames, DTYPE_BYTES, elementCount, encodeBfloat16, InvalidArgumentError, MemoryTensorSource, type TensorBytes, type TensorSource, type TensorSpec } from '@zk0/core';
-import { packNibbles, packTrits, quantise, quantiseCoarsely, ternarise } from './blocks.ts';
-import { BLOCK, blockCount, COARSE_BLOCK, codeBytes, LEVELS, PIECE, scalesName, updateMetadata, valuesName, type CodedEncoding, type PackedEncoding } from './container.ts';
+import { packNibbles, packTrits, quantise, ternarise } from './blocks.ts';
+import { compressDifference } from './compress.ts';
+import { BLOCK, blockCount, codeBytes, LEVELS, PIECE, scalesName, updateMetadata, valuesName,  type PackedEncoding, type PlainCodes } from './container.ts';
 import { decodeUpdate } from './decode.ts';
 import { difference } from './difference.ts';
-import { UpdateCodecError } from './errors.ts';
-import { compress, PartWriter } from './frames.ts';
+import { nonFinite } from './errors.ts';
+import { PartWriter } from './frames.ts';
 import { PlaneCompressor } from './planes.ts';
 import { readValues } from './value-source.ts';
 
@@ -41,13 +42,8 @@ export async function encodeUpdate(update: TensorSource, { encoding, base, baseH
   assertSame(update, base);
   if (residual !== null) assertSame(residual, base);
   const metadata = updateMetadata(encoding, baseHash);
-  const tensors: TensorBytes[] = [];
   const source = encoding === 'delta' ? update : difference(update, base, residual);
-  for (const spec of base.specs) {
-    tensors.push(...(encoding === 'delta' ? await encodeBits(spec, update, base) : await encodeDifference(spec, source, encoding)));
-    // Other work of this process goes on in between.
-    await breathe();
-  }
+  const tensors = encoding === 'compressed' ? [...(await compressDifference(source))] : await eachTensor(base.specs, (spec) => (encoding === 'delta' ? encodeBits(spec, update, base) : encodeDifference(spec, source, encoding)));
   // The widest first, so that each lies where its type wants it.
   tensors.sort((a, b) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype] || compareNames(a.name, b.name));
   if (encoding === 'delta') return { tensors, metadata, residual: null };
@@ -55,18 +51,27 @@ export async function encodeUpdate(update: TensorSource, { encoding, base, baseH
   return { tensors, metadata, residual: difference(source, sent.tensors) };
 }
 
-async function encodeDifference({ name, shape }: TensorSpec, source: TensorSource, encoding: Exclude<PackedEncoding, 'delta'>): Promise<readonly TensorBytes[]> {
-  if (encoding === 'compressed') return encodeCompressed({ name, shape }, source);
+async function eachTensor(specs: readonly TensorSpec[], encode: (spec: TensorSpec) => Promise<readonly TensorBytes[]>): Promise<TensorBytes[]> {
+  const tensors: TensorBytes[] = [];
+  for (const spec of specs) {
+    tensors.push(...(await encode(spec)));
+    // Other work of this process goes on in between.
+    await breathe();
+  }
+  return tensors;
+}
+
+async function encodeDifference({ name, shape }: TensorSpec, source: TensorSource, encoding: PlainCodes | 'bfloat16'): Promise<readonly TensorBytes[]> {
   if (encoding !== 'bfloat16') return encodeCodes({ name, shape }, source, encoding);
   const bits = new Uint16Array(elementCount(shape));
   await eachPiece({ name, shape }, source, encoding, (first, piece) => firstWith(encodeBfloat16(piece, bits.subarray(first, first + piece.length)), 0x7f80));
   return [{ name: valuesName(name), dtype: 'BF16', shape, data: bytesOf(bits) }];
 }
 
-async function encodeCodes({ name, shape }: Pick<TensorSpec, 'name' | 'shape'>, source: TensorSource, encoding: Exclude<CodedEncoding, 'compressed'>): Promise<readonly TensorBytes[]> {
+async function encodeCodes({ name, shape }: Pick<TensorSpec, 'name' | 'shape'>, source: TensorSource, encoding: PlainCodes): Promise<readonly TensorBytes[]> {
   const count = elementCount(shape);
   const packed = new Uint8Array(codeBytes(encoding, count));
-  const scales = new Float32Array(blockCount(encoding, shape));
+  const scales = new Float32Array(blockCount(encoding, count));
   const codes = new Int8Array(Math.min(PIECE, count));
   await eachPiece({ name, shape }, source, encoding, (first, piece) => {
     const own = codes.subarray(0, piece.length);
@@ -80,25 +85,6 @@ async function encodeCodes({ name, shape }: Pick<TensorSpec, 'name' | 'shape'>, 
   });
   const values: TensorBytes = encoding === 'int8' ? { name: valuesName(name), dtype: 'I8', shape, data: packed } : { name: valuesName(name), dtype: 'U8', shape: [packed.length], data: packed };
   return [values, { name: scalesName(name), dtype: 'F32', shape: [scales.length], data: bytesOf(scales) }];
-}
-
-/** Repetitions of fewer bytes, 14 codes, are by chance, and cost more than the Huffman codes of these bytes. */
-const MIN_MATCH = 7;
-
-async function encodeCompressed({ name, shape }: Pick<TensorSpec, 'name' | 'shape'>, source: TensorSource): Promise<readonly TensorBytes[]> {
-  const scales = new Float32Array(blockCount('compressed', shape));
-  const codes = new Int8Array(Math.min(PIECE, elementCount(shape)));
-  const parts = new PartWriter();
-  await eachPiece({ name, shape }, source, 'compressed', (first, piece) => {
-    const own = codes.subarray(0, piece.length);
-    const bad = quantiseCoarsely(piece, own, scales.subarray(first / COARSE_BLOCK));
-    const packed = new Uint8Array(codeBytes('compressed', piece.length));
-    packNibbles(own, packed);
-    parts.add(compress(packed, MIN_MATCH));
-    return bad;
-  });
-  const bits = encodeBfloat16(scales, new Uint16Array(scales.length));
-  return [...parts.tensors(name), { name: scalesName(name), dtype: 'BF16', shape: [bits.length], data: bytesOf(bits) }];
 }
 
 /** @param encode returns the index of the first value that cannot be encoded, or -1 */
@@ -136,13 +122,6 @@ async function encodeBits({ name, shape }: TensorSpec, update: TensorSource, bas
 function firstWith(words: Uint16Array | Uint32Array, exponent: number): number {
   for (let index = 0; index < words.length; index++) if ((words[index]! & exponent) === exponent) return index;
   return -1;
-}
-
-function nonFinite(tensor: string, index: number, encoding: PackedEncoding): UpdateCodecError {
-  return new UpdateCodecError('ENCODING_NON_FINITE', `element ${index} is not finite, or too large for ${encoding}`, {
-    tensor,
-    hint: 'The training diverged: lower the learning rate.',
-  });
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {

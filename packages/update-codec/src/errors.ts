@@ -23,3 +23,11 @@ export class UpdateCodecError extends Zk0Error {
     this.tensor = options.tensor;
   }
 }
+
+/** Of an element of a tensor that cannot be encoded. */
+export function nonFinite(tensor: string, index: number, encoding: string): UpdateCodecError {
+  return new UpdateCodecError('ENCODING_NON_FINITE', `element ${index} is not finite, or too large for ${encoding}`, {
+    tensor,
+    hint: 'The training diverged: lower the learning rate.',
+  });
+}

@@ -48,6 +48,8 @@ export class PartWriter {
 
 /** How a tensor's pieces are compressed. */
 export interface PieceLayout<Piece> {
+  /** Bytes of a part that comes before all pieces, if there is one. */
+  readonly headBytes?: (tensor: TensorSpec) => number;
   /** Parts of a piece, each of which is compressed by itself. */
   readonly parts: number;
   /** Bytes of a part of a piece of so many values. */
@@ -61,11 +63,14 @@ export class PieceReader<Piece> {
   readonly #encoded: TensorSource;
   readonly #layout: PieceLayout<Piece>;
   readonly #offsets = new Map<string, Promise<Float64Array>>();
+  /** Parts before the first piece. */
+  readonly #heads: number;
   #kept: { readonly tensor: string; readonly index: number; readonly piece: Promise<Piece> } | undefined;
 
   constructor(encoded: TensorSource, layout: PieceLayout<Piece>) {
     this.#encoded = encoded;
     this.#layout = layout;
+    this.#heads = layout.headBytes === undefined ? 0 : 1;
   }
 
   /**
@@ -83,9 +88,14 @@ export class PieceReader<Piece> {
     }
   }
 
+  /** The part before all pieces. */
+  async head(spec: TensorSpec): Promise<Uint8Array> {
+    return (await this.#decompress(spec, 0, [this.#layout.headBytes!(spec)], 'the part before all pieces'))[0]!;
+  }
+
   #piece(spec: TensorSpec, index: number): Promise<Piece> {
     if (this.#kept?.tensor !== spec.name || this.#kept.index !== index) {
-      const piece = this.#decompress(spec, index);
+      const piece = this.#decompressPiece(spec, index);
       const kept = { tensor: spec.name, index, piece };
       this.#kept = kept;
       piece.catch(() => {
@@ -95,23 +105,26 @@ export class PieceReader<Piece> {
     return this.#kept.piece;
   }
 
-  async #decompress(spec: TensorSpec, index: number): Promise<Piece> {
+  async #decompressPiece(spec: TensorSpec, index: number): Promise<Piece> {
     const { parts, partBytes, join } = this.#layout;
-    const offsets = await this.#offsetsOf(spec);
-    const [begin, end] = [offsets[parts * index]!, offsets[parts * (index + 1)]!];
-    const sent = new Uint8Array(end - begin);
-    await this.#encoded.readBytes(valuesName(spec.name), begin, sent);
     const values = Math.min(PIECE, elementCount(spec.shape) - index * PIECE);
-    const length = partBytes(values);
-    const each = Array.from({ length: parts }, (_, part) => {
-      const at = parts * index + part;
+    const first = this.#heads + parts * index;
+    return join(await this.#decompress(spec, first, Array<number>(parts).fill(partBytes(values)), `piece ${index}`), values);
+  }
+
+  /** @param lengths of the parts from number `first` on. */
+  async #decompress(spec: TensorSpec, first: number, lengths: readonly number[], what: string): Promise<Uint8Array[]> {
+    const offsets = await this.#offsetsOf(spec);
+    const begin = offsets[first]!;
+    const sent = new Uint8Array(offsets[first + lengths.length]! - begin);
+    await this.#encoded.readBytes(valuesName(spec.name), begin, sent);
+    return lengths.map((length, part) => {
       try {
-        return decompress(sent.subarray(offsets[at]! - begin, offsets[at + 1]! - begin), length);
+        return decompress(sent.subarray(offsets[first + part]! - begin, offsets[first + part + 1]! - begin), length);
       } catch (cause) {
-        throw new UpdateCodecError('ENCODING_INVALID', `piece ${index}: part ${part} does not decompress to ${length} bytes`, { tensor: spec.name, cause });
+        throw new UpdateCodecError('ENCODING_INVALID', `${what}: part ${part} does not decompress to ${length} bytes`, { tensor: spec.name, cause });
       }
     });
-    return join(each, values);
   }
 
   #offsetsOf(spec: TensorSpec): Promise<Float64Array> {
@@ -121,15 +134,17 @@ export class PieceReader<Piece> {
   }
 
   /** Where each part of each piece begins in the tensor's bytes, and at the end where the last one ends. */
-  async #readOffsets({ name, shape }: TensorSpec): Promise<Float64Array> {
-    const { parts, partBytes } = this.#layout;
+  async #readOffsets(tensor: TensorSpec): Promise<Float64Array> {
+    const { name, shape } = tensor;
+    const { headBytes, parts, partBytes } = this.#layout;
     const [values, sizes] = [valuesName(name), sizesName(name)].map((tensor) => this.#encoded.specs.find((spec) => spec.name === tensor)!);
     const lengths = new Uint32Array(elementCount(sizes!.shape));
     await this.#encoded.readBytes(sizes!.name, 0, new Uint8Array(lengths.buffer));
     const offsets = new Float64Array(lengths.length + 1);
     const count = elementCount(shape);
     for (let index = 0; index < lengths.length; index++) {
-      const length = partBytes(Math.min(PIECE, count - Math.floor(index / parts) * PIECE));
+      const piece = Math.floor((index - this.#heads) / parts);
+      const length = piece < 0 ? headBytes!(tensor) : partBytes(Math.min(PIECE, count - piece * PIECE));
       if (lengths[index]! > length) throw new UpdateCodecError('ENCODING_INVALID', `a part of ${length} bytes claims to be compressed to ${lengths[index]!}`, { tensor: name });
       offsets[index + 1] = offsets[index]! + lengths[index]!;
     }

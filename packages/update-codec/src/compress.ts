@@ -1,0 +1,128 @@
+import { setImmediate as breathe } from 'node:timers/promises';
+import { elementCount, type TensorBytes, type TensorSource, type TensorSpec } from '@zk0/core';
+import { packNibbles, roundToSteps, type CodeFit } from './blocks.ts';
+import { blockCount, COARSE_BLOCK, codeBytes, COMPRESSED_BITS, matrixOf, maxRank, PIECE, scalesName } from './container.ts';
+import { nonFinite } from './errors.ts';
+import { compress, PartWriter } from './frames.ts';
+import { LowRankReader, takeLowRank, type LowRank } from './low-rank.ts';
+import { stepFor } from './step.ts';
+import { readValues } from './value-source.ts';
+
+/** Larger values are refused, so that sums of products stay far from the largest float32. */
+const MAX_COMPRESSED = 2 ** 100;
+/** Repetitions of fewer bytes, 14 codes, are by chance, and cost more than the Huffman codes of these bytes. */
+const MIN_MATCH = 7;
+/** A tensor with more values has no low-rank part: it would have to be in memory as a whole. */
+const MAX_MATRIX = 2 ** 24;
+/** Blocks that the step follows from, at most about. */
+const SAMPLE = 1024;
+
+/** Keeps one of so many blocks of an update. */
+class BlockSampler {
+  /** In units of the size of their tensors. */
+  readonly blocks: Float64Array[] = [];
+  readonly #every: number;
+  #seen = 0;
+  #ended = 0;
+
+  constructor(specs: readonly TensorSpec[]) {
+    this.#every = Math.ceil(specs.reduce((sum, { shape }) => sum + blockCount('compressed', elementCount(shape)), 0) / SAMPLE);
+  }
+
+  /** @param values the next ones of a tensor, beginning with a block. */
+  see(values: Float32Array): void {
+    for (let begin = 0; begin < values.length; begin += COARSE_BLOCK) {
+      if (this.#seen++ % this.#every === 0) this.blocks.push(Float64Array.from(values.subarray(begin, begin + COARSE_BLOCK)));
+    }
+  }
+
+  endTensor(size: number): void {
+    for (const block of this.blocks.slice(this.#ended)) if (size > 0) for (let index = 0; index < block.length; index++) block[index]! /= size;
+    this.#ended = this.blocks.length;
+  }
+}
+
+/** What the first pass over a tensor finds. */
+interface Outline {
+  readonly spec: TensorSpec;
+  readonly lowRank: LowRank;
+  /** The codes of the low-rank part, compressed. */
+  readonly factors: Uint8Array;
+  /** Root of the mean square of its values: its step is a share of that, the same one in all tensors. */
+  readonly size: number;
+}
+
+/**
+ * Encodes a difference as `compressed`: what a few components describe of each matrix, and coarse codes of what they leave, with a step such that the whole takes the
+ * bits that it is meant to take.
+ *
+ * @param source the difference; it is read twice.
+ */
+export async function compressDifference(source: TensorSource): Promise<readonly TensorBytes[]> {
+  const outlines: Outline[] = [];
+  const sampler = new BlockSampler(source.specs);
+  for (const spec of source.specs) {
+    outlines.push(await outline(spec, source, sampler));
+    await breathe();
+  }
+  const values = outlines.reduce((sum, { spec }) => sum + elementCount(spec.shape), 0);
+  const factorBits = 8 * outlines.reduce((sum, { factors }) => sum + factors.byteLength, 0);
+  const share = stepFor(sampler.blocks, COMPRESSED_BITS - factorBits / values);
+  const tensors: TensorBytes[] = [];
+  for (const one of outlines) {
+    tensors.push(...(await encodeTensor(one, source, share * one.size)));
+    await breathe();
+  }
+  return tensors;
+}
+
+async function outline(spec: TensorSpec, source: TensorSource, sampler: BlockSampler): Promise<Outline> {
+  const { name, shape } = spec;
+  const count = elementCount(shape);
+  const isMatrix = maxRank(shape) > 0 && count <= MAX_MATRIX;
+  const values = new Float32Array(isMatrix ? count : Math.min(PIECE, count));
+  let squares = 0;
+  for (let first = 0; first < count; first += PIECE) {
+    const length = Math.min(PIECE, count - first);
+    const piece = isMatrix ? values.subarray(first, first + length) : values.subarray(0, length);
+    await readValues(source, name, first, piece);
+    for (let index = 0; index < length; index++) {
+      if (!(Math.abs(piece[index]!) <= MAX_COMPRESSED)) throw nonFinite(name, first + index, 'compressed');
+      squares += piece[index]! ** 2;
+    }
+    if (!isMatrix) sampler.see(piece);
+  }
+  const size = count === 0 ? 0 : Math.sqrt(squares / count);
+  const { rows, columns } = matrixOf(shape);
+  const lowRank = takeLowRank(isMatrix ? values : values.subarray(0, 0), { rows, columns }, isMatrix ? maxRank(shape) : 0);
+  if (isMatrix) sampler.see(values);
+  sampler.endTensor(size);
+  const packed = new Uint8Array(Math.ceil(lowRank.codes.length / 2));
+  packNibbles(lowRank.codes, packed);
+  return { spec, lowRank, factors: compress(packed, MIN_MATCH), size };
+}
+
+async function encodeTensor({ spec: { name, shape }, lowRank, factors }: Outline, source: TensorSource, step: number): Promise<readonly TensorBytes[]> {
+  const count = elementCount(shape);
+  const length = Math.min(PIECE, count);
+  const [values, changes, common] = [new Float32Array(length), new Float64Array(length), new Float64Array(length)];
+  const codes = new Int8Array(length);
+  const fit: CodeFit = { products: 0, squares: 0 };
+  const reader = new LowRankReader(lowRank);
+  const parts = new PartWriter();
+  parts.add(factors);
+  for (let first = 0; first < count; first += PIECE) {
+    const own = Math.min(PIECE, count - first);
+    const piece = changes.subarray(0, own);
+    await readValues(source, name, first, values.subarray(0, own));
+    reader.read(first, common.subarray(0, own));
+    for (let index = 0; index < own; index++) piece[index] = values[index]! - common[index]!;
+    const packed = new Uint8Array(codeBytes('compressed', own));
+    const exponents = blockCount('compressed', own);
+    roundToSteps(piece, step, codes.subarray(0, own), packed.subarray(0, exponents), fit);
+    packNibbles(codes.subarray(0, own), packed.subarray(exponents));
+    parts.add(compress(packed, MIN_MATCH));
+  }
+  const scales = Float32Array.of(fit.squares === 0 ? 0 : fit.products / fit.squares, ...lowRank.gains);
+  return [...parts.tensors(name), { name: scalesName(name), dtype: 'F32', shape: [scales.length], data: new Uint8Array(scales.buffer) }];
+}
