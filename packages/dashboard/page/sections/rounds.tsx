@@ -1,10 +1,11 @@
 import { computed, signal } from '@preact/signals';
 import type { JSX } from 'preact';
-import { extent, stillOut, timeline, waitedFor, type SpanKind, type TimelineRow } from '../../src/model/derive.ts';
+import { extent, timeline, type SpanKind, type TimelineRow } from '../../src/model/derive.ts';
 import type { RoundView } from '../../src/model/view.ts';
-import { counted, formatBytes, formatDuration, formatNumber, visible } from '../format.ts';
+import { formatBytes, formatDuration, formatNumber, visible } from '../format.ts';
 import { Card, Empty } from '../parts/card.tsx';
 import { VirtualList } from '../parts/virtual-list.tsx';
+import { roundWords } from '../round-words.ts';
 import { loadRound, markedClient, now, run } from '../state.ts';
 
 const KINDS: readonly (readonly [SpanKind, string])[] = [
@@ -51,7 +52,7 @@ export function Rounds(): JSX.Element {
   const [from, to] = extent(round, until.value);
   return (
     <Card id="rounds" title={`Round ${round.round}`} controls={<RoundChoice round={round} />}>
-      <p class="round-words">{words(round)}</p>
+      <p class="round-words">{roundWords(round)}</p>
       {round.participants === null ? (
         <p><button type="button" onClick={() => { ask(round.round); }}>Show who did what in round {round.round}</button></p>
       ) : (
@@ -122,20 +123,4 @@ function ask(round: number): void {
   if (value === null) return;
   // Where it cannot be had, the button stays, to try again.
   loadRound(value.runId, round).then((loaded) => (asked.value = loaded), () => undefined);
-}
-
-function words(round: RoundView): string {
-  const { accepted, refused, closedBecause, skippedBecause, asked: count, wanted } = round;
-  const parts = [`${accepted} of ${counted(count, 'client')} gave an update that counts`];
-  if (wanted !== undefined) parts.push(`${wanted} were wanted`);
-  if (refused > 0) parts.push(`${refused} refused`);
-  const sentences = [`${parts.join(', ')}.`];
-  if (skippedBecause !== undefined) sentences.push(`The round was skipped: ${visible(skippedBecause)}.`);
-  if (closedBecause === 'deadline') sentences.push('It closed at its deadline.');
-  if (closedBecause === 'enough') sentences.push('It closed as soon as as many updates as were wanted had come.');
-  const out = stillOut(round);
-  if (out.length > 0) sentences.push(`It waits for ${out.slice(0, 5).map(visible).join(', ')}${out.length > 5 ? ` and ${out.length - 5} more` : ''}.`);
-  const waited = waitedFor(round);
-  if (waited !== null) sentences.push(`${visible(waited.clientId)} was last, ${formatDuration(waited.ms)} after the one before.`);
-  return sentences.join(' ');
 }
