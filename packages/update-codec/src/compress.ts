@@ -19,7 +19,6 @@ const SAMPLE = 1024;
 
 /** Keeps one of so many blocks of an update. */
 class BlockSampler {
-  /** In units of the size of their tensors. */
   readonly blocks: Float64Array[] = [];
   readonly #every: number;
   #seen = 0;
@@ -36,9 +35,12 @@ class BlockSampler {
     }
   }
 
+  /** @param size in units of which the tensor's blocks are kept. */
   endTensor(size: number): void {
-    for (const block of this.blocks.slice(this.#ended)) if (size > 0) for (let index = 0; index < block.length; index++) block[index]! /= size;
+    const own = this.blocks.slice(this.#ended);
     this.#ended = this.blocks.length;
+    if (size === 0) return;
+    for (const block of own) block.forEach((value, index) => (block[index] = value / size));
   }
 }
 
@@ -53,8 +55,8 @@ interface Outline {
 }
 
 /**
- * Encodes a difference as `compressed`: what a few components describe of each matrix, and coarse codes of what they leave, with a step such that the whole takes the
- * bits that it is meant to take.
+ * Encodes a difference as `compressed`: what a few components describe of each matrix, and coarse codes of what they leave, with such steps that
+ * all of it takes {@link COMPRESSED_BITS} a value.
  *
  * @param source the difference; it is read twice.
  */
@@ -94,7 +96,7 @@ async function outline(spec: TensorSpec, source: TensorSource, sampler: BlockSam
   }
   const size = count === 0 ? 0 : Math.sqrt(squares / count);
   const { rows, columns } = matrixOf(shape);
-  const lowRank = takeLowRank(isMatrix ? values : values.subarray(0, 0), { rows, columns }, isMatrix ? maxRank(shape) : 0);
+  const lowRank = await takeLowRank(isMatrix ? values : values.subarray(0, 0), { rows, columns }, isMatrix ? maxRank(shape) : 0);
   if (isMatrix) sampler.see(values);
   sampler.endTensor(size);
   const packed = new Uint8Array(Math.ceil(lowRank.codes.length / 2));

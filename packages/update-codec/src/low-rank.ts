@@ -1,3 +1,4 @@
+import { setImmediate as breathe } from 'node:timers/promises';
 import { CODE_BITS } from './container.ts';
 
 /** Times that a direction is improved before it is rounded. */
@@ -26,7 +27,7 @@ export interface LowRank {
  * @param values of the matrix, row by row, finite; what is left over is in their place afterwards.
  * @param maxRank components at most.
  */
-export function takeLowRank(values: Float32Array, { rows, columns }: Pick<LowRank, 'rows' | 'columns'>, maxRank: number): LowRank {
+export async function takeLowRank(values: Float32Array, { rows, columns }: Pick<LowRank, 'rows' | 'columns'>, maxRank: number): Promise<LowRank> {
   const gains: number[] = [];
   const codes: Int8Array[] = [];
   const [left, right] = [new Float64Array(rows), new Float64Array(columns)];
@@ -50,6 +51,8 @@ export function takeLowRank(values: Float32Array, { rows, columns }: Pick<LowRan
     ({ squares, largest } = subtract(values, gain, leftCodes, rightCodes));
     gains.push(gain);
     codes.push(leftCodes.slice(), rightCodes.slice());
+    // Other work of this process goes on in between.
+    await breathe();
   }
   const joined = new Int8Array(gains.length * (rows + columns));
   let end = 0;
