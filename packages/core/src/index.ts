@@ -149,6 +149,7 @@ export {
   type SecureUnmask,
   type SecureUnmaskTask,
 } from './federation/secure-messages.ts';
+export { fingerprintOf, readPublicKey, type NodeSigner } from './federation/node-key.ts';
 export { operatorChangeSchema, type OperatorChange } from './federation/operator-change.ts';
 export type {
   ClientPrincipal,

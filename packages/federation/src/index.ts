@@ -43,6 +43,7 @@ export { OptimizerStore } from './participant/optimizer-store.ts';
 export type { ParticipantLimits } from './participant/check-task.ts';
 export { Participant, type ParticipantOptions, type ParticipantStatus } from './participant/participant.ts';
 export { Reporter, type LoggedLine, type ReporterOptions } from './participant/reporter.ts';
+export type { MemberTrust } from './participant/known-members.ts';
 export { ResidualStore } from './participant/residual-store.ts';
 export { SecretStore } from './participant/secret-store.ts';
 export { publicMessage } from './participant/public-message.ts';

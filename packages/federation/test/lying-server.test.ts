@@ -1,11 +1,12 @@
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { FitResult, Parameters, SecureKeys, Task } from '@zk0/core';
+import { fingerprintOf, type FitResult, type NodeSigner, type Parameters, type SecureKeys, type Task } from '@zk0/core';
 import { advertise, dealShares, drawSecrets, sharesNeeded } from '@zk0/secure-aggregation';
 import type { BlobStore } from '@zk0/storage';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { SecretStore } from '../src/index.ts';
+import { SecretStore, type MemberTrust } from '../src/index.ts';
+import { advertisedKeys } from '../src/participant/known-members.ts';
 import { SecureSteps } from '../src/participant/secure-steps.ts';
 import { decodeKeys, encode, encodeKeys } from '../src/run/secure/record.ts';
 import { numbers, Scratch } from './two-numbers.ts';
@@ -30,9 +31,9 @@ class Stage {
   steps!: SecureSteps;
 
   /** The client, as it is started (again). */
-  async start(): Promise<this> {
+  async start(trust?: MemberTrust): Promise<this> {
     this.blobs = await scratch.blobs(join(this.home, 'blobs'));
-    this.steps = new SecureSteps(new SecretStore(join(this.home, 'secure'), 'me'));
+    this.steps = new SecureSteps(new SecretStore(join(this.home, 'secure'), 'me'), trust);
     return this;
   }
 
@@ -175,3 +176,49 @@ describe('a client', () => {
     await expect(stage.unmask(EVERYBODY, [])).rejects.toMatchObject(refused);
   });
 });
+
+describe('a client that knows the members', () => {
+  const signers = new Map(EVERYBODY.map((name) => [name, signer()]));
+  const members = new Map([...signers].map(([name, { publicKey }]) => [name, fingerprintOf(publicKey)]));
+
+  /** The keys of the peers, signed for a sum by whom a test wants. */
+  function signedBy(signerOf: (name: string) => NodeSigner, context = 'run/1'): Record<string, SecureKeys> {
+    return Object.fromEntries([...stage.peers].map(([name, secrets]) => [name, advertisedKeys({ context, member: name }, advertise(secrets), { signer: signerOf(name) })]));
+  }
+  const deal = (neighbours: Record<string, SecureKeys>): ReturnType<SecureSteps['answer']> => stage.deal({ neighbours, needed: 3 });
+
+  beforeEach(async () => {
+    await stage.start({ signer: signers.get('me')!, members });
+    await stage.keys();
+  });
+
+  it('shares masks with them, and signs its own keys for them', async () => {
+    const own = (await stage.keys()) as unknown as SecureKeys;
+    expect(fingerprintOf(own.signed!.publicKey)).toBe(members.get('me'));
+    expect(Object.keys((await deal(signedBy((name) => signers.get(name)!)))['shares'] as object)).toEqual(PEERS);
+  });
+
+  it.each<[string, () => Record<string, SecureKeys>, RegExp]>([
+    ['keys that nobody has signed', () => stage.neighbours, /^p1: its keys are not signed/],
+    ['keys that another key has signed', () => signedBy((name) => (name === 'p3' ? signer() : signers.get(name)!)), /^p3: its keys are signed by .*, not by/],
+    ['keys of the server’s under a signature of a member', () => {
+      const all = signedBy((name) => signers.get(name)!);
+      return { ...all, p2: { ...all['p2']!, masking: encode(randomBytes(32)) } };
+    }, /^p2: the signature of its keys does not hold/],
+    ['keys of one member as those of another', () => {
+      const all = signedBy((name) => signers.get(name)!);
+      return { ...all, p2: all['p1']! };
+    }, /^p2: its keys are signed by/],
+    ['keys that were signed for another round', () => signedBy((name) => signers.get(name)!, 'run/2'), /^p1: the signature of its keys does not hold/],
+    ['a client that the server made up', () => ({ ...signedBy((name) => signers.get(name)!), p5: stage.neighbours['p4']! }), /^p5 is none of the members that this client knows/],
+  ])('refuses %s', async (_, neighbours, message) => {
+    await expect(deal(neighbours())).rejects.toMatchObject({ code: 'SECURE_KEY_UNTRUSTED', message: expect.stringMatching(message) as string });
+    // Nothing was dealt: an honest question is still answered.
+    expect(await deal(signedBy((name) => signers.get(name)!))).toBeDefined();
+  });
+});
+
+function signer(): NodeSigner {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  return { publicKey: publicKey.export({ format: 'jwk' }).x!, sign: (bytes) => sign(null, bytes, privateKey) };
+}

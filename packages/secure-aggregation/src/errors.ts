@@ -4,6 +4,8 @@ import { Zk0Error, type Zk0ErrorOptions } from '@zk0/core';
 export type SecureAggregationErrorCode =
   /** A key is not one of X25519, or agrees on nothing with another. */
   | 'SECURE_KEY_INVALID'
+  /** Keys are not signed by the member that they are said to be of. */
+  | 'SECURE_KEY_UNTRUSTED'
   /** A share cannot be opened, or shares do not give the secret that was promised. */
   | 'SECURE_SHARE_INVALID'
   /** Fewer members are there, or fewer shares, than the threshold asks for. */

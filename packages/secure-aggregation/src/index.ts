@@ -26,4 +26,5 @@ export {
   type UnmaskAnswer,
   type UnmaskRequest,
 } from './member.ts';
+export { checkSignedKeys, signKeys, type KeySignature } from './signed-keys.ts';
 export { hasEnoughSurvivors, isRecoverable, recoverMasks, type SumRecord } from './recovery.ts';

@@ -28,6 +28,7 @@ import '../demo-datasets.ts';
 import { openTogether, parseFps } from '../dataset/open-together.ts';
 import { clientIdentity } from '../identity/client-id.ts';
 import { enrolmentWith, nodeKey } from '../identity/enrolments.ts';
+import { readMembers } from '../identity/members.ts';
 import { openActivityFile } from '../node/activity.ts';
 import { describeMessages } from '../node/describe-messages.ts';
 import { LocallyPrivateModel, parseLocalPrivacy } from '../node/local-privacy.ts';
@@ -62,6 +63,7 @@ interface StartOptions extends Readonly<Record<string, unknown>> {
   readonly localClip?: number;
   readonly localNoise?: number;
   readonly maskedOnly?: boolean;
+  readonly members?: string;
   readonly sendLog: string;
   readonly dryRun?: boolean;
   readonly detach?: boolean;
@@ -91,6 +93,7 @@ export function startCommand(run: Run, version: string): Command {
     .option('--local-clip <c>', 'local differential privacy: bound the length of each update to this (with --local-noise)', Number)
     .option('--local-noise <z>', 'and add noise of z × c to every value before it leaves; implies --private', Number)
     .option('--masked-only', 'send updates masked or not at all: refuse runs without secure aggregation')
+    .option('--members <file>', 'and share masks with these nodes alone: a line for each, its id and its key’s fingerprint; implies --masked-only')
     .option('--send-log <level>', 'send lines of the log to the server, for its operator: off, error, warn or info', 'off')
     .option('--dry-run', 'show what would be sent to the server, and send nothing')
     .option('--verbose', 'more output; error codes and stacks with errors');
@@ -121,6 +124,9 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
   const sent = parseSendLog(options.sendLog, isPrivate);
   const enrolment = await enrolmentWith(options.server);
   const clientId = await clientIdentity(options.id ?? enrolment?.clientId);
+  const members = options.members === undefined ? undefined : await readMembers(options.members);
+  const maskedOnly = options.maskedOnly === true || members !== undefined;
+  const key = await nodeKey();
   const tls = readTls(options);
   const state = options.state ?? join(zk0Home(), 'clients', clientId);
   const held = await openStateDirectory(state);
@@ -142,6 +148,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
       requireCameras(dataset.info);
       const { name, episodes, frameCount, cameras } = dataset.info;
       for (const note of notes) log.warn(note);
+      if (maskedOnly) log.info(`this node in a file of members: ${clientId} ${key.fingerprint}`);
       log.info(`dataset ${name}: ${episodes.length} episodes, ${frameCount} frames, ${cameras.length} cameras`);
       let device: string | undefined;
       const model = new SmolVlaClient({
@@ -186,7 +193,7 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
         url: options.server,
         clientId,
         instance: held.instance,
-        ...(enrolment === undefined ? {} : { enrolment: { key: await nodeKey(), serverId: enrolment.serverId } }),
+        ...(enrolment === undefined ? {} : { enrolment: { key, serverId: enrolment.serverId } }),
         ...(tls === undefined ? {} : { tls }),
         ...(options.insecure === undefined ? {} : { allowInsecure: options.insecure }),
         ...((options.wait === true || isUnderSystemd()) && { retry: { firstContactMs: Number.POSITIVE_INFINITY } }),
@@ -209,7 +216,8 @@ async function start(options: StartOptions, version: string, signal: AbortSignal
           residuals: new ResidualStore(join(state, 'residual'), clientId),
           secrets: new SecretStore(join(state, 'secure'), clientId),
           ...introduction,
-          limits: { maskedOnly: options.maskedOnly === true },
+          limits: { maskedOnly },
+          trust: { signer: key, ...(members !== undefined && { members }) },
           log,
           reporter,
           onStatus: (status) => {

@@ -8,8 +8,13 @@ const byPeer = <T extends z.ZodType>(value: T): z.ZodRecord<typeof clientId, T> 
   z.record(clientId, value).refine((peers) => Object.keys(peers).length <= MAX_PEERS, { message: `more than ${MAX_PEERS} peers` });
 const peers = z.array(clientId).max(MAX_PEERS);
 
-/** What a client makes known of itself for one round: two X25519 keys, and the SHA-256 of the seed of its own mask. */
-export const secureKeysSchema = z.strictObject({ encryption: base64(32), masking: base64(32), seedHash: base64(32) });
+/** What a client makes known of itself for one round: two X25519 keys, and the SHA-256 of the seed of its own mask; signed where the client has a key that lasts. */
+export const secureKeysSchema = z.strictObject({
+  encryption: base64(32),
+  masking: base64(32),
+  seedHash: base64(32),
+  signed: z.strictObject({ publicKey: z.string().regex(/^[\w-]{43}$/), signature: z.base64().length(88) }).exactOptional(),
+});
 export type SecureKeys = z.infer<typeof secureKeysSchema>;
 
 /** Sealed shares of a client's two secrets, by the client that each is for. */

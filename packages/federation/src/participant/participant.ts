@@ -19,6 +19,7 @@ import type { FederationConnection } from './connection.ts';
 import { ControlRound } from './control-round.ts';
 import type { ControlStore } from './control-store.ts';
 import { fetchParameters } from './fetch-parameters.ts';
+import type { MemberTrust } from './known-members.ts';
 import { OptimizerRound } from './optimizer-round.ts';
 import type { OptimizerStore } from './optimizer-store.ts';
 import { publicMessage } from './public-message.ts';
@@ -55,6 +56,8 @@ export interface ParticipantOptions {
   readonly residuals: ResidualStore;
   /** Where the secrets of a round with secure aggregation are kept. */
   readonly secrets: SecretStore;
+  /** By whom this client is known in secure aggregation, and whom it knows. */
+  readonly trust?: MemberTrust;
   /** For people to read. */
   readonly name: string;
   /** Software and version. */
@@ -82,7 +85,7 @@ export class Participant {
     this.#options = options;
     this.#log = options.log ?? silentLog;
     this.#clock = options.clock ?? systemClock;
-    this.#secure = new SecureSteps(options.secrets);
+    this.#secure = new SecureSteps(options.secrets, options.trust);
   }
 
   /**

@@ -13,7 +13,8 @@ import { advertise, answerUnmask, dealShares, drawSecrets, keyPairOf, masksOf, o
 import type { BlobStore } from '@zk0/storage';
 import { FederationError } from '../errors.ts';
 import type { FitTask } from '../run/instructions.ts';
-import { decode, decodeAll, decodeKeys, encode, encodeAll, encodeKeys, sumContext } from '../run/secure/record.ts';
+import { decode, decodeAll, decodeKeys, encode, encodeAll, sumContext } from '../run/secure/record.ts';
+import { advertisedKeys, trustedKeys, type MemberTrust } from './known-members.ts';
 import { maskUpdate } from './mask-update.ts';
 import type { SecretStore, SecureRound } from './secret-store.ts';
 
@@ -30,16 +31,18 @@ export interface SentUpdate {
  */
 export class SecureSteps {
   readonly #store: SecretStore;
+  readonly #trust: MemberTrust;
 
-  constructor(store: SecretStore) {
+  constructor(store: SecretStore, trust: MemberTrust = {}) {
     this.#store = store;
+    this.#trust = trust;
   }
 
   /** The answer to a step beside the training. @throws SecureAggregationError, FederationError when it is refused */
   async answer(task: Task): Promise<JsonObject> {
     switch (task.kind) {
       case 'secure-keys':
-        return encodeKeys(advertise(secretsOf(await this.#begin(task))));
+        return { ...advertisedKeys(this.#seat(task), advertise(secretsOf(await this.#begin(task))), this.#trust) };
       case 'secure-shares':
         return { shares: await this.#deal(task) };
       case 'secure-unmask':
@@ -125,8 +128,8 @@ export class SecureSteps {
       if (sameKeys(round.dealt.neighbours, data.neighbours) && round.dealt.needed === data.needed) return round.dealt.sealed;
       throw new SecureAggregationError('SECURE_REQUEST_REFUSED', `round ${task.round}: the server names other neighbours than before`);
     }
-    const neighbours = new Map(Object.entries(data.neighbours).map(([name, keys]) => [name, decodeKeys(keys)]));
-    const { own, sealed } = dealShares(this.#seat(task), secretsOf(round), neighbours, data.needed);
+    const seat = this.#seat(task);
+    const { own, sealed } = dealShares(seat, secretsOf(round), trustedKeys(seat.context, data.neighbours, this.#trust), data.needed);
     const dealt = { needed: data.needed, neighbours: data.neighbours, sealed: encodeAll(sealed), own: { seed: encode(own.seed), key: encode(own.key) } };
     await this.#store.keep({ ...round, dealt });
     return dealt.sealed;

@@ -1,19 +1,12 @@
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
-import { errorMessage } from '@zk0/core';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { errorMessage, fingerprintOf, readPublicKey, type NodeSigner } from '@zk0/core';
 import { TransportError } from '../errors.ts';
 import { openSecretFile } from './secret-file.ts';
 
-/** Bytes of an Ed25519 public key. */
-const PUBLIC_KEY_BYTES = 32;
-
 /** A node's Ed25519 key. The private half stays inside. */
-export interface NodeKey {
-  /** The public key: 32 bytes in base64url, 43 characters. */
-  readonly publicKey: string;
+export interface NodeKey extends NodeSigner {
   /** Names the key: SHA-256 of its 32 bytes in base64url. It is the `keyid` of signatures, and what operators compare. */
   readonly fingerprint: string;
-  /** The Ed25519 signature (RFC 8032) of `bytes`, 64 bytes. */
-  sign(bytes: Uint8Array): Uint8Array;
 }
 
 /**
@@ -51,20 +44,13 @@ export function nodeKey(privateKey: KeyObject): NodeKey {
   };
 }
 
-/** SHA-256 of the 32 bytes of a public key, in base64url. */
-export function fingerprintOf(publicKey: string): string {
-  return createHash('sha256').update(Buffer.from(publicKey, 'base64url')).digest('base64url');
-}
-
 /**
- * A public key as others send it: 32 bytes in base64url, written the one way that there is.
+ * A public key as others send it.
  *
  * @throws TransportError `MESSAGE_INVALID`
  */
 export function importPublicKey(publicKey: string): KeyObject {
-  const bytes = Buffer.from(publicKey, 'base64url');
-  if (bytes.byteLength !== PUBLIC_KEY_BYTES || bytes.toString('base64url') !== publicKey) {
-    throw new TransportError('MESSAGE_INVALID', 'the public key is not 32 bytes in base64url');
-  }
-  return createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: publicKey }, format: 'jwk' });
+  const key = readPublicKey(publicKey);
+  if (key === undefined) throw new TransportError('MESSAGE_INVALID', 'the public key is not 32 bytes in base64url');
+  return key;
 }

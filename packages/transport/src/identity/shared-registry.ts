@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { compareNames } from '@zk0/core';
+import { compareNames, fingerprintOf } from '@zk0/core';
 import type { SharedRow, SharedTable } from '@zk0/storage';
 import * as z from 'zod';
 import { TransportError } from '../errors.ts';
-import { fingerprintOf } from './key.ts';
 import { MAX_NAME, type Enrolment, type NodeInfo, type NodeRegistry, type TokenInfo, type TokenOptions } from './registry.ts';
 import { assertUsable, drawToken, idTaken, nodeRevoked, nodeUnknown, tokenHash, tokenUnknown, tokenUnknownHere } from './token-rules.ts';
 

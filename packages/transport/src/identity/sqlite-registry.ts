@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
-import { errorMessage, Zk0Error } from '@zk0/core';
+import { errorMessage, fingerprintOf, Zk0Error } from '@zk0/core';
 import { inTransaction, sqliteDiskError } from '@zk0/storage';
 import { TransportError } from '../errors.ts';
-import { fingerprintOf } from './key.ts';
 import { MAX_NAME, type Enrolment, type NodeInfo, type NodeRegistry, type NodeState, type TokenInfo, type TokenOptions } from './registry.ts';
 import { assertUsable, drawToken, idTaken, nodeRevoked, nodeUnknown, tokenHash, tokenUnknown, tokenUnknownHere } from './token-rules.ts';
 

@@ -1,6 +1,7 @@
+import { fingerprintOf } from '@zk0/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { TransportError } from '../errors.ts';
-import { fingerprintOf, importPublicKey } from '../identity/key.ts';
+import { importPublicKey } from '../identity/key.ts';
 import type { NodeRegistry } from '../identity/registry.ts';
 import type { TransportLog } from '../log.ts';
 import { decodeEnvelope, encodeMessage, MESSAGE_CONTENT_TYPE, parse } from '../protocol/codec.ts';
