@@ -100,6 +100,8 @@ export class LowRankReader {
 
   #addGroup(k: number, row: number, column: number, into: Float64Array): void {
     const [a, b, c, d] = [this.#factor(k, row), this.#factor(k + 1, row), this.#factor(k + 2, row), this.#factor(k + 3, row)];
+    // What a few rows have of their own is no part of the others.
+    if (a === 0 && b === 0 && c === 0 && d === 0) return;
     const [first, second, third, fourth] = [this.#right[k]!, this.#right[k + 1]!, this.#right[k + 2]!, this.#right[k + 3]!];
     for (let index = 0, at = column; index < into.length; index++, at++) {
       into[index] = into[index]! + a * first[at]! + b * second[at]! + c * third[at]! + d * fourth[at]!;
