@@ -92,6 +92,10 @@ interface SharedPart {
   readonly lowRank: LowRankReader;
 }
 
+// Of all readers: they are written and read without anything in between.
+const scratchCodes = new Int8Array(PIECE);
+const scratchSums = new Float64Array(PIECE);
+
 /** It keeps the shared part of one tensor: readers go on where they stopped. */
 function compressedReader(encoded: TensorSource): FillValues {
   const pieces = new PieceReader<Uint8Array>(encoded, {
@@ -109,15 +113,13 @@ function compressedReader(encoded: TensorSource): FillValues {
     return { scale: scale!, lowRank: new LowRankReader({ ...shape, gains: Float32Array.from(gains), codes }) };
   };
   let kept: { readonly tensor: string; readonly shared: SharedPart } | undefined;
-  // Written and read without anything in between.
-  const [codes, sums] = [new Int8Array(PIECE), new Float64Array(PIECE)];
   return async (spec, first, values) => {
     if (values.length === 0) return;
     if (kept?.tensor !== spec.name) kept = { tensor: spec.name, shared: await readShared(spec) };
     const { scale, lowRank } = kept.shared;
     await pieces.read(spec, first, values.length, (packed, from, length, done) => {
       const exponents = blockCount('compressed', Math.min(PIECE, elementCount(spec.shape) - (first + done - from)));
-      const [ownCodes, ownSums] = [codes.subarray(0, length), sums.subarray(0, length)];
+      const [ownCodes, ownSums] = [scratchCodes.subarray(0, length), scratchSums.subarray(0, length)];
       unpackNibbles(packed.subarray(exponents), from, ownCodes);
       lowRank.read(first + done, ownSums);
       addSteps(ownCodes, from, packed.subarray(0, exponents), scale, ownSums);
