@@ -33,7 +33,7 @@ export async function takeLowRank(values: Float32Array, { rows, columns }: Pick<
   const [left, right] = [new Float64Array(rows), new Float64Array(columns)];
   const [leftCodes, rightCodes] = [new Int8Array(rows), new Int8Array(columns)];
   const bits = CODE_BITS * (rows + columns);
-  let { squares, largest } = rowSquares(values, columns);
+  let { squares, largest } = subtract(values, leftCodes, right);
   while (gains.length < maxRank && squares > 0) {
     right.set(values.subarray(largest * columns, (largest + 1) * columns));
     for (let iteration = 0; iteration < ITERATIONS; iteration++) {
@@ -48,7 +48,7 @@ export async function takeLowRank(values: Float32Array, { rows, columns }: Pick<
     const taken = gain * gain * leftSquares * rightSquares;
     // Written so that it ends with what is not a number, too: codes are all 0, or squares have vanished.
     if (!(taken > 0 && taken >= (bits * squares) / values.length)) break;
-    ({ squares, largest } = subtract(values, gain, leftCodes, rightCodes));
+    ({ squares, largest } = subtract(values, leftCodes, Float64Array.from(rightCodes, (code) => gain * code)));
     gains.push(gain);
     codes.push(leftCodes.slice(), rightCodes.slice());
     // Other work of this process goes on in between.
@@ -121,11 +121,30 @@ interface RowSquares {
   readonly largest: number;
 }
 
-function rowSquares(values: Float32Array, columns: number): RowSquares {
+/** Takes a component away, of which `right` has the gain in it; all zeros take nothing away. */
+function subtract(values: Float32Array, left: Int8Array, right: Float64Array): RowSquares {
+  const columns = right.length;
+  const whole = columns - (columns % 4);
   let [squares, most, largest] = [0, -1, 0];
-  for (let begin = 0, row = 0; begin < values.length; row++, begin += columns) {
-    let sum = 0;
-    for (let at = begin; at < begin + columns; at++) sum += values[at]! * values[at]!;
+  for (let row = 0, begin = 0; row < left.length; row++, begin += columns) {
+    const factor = left[row]!;
+    // Four sums, so that no addition has to wait for the one before it.
+    let [a, b, c, d] = [0, 0, 0, 0];
+    for (let column = 0, at = begin; column < whole; column += 4, at += 4) {
+      const first = (values[at]! -= factor * right[column]!);
+      const second = (values[at + 1]! -= factor * right[column + 1]!);
+      const third = (values[at + 2]! -= factor * right[column + 2]!);
+      const fourth = (values[at + 3]! -= factor * right[column + 3]!);
+      a += first * first;
+      b += second * second;
+      c += third * third;
+      d += fourth * fourth;
+    }
+    for (let column = whole; column < columns; column++) {
+      const value = (values[begin + column]! -= factor * right[column]!);
+      a += value * value;
+    }
+    const sum = a + b + (c + d);
     if (sum > most) [most, largest] = [sum, row];
     squares += sum;
   }
@@ -167,24 +186,6 @@ function timesTransposed(values: Float32Array, vector: Float64Array, into: Float
   for (let row = whole; row < vector.length; row++) {
     for (let column = 0; column < columns; column++) into[column]! += vector[row]! * values[row * columns + column]!;
   }
-}
-
-/** Takes a component away. @returns what {@link rowSquares} says of what is left. */
-function subtract(values: Float32Array, gain: number, left: Int8Array, right: Int8Array): RowSquares {
-  const scaled = Float64Array.from(right, (code) => gain * code);
-  let [squares, most, largest] = [0, -1, 0];
-  for (let row = 0, begin = 0; row < left.length; row++, begin += right.length) {
-    const factor = left[row]!;
-    let sum = 0;
-    for (let column = 0; column < right.length; column++) {
-      const value = Math.fround(values[begin + column]! - factor * scaled[column]!);
-      values[begin + column] = value;
-      sum += value * value;
-    }
-    if (sum > most) [most, largest] = [sum, row];
-    squares += sum;
-  }
-  return { squares, largest };
 }
 
 /** To a largest magnitude of 1, so that no product grows beyond float64. */
