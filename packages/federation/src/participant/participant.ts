@@ -152,7 +152,8 @@ export class Participant {
         if (error instanceof CancelledError) throw error;
         const { round } = task;
         if (!isPassingStorageError(error)) {
-          this.#log.error(`round failed: ${errorMessage(error)}`, { round, error });
+          const hint = error instanceof Zk0Error && error.hint !== undefined ? `. ${error.hint}` : '';
+          this.#log.error(`round failed: ${errorMessage(error)}${hint}`, { round, error });
           return { ok: false, code: error instanceof Zk0Error ? error.code : 'INTERNAL', message: publicMessage(error) };
         }
         const reason = errorMessage(error);
