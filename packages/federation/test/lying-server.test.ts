@@ -181,7 +181,7 @@ describe('a client that knows the members', () => {
   const signers = new Map(EVERYBODY.map((name) => [name, signer()]));
   const members = new Map([...signers].map(([name, { publicKey }]) => [name, fingerprintOf(publicKey)]));
 
-  /** The keys of the peers, signed for a sum by whom a test wants. */
+  /** The peers' keys, each signed for a sum by the signer that the test chooses. */
   function signedBy(signerOf: (name: string) => NodeSigner, context = 'run/1'): Record<string, SecureKeys> {
     return Object.fromEntries([...stage.peers].map(([name, secrets]) => [name, advertisedKeys({ context, member: name }, advertise(secrets), { signer: signerOf(name) })]));
   }

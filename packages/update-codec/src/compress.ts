@@ -17,33 +17,6 @@ const MAX_MATRIX = 2 ** 24;
 /** Blocks that the step follows from, at most about. */
 const SAMPLE = 1024;
 
-/** Keeps one of so many blocks of an update. */
-class BlockSampler {
-  readonly blocks: Float64Array[] = [];
-  readonly #every: number;
-  #seen = 0;
-  #ended = 0;
-
-  constructor(specs: readonly TensorSpec[]) {
-    this.#every = Math.ceil(specs.reduce((sum, { shape }) => sum + blockCount('compressed', elementCount(shape)), 0) / SAMPLE);
-  }
-
-  /** @param values the next ones of a tensor, beginning with a block. */
-  see(values: Float32Array): void {
-    for (let begin = 0; begin < values.length; begin += COARSE_BLOCK) {
-      if (this.#seen++ % this.#every === 0) this.blocks.push(Float64Array.from(values.subarray(begin, begin + COARSE_BLOCK)));
-    }
-  }
-
-  /** @param size in units of which the tensor's blocks are kept. */
-  endTensor(size: number): void {
-    const own = this.blocks.slice(this.#ended);
-    this.#ended = this.blocks.length;
-    if (size === 0) return;
-    for (const block of own) block.forEach((value, index) => (block[index] = value / size));
-  }
-}
-
 /** What the first pass over a tensor finds. */
 interface Outline {
   readonly spec: TensorSpec;
@@ -52,6 +25,8 @@ interface Outline {
   readonly factors: Uint8Array;
   /** Root of the mean square of its values: its step is a share of that, the same one in all tensors. */
   readonly size: number;
+  /** Some blocks of what the low-rank part leaves: the step follows from them. */
+  readonly sampled: readonly Float64Array[];
 }
 
 /**
@@ -61,15 +36,20 @@ interface Outline {
  * @param source the difference; it is read twice.
  */
 export async function compressDifference(source: TensorSource): Promise<readonly TensorBytes[]> {
+  const blocks = source.specs.reduce((sum, { shape }) => sum + blockCount('compressed', elementCount(shape)), 0);
+  const every = Math.ceil(blocks / SAMPLE);
   const outlines: Outline[] = [];
-  const sampler = new BlockSampler(source.specs);
+  let seen = 0;
   for (const spec of source.specs) {
-    outlines.push(await outline(spec, source, sampler));
+    const before = seen;
+    outlines.push(await outline(spec, source, (block) => (before + block) % every === 0));
+    seen += blockCount('compressed', elementCount(spec.shape));
     await breathe();
   }
   const values = outlines.reduce((sum, { spec }) => sum + elementCount(spec.shape), 0);
   const factorBits = 8 * outlines.reduce((sum, { factors }) => sum + factors.byteLength, 0);
-  const share = stepFor(sampler.blocks, COMPRESSED_BITS - factorBits / values);
+  const sample = outlines.flatMap(({ sampled, size }) => sampled.map((block) => (size === 0 ? block : block.map((value) => value / size))));
+  const share = stepFor(sample, COMPRESSED_BITS - factorBits / values);
   const tensors: TensorBytes[] = [];
   for (const one of outlines) {
     tensors.push(...(await encodeTensor(one, source, share * one.size)));
@@ -78,30 +58,36 @@ export async function compressDifference(source: TensorSource): Promise<readonly
   return tensors;
 }
 
-async function outline(spec: TensorSpec, source: TensorSource, sampler: BlockSampler): Promise<Outline> {
+/** @param isSampled whether a block of the tensor is one that the step follows from */
+async function outline(spec: TensorSpec, source: TensorSource, isSampled: (block: number) => boolean): Promise<Outline> {
   const { name, shape } = spec;
   const count = elementCount(shape);
-  const isMatrix = maxRank(shape) > 0 && count <= MAX_MATRIX;
-  const values = new Float32Array(isMatrix ? count : Math.min(PIECE, count));
+  const rank = count <= MAX_MATRIX ? maxRank(shape) : 0;
+  const sampled: Float64Array[] = [];
+  const sample = (values: Float32Array, first: number): void => {
+    for (let begin = 0; begin < values.length; begin += COARSE_BLOCK) {
+      if (isSampled((first + begin) / COARSE_BLOCK)) sampled.push(Float64Array.from(values.subarray(begin, begin + COARSE_BLOCK)));
+    }
+  };
+  const values = new Float32Array(rank > 0 ? count : Math.min(PIECE, count));
   let squares = 0;
   for (let first = 0; first < count; first += PIECE) {
     const length = Math.min(PIECE, count - first);
-    const piece = isMatrix ? values.subarray(first, first + length) : values.subarray(0, length);
+    const begin = rank > 0 ? first : 0;
+    const piece = values.subarray(begin, begin + length);
     await readValues(source, name, first, piece);
     for (let index = 0; index < length; index++) {
       if (!(Math.abs(piece[index]!) <= MAX_COMPRESSED)) throw nonFinite(name, first + index, 'compressed');
       squares += piece[index]! ** 2;
     }
-    if (!isMatrix) sampler.see(piece);
+    if (rank === 0) sample(piece, first);
   }
-  const size = count === 0 ? 0 : Math.sqrt(squares / count);
-  const { rows, columns } = matrixOf(shape);
-  const lowRank = await takeLowRank(isMatrix ? values : values.subarray(0, 0), { rows, columns }, isMatrix ? maxRank(shape) : 0);
-  if (isMatrix) sampler.see(values);
-  sampler.endTensor(size);
-  const packed = new Uint8Array(Math.ceil(lowRank.codes.length / 2));
+  const lowRank = await takeLowRank(values, matrixOf(shape), rank);
+  // Of what the low-rank part leaves.
+  if (rank > 0) sample(values, 0);
+  const packed = new Uint8Array(codeBytes('int4', lowRank.codes.length));
   packNibbles(lowRank.codes, packed);
-  return { spec, lowRank, factors: compress(packed, MIN_MATCH), size };
+  return { spec, lowRank, factors: compress(packed, MIN_MATCH), size: count === 0 ? 0 : Math.sqrt(squares / count), sampled };
 }
 
 async function encodeTensor({ spec: { name, shape }, lowRank, factors }: Outline, source: TensorSource, step: number): Promise<readonly TensorBytes[]> {

@@ -22,7 +22,7 @@ export const PIECE = 32_768;
 export const PLANES = 4;
 
 /** Largest magnitude of a code: codes are symmetric around zero. */
-export const LEVELS = { int8: 127, int4: 7, compressed: 7 } as const;
+export const LEVELS = { int8: 127, int4: 7, compressed: 7, factors: 7 } as const;
 
 /** What `compressed` takes for each value, without the sizes and scales of its tensors: its step follows from that. */
 export const COMPRESSED_BITS = 1.93;
@@ -67,10 +67,10 @@ export function matrixOf(shape: readonly number[]): { readonly rows: number; rea
   return { rows, columns: rows === 0 ? 0 : elementCount(shape) / rows };
 }
 
-/** Bytes of the codes of a low-rank part, before compression: two codes a byte. */
-export function factorBytes(shape: readonly number[], rank: number): number {
+/** Codes of a low-rank part: one for each row and column and component. They are packed as those of `int4`. */
+export function factorCount(shape: readonly number[], rank: number): number {
   const { rows, columns } = matrixOf(shape);
-  return Math.ceil((rank * (rows + columns)) / 2);
+  return rank * (rows + columns);
 }
 
 /** What an encoding takes for each value of a large tensor; of `delta`, where nothing can be compressed. */
@@ -172,7 +172,7 @@ function checksOf(encoding: PackedEncoding, { name, shape }: TensorSpec): readon
       return [exactly(valuesName(name), 'U8', [codeBytes(encoding, count)]), exactly(scalesName(name), 'F32', [blockCount(encoding, count)])];
     case 'compressed':
       return [
-        atMost(valuesName(name), factorBytes(shape, maxRank(shape)) + codeBytes(encoding, count)),
+        atMost(valuesName(name), codeBytes('int4', factorCount(shape, maxRank(shape))) + codeBytes(encoding, count)),
         exactly(sizesName(name), 'U32', [1 + pieceCount(shape)]),
         { name: scalesName(name), dtype: 'F32', wanted: `[1 to ${1 + maxRank(shape)}]`, fits: (found) => found.length === 1 && found[0]! >= 1 && found[0]! <= 1 + maxRank(shape) },
       ];

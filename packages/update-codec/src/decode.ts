@@ -1,6 +1,6 @@
 import { decodeBfloat16, elementCount, type TensorSource, type TensorSpec } from '@zk0/core';
 import { addSteps, dequantise, MAX_FLOAT32, unpackNibbles, unpackTrits } from './blocks.ts';
-import { BLOCK, blockCount, checkContainer, codeBytes, factorBytes, matrixOf, PIECE, scalesName, valuesName, type PackedEncoding, type PlainCodes } from './container.ts';
+import { BLOCK, blockCount, checkContainer, codeBytes, factorCount, matrixOf, PIECE, scalesName, valuesName, type PackedEncoding, type PlainCodes } from './container.ts';
 import { UpdateCodecError } from './errors.ts';
 import { PieceReader } from './frames.ts';
 import { LowRankReader } from './low-rank.ts';
@@ -99,7 +99,7 @@ const scratchSums = new Float64Array(PIECE);
 /** It keeps the shared part of one tensor: readers go on where they stopped. */
 function compressedReader(encoded: TensorSource): FillValues {
   const pieces = new PieceReader<Uint8Array>(encoded, {
-    headBytes: ({ name, shape }) => factorBytes(shape, rankOf(encoded, name)),
+    headBytes: ({ name, shape }) => codeBytes('int4', factorCount(shape, rankOf(encoded, name))),
     parts: 1,
     partBytes: (values) => codeBytes('compressed', values),
     join: ([packed]) => packed!,
@@ -107,10 +107,9 @@ function compressedReader(encoded: TensorSource): FillValues {
   const readShared = async (spec: TensorSpec): Promise<SharedPart> => {
     const rank = rankOf(encoded, spec.name);
     const [scale, ...gains] = await readScales(encoded, spec, 0, 1 + rank);
-    const shape = matrixOf(spec.shape);
-    const codes = new Int8Array(rank * (shape.rows + shape.columns));
+    const codes = new Int8Array(factorCount(spec.shape, rank));
     unpackNibbles(await pieces.head(spec), 0, codes);
-    return { scale: scale!, lowRank: new LowRankReader({ ...shape, gains: Float32Array.from(gains), codes }) };
+    return { scale: scale!, lowRank: new LowRankReader({ ...matrixOf(spec.shape), gains: Float32Array.from(gains), codes }) };
   };
   let kept: { readonly tensor: string; readonly shared: SharedPart } | undefined;
   return async (spec, first, values) => {

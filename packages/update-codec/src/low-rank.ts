@@ -1,10 +1,8 @@
 import { setImmediate as breathe } from 'node:timers/promises';
-import { CODE_BITS } from './container.ts';
+import { CODE_BITS, LEVELS } from './container.ts';
 
 /** Times that a direction is improved before it is rounded. */
 const ITERATIONS = 2;
-/** Largest magnitude of a factor's code. */
-const LEVELS = 7;
 
 /** `Σₖ gainₖ · leftₖ · rightₖᵀ`: what a matrix has in common over its rows and columns, in whole numbers and a factor for each component. */
 export interface LowRank {
@@ -25,9 +23,10 @@ export interface LowRank {
  * 1905.13727, sends such components and nothing else; their number is given there.)
  *
  * @param values of the matrix, row by row, finite; what is left over is in their place afterwards.
- * @param maxRank components at most.
+ * @param maxRank components at most; with 0 the values are not looked at.
  */
 export async function takeLowRank(values: Float32Array, { rows, columns }: Pick<LowRank, 'rows' | 'columns'>, maxRank: number): Promise<LowRank> {
+  if (maxRank === 0) return { rows, columns, gains: new Float32Array(), codes: new Int8Array() };
   const gains: number[] = [];
   const codes: Int8Array[] = [];
   const [left, right] = [new Float64Array(rows), new Float64Array(columns)];
@@ -199,7 +198,7 @@ function roundToCodes(vector: Float64Array, codes: Int8Array): number {
   const max = largestMagnitude(vector);
   let squares = 0;
   for (let index = 0; index < vector.length; index++) {
-    const code = max > 0 ? Math.round((LEVELS * vector[index]!) / max) : 0;
+    const code = max > 0 ? Math.round((LEVELS.factors * vector[index]!) / max) : 0;
     codes[index] = code;
     squares += code * code;
   }

@@ -2,7 +2,7 @@ import type { NodeSigner, SecureKeys } from '@zk0/core';
 import { checkSignedKeys, SecureAggregationError, signKeys, type PublicKeys, type Seat } from '@zk0/secure-aggregation';
 import { decode, decodeKeys, encode, encodeKeys } from '../run/secure/record.ts';
 
-/** By whom a client is known to others, and whom it knows. */
+/** How other clients recognise this client's keys, and whose keys this client accepts. */
 export interface MemberTrust {
   /** Signs the keys that this client makes known. */
   readonly signer?: NodeSigner;

@@ -56,7 +56,7 @@ export interface ParticipantOptions {
   readonly residuals: ResidualStore;
   /** Where the secrets of a round with secure aggregation are kept. */
   readonly secrets: SecretStore;
-  /** By whom this client is known in secure aggregation, and whom it knows. */
+  /** In secure aggregation: how other clients recognise this client's keys, and whose keys it accepts. */
   readonly trust?: MemberTrust;
   /** For people to read. */
   readonly name: string;

@@ -81,7 +81,7 @@ export class OrtSession {
       return new OrtSession(session, options, settings);
     } catch (error) {
       const message = errorMessage(error);
-      const ofCuda = device !== 'cuda' ? undefined : error instanceof CudaError ? error : /load shared library/i.test(message) ? providerFailure() : undefined;
+      const ofCuda = device === 'cuda' ? cudaErrorOf(error) : undefined;
       if (ofCuda !== undefined) {
         throw new SessionError('DEVICE_UNAVAILABLE', `device ${device} cannot be used: ${ofCuda.message}`, { hint: ofCuda.hint ?? deviceHint(device), cause: error });
       }
@@ -184,6 +184,12 @@ function describe(metadata: readonly Ort.InferenceSession.ValueMetadata[]): Map<
 /** Words with which onnxruntime says that a provider is missing rather than that the model is wrong. */
 function isDeviceFailure(message: string): boolean {
   return /not available|backend not found|provider|shared library|\.so\b|\.dll\b|adapter|device|driver/i.test(message);
+}
+
+/** Of CUDA's libraries: what we found ourselves, or what onnxruntime does not tell of a provider that it could not load. */
+function cudaErrorOf(error: unknown): CudaError | undefined {
+  if (error instanceof CudaError) return error;
+  return /load shared library/i.test(errorMessage(error)) ? providerFailure() : undefined;
 }
 
 /** What went wrong, without the place in onnxruntime's sources and the condition that did not hold. */
