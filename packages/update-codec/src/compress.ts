@@ -35,7 +35,7 @@ interface Outline {
  *
  * @param source the difference; it is read twice.
  */
-export async function compressDifference(source: TensorSource): Promise<readonly TensorBytes[]> {
+export async function compressDifference(source: TensorSource): Promise<TensorBytes[]> {
   const blocks = source.specs.reduce((sum, { shape }) => sum + blockCount('compressed', elementCount(shape)), 0);
   const every = Math.ceil(blocks / SAMPLE);
   const outlines: Outline[] = [];

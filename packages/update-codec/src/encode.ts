@@ -43,7 +43,10 @@ export async function encodeUpdate(update: TensorSource, { encoding, base, baseH
   if (residual !== null) assertSame(residual, base);
   const metadata = updateMetadata(encoding, baseHash);
   const source = encoding === 'delta' ? update : difference(update, base, residual);
-  const tensors = encoding === 'compressed' ? [...(await compressDifference(source))] : await eachTensor(base.specs, (spec) => (encoding === 'delta' ? encodeBits(spec, update, base) : encodeDifference(spec, source, encoding)));
+  const tensors =
+    encoding === 'compressed'
+      ? await compressDifference(source)
+      : await eachTensor(base.specs, (spec) => (encoding === 'delta' ? encodeBits(spec, update, base) : encodeDifference(spec, source, encoding)));
   // The widest first, so that each lies where its type wants it.
   tensors.sort((a, b) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype] || compareNames(a.name, b.name));
   if (encoding === 'delta') return { tensors, metadata, residual: null };
